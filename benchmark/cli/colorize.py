@@ -1,0 +1,33 @@
+"""`main.py colorize PHOTO --model NAME`: one photo in colour, at its full resolution."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+
+
+def colorize(
+    photo: Annotated[Path, typer.Argument(help="A picture file, in colour or grey.")],
+    model: Annotated[str, typer.Option(help="A trained model.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write (default: <photo>-<model>.png, here).")
+    ] = None,
+    run: options.RunName = None,
+    seed: options.Seed = None,
+    weights: options.Weights = "best",
+    steps: options.Steps = None,
+    set_: options.Assignments = None,
+    device: options.Device = None,
+    results: options.Results = options.RESULTS,
+) -> None:
+    """Colour one photo with a trained model; its own lightness stays as it is."""
+    from ..jobs import colorize_photo
+    from ..results import RunFolder
+
+    sampling = options.parse_assignments(set_) | ({} if steps is None else {"steps": str(steps)})
+    path = out or Path(f"{photo.stem}-{model}.png")
+    folder = RunFolder(results, run or model, options.SEED if seed is None else seed)
+    colorize_photo(photo, path, model, folder, weights, dict(sampling), device)
+    typer.echo(str(path))

@@ -1,0 +1,41 @@
+"""Options that several commands share, with their help. No torch here."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+Seed = Annotated[int | None, typer.Option(help="Of the run (default 8000).")]
+RunName = Annotated[
+    str | None, typer.Option("--run", help="Name of the run's folder (default: the model's name).")
+]
+Weights = Annotated[
+    str, typer.Option(help="Which weights: best, last, the number of a saved epoch, or a file.")
+]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda, mps or an index (default: the best there is).")
+]
+Results = Annotated[Path, typer.Option(help="Folder of runs and leaderboard.", file_okay=False)]
+Steps = Annotated[int | None, typer.Option(help="Sampling steps of diffusion models (default 50).")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of the model; repeatable."),
+]
+
+RESULTS = ROOT / "Results"
+SEED = 8000
+
+
+def parse_assignments(assignments: list[str] | None) -> dict[str, str]:
+    """`--set` options → name: text. `_` and `-` are the same in names."""
+    pairs = {}
+    for text in assignments or []:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UserError(f"--set {text}: write it as --set key=value.")
+        pairs[key.replace("-", "_")] = value
+    return pairs

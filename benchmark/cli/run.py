@@ -1,0 +1,110 @@
+"""`main.py --model NAME [--mode train|test]`: train and test one model, or all of them."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ..errors import UserError
+from . import options
+
+
+def run(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Option(help="A model that `list` shows, or all.")] = None,
+    mode: Annotated[
+        Literal["train", "test"] | None, typer.Option(help="Default: train, then test.")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Folder of training pictures, or cartoon (default: Dataset)."),
+    ] = None,
+    test_images: Annotated[
+        str | None, typer.Option(help="Folder of test pictures (default: TestImages).")
+    ] = None,
+    results: options.Results = options.RESULTS,
+    run: options.RunName = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="quick, standard, large or one of the model's own (default standard; quick for "
+            "all models on the built-in sample)."
+        ),
+    ] = None,
+    seed: options.Seed = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the pictures (default 100).")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures a step (default 64).")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="After warm-up.")] = None,
+    latent_dim: Annotated[int | None, typer.Option(help="Of the VAEs (default 256).")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the pictures in pixels (default 64).")
+    ] = None,
+    color_space: Annotated[
+        Literal["lab", "rgb"] | None, typer.Option(help="Predict ab and keep L, or all of sRGB.")
+    ] = None,
+    precision: Annotated[
+        Literal["auto", "32", "bf16", "16"] | None,
+        typer.Option(help="Of training (default auto: bf16 where the hardware has it)."),
+    ] = None,
+    save_every: Annotated[
+        int | None, typer.Option(help="Epochs between kept weights (default: best and last only).")
+    ] = None,
+    set_: options.Assignments = None,
+    device: options.Device = None,
+    weights: options.Weights = "best",
+    steps: options.Steps = None,
+    num_images: Annotated[int, typer.Option(min=1, help="Rows of the test's figure.")] = 4,
+    lpips_weights: Annotated[
+        str | None, typer.Option(help="File with AlexNet's layers, where there is no network.")
+    ] = None,
+    wandb: Annotated[
+        Literal["online", "offline", "disabled"],
+        typer.Option(help="Offline writes into the run's folder and sends nothing."),
+    ] = "offline",
+    overwrite: Annotated[bool, typer.Option(help="Delete the run and start anew.")] = False,
+) -> None:
+    """Train colorizers on your own pictures, compare them honestly, and use them.
+
+    Example: main.py --model unet --mode train --epochs 100 --batch_size 64
+    """
+    if context.invoked_subcommand is not None:
+        if model is not None or mode is not None:
+            raise UserError(f"--model and --mode go after {context.invoked_subcommand}, or alone.")
+        return
+    if model is None:
+        raise UserError("Name a model with --model; `main.py list` shows which there are.")
+    given = {
+        "seed": seed,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "latent_dim": latent_dim,
+        "size": size,
+        "color_space": color_space,
+        "precision": precision,
+        "save_every": save_every,
+        "steps": steps,
+    }
+    from ..jobs import Job, run_all, run_one  # only now: this imports torch
+
+    job = Job(
+        modes=(mode,) if mode else ("train", "test"),
+        typed={name: value for name, value in given.items() if value is not None},
+        assigned=options.parse_assignments(set_),
+        dataset=dataset,
+        test_images=test_images,
+        results=Path(results),
+        run=run,
+        preset=preset,
+        device=device,
+        weights=weights,
+        num_images=num_images,
+        lpips_weights=lpips_weights,
+        wandb=wandb,
+        overwrite=overwrite,
+    )
+    if model == "all":
+        raise typer.Exit(run_all(job))
+    run_one(model, job)

@@ -1,0 +1,103 @@
+"""sRGB and CIE Lab (D65, 2° observer). The only place where a colour range is converted.
+
+Names carry the space, everywhere in the project:
+
+=============  ==========================================  =================
+name           meaning                                     shape
+=============  ==========================================  =================
+`rgb`          sRGB in [0, 1]                              (B, 3, H, W)
+`rgb8`         sRGB in 0…255, uint8, as in files           (B, 3, H, W)
+`lab`          L* in [0, 100], a*, b* about ±110           (B, 3, H, W)
+`lightness`    L* in [0, 100]                              (B, 1, H, W)
+`ab`           a*, b*                                      (B, 2, H, W)
+=============  ==========================================  =================
+
+All mathematics here is float32, whatever autocast is active around it.
+"""
+
+import torch
+from kornia.color import lab_to_rgb as kornia_lab_to_rgb
+from kornia.color import rgb_to_lab as kornia_rgb_to_lab
+from torch import Tensor
+
+# Slack of the range checks and of the gamut test: far below half a step of 8 bits (0.002), far
+# above float32's rounding in the way to Lab and back (4e-6).
+TOLERANCE = 1e-4
+
+
+def require_rgb(rgb: Tensor, name: str = "rgb") -> None:
+    """Raise ValueError unless `rgb` is a float (B, 3, H, W) in [0, 1].
+
+    A picture in [-1, 1] or 0…255 that is taken for one in [0, 1] gives numbers that look like
+    results, so nothing is guessed here.
+    """
+    if rgb.ndim != 4 or rgb.shape[1] != 3:
+        raise ValueError(f"{name} has shape {tuple(rgb.shape)}; (B, 3, H, W) is needed")
+    if not rgb.is_floating_point():
+        raise ValueError(f"{name} is {rgb.dtype}; floats in [0, 1] are needed")
+    low, high = (float(value) for value in torch.aminmax(rgb)) if rgb.numel() else (0.0, 0.0)
+    # Written so that NaN fails too.
+    if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
+        raise ValueError(f"{name} spans [{low:.3g}, {high:.3g}]; sRGB in [0, 1] is needed")
+
+
+def rgb_from_8bit(rgb8: Tensor) -> Tensor:
+    """uint8 0…255 → float32 [0, 1]."""
+    return rgb8.float() / 255
+
+
+def rgb_to_8bit(rgb: Tensor) -> Tensor:
+    """float [0, 1] → uint8, rounded. Clamps first, since uint8 wraps around."""
+    return (rgb.float().clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def rgb_to_lab(rgb: Tensor) -> Tensor:
+    """sRGB [0, 1] → Lab, (B, 3, H, W)."""
+    return kornia_rgb_to_lab(rgb.float())
+
+
+def lab_to_rgb(lab: Tensor) -> Tensor:
+    """Lab → sRGB, not clipped: a colour that no screen has leaves [0, 1]."""
+    return kornia_lab_to_rgb(lab.float(), clip=False)
+
+
+def rgb_to_lightness(rgb: Tensor) -> Tensor:
+    """sRGB [0, 1] → L* in [0, 100], (B, 1, H, W)."""
+    return rgb_to_lab(rgb)[:, :1].clamp(0, 100)
+
+
+def join(lightness: Tensor, ab: Tensor) -> Tensor:
+    """L* and ab of one size → sRGB [0, 1], with L* and hue kept and chroma reduced where needed.
+
+    Clipping Lab to sRGB channel by channel would move L* (0.4 on average at 1.5 × natural
+    chroma). Instead each pixel outside the gamut goes towards grey at constant L* and hue until
+    it is inside: bisection for the largest scale of ab, to 2⁻¹⁴.
+
+    Shapes: lightness (B, 1, H, W), ab (B, 2, H, W) → (B, 3, H, W).
+    """
+    lab = torch.cat([lightness.float(), ab.float()], dim=1)
+    rgb = lab_to_rgb(lab)
+    outside = ~_in_gamut(rgb)
+    if outside.any():
+        rgb = rgb.permute(0, 2, 3, 1)  # boolean indexing wants channels last
+        rgb[outside] = _reduce_chroma(lab.permute(0, 2, 3, 1)[outside])
+        rgb = rgb.permute(0, 3, 1, 2)
+    return rgb.clamp(0, 1).contiguous()
+
+
+def _in_gamut(rgb: Tensor) -> Tensor:
+    """(B, 3, H, W) → (B, H, W), true where all three channels are in [0, 1]."""
+    return ((rgb >= -TOLERANCE) & (rgb <= 1 + TOLERANCE)).all(dim=1)
+
+
+def _reduce_chroma(lab: Tensor) -> Tensor:
+    """Lab colours (N, 3) outside sRGB → the most chromatic sRGB (N, 3) of equal L* and hue."""
+    pixels = lab[:, :, None, None]
+    low = torch.zeros(len(lab), 1, 1, 1, device=lab.device)
+    high = torch.ones_like(low)
+    for _ in range(14):
+        middle = (low + high) / 2
+        inside = _in_gamut(lab_to_rgb(torch.cat([pixels[:, :1], pixels[:, 1:] * middle], 1)))
+        low = torch.where(inside[:, None], middle, low)
+        high = torch.where(inside[:, None], high, middle)
+    return lab_to_rgb(torch.cat([pixels[:, :1], pixels[:, 1:] * low], 1))[:, :, 0, 0]

@@ -1,0 +1,28 @@
+"""What a training picture may look like: cut at random, mirrored at random, never recoloured."""
+
+import torch
+from kornia.geometry.transform import crop_by_indices, hflip
+from torch import Tensor
+
+from ..recipe import Randomness
+
+MARGIN = 1.125
+"""Training pictures are kept this much larger than they are trained on, to cut from."""
+
+
+def stored_size(size: int) -> int:
+    """Side at which pictures are kept for training at `size`, pixels."""
+    return round(size * MARGIN)
+
+
+def random_crop_and_flip(rgb: Tensor, size: int, rng: Randomness) -> Tensor:
+    """(B, 3, S, S) → (B, 3, size, size), each picture cut and mirrored by its own draw."""
+    draws = rng.uniform(len(rgb), 3)
+    room = rgb.shape[-1] - size
+    left, top = (draws[:, :2] * (room + 1)).long().unbind(1)
+    corners = torch.tensor(
+        [[0, 0], [size - 1, 0], [size - 1, size - 1], [0, size - 1]], device=rgb.device
+    )
+    boxes = torch.stack([left, top], 1)[:, None] + corners
+    cut = crop_by_indices(rgb, boxes)
+    return torch.where(draws[:, 2, None, None, None] < 0.5, hflip(cut), cut)

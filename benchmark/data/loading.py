@@ -1,0 +1,186 @@
+"""From the folders a user names to pictures in memory: for training, and for a test."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from ..color import rgb_from_8bit, rgb_to_lab
+from ..colorizer import Statistics
+from ..console import progress, say
+from ..errors import UserError
+from ..recipe import Settings
+from . import cartoon
+from .augmentation import stored_size
+from .cache import Cache, Pictures
+from .manifest import Digests, Picture, Splits, digest_of, scan, split
+from .reading import Preprocessing, find_pictures, is_grey
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DATASET, TEST_IMAGES = ROOT / "Dataset", ROOT / "TestImages"
+SAMPLE = "cartoon"
+MOST_VALIDATION_PICTURES = 512  # more would cost time each epoch and decide nothing
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where pictures come from: the training folder, and the test folder if there is one."""
+
+    name: str
+    dataset: Path
+    test_images: Path | None
+    cache: Path
+
+    def describe(self) -> dict[str, str]:
+        """For settings.json, so that a test finds the pictures its training left out."""
+        tests = str(self.test_images) if self.test_images else ""
+        return {"name": self.name, "dataset": str(self.dataset), "test_images": tests}
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Pictures to learn from, a little larger than trained on, and to validate on, at size."""
+
+    train: Pictures
+    val: Pictures
+    statistics: Statistics
+    facts: dict[str, Any]
+
+
+def has_pictures(folder: Path) -> bool:
+    return folder.is_dir() and next(find_pictures(folder), None) is not None
+
+
+def locate(dataset: str | None, test_images: str | None, results: Path) -> Sources:
+    """What `--dataset` and `--test_images` name; without them the project's own folders.
+
+    The word `cartoon`, or an empty `Dataset/`, stands for the built-in sample. UserError for a
+    folder that does not exist or holds no picture.
+    """
+    cache = results / ".cache"
+    for option, given in (("--dataset", dataset), ("--test_images", test_images)):
+        if given and given != SAMPLE and not has_pictures(Path(given)):
+            problem = "holds no picture" if Path(given).is_dir() else "does not exist"
+            raise UserError(f"{option}: the folder {given} {problem}.")
+    tests = Path(test_images) if test_images else None
+    if tests is None and has_pictures(TEST_IMAGES):
+        tests = TEST_IMAGES
+    if dataset == SAMPLE or (dataset is None and not has_pictures(DATASET)):
+        if dataset is None:
+            say(f"{DATASET.name}/ holds no pictures: the built-in sample, {SAMPLE}, is used.")
+        folder = cache / f"{SAMPLE}-v{cartoon.VERSION}"
+        _draw_sample(folder)
+        return Sources(SAMPLE, folder, tests, cache)
+    folder = Path(dataset) if dataset else DATASET
+    return Sources(folder.resolve().name, folder, tests, cache)
+
+
+def _draw_sample(folder: Path) -> None:
+    bar: tqdm[Any] = progress(None, sum(cartoon.COUNTS.values()), "drawing the sample")
+    try:
+        with bar:
+            cartoon.write_sample(folder, on_picture=lambda done, total: bar.update(done - bar.n))
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror or error}.") from error
+
+
+def splits_of(sources: Sources, split_seed: int) -> Splits:
+    """Who is for training, validation and test, by content."""
+    digests = Digests(sources.cache / "digests.json")
+    pictures = scan(sources.dataset, digests)
+    if sources.name == SAMPLE:  # the scenes and masks beside the pictures are not pictures
+        pictures = [p for p in pictures if not p.name.startswith("scenes/")]
+    tests = scan(sources.test_images, digests) if sources.test_images else []
+    digests.save()
+    return split(pictures, tests, split_seed)
+
+
+def load_training(sources: Sources, settings: Settings) -> TrainingData:
+    """Training and validation pictures as the settings ask; what was left out is said."""
+    splits = splits_of(sources, settings.split_seed)
+    for warning in splits.warnings:
+        say(f"Warning: {warning}")
+    cache = Cache(sources.cache)
+    train = cache.load(splits.train, Preprocessing(stored_size(settings.size)))
+    val = cache.load(splits.val, Preprocessing(settings.size))
+    _report_failures(train.failures | val.failures)
+    train = _drop_grey(train, settings)
+    if not len(train):
+        raise UserError(f"{sources.dataset} holds no picture that can be trained on.")
+    if not len(val):
+        raise UserError(f"{sources.dataset} leaves no picture for validation: add more pictures.")
+    facts = {
+        "name": sources.name,
+        "n_train": len(train),
+        "n_val": len(val),
+        "n_unusable": len(train.failures) + len(val.failures),
+        "manifest": digest_of(train.files + val.files),
+        "train_digests": sorted(picture.digest for picture in train.files),
+    }
+    # In order of content, so that the first few are the same whatever the files are called.
+    order = sorted(range(len(val)), key=lambda row: val.files[row].digest)
+    rows = order[:MOST_VALIDATION_PICTURES]
+    val = Pictures([val.files[row] for row in rows], val.rgb8[rows], val.failures)
+    return TrainingData(train, val, measure(train), facts)
+
+
+def load_test(sources: Sources, size: int, split_seed: int) -> Pictures:
+    """The test pictures, at `size`. Grey ones stay: a test is never thinned out silently."""
+    pictures = Cache(sources.cache).load(splits_of(sources, split_seed).test, Preprocessing(size))
+    _report_failures(pictures.failures)
+    if not len(pictures):
+        where = sources.test_images or sources.dataset
+        raise UserError(f"{where} holds no picture to test on.")
+    return pictures
+
+
+def measure(pictures: Pictures, most: int = 1000) -> Statistics:
+    """Mean, deviation and 99.9th percentile of ab, over at most `most` pictures spread evenly."""
+    rows = torch.linspace(0, len(pictures) - 1, min(most, len(pictures))).long()
+    chunks = [
+        rgb_to_lab(rgb_from_8bit(pictures.rgb8[part]))[:, 1:] for part in torch.split(rows, 100)
+    ]
+    ab = torch.cat(chunks).transpose(0, 1).flatten(1)
+    mean, std = ab.mean(1), ab.std(1).clamp(min=1.0)  # a nearly grey set must not be blown up
+    standardized = ((ab - mean[:, None]) / std[:, None]).abs().flatten()
+    # torch.quantile refuses more than 16 million values; the k-th smallest is the same thing.
+    limit = standardized.kthvalue(max(1, round(0.999 * len(standardized)))).values
+    a_mean, b_mean = mean.tolist()
+    a_std, b_std = std.tolist()
+    return Statistics((a_mean, b_mean), (a_std, b_std), float(limit))
+
+
+def _drop_grey(pictures: Pictures, settings: Settings) -> Pictures:
+    from metrics import colorfulness
+
+    grey = [is_grey(rgb8) for rgb8 in pictures.rgb8.numpy()]
+    if any(grey):
+        verb = "not trained on" if settings.drop_grey else "trained on all the same"
+        names = [p.name for p, found in zip(pictures.files, grey, strict=True) if found]
+        say(f"{len(names)} greyscale files are {verb}: {_some(names)}.")
+    keep = [not (found and settings.drop_grey) for found in grey]
+    if settings.min_colorfulness:
+        values = [float(colorfulness(rgb_from_8bit(one[None]))) for one in pictures.rgb8]
+        dull = sum(value < settings.min_colorfulness for value in values)
+        say(f"{dull} pictures less colourful than {settings.min_colorfulness:g} are left out.")
+        keep = [k and v >= settings.min_colorfulness for k, v in zip(keep, values, strict=True)]
+    return pictures if all(keep) else pictures.select(keep)
+
+
+def _report_failures(failures: dict[str, str]) -> None:
+    if failures:
+        listed = [f"{name} ({reason})" for name, reason in failures.items()]
+        say(f"{len(failures)} files cannot be used and are left out: {_some(listed)}.")
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def overlap(pictures: list[Picture], train_digests: list[str]) -> list[str]:
+    """Names of test pictures that were trained on."""
+    trained = set(train_digests)
+    return [picture.name for picture in pictures if picture.digest in trained]

@@ -1,0 +1,127 @@
+"""Which picture is for training, which for validation, which for the test.
+
+A held-out picture is chosen by its content and a seed, so renaming a file or adding one moves no
+other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import UserError
+from ..files import read_json, sha256_of_file, sha256_of_json, write_json
+from .reading import find_pictures
+
+HELD_OUT_FOR_VALIDATION = 0.15
+HELD_OUT_FOR_TEST = 0.10
+SPLIT_FOLDERS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file: its name within its folder (POSIX), where it is, and the SHA-256 of its content."""
+
+    name: str
+    path: Path
+    digest: str
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The pictures of each split, and what the user should be told about them."""
+
+    train: list[Picture]
+    val: list[Picture]
+    test: list[Picture]
+    warnings: list[str] = field(default_factory=list)
+
+
+def digest_of(pictures: Sequence[Picture]) -> str:
+    """A hash of a set of pictures: of their contents, whatever their names and order."""
+    return sha256_of_json(sorted(picture.digest for picture in pictures))
+
+
+class Digests:
+    """SHA-256 of files, remembered by path, size and time so that nothing is read twice."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self.known: dict[str, list[int | str]] = read_json(store) if store.exists() else {}
+        self.changed = False
+
+    def of(self, path: Path) -> str:
+        stat = path.stat()
+        stamp = [stat.st_size, stat.st_mtime_ns]
+        entry = self.known.get(str(path))
+        if entry is None or entry[:2] != stamp:
+            entry = [*stamp, sha256_of_file(path)]
+            self.known[str(path)] = entry
+            self.changed = True
+        return str(entry[2])
+
+    def save(self) -> None:
+        if self.changed:
+            write_json(self.store, self.known)
+            self.changed = False
+
+
+def scan(folder: Path, digests: Digests) -> list[Picture]:
+    """Every picture file below `folder`, in order of name. UserError if there is no such folder."""
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}.")
+    return [
+        Picture(path.relative_to(folder).as_posix(), path, digests.of(path.resolve()))
+        for path in find_pictures(folder)
+    ]
+
+
+def split(dataset: list[Picture], tests: list[Picture], split_seed: int) -> Splits:
+    """Share out the pictures of `Dataset/`; `tests` are those of `TestImages/`, or none.
+
+    Pictures below `train/`, `val/`, `test/` stay where they are. Of all others 10 % are held out
+    for the test if there is no other test set, and 15 % of the rest for validation unless there is
+    a `val/`. A picture in two splits stays in the later of train, val, test.
+    """
+    folders = {
+        name: [p for p in dataset if p.name.startswith(f"{name}/")] for name in SPLIT_FOLDERS
+    }
+    given = {picture.name for pictures in folders.values() for picture in pictures}
+    rest = [picture for picture in dataset if picture.name not in given]
+    test = tests or folders["test"]
+    if not test:
+        test, rest = _hold_out(rest, HELD_OUT_FOR_TEST, split_seed, "test")
+    train, val = folders["train"] + rest, folders["val"]
+    if not val:
+        val, train = _hold_out(train, HELD_OUT_FOR_VALIDATION, split_seed, "val")
+    warnings: list[str] = []
+    val = _without(val, test, "validation", "the test", warnings)
+    # With TestImages/ in use, Dataset/test/ still is nobody's to train on.
+    train = _without(train, test + folders["test"], "training", "the test", warnings)
+    train = _without(train, val, "training", "validation", warnings)
+    return Splits(train, val, test, warnings)
+
+
+def _hold_out(
+    pictures: list[Picture], share: float, seed: int, purpose: str
+) -> tuple[list[Picture], list[Picture]]:
+    """(held out, rest): each picture decides for itself, by its content."""
+
+    def held(picture: Picture) -> bool:
+        draw = int(sha256_of_json([seed, purpose, picture.digest])[:13], 16) / 16**13
+        return draw < share
+
+    return [p for p in pictures if held(p)], [p for p in pictures if not held(p)]
+
+
+def _without(
+    pictures: list[Picture], taken: list[Picture], what: str, where: str, warnings: list[str]
+) -> list[Picture]:
+    digests = {picture.digest for picture in taken}
+    doubles = [picture.name for picture in pictures if picture.digest in digests]
+    if doubles:
+        more = f" and {len(doubles) - 5} more" if len(doubles) > 5 else ""
+        warnings.append(
+            f"{len(doubles)} pictures of {what} are in {where} too and were dropped from {what}: "
+            f"{', '.join(doubles[:5])}{more}."
+        )
+    return [picture for picture in pictures if picture.digest not in digests]

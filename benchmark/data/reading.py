@@ -1,0 +1,100 @@
+"""Finding picture files in a folder and decoding them, whatever is in them."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..colorizer import SMALLEST_SIDE
+from ..errors import UserError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+MOST_PIXELS = 100_000_000  # 300 MB decoded; more is a mistake or an attack on memory
+
+
+class UnusablePicture(Exception):
+    """Why a file is not used, in a few words."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a file becomes a square of `size` pixels: short side resized, then the centre cut out."""
+
+    size: int
+    filter: str = "bicubic"
+
+    def describe(self) -> dict[str, str | int]:
+        return {"size": self.size, "filter": f"Pillow {self.filter}", "crop": "centre square"}
+
+
+def find_pictures(folder: Path) -> Iterator[Path]:
+    """Every picture file below `folder` by its suffix, in order of name; hidden ones left out."""
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
+            yield path
+
+
+def open_rgb(path: Path) -> Image.Image:
+    """Decode a file to 8-bit sRGB, upright. Raises UnusablePicture with the reason.
+
+    Transparency is laid over white, as a page would show it; 16-bit grey is scaled to 8.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                _require_sides(*image.size)
+                return _to_rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        raise UnusablePicture("not a picture") from error
+    except Image.DecompressionBombError as error:
+        raise UnusablePicture(f"more than {MOST_PIXELS:,} pixels") from error
+    # Pillow's plugins raise many kinds of errors on broken files.
+    except (OSError, ValueError, SyntaxError, IndexError, KeyError, EOFError) as error:
+        raise UnusablePicture(f"cannot be decoded ({error})") from error
+
+
+def open_photo(path: Path) -> Image.Image:
+    """One photo that the user named; UserError if it is missing or not usable."""
+    if not path.is_file():
+        raise UserError(f"There is no picture {path}.")
+    try:
+        return open_rgb(path)
+    except UnusablePicture as error:
+        raise UserError(f"{path} cannot be used: {error}.") from error
+
+
+def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray:
+    """A file as uint8 (3, S, S). Raises UnusablePicture."""
+    size = (preprocessing.size, preprocessing.size)
+    method = Image.Resampling[preprocessing.filter.upper()]
+    square = ImageOps.fit(open_rgb(path), size, method=method)
+    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+
+
+def is_grey(rgb8: np.ndarray) -> bool:
+    """Whether a uint8 (3, H, W) is a greyscale picture, up to the rounding of JPEG's colours."""
+    spread = rgb8.max(axis=0).astype(int) - rgb8.min(axis=0)
+    return bool(np.quantile(spread, 0.99) <= 6)
+
+
+def _require_sides(width: int, height: int) -> None:
+    if min(width, height) < SMALLEST_SIDE:
+        raise UnusablePicture(f"{width}×{height}, smaller than {SMALLEST_SIDE} pixels")
+    if width * height > MOST_PIXELS:
+        raise UnusablePicture(f"{width}×{height}, more than {MOST_PIXELS:,} pixels")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 or 32 bits of grey; Pillow's own conversion would clip
+        values = np.asarray(image).astype(np.float64)
+        return Image.fromarray(np.clip(values / 257, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(white, layer).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,51 @@
+"""What a test is: its pictures, how they are prepared, how they are scored. Named and hashed.
+
+Two results may stand in one table if and only if their protocols have the same hash.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import metrics
+
+from .data.cache import Pictures
+from .data.manifest import digest_of
+from .data.reading import Preprocessing
+from .files import sha256_of_json
+
+VERSION = 1
+"""Raised with every change that changes a score: then old and new rows do not meet."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A test set at a size. `manifest` is the hash of the contents of its pictures."""
+
+    name: str
+    preprocessing: Preprocessing
+    n_pictures: int
+    manifest: str
+
+    @classmethod
+    def of(cls, pictures: Pictures, source: str, size: int) -> "Protocol":
+        """The protocol that tests on these pictures; `source` names the set, for people."""
+        manifest = digest_of(pictures.files)
+        return cls(f"{source}-{size}", Preprocessing(size), len(pictures), manifest)
+
+    def describe(self) -> dict[str, Any]:
+        """All that defines it, for run.json."""
+        return {
+            "name": self.name,
+            "version": VERSION,
+            **self.preprocessing.describe(),
+            "n_pictures": self.n_pictures,
+            "manifest": self.manifest,
+            "metrics": metrics.describe(),
+            "input": "L* of the truth, float32",
+            "scored": "the 8-bit pictures as written",
+        }
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over everything but the name, which is only for people."""
+        return sha256_of_json({k: v for k, v in self.describe().items() if k != "name"})

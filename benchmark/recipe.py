@@ -1,0 +1,228 @@
+"""Contract 2: what `models/<name>/train.py` defines, `class Settings` and `class Training(Recipe)`.
+
+Settings say what can be chosen for a training, Training how the model learns. Devices, precision,
+averaging, schedules, checkpoints, validation and progress are the loop's (`training.py`).
+"""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from torch import Tensor, nn
+
+from .color import rgb_to_lab
+from .colorizer import Colorizer
+from .errors import UserError, nearest
+
+Presets = Mapping[str, Mapping[str, Any]]
+
+
+class Settings(BaseModel):
+    """Hyperparameters that every model has, with the general defaults.
+
+    A model's `Settings` names its network as `model_class`, overrides defaults, adds fields of its
+    own and may add to the presets. The constructor arguments of the network are not repeated: they
+    live in `architecture`, checked against the constructor's signature.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    model_class: ClassVar[type[Colorizer]]
+    presets: ClassVar[Presets] = {
+        "quick": {"save_every": 0},
+        "standard": {},
+        "large": {"size": 256},
+    }
+
+    seed: int = Field(8000, ge=0, description="of weights, batches and noise")
+    epochs: int = Field(100, ge=1, description="passes over the training pictures")
+    batch_size: int = Field(64, ge=1, description="pictures a step")
+    size: int = Field(64, ge=16, le=2048, description="side of the training pictures, pixels")
+    learning_rate: float = Field(5e-4, gt=0, description="AdamW's, after warm-up")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's")
+    warmup: float = Field(0.03, ge=0, le=1, description="share of training until the full rate")
+    clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
+    ema_decay: float = Field(0.999, ge=0, lt=1, description="of the averaged weights")
+    precision: Literal["auto", "32", "bf16", "16"] = Field(
+        "auto", description="auto is bf16 where the hardware has it, else 32"
+    )
+    save_every: int = Field(
+        0, ge=0, description="epochs between kept weights; 0 keeps best and last"
+    )
+    drop_grey: bool = Field(True, description="do not train on greyscale files")
+    min_colorfulness: float = Field(0, ge=0, description="do not train on pictures below this")
+    split_seed: int = Field(8000, ge=0, description="of the held-out pictures; not of the run")
+    architecture: dict[str, Any] = Field({}, validate_default=True, description="of the network")
+
+    @field_validator("architecture")
+    @classmethod
+    def _check_architecture(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return cls.model_class.architecture_schema()(**value).model_dump()
+
+    @classmethod
+    def described(cls) -> dict[str, tuple[Any, str]]:
+        """Every setting's name → (default, help): the fields, then the architecture's."""
+        own = {name: field for name, field in cls.model_fields.items() if name != "architecture"}
+        nested = cls.model_class.architecture_schema().model_fields
+        return {name: (f.default, f.description or "") for name, f in {**own, **nested}.items()}
+
+    def flat(self) -> dict[str, Any]:
+        """All settings in one mapping, the architecture's beside the others."""
+        values = self.model_dump(mode="json")
+        return {**values, **values.pop("architecture")}
+
+
+SettingsType = TypeVar("SettingsType", bound=Settings)
+ModelType = TypeVar("ModelType", bound=Colorizer)
+
+
+@dataclass(frozen=True)
+class Resolved(Generic[SettingsType]):
+    """Settings and, for each, who decided: `typed`, `preset quick`, `unet` or `general`."""
+
+    settings: SettingsType
+    sources: dict[str, str]
+
+
+def preset_of(settings_class: type[Settings], preset: str) -> dict[str, Any]:
+    """The values of a preset: the general ones, the model's own over them."""
+    general, own = Settings.presets, settings_class.presets
+    if preset not in general and preset not in own:
+        known = ", ".join(dict.fromkeys([*general, *own]))
+        raise UserError(f"Preset {preset!r} is not known; there are {known}.")
+    return {**general.get(preset, {}), **own.get(preset, {})}
+
+
+def resolve(
+    settings_class: type[SettingsType], model: str, preset: str, typed: Mapping[str, Any]
+) -> Resolved[SettingsType]:
+    """Settings in force: typed over preset over the model's default over the general default.
+
+    Raises UserError for a name this model does not know or a value that is impossible.
+    """
+    described = settings_class.described()
+    for name in typed:
+        if name not in described:
+            raise UserError(f"{model} has no setting {name!r}{nearest(name, described)}.")
+    chosen = {**preset_of(settings_class, preset), **typed}
+    nested = settings_class.model_class.architecture_schema().model_fields
+    fields: dict[str, Any] = {k: v for k, v in chosen.items() if k not in nested}
+    fields["architecture"] = {k: v for k, v in chosen.items() if k in nested}
+    try:
+        settings = settings_class(**fields)
+    except ValidationError as error:
+        raise UserError(f"{model}: {sentence_of(error)}") from error
+
+    def source(name: str) -> str:
+        if name in typed:
+            return "typed"
+        if name in chosen:
+            return f"preset {preset}"
+        general = Settings.model_fields.get(name)
+        return "general" if general and general.default == described[name][0] else model
+
+    return Resolved(settings, {name: source(name) for name in described})
+
+
+def sentence_of(error: ValidationError) -> str:
+    """The first fault of a validation as one sentence: what is wrong where."""
+    fault = error.errors()[0]
+    place = ".".join(str(part) for part in fault["loc"]) or "settings"
+    return f"{place}: {fault['msg']} (got {fault['input']!r})."
+
+
+def parse_value(text: str) -> Any:
+    """What `--set key=value` means: JSON where it is JSON, a list where there are commas."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    if "," in text:
+        return [parse_value(part) for part in text.split(",") if part]
+    return text
+
+
+class Randomness:
+    """Random draws of one training step, a function of (seed, step) and the place in the batch.
+
+    A process draws for the whole batch and takes its share, so two processes see what one would;
+    and nothing has to be stored to resume.
+    """
+
+    def __init__(self, seed: int, step: int, device: torch.device) -> None:
+        self.generator = torch.Generator(device).manual_seed(mixed(seed, step))
+        self.device = device
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal, float32."""
+        return torch.randn(shape, generator=self.generator, device=self.device)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform on [0, 1), float32."""
+        return torch.rand(shape, generator=self.generator, device=self.device)
+
+
+def mixed(*parts: object) -> int:
+    """A 63-bit integer that is a function of `parts`; near seeds give unlike streams."""
+    text = "/".join(map(str, parts)).encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training pictures: sRGB in [0, 1], (B, 3, H, W); `progress` is the share of training done."""
+
+    rgb: Tensor
+    progress: float = 0.0
+
+    @cached_property
+    def lab(self) -> Tensor:
+        """(B, 3, H, W)."""
+        return rgb_to_lab(self.rgb)
+
+    @property
+    def lightness(self) -> Tensor:
+        """L* in [0, 100], (B, 1, H, W)."""
+        return self.lab[:, :1].clamp(0, 100)
+
+
+@dataclass(frozen=True)
+class Update:
+    """One optimizer step: whose, and the losses whose sum is minimised, by name."""
+
+    optimizer: str
+    losses: dict[str, Tensor]
+
+
+class Recipe(nn.Module, ABC, Generic[ModelType, SettingsType]):
+    """How a model learns. Holds the model, and what only training needs (discriminators)."""
+
+    def __init__(self, model: ModelType, settings: SettingsType) -> None:
+        super().__init__()
+        self.model = model
+        self.settings = settings
+
+    @abstractmethod
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """The optimizers by name; each owns the parameters in its groups, at its full rate."""
+
+    @abstractmethod
+    def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
+        """Yield the updates of one step, one after another.
+
+        Each is computed after the one before it was applied. Only what the named optimizer owns
+        receives gradients.
+        """
+
+    @abstractmethod
+    def validate(self, model: ModelType, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
+        """Losses of the averaged `model` by name; the first decides which weights are the best.
+
+        `rng` is the same in every epoch, so that the curve shows the model and not the draw.
+        """

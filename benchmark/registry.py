@@ -1,0 +1,93 @@
+"""The models: a folder under `models/` with a `model.py` is one. Listed without importing."""
+
+import ast
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from .errors import UserError, nearest
+
+if TYPE_CHECKING:  # the list of models must not wait for torch
+    from .colorizer import Colorizer
+    from .recipe import Recipe, Settings
+
+MODELS = Path(__file__).resolve().parent.parent / "models"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A folder under `models/`: its name, its summary, and what is wrong with it, if so."""
+
+    name: str
+    summary: str
+    broken: str | None = None
+
+
+def entries(folder: Path = MODELS) -> list[Entry]:
+    """All models, by name. Nothing is imported, so a broken one stops nobody else."""
+    return [_entry(path.parent) for path in sorted(folder.glob("[!._]*/model.py"))]
+
+
+def _entry(folder: Path) -> Entry:
+    """Read a model's folder as text: the first line of model.py's docstring is its summary."""
+    try:
+        tree = ast.parse((folder / "model.py").read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError) as error:
+        return Entry(folder.name, "", f"model.py cannot be read: {error}")
+    summary = (ast.get_docstring(tree) or "").partition("\n")[0]
+    if not any(isinstance(node, ast.ClassDef) and node.name == "Model" for node in tree.body):
+        return Entry(folder.name, summary, "model.py defines no class Model")
+    if not (folder / "train.py").is_file():
+        return Entry(folder.name, summary, "there is no train.py")
+    return Entry(folder.name, summary)
+
+
+def require(name: str) -> None:
+    """Raise UserError unless there is a usable model of this name; the nearest name is offered."""
+    known = {entry.name: entry for entry in entries()}
+    if name not in known:
+        guess = nearest(name, known) or f"; there are {', '.join(known)}"
+        raise UserError(f"There is no model {name!r}{guess}.")
+    if known[name].broken:
+        raise UserError(f"models/{name}: {known[name].broken}.")
+
+
+def load_model(name: str) -> "type[Colorizer]":
+    """The class `Model` of models/<name>/model.py. Does not import train.py."""
+    from .colorizer import Colorizer
+
+    return _class(name, "model", "Model", Colorizer)
+
+
+def load_settings(name: str) -> "type[Settings]":
+    """The class `Settings` of models/<name>/train.py."""
+    from .recipe import Settings
+
+    return _class(name, "train", "Settings", Settings)
+
+
+def load_recipe(name: str) -> "type[Recipe[Any, Any]]":
+    """The class `Training` of models/<name>/train.py."""
+    from .recipe import Recipe
+
+    return _class(name, "train", "Training", Recipe)
+
+
+def _class(name: str, file: str, class_name: str, base: type) -> Any:
+    require(name)
+    module: Any = _import(f"models.{name}.{file}")
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        kind = f"a class {class_name}({base.__name__})"
+        raise UserError(f"models/{name}/{file}.py does not define {kind}.")
+    return found
+
+
+def _import(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # whatever a contributor's file may raise, it concerns that file
+        path = module.replace(".", "/") + ".py"
+        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}.") from error

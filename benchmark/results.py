@@ -1,0 +1,173 @@
+"""The layout of a run's folder, and the schema of run.json."""
+
+import math
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import UserError
+from .files import read_json, write_json
+
+
+class RunFolder:
+    """Results/<run>/seed-<N>: where everything of one training is."""
+
+    def __init__(self, results: Path, run: str, seed: int) -> None:
+        self.results, self.run, self.seed = results, run, seed
+        self.path = results / run / f"seed-{seed}"
+        self.settings = self.path / "settings.json"
+        self.history = self.path / "history.jsonl"
+        self.cost = self.path / "cost.json"
+        self.loss_curve = self.path / "loss_curve.png"
+        self.state = self.path / "state.pt"
+        self.weights = self.path / "weights"
+        self.tests = self.path / "tests"
+
+    def weights_of(self, which: str | int) -> Path:
+        """The file of `best`, `last` or an epoch's number."""
+        stem = f"epoch_{which:04d}" if isinstance(which, int) else which
+        return self.weights / f"{stem}.safetensors"
+
+    def sample(self, epoch: int) -> Path:
+        return self.path / "samples" / f"epoch_{epoch:04d}.png"
+
+    def choose_weights(self, which: str) -> Path:
+        """The file that `--weights` names. UserError that says which there are if it is not one."""
+        for path in (self.weights_of(int(which) if which.isdecimal() else which), Path(which)):
+            if path.is_file():
+                return path
+        there = sorted(path.stem for path in self.weights.glob("*.safetensors"))
+        if not there:
+            raise UserError(f"{self.path} has no weights yet: train first, with --mode train.")
+        raise UserError(f"There are no weights {which!r} in {self.weights}; {', '.join(there)}.")
+
+
+class Strict(BaseModel):
+    """Part of run.json: no unknown keys, no numbers as strings, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Score(Strict):
+    """One metric over the test pictures. Without values, `reason` says why."""
+
+    label: str
+    unit: str
+    direction: Literal["up", "down", "none"]
+    mean: float | None
+    std: float | None = Field(description="over pictures, n - 1 in the denominator")
+    low: float | None = Field(description="of the 95 % bootstrap interval of the mean")
+    high: float | None
+    n: int
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _explained(self) -> "Score":
+        if self.mean is None and not self.reason:
+            raise ValueError(f"{self.label} has no value and no reason")
+        return self
+
+
+class WeightsUsed(Strict):
+    file: str
+    sha256: str
+    epoch: int
+
+
+class Timing(Strict):
+    """Of colorizing alone, reading and writing apart."""
+
+    ms_per_picture: float
+    batch_size: int
+    device: str
+
+
+class RunRecord(Strict):
+    """run.json: all that the leaderboard reads of one test."""
+
+    schema_version: Literal[1] = 1
+    kind: Literal["model", "fixed"]
+    model: str
+    run: str
+    seed: int
+    settings: dict[str, Any]
+    sampling: dict[str, Any]
+    weights: WeightsUsed | None
+    protocol: dict[str, Any]
+    protocol_hash: str
+    training_data: dict[str, Any]
+    n_expected: int
+    n_scored: int
+    failed: dict[str, str]
+    metrics: dict[str, Score]
+    timing: Timing
+    cost: dict[str, Any]
+    environment: dict[str, str]
+    finished: str
+
+    @property
+    def refusal(self) -> str | None:
+        """Why this may not stand in a table, or None."""
+        if self.n_scored != self.n_expected:
+            return f"{self.n_scored} of {self.n_expected} pictures scored"
+        if self.kind == "model" and self.weights is None:
+            return "the hash of the weights is missing"
+        return None
+
+
+def write_record(path: Path, record: RunRecord) -> None:
+    """Write run.json, the last file of a test: where it stands, the test is complete."""
+    write_json(path, record.model_dump(mode="json"))
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read and check a run.json. UserError that names the file and the fault."""
+    values = read_json(path)
+    try:
+        return RunRecord.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(str(part) for part in fault["loc"])
+        raise UserError(
+            f"{path} is not a run.json of this version: {place}: {fault['msg']}."
+        ) from error
+
+
+def finite(value: float) -> float | None:
+    """JSON has no infinity or NaN: None for either."""
+    return value if math.isfinite(value) else None
+
+
+def now() -> str:
+    """The present time, ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@cache
+def environment() -> dict[str, str]:
+    """Versions and the commit, for run.json."""
+    packages = ("torch", "torchvision", "kornia", "lpips", "numpy", "pillow")
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        **{package: version(package) for package in packages},
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str:
+    def git(*words: str) -> str:
+        root = Path(__file__).resolve().parent
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -1,0 +1,355 @@
+"""The one training loop: devices, precision, averaging, schedule, checkpoints, progress.
+
+What is learned and from what is the recipe's (models/<name>/train.py). Every random draw is a
+function of the seed and the step, so a training that was interrupted and resumed ends with the
+very weights of one that was not.
+"""
+
+import math
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from tqdm import tqdm
+
+from .checkpoints import load_state, save_state, save_weights
+from .color import rgb_from_8bit, rgb_to_lightness
+from .colorizer import Colorizer
+from .console import say
+from .data.augmentation import random_crop_and_flip
+from .data.loading import TrainingData
+from .ema import Average
+from .errors import UserError
+from .figures import save_loss_curve, save_results
+from .files import write_json
+from .recipe import Batch, Randomness, Recipe, Settings, mixed
+from .results import RunFolder
+from .tracking import Tracker
+
+SECONDS_BETWEEN_STATES = 60
+PREVIEWS = 4
+
+
+class Interrupted(Exception):
+    """The user stopped the training; its state is saved."""
+
+
+def make_fabric(device: str | None, precision: str) -> Fabric:
+    """A Fabric on what `--device` names (cpu, cuda, mps, an index), else on the best there is."""
+    accelerator, devices = "auto", 1
+    if device is not None and device.isdecimal():
+        accelerator, devices = "cuda", [int(device)]  # type: ignore[assignment]
+    elif device is not None:
+        accelerator, _, index = device.partition(":")
+        devices = [int(index)] if index.isdecimal() else 1  # type: ignore[assignment]
+    wants_cuda = accelerator == "cuda"
+    if accelerator not in ("auto", "cpu", "cuda", "mps"):
+        raise UserError(f"--device {device}: choose cpu, cuda, mps or the index of a GPU.")
+    if wants_cuda and not torch.cuda.is_available():
+        raise UserError(f"--device {device}: there is no CUDA device on this machine; try cpu.")
+    if wants_cuda and isinstance(devices, list) and devices[0] >= torch.cuda.device_count():
+        raise UserError(f"--device {device}: there are {torch.cuda.device_count()} GPUs.")
+    if accelerator == "mps" and not torch.backends.mps.is_available():
+        raise UserError("--device mps: there is no Apple GPU on this machine; try cpu.")
+    fabric = Fabric(accelerator=accelerator, devices=devices)
+    plugin = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+    chosen = _best_precision(fabric.device) if precision == "auto" else precision
+    if chosen == "16" and fabric.device.type == "cpu":
+        raise UserError("--precision 16 needs a GPU; a CPU trains in 32 or bf16.")
+    return Fabric(accelerator=accelerator, devices=devices, precision=plugin[chosen])  # type: ignore[arg-type]
+
+
+def _best_precision(device: torch.device) -> str:
+    """bf16 where the hardware multiplies it; elsewhere it is emulated and slower than float32."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
+    if device.type == "cpu":
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return "bf16" if native else "32"
+    return "32"
+
+
+def rate_at(share: float, warmup: float) -> float:
+    """The learning rate as a share of the full one: linear warm-up, then half a cosine to 0."""
+    if share < warmup:
+        return share / warmup
+    return 0.5 * (1 + math.cos(math.pi * (share - warmup) / (1 - warmup))) if warmup < 1 else 1.0
+
+
+class Loop:
+    """One training of one model in one folder, from its start or from where it stopped."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        name: str,
+        model: Colorizer,
+        recipe: Recipe[Any, Any],
+        data: TrainingData,
+        fabric: Fabric,
+    ) -> None:
+        self.folder, self.name, self.data, self.fabric = folder, name, data, fabric
+        self.settings: Settings = recipe.settings
+        self.device = fabric.device
+        self.recipe = recipe.to(self.device).to(memory_format=torch.channels_last)
+        self.model = model
+        self.average = Average(model, self.settings.ema_decay)
+        # Typed as what they wrap: Fabric's own type hides param_groups from a checker.
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            key: cast(torch.optim.Optimizer, fabric.setup_optimizers(optimizer))
+            for key, optimizer in recipe.optimizers().items()
+        }
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["full_rate"] = group["lr"]
+        # The whole set on the device, as bytes: no step waits for a file.
+        self.pixels = data.train.rgb8.to(self.device)
+        self.batch_size = min(self.settings.batch_size, len(self.pixels))
+        self.steps_per_epoch = len(self.pixels) // self.batch_size
+        self.total = self.settings.epochs * self.steps_per_epoch
+        self.step = 0
+        self.seconds = 0.0
+        self.best = math.inf
+        self.best_epoch = 0
+        self.sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
+        self.counts: dict[str, int] = defaultdict(int)
+        self.order: tuple[int, Tensor] | None = None
+
+    # ---- the loop ----------------------------------------------------------------------------
+
+    def run(self, wandb_mode: str) -> None:
+        """Train to the end. Raises Interrupted, state saved, if the user stops it."""
+        if self.folder.state.exists():
+            self._resume()
+        if self.step >= self.total:
+            say(f"{self.folder.path} is already trained: {self.settings.epochs} epochs.")
+            return
+        epoch = self.step // self.steps_per_epoch
+        settings = self.settings.model_dump(mode="json")
+        with (
+            Tracker(self.folder, wandb_mode, settings, epoch + 1) as tracker,
+            _stop_requested() as stop,
+            tqdm(total=self.total, initial=self.step, unit="step", disable=None) as bar,
+        ):
+            saved = time.monotonic()
+            for self.epoch in range(epoch, self.settings.epochs):  # noqa: B020
+                bar.set_description(f"{self.name} {self.epoch + 1}/{self.settings.epochs}")
+                if not self._train_epoch(bar, stop):
+                    self._save()
+                    raise Interrupted(f"Stopped and saved at step {self.step} of {self.total}.")
+                tracker.record(self._close_epoch())
+                done = self.step == self.total
+                if done or time.monotonic() - saved > SECONDS_BETWEEN_STATES:
+                    self._save()
+                    saved = time.monotonic()
+            save_loss_curve(self.folder.loss_curve, tracker.rows, str(self.folder.run))
+        self._write_cost()
+
+    def _train_epoch(self, bar: "tqdm[Any]", stop: list[int]) -> bool:
+        """The rest of an epoch, from `self.step` on; False if a stop was asked for."""
+        # Testing pictures in between sets eval mode; forgetting this froze many a discriminator.
+        self.recipe.train()
+        before = time.monotonic()
+        while self.step < (self.epoch + 1) * self.steps_per_epoch:
+            self._train_step()
+            self.step += 1
+            bar.update()
+            if not bar.disable and self.step % 10 == 0:  # reading a loss waits for the device
+                losses = {key: float(total / self.counts[key]) for key, total in self.sums.items()}
+                rate = self.batch_size * (bar.format_dict["rate"] or 0)
+                bar.set_postfix({**losses, "pictures/s": f"{rate:.0f}"})
+            if stop:
+                break
+        self.seconds += time.monotonic() - before
+        return not stop or self.step == (self.epoch + 1) * self.steps_per_epoch
+
+    def _train_step(self) -> None:
+        settings = self.settings
+        torch.manual_seed(mixed(settings.seed, "layers", self.step))  # for dropout
+        rng = Randomness(settings.seed, self.step, self.device)
+        rate = rate_at((self.step + 1) / self.total, settings.warmup)
+        updates = self.recipe.updates(self._batch(rng), rng)
+        while True:
+            with self.fabric.autocast():
+                update = next(updates, None)
+            if update is None:
+                break
+            optimizer = self.optimizers[update.optimizer]
+            owned = [p for group in optimizer.param_groups for p in group["params"]]
+            for group in optimizer.param_groups:
+                group["lr"] = group["full_rate"] * rate
+            optimizer.zero_grad()
+            loss = torch.stack(list(update.losses.values())).sum()
+            # `inputs` freezes what other optimizers own: their parameters get no gradient.
+            self.fabric.backward(loss, inputs=owned)
+            self.fabric.clip_gradients(self.recipe, optimizer, max_norm=settings.clip)
+            optimizer.step()
+            for key, value in update.losses.items():
+                self.sums[key] += value.detach()
+                self.counts[key] += 1
+        self.average.update(self.model)
+
+    def _batch(self, rng: Randomness) -> Batch:
+        epoch, place = divmod(self.step, self.steps_per_epoch)
+        if self.order is None or self.order[0] != epoch:
+            generator = torch.Generator().manual_seed(mixed(self.settings.seed, "order", epoch))
+            self.order = (epoch, torch.randperm(len(self.pixels), generator=generator))
+        rows = self.order[1][place * self.batch_size :][: self.batch_size].to(self.device)
+        rgb = random_crop_and_flip(rgb_from_8bit(self.pixels[rows]), self.settings.size, rng)
+        rgb = rgb.contiguous(memory_format=torch.channels_last)
+        return Batch(rgb, progress=self.step / self.total)
+
+    # ---- the end of an epoch -----------------------------------------------------------------
+
+    def _close_epoch(self) -> dict[str, Any]:
+        """Validate, keep weights, draw; returns the line for the history."""
+        train = {
+            f"train/{key}": float(total / self.counts[key]) for key, total in self.sums.items()
+        }
+        self.sums.clear()
+        self.counts.clear()
+        if not all(math.isfinite(value) for value in train.values()):
+            raise UserError(
+                f"{self.name} diverged in epoch {self.epoch + 1} (a loss is not a number); "
+                f"try a smaller --learning_rate than {self.settings.learning_rate:g}."
+            )
+        val = self._validate()
+        epoch = self.epoch + 1
+        score = next(iter(val.values()))
+        if score < self.best:
+            self.best, self.best_epoch = score, epoch
+            self._save_weights("best")
+        if epoch == self.settings.epochs:
+            self._save_weights("last")
+        if self.settings.save_every and epoch % self.settings.save_every == 0:
+            self._save_weights(epoch)
+        if epoch % max(1, self.settings.epochs // 10) == 0 or epoch == self.settings.epochs:
+            self._preview(self.folder.sample(epoch))
+        rate = next(iter(self.optimizers.values())).param_groups[0]["lr"]
+        row = {
+            "epoch": epoch,
+            "step": self.step,
+            "seconds": round(self.seconds, 2),
+            "pictures_per_s": round(self.step * self.batch_size / max(self.seconds, 1e-9), 1),
+            "learning_rate": rate,
+            **train,
+            **val,
+        }
+        if epoch % max(1, self.settings.epochs // 20) == 0:
+            losses = "  ".join(f"{key} {value:.4f}" for key, value in {**train, **val}.items())
+            speed = f"{row['pictures_per_s']:.0f} pictures/s"
+            say(f"{self.name} epoch {epoch}/{self.settings.epochs}: {losses}  {speed}")
+        return row
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, float]:
+        """Losses of the averaged weights, mean over the validation pictures."""
+        sums: dict[str, float] = defaultdict(float)
+        pixels = self.data.val.rgb8
+        for index, part in enumerate(torch.split(pixels, self.settings.batch_size)):
+            rgb = rgb_from_8bit(part.to(self.device)).contiguous(memory_format=torch.channels_last)
+            # The same draws in every epoch, and none that training uses.
+            rng = Randomness(mixed(self.settings.seed, "validation"), index, self.device)
+            with self.fabric.autocast():
+                losses = self.recipe.validate(self.average.model, Batch(rgb, 1.0), rng)
+            for key, value in losses.items():
+                sums[f"val/{key}"] += float(value) * len(part)
+        return {key: total / len(pixels) for key, total in sums.items()}
+
+    def _preview(self, path: Path) -> None:
+        truth8 = self.data.val.rgb8[:PREVIEWS]
+        lightness = rgb_to_lightness(rgb_from_8bit(truth8)).to(self.device)
+        model = self.average.model
+        output = model.colorize(lightness, seeds=range(len(lightness)))
+        save_results(path, lightness, output, truth8)
+
+    def _save_weights(self, which: str | int) -> None:
+        path = self.folder.weights_of(which)
+        save_weights(path, self.average.model, self.name, self.epoch + 1)
+
+    # ---- stopping and going on ---------------------------------------------------------------
+
+    def _save(self) -> None:
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "sums": {key: value.cpu() for key, value in self.sums.items()},
+            "counts": dict(self.counts),
+            "recipe": self.recipe.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizers": {key: o.state_dict() for key, o in self.optimizers.items()},
+        }
+        save_state(self.folder.state, state)
+
+    def _resume(self) -> None:
+        state = load_state(self.folder.state)
+        try:
+            self.recipe.load_state_dict(state["recipe"])
+            self.average.load_state_dict(state["average"])
+            for key, optimizer in self.optimizers.items():
+                optimizer.load_state_dict(state["optimizers"][key])
+        except (RuntimeError, KeyError, ValueError) as error:
+            remedy = "give it another --run, or --overwrite it"
+            raise UserError(
+                f"{self.folder.state} is of another version of models/{self.name}; {remedy}."
+            ) from error
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.sums.update({key: value.to(self.device) for key, value in state["sums"].items()})
+        self.counts.update(state["counts"])
+        if self.step < self.total:
+            say(f"{self.folder.path}: going on at step {self.step} of {self.total}.")
+
+    def _write_cost(self) -> None:
+        cuda = self.device.type == "cuda"
+        peak = torch.cuda.max_memory_allocated(self.device) if cuda else None
+        cost = {
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "training_seconds": round(self.seconds, 1),
+            "pictures_per_s": round(self.total * self.batch_size / max(self.seconds, 1e-9), 1),
+            "epochs": self.settings.epochs,
+            "steps": self.total,
+            "device": device_name(self.device),
+            "precision": str(self.fabric._precision.precision),
+            "peak_device_bytes": peak,
+            "best_epoch": self.best_epoch,
+        }
+        write_json(self.folder.cost, cost)
+
+
+def device_name(device: torch.device) -> str:
+    """What a table says of a device: the GPU's name, or the CPU's with its threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        return f"CPU, {torch.get_num_threads()} threads"
+    return device.type
+
+
+@contextmanager
+def _stop_requested() -> Iterator[list[int]]:
+    """A list that Ctrl-C or a termination puts its signal into; a second Ctrl-C stops at once."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

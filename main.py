@@ -1,0 +1,47 @@
+"""The one way in: trains and tests models, and everything else the suite can do.
+
+    python main.py --model unet --mode train --epochs 100 --batch_size 64
+    python main.py --model unetddim --mode test --steps 50
+    python main.py list
+
+Each command is a file of benchmark/cli/. Nothing here imports torch, so `--help` answers at once.
+"""
+
+import sys
+
+import typer
+
+from benchmark.cli import colorize, leaderboard, models, run
+from benchmark.errors import UserError
+
+
+def dashes(token: str) -> str:
+    """`--batch_size` and `--batch-size` are one option."""
+    return token.replace("_", "-")
+
+
+app = typer.Typer(
+    help="Train colorizers on your own pictures, compare them honestly, and use them.",
+    context_settings={"token_normalize_func": dashes, "help_option_names": ["-h", "--help"]},
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.callback(invoke_without_command=True)(run.run)
+app.command("list")(models.list_models)
+app.command("leaderboard")(leaderboard.leaderboard)
+app.command("colorize")(colorize.colorize)
+
+
+def main() -> None:
+    """Run the command line. A user's mistake is one sentence on stderr and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Layers that several models share. All keep height and width unless their name says otherwise."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+GROUPS = 8
+"""Of GroupNorm: widths are multiples of it. Batch statistics would tie pictures to their batch."""
+
+
+def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    """A 3×3 convolution that keeps the size (or divides it by `stride`)."""
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
+
+
+def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+    """The layer with weights and bias 0, so that what it ends starts as nothing."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class ResidualBlock(nn.Module):
+    """Norm, SiLU, convolution, twice, beside a shortcut (He et al. 2016, the pre-activation form).
+
+    With `embedding` features, a vector (B, embedding) scales and shifts the second norm, as in
+    Dhariwal and Nichol 2021, appendix A ("adaptive group normalization").
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, embedding: int = 0, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(GROUPS, inputs)
+        self.conv1 = conv3(inputs, outputs)
+        self.modulation = nn.Linear(embedding, 2 * outputs) if embedding else None
+        self.norm2 = nn.GroupNorm(GROUPS, outputs)
+        self.dropout = nn.Dropout(dropout)
+        self.conv2 = zeroed(conv3(outputs, outputs))
+        self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
+        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        if self.modulation is not None and embedding is not None:
+            scale, shift = self.modulation(F.silu(embedding))[:, :, None, None].chunk(2, dim=1)
+            h = h * (1 + scale) + shift
+        residual: Tensor = self.shortcut(x) + self.conv2(self.dropout(F.silu(h)))
+        return residual
+
+
+class Attention(nn.Module):
+    """Self-attention over all places of a feature map, beside a shortcut (Vaswani et al. 2017)."""
+
+    def __init__(self, channels: int, head_channels: int = 32) -> None:
+        super().__init__()
+        self.heads = max(1, channels // head_channels)
+        self.norm = nn.GroupNorm(GROUPS, channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = zeroed(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        qkv = self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w)
+        q, k, v = qkv.transpose(3, 4).unbind(1)  # each (B, heads, H·W, channels of a head)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(2, 3)
+        return x + self.out(mixed.reshape(b, c, h, w))
+
+
+class Upsample(nn.Module):
+    """Twice the size, by nearest neighbour and convolution: transposed ones leave checkerboards."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = conv3(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        upsampled: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return upsampled
+
+
+class ConvexUpsample(nn.Module):
+    """Bring coarse colour to `factor` times its size along the edges that features know of.
+
+    Each fine pixel is a convex combination of the 3×3 coarse neighbours, with weights predicted
+    from features at the coarse size (Teed and Deng 2020, RAFT, section 3.3). So it can sharpen
+    along an edge of L but invent no colour.
+    """
+
+    def __init__(self, features: int, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.weights = zeroed(nn.Conv2d(features, 9 * factor**2, 1))
+
+    def forward(self, coarse: Tensor, features: Tensor) -> Tensor:
+        """coarse (B, C, h, w), features (B, features, h, w) → (B, C, h·factor, w·factor)."""
+        b, c, h, w = coarse.shape
+        f = self.factor
+        weights = self.weights(features).float().reshape(b, 9, f * f, h, w).softmax(dim=1)
+        around = F.pad(coarse.float(), (1, 1, 1, 1), mode="replicate")
+        # A sum over nine shifted copies: unfold would hold all nine at once, for every channel.
+        fine = torch.zeros(b, c, f * f, h, w, device=coarse.device)
+        for place in range(9):
+            y, x = divmod(place, 3)
+            neighbour = around[:, :, y : y + h, x : x + w]
+            fine = fine + weights[:, None, place] * neighbour[:, :, None]
+        return F.pixel_shuffle(fine.reshape(b, c * f * f, h, w), f)

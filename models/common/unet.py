@@ -1,0 +1,102 @@
+"""The residual U-Net that all models with skips are built on.
+
+One network for all of them on purpose: then a comparison compares how they learn, not how wide
+they are.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import AfterValidator, BeforeValidator, Field
+from torch import Tensor, nn
+
+from .blocks import GROUPS, Attention, ResidualBlock, Upsample, conv3
+
+
+def _as_list(value: object) -> object:
+    return (
+        list(value) if isinstance(value, tuple) else value if isinstance(value, list) else [value]
+    )
+
+
+def _check_widths(widths: list[int]) -> list[int]:
+    if not widths or any(width < GROUPS or width % GROUPS for width in widths):
+        raise ValueError(f"each width must be a multiple of {GROUPS}")
+    return widths
+
+
+Widths = Annotated[
+    list[int],
+    BeforeValidator(_as_list),
+    AfterValidator(_check_widths),
+    Field(description="channels at each level, the finest first"),
+]
+Blocks = Annotated[int, Field(ge=1, le=8, description="residual blocks a level")]
+Fold = Annotated[
+    int, Field(ge=1, le=8, description="pixels of L folded into channels, along each side")
+]
+
+
+class UNet(nn.Module):
+    """Encoder and decoder of residual blocks with skips and attention at the coarsest level.
+
+    (B, inputs, h, w) → (B, widths[0], h, w); h and w are multiples of 2^(levels - 1).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        widths: Sequence[int],
+        blocks: int,
+        *,
+        embedding: int = 0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+
+        def block(before: int, after: int) -> ResidualBlock:
+            return ResidualBlock(before, after, embedding=embedding, dropout=dropout)
+
+        self.enter = conv3(inputs, widths[0])
+        self.down = nn.ModuleList()
+        self.shrink = nn.ModuleList()
+        width = widths[0]
+        for level, target in enumerate(widths):
+            if level:
+                self.shrink.append(conv3(width, target, stride=2))
+                width = target
+            self.down.append(nn.ModuleList(block(target, target) for _ in range(blocks)))
+        self.middle = nn.ModuleList([block(width, width), block(width, width)])
+        self.attention = Attention(width)
+        self.up = nn.ModuleList()
+        self.grow = nn.ModuleList()
+        for level in reversed(range(len(widths))):
+            target = widths[level]
+            first = block(2 * target, target)  # what came up, beside the skip
+            rest = (block(target, target) for _ in range(blocks - 1))
+            self.up.append(nn.ModuleList([first, *rest]))
+            if level:
+                self.grow.append(Upsample(target, widths[level - 1]))
+        self.leave = nn.GroupNorm(GROUPS, widths[0])
+
+    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
+        x = self.enter(x)
+        skips = []
+        for level, stage in enumerate(self.down):
+            if level:
+                x = self.shrink[level - 1](x)
+            for block in cast(nn.ModuleList, stage):
+                x = block(x, embedding)
+            skips.append(x)
+        x = self.middle[0](x, embedding)
+        x = self.middle[1](self.attention(x), embedding)
+        for level, stage in enumerate(self.up):
+            if level:
+                x = self.grow[level - 1](x)
+            x = torch.cat([x, skips.pop()], dim=1)
+            for block in cast(nn.ModuleList, stage):
+                x = block(x, embedding)
+        features: Tensor = F.silu(self.leave(x))
+        return features

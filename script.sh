@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Sets the environment up, then:
+#   bash script.sh [options]   trains and tests every model; options as in `python main.py --help`
+#   bash script.sh test        runs the tests, lint, format and type checks
+#   bash script.sh setup       does nothing more
+set -euo pipefail
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+venv="$root/.venv"
+
+say() { echo "$*" >&2; }
+
+# Whether this Python has everything that pyproject.toml names directly, in versions it allows.
+prepared() {
+    "$1" - "$root/pyproject.toml" "${2:-}" >/dev/null 2>&1 <<'EOP'
+import sys
+import tomllib
+from importlib.metadata import version
+
+from packaging.requirements import Requirement
+
+project = tomllib.load(open(sys.argv[1], "rb"))["project"]
+wanted = project["dependencies"] + (project["optional-dependencies"]["dev"] if sys.argv[2] else [])
+for requirement in map(Requirement, wanted):
+    assert requirement.specifier.contains(version(requirement.name), prereleases=True)
+EOP
+}
+
+find_python() {
+    local name
+    for name in python3 python3.14 python3.13 python3.12 python3.11; do
+        if command -v "$name" >/dev/null && "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+            echo "$name"
+            return
+        fi
+    done
+    say "Python 3.11 or newer is needed, and none was found."
+    exit 2
+}
+
+# Sets `python`: that of the environment the user sits in if it is prepared, else of our own .venv.
+setup() {
+    if [[ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]] && prepared python "${1:-}"; then
+        python="$(command -v python)"
+        say "Using the environment at hand: $python"
+        return
+    fi
+    python="$venv/bin/python"
+    if [[ -x "$python" ]] && cmp -s "$root/requirements.lock" "$venv/requirements.lock"; then
+        return
+    fi
+    say "Setting up $venv (some gigabytes, once) ..."
+    [[ -x "$python" ]] || "$(find_python)" -m venv "$venv"
+    # uv installs the same files several times as fast; where it cannot, pip does.
+    if "$python" -m pip install --quiet --disable-pip-version-check uv &&
+        "$python" -m uv pip install --quiet --python "$python" -r "$root/requirements.lock"; then
+        :
+    else
+        "$python" -m pip install --quiet --disable-pip-version-check -r "$root/requirements.lock"
+    fi
+    # Copied last: an installation that was cut off is taken up again.
+    cp "$root/requirements.lock" "$venv/requirements.lock"
+}
+
+case "${1:-}" in
+setup)
+    setup
+    say "Ready: $python"
+    ;;
+test)
+    shift
+    setup dev
+    cd "$root"
+    "$python" -m ruff check .
+    "$python" -m ruff format --check .
+    "$python" -m mypy
+    "$python" -m pytest "$@"
+    ;;
+*)
+    setup
+    exec "$python" "$root/main.py" --model all "$@"
+    ;;
+esac

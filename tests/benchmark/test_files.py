@@ -1,0 +1,117 @@
+"""A file is there whole or not at all, and what a user can mend is one sentence."""
+
+import errno
+import hashlib
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark import files
+from benchmark.errors import UserError
+
+
+def test_text_and_json_come_back(tmp_path: Path) -> None:
+    value = {"name": "Grün ↑", "values": [1, 2.5, None, True], "nested": {"a": []}}
+    files.write_json(tmp_path / "new" / "folder" / "file.json", value)
+    assert files.read_json(tmp_path / "new" / "folder" / "file.json") == value
+    assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["file.json"]
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
+    files.write_text(tmp_path / "ours.txt", "")
+    (tmp_path / "plain.txt").write_text("")
+    assert (tmp_path / "ours.txt").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
+
+
+@pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
+def test_a_write_that_raises_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, fault: type[BaseException]
+) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(fault), files.replacing(path) as part:
+        part.write_text("half of the n")
+        raise fault
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+
+    def write_half(self: Path, text: str, **options: Any) -> int:
+        with self.open("w") as stream:
+            stream.write(text[: len(text) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", write_half)
+    with pytest.raises(UserError, match="No space left on device") as caught:
+        files.write_text(path, "new and long")
+    assert str(path) in str(caught.value)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_parent_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    for path in (tmp_path / "file" / "run.json", tmp_path / "file" / "deeper" / "run.json"):
+        with pytest.raises(UserError) as caught:
+            files.write_text(path, "text")
+        assert str(path) in str(caught.value)
+    assert (tmp_path / "file").read_text() == "not a folder"
+
+
+def test_a_folder_that_may_not_be_written_to_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:  # root may write anywhere, so this is acted
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(UserError, match="Permission denied"):
+        files.write_text(tmp_path / "file.txt", "text")
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_json_has_no_nan_and_no_infinity(tmp_path: Path, number: float) -> None:
+    path = tmp_path / "file.json"
+    with pytest.raises(ValueError):
+        files.write_json(path, {"value": [number]})
+    with pytest.raises(ValueError):
+        files.sha256_of_json(number)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"{'a': 1}"])
+def test_broken_json_is_one_sentence_that_names_the_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="file.json"):
+        files.read_json(path)
+
+
+def test_missing_json_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        files.read_json(tmp_path / "file.json")
+
+
+def test_hashes_are_sha256(tmp_path: Path) -> None:
+    content = os.urandom(100_000)
+    (tmp_path / "file").write_bytes(content)
+    expected = hashlib.sha256(content).hexdigest()
+    assert files.sha256_of_file(tmp_path / "file") == files.sha256_of_bytes(content) == expected
+
+
+def test_the_hash_of_json_follows_content_and_not_order() -> None:
+    value = {"b": [1, 2], "a": {"y": 1.5, "x": None}}
+    shuffled = json.loads('{"a": {"x": null, "y": 1.5}, "b": [1, 2]}')
+    assert files.sha256_of_json(value) == files.sha256_of_json(shuffled)
+    assert files.sha256_of_json(value) != files.sha256_of_json({**value, "b": [2, 1]})

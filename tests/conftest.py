@@ -1,0 +1,119 @@
+"""What tests share: small pictures and folders of them, results to tabulate, real data if there is any.
+
+Test files import nothing from here; they ask for fixtures by name.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from PIL import Image
+
+# The same examples each time, and no limit on time: the machine may be busy with a training.
+settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=25)
+settings.load_profile("repeatable")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def paint(seed: int, width: int = 32, height: int = 32) -> Image.Image:
+    """A smooth, colourful picture that no other seed gives: a few random colours, blown up."""
+    colours = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(colours).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="session")
+def make_picture() -> Callable[..., Image.Image]:
+    """make_picture(seed, width=32, height=32) → a smooth, colourful picture."""
+    return paint
+
+
+@pytest.fixture(scope="session")
+def fill_folder() -> Callable[..., list[Path]]:
+    """fill_folder(folder, seeds, suffix=".png") → a picture file for each seed, named by it."""
+
+    def fill(folder: Path, seeds: range, suffix: str = ".png") -> list[Path]:
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"picture_{seed:03d}{suffix}" for seed in seeds]
+        for seed, path in zip(seeds, paths, strict=True):
+            paint(seed, 40, 32).save(path)
+        return paths
+
+    return fill
+
+
+@pytest.fixture
+def pictures_folder(tmp_path: Path, fill_folder: Callable[..., list[Path]]) -> Path:
+    """A folder of 24 small pictures, 16 PNG and 8 JPEG, without sub-folders."""
+    folder = tmp_path / "pictures"
+    fill_folder(folder, range(16))
+    fill_folder(folder, range(16, 24), ".jpg")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder `shared` beside the repository, with real photos and LPIPS' weights."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("no folder ../shared beside the repository: no real photos, no LPIPS weights")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def alexnet_weights(shared: Path) -> Path:
+    """A genuine copy of AlexNet's convolution layers."""
+    path = shared / "weights" / "alexnet_features.pth"
+    if not path.is_file():
+        pytest.skip("no genuine AlexNet weights in ../shared/weights: LPIPS is not compared")
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_record() -> Callable[..., dict[str, Any]]:
+    """make_record(means={"lpips": 0.1}, **changed) → the content of a valid run.json."""
+
+    def make(means: dict[str, float | None] | None = None, **changed: Any) -> dict[str, Any]:
+        from metrics import METRICS
+
+        def score(key: str) -> dict[str, Any]:
+            metric, mean = METRICS[key], {"ssim": 0.9, **(means or {})}.get(key, 0.5)
+            return {
+                "label": metric.label,
+                "unit": metric.unit,
+                "direction": metric.direction,
+                "mean": mean,
+                "std": None if mean is None else 0.25,
+                "low": None if mean is None else mean - 0.01,
+                "high": None if mean is None else mean + 0.01,
+                "n": 4,
+                "reason": "nothing to measure with" if mean is None else None,
+            }
+
+        record = {
+            "schema_version": 1,
+            "kind": "model",
+            "model": "unet",
+            "run": "unet",
+            "seed": 8000,
+            "settings": {"epochs": 2},
+            "sampling": {},
+            "weights": {"file": "best.safetensors", "sha256": "0" * 64, "epoch": 2},
+            "protocol": {"name": "photos-64", "version": 1, "size": 64, "n_pictures": 4},
+            "protocol_hash": "a" * 64,
+            "training_data": {"name": "photos"},
+            "n_expected": 4,
+            "n_scored": 4,
+            "failed": {},
+            "metrics": {key: score(key) for key in METRICS},
+            "timing": {"ms_per_picture": 1.5, "batch_size": 4, "device": "cpu"},
+            "cost": {"parameters": 1_500_000, "training_seconds": 90.0, "device": "cpu"},
+            "environment": {"python": "3.12"},
+            "finished": "2025-01-01T00:00:00+00:00",
+        }
+        return {**record, **changed}
+
+    return make
