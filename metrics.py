@@ -191,8 +191,9 @@ def _read_backbone(path: Path) -> dict[str, Tensor]:
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
         for name, (shape, std) in ALEXNET_LAYERS.items():
-            found = tensors[name]
-            if tuple(found.shape) != shape or abs(float(found.std()) / std - 1) > 0.01:
+            found, bias = tensors[name], tensors[name.replace("weight", "bias")]
+            fits = tuple(found.shape) == shape and tuple(bias.shape) == shape[:1]
+            if not fits or abs(float(found.std()) / std - 1) > 0.01:
                 raise ValueError(f"{name} is not torchvision's")
     except FileNotFoundError as error:
         raise UserError(f"LPIPS: there is no file {path}.") from error

@@ -53,12 +53,19 @@ def rgb_to_8bit(rgb: Tensor) -> Tensor:
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """sRGB [0, 1] → Lab, (B, 3, H, W)."""
-    return kornia_rgb_to_lab(rgb.float())
+    with _full_precision(rgb):
+        return kornia_rgb_to_lab(rgb.float())
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
     """Lab → sRGB, not clipped: a colour that no screen has leaves [0, 1]."""
-    return kornia_lab_to_rgb(lab.float(), clip=False)
+    with _full_precision(lab):
+        return kornia_lab_to_rgb(lab.float(), clip=False)
+
+
+def _full_precision(color: Tensor) -> torch.autocast:
+    """Autocast off: Kornia's matrices are products, so bf16 would be off by up to 3 in a*."""
+    return torch.autocast(color.device.type, enabled=False)
 
 
 def rgb_to_lightness(rgb: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The one exception for what a user can mend: a sentence, and exit code 2."""
+"""What ends a command early and is no fault of ours: a user's mistake, a user's stop."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,6 +10,10 @@ class UserError(Exception):
     `main.py` prints it without a traceback and exits with code 2. Anything else that is raised
     is a fault of ours and keeps its traceback.
     """
+
+
+class Interrupted(Exception):
+    """The user stopped a training; its state is saved. Exit code 130."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

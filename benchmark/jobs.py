@@ -21,13 +21,13 @@ from .colorizer import Colorizer, Sampling
 from .console import say
 from .data.loading import SAMPLE, Sources, load_test, load_training, locate, overlap
 from .data.reading import open_photo
-from .errors import UserError, nearest
+from .errors import Interrupted, UserError, nearest
 from .figures import save_png
 from .files import read_json, write_json
 from .leaderboard import read_all, render
 from .recipe import Resolved, Settings, mixed, parse_value, resolve, sentence_of
 from .results import RunFolder, RunRecord, WeightsUsed
-from .training import Interrupted, Loop, make_fabric
+from .training import Loop, make_fabric
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ FIRST_COLUMNS = ("ssim", "lpips", "delta_e2000")
 """The classic suite's table comes first: Model, SSIM ↑, LPIPS ↓, ΔE ↓; the others follow."""
 MARKS = ("**{}**", "*{}*", "***{}***")
 """Best bold, second italic, third bold italic."""
+PROTOCOL_FACTS = ("name", "version", "size", "n_pictures")
 
 
 def read_all(results: Path) -> list[RunRecord]:
@@ -29,11 +30,19 @@ def read_all(results: Path) -> list[RunRecord]:
         except UserError as error:
             say(f"Left out: {error}")
             continue
-        if record.refusal:
-            say(f"Left out: {path}: {record.refusal}.")
+        reason = record.refusal or _lacks(record)
+        if reason:
+            say(f"Left out: {path}: {reason}.")
         else:
             records.append(record)
     return records
+
+
+def _lacks(record: RunRecord) -> str | None:
+    """What a table needs and the record does not have, or None."""
+    missing = [key for key in metrics.METRICS if key not in record.metrics]
+    missing += [key for key in PROTOCOL_FACTS if key not in record.protocol]
+    return f"it lacks {', '.join(missing)}" if missing else None
 
 
 def write(results: Path) -> list[Path]:

@@ -27,15 +27,17 @@ class Settings(BaseModel):
     """Hyperparameters that every model has, with the general defaults.
 
     A model's `Settings` names its network as `model_class`, overrides defaults, adds fields of its
-    own and may add to the presets. The constructor arguments of the network are not repeated: they
-    live in `architecture`, checked against the constructor's signature.
+    own and may add to the presets, of which `tiny` is what the tests train. The constructor
+    arguments of the network are not repeated: they live in `architecture`, checked against the
+    constructor's signature.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     model_class: ClassVar[type[Colorizer]]
     presets: ClassVar[Presets] = {
-        "quick": {"save_every": 0},
+        "tiny": {"epochs": 1, "batch_size": 8, "size": 32},
+        "quick": {"batch_size": 32},
         "standard": {},
         "large": {"size": 256},
     }
@@ -75,7 +77,8 @@ class Settings(BaseModel):
     def flat(self) -> dict[str, Any]:
         """All settings in one mapping, the architecture's beside the others."""
         values = self.model_dump(mode="json")
-        return {**values, **values.pop("architecture")}
+        architecture = values.pop("architecture")
+        return {**values, **architecture}
 
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
@@ -84,7 +87,7 @@ ModelType = TypeVar("ModelType", bound=Colorizer)
 
 @dataclass(frozen=True)
 class Resolved(Generic[SettingsType]):
-    """Settings and, for each, who decided: `typed`, `preset quick`, `unet` or `general`."""
+    """Settings and, for each, who decided: what was typed, a preset, or whose default."""
 
     settings: SettingsType
     sources: dict[str, str]
@@ -125,7 +128,8 @@ def resolve(
         if name in chosen:
             return f"preset {preset}"
         general = Settings.model_fields.get(name)
-        return "general" if general and general.default == described[name][0] else model
+        own = not general or general.default != described[name][0]
+        return f"{model}'s default" if own else "general default"
 
     return Resolved(settings, {name: source(name) for name in described})
 

@@ -24,10 +24,10 @@ from .checkpoints import load_state, save_state, save_weights
 from .color import rgb_from_8bit, rgb_to_lightness
 from .colorizer import Colorizer
 from .console import say
-from .data.augmentation import random_crop_and_flip
+from .data.augmentation import center_crop, random_crop_and_flip
 from .data.loading import TrainingData
 from .ema import Average
-from .errors import UserError
+from .errors import Interrupted, UserError
 from .figures import save_loss_curve, save_results
 from .files import write_json
 from .recipe import Batch, Randomness, Recipe, Settings, mixed
@@ -36,10 +36,6 @@ from .tracking import Tracker
 
 SECONDS_BETWEEN_STATES = 60
 PREVIEWS = 4
-
-
-class Interrupted(Exception):
-    """The user stopped the training; its state is saved."""
 
 
 def make_fabric(device: str | None, precision: str) -> Fabric:
@@ -110,8 +106,13 @@ class Loop:
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["full_rate"] = group["lr"]
+        # Training needs no padding if its squares are of a size that the network can work on.
+        self.side = self.settings.size // model.multiple * model.multiple
+        if not self.side:
+            raise UserError(f"--size {self.settings.size}: {name} needs at least {model.multiple}.")
         # The whole set on the device, as bytes: no step waits for a file.
         self.pixels = data.train.rgb8.to(self.device)
+        self.val_pixels = center_crop(data.val.rgb8, self.side)
         self.batch_size = min(self.settings.batch_size, len(self.pixels))
         self.steps_per_epoch = len(self.pixels) // self.batch_size
         self.total = self.settings.epochs * self.steps_per_epoch
@@ -144,7 +145,8 @@ class Loop:
                 bar.set_description(f"{self.name} {self.epoch + 1}/{self.settings.epochs}")
                 if not self._train_epoch(bar, stop):
                     self._save()
-                    raise Interrupted(f"Stopped and saved at step {self.step} of {self.total}.")
+                    where = f"step {self.step} of {self.total}"
+                    raise Interrupted(f"Stopped and saved at {where}; the same command goes on.")
                 tracker.record(self._close_epoch())
                 done = self.step == self.total
                 if done or time.monotonic() - saved > SECONDS_BETWEEN_STATES:
@@ -203,7 +205,7 @@ class Loop:
             generator = torch.Generator().manual_seed(mixed(self.settings.seed, "order", epoch))
             self.order = (epoch, torch.randperm(len(self.pixels), generator=generator))
         rows = self.order[1][place * self.batch_size :][: self.batch_size].to(self.device)
-        rgb = random_crop_and_flip(rgb_from_8bit(self.pixels[rows]), self.settings.size, rng)
+        rgb = random_crop_and_flip(rgb_from_8bit(self.pixels[rows]), self.side, rng)
         rgb = rgb.contiguous(memory_format=torch.channels_last)
         return Batch(rgb, progress=self.step / self.total)
 
@@ -253,7 +255,7 @@ class Loop:
     def _validate(self) -> dict[str, float]:
         """Losses of the averaged weights, mean over the validation pictures."""
         sums: dict[str, float] = defaultdict(float)
-        pixels = self.data.val.rgb8
+        pixels = self.val_pixels
         for index, part in enumerate(torch.split(pixels, self.settings.batch_size)):
             rgb = rgb_from_8bit(part.to(self.device)).contiguous(memory_format=torch.channels_last)
             # The same draws in every epoch, and none that training uses.
@@ -265,7 +267,7 @@ class Loop:
         return {key: total / len(pixels) for key, total in sums.items()}
 
     def _preview(self, path: Path) -> None:
-        truth8 = self.data.val.rgb8[:PREVIEWS]
+        truth8 = self.val_pixels[:PREVIEWS]
         lightness = rgb_to_lightness(rgb_from_8bit(truth8)).to(self.device)
         model = self.average.model
         output = model.colorize(lightness, seeds=range(len(lightness)))

@@ -3,14 +3,20 @@
 Test files import nothing from here; they ask for fixtures by name.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as main.py does, and before torch is imported
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 from PIL import Image
+
+torch.set_num_threads(1)  # tiny tensors gain nothing from more, and a busy machine loses
 
 # The same examples each time, and no limit on time: the machine may be busy with a training.
 settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=25)

@@ -19,7 +19,10 @@ Weights = Annotated[
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, mps or an index (default: the best there is).")
 ]
-Results = Annotated[Path, typer.Option(help="Folder of runs and leaderboard.", file_okay=False)]
+Results = Annotated[
+    Path,
+    typer.Option(help="Folder of runs and leaderboard.", file_okay=False, show_default="Results"),
+]
 Steps = Annotated[int | None, typer.Option(help="Sampling steps of diffusion models (default 50).")]
 Assignments = Annotated[
     list[str] | None,

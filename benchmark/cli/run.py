@@ -27,7 +27,7 @@ def run(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="quick, standard, large or one of the model's own (default standard; quick for "
+            help="tiny, quick, standard, large or a model's own (default standard; quick for "
             "all models on the built-in sample)."
         ),
     ] = None,

@@ -26,3 +26,9 @@ def random_crop_and_flip(rgb: Tensor, size: int, rng: Randomness) -> Tensor:
     boxes = torch.stack([left, top], 1)[:, None] + corners
     cut = crop_by_indices(rgb, boxes)
     return torch.where(draws[:, 2, None, None, None] < 0.5, hflip(cut), cut)
+
+
+def center_crop(pictures: Tensor, size: int) -> Tensor:
+    """(B, 3, S, S) → the middle (B, 3, size, size)."""
+    start = (pictures.shape[-1] - size) // 2
+    return pictures[:, :, start : start + size, start : start + size]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import read_json, sha256_of_file, sha256_of_json, write_json
+from ..files import read_json, sha256_of_bytes, sha256_of_file, sha256_of_json, write_json
 from .reading import find_pictures
 
 HELD_OUT_FOR_VALIDATION = 0.15
@@ -54,7 +54,11 @@ class Digests:
         stamp = [stat.st_size, stat.st_mtime_ns]
         entry = self.known.get(str(path))
         if entry is None or entry[:2] != stamp:
-            entry = [*stamp, sha256_of_file(path)]
+            try:
+                entry = [*stamp, sha256_of_file(path)]
+            except OSError:
+                # Nor can it be decoded, where it is named; till then its path tells it apart.
+                return sha256_of_bytes(str(path).encode())
             self.known[str(path)] = entry
             self.changed = True
         return str(entry[2])

@@ -53,8 +53,10 @@ def open_rgb(path: Path) -> Image.Image:
         raise UnusablePicture("not a picture") from error
     except Image.DecompressionBombError as error:
         raise UnusablePicture(f"more than {MOST_PIXELS:,} pixels") from error
-    # Pillow's plugins raise many kinds of errors on broken files.
-    except (OSError, ValueError, SyntaxError, IndexError, KeyError, EOFError) as error:
+    except UnusablePicture:
+        raise
+    # Pillow raises any kind of error on broken files, struct.error and AttributeError among them.
+    except Exception as error:
         raise UnusablePicture(f"cannot be decoded ({error})") from error
 
 
@@ -92,7 +94,8 @@ def _require_sides(width: int, height: int) -> None:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 or 32 bits of grey; Pillow's own conversion would clip
         values = np.asarray(image).astype(np.float64)
-        return Image.fromarray(np.clip(values / 257, 0, 255).astype(np.uint8)).convert("RGB")
+        scaled = np.clip((values / 257).round(), 0, 255).astype(np.uint8)
+        return Image.fromarray(scaled).convert("RGB")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")

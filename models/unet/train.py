@@ -17,7 +17,8 @@ from .model import Model
 class Settings(recipe.Settings):
     model_class = Model
     presets: ClassVar[recipe.Presets] = {
-        "quick": {"epochs": 10, "widths": [32, 64, 128]},
+        "tiny": {"widths": [16, 32]},
+        "quick": {"epochs": 6, "widths": [32, 64, 128]},
         "large": {"widths": [128, 256, 384, 512]},
     }
 

@@ -19,7 +19,8 @@ from .model import Model
 class Settings(recipe.Settings):
     model_class = Model
     presets: ClassVar[recipe.Presets] = {
-        "quick": {"epochs": 12, "widths": [32, 64, 128]},
+        "tiny": {"widths": [16, 32], "shift": 1.5},
+        "quick": {"epochs": 6, "widths": [32, 64, 128]},
         "large": {"widths": [128, 256, 384, 512], "shift": 8.0},
     }
 

@@ -1,0 +1,90 @@
+"""Training pictures are true windows of the source or of its mirror image, drawn by (seed, step)."""
+
+from collections import Counter
+
+import pytest
+import torch
+from scipy.stats import chisquare  # type: ignore[import-untyped]
+from torch import Tensor
+
+from benchmark.data.augmentation import random_crop_and_flip, stored_size
+from benchmark.recipe import Randomness
+
+SIDE, SIZE = 18, 14
+ROOM = SIDE - SIZE
+
+
+def source(n: int) -> Tensor:
+    """Pictures in which every pixel tells its column, its row and its picture."""
+    place = torch.arange(SIDE) / 256
+    columns, rows = place.expand(SIDE, SIDE), place[:, None].expand(SIDE, SIDE)
+    picture = (torch.arange(n) / n)[:, None, None].expand(n, SIDE, SIDE)
+    return torch.stack([columns.expand(n, -1, -1), rows.expand(n, -1, -1), picture], 1).contiguous()
+
+
+def draw(n: int, seed: int = 0, step: int = 0) -> Tensor:
+    return random_crop_and_flip(source(n), SIZE, Randomness(seed, step, torch.device("cpu")))
+
+
+def windows(pictures: Tensor) -> list[tuple[int, int, bool]]:
+    """(left, top, mirrored) of each, after checking that it is exactly that window."""
+    found = []
+    for row, (whole, window) in enumerate(zip(source(len(pictures)), pictures, strict=True)):
+        mirrored = bool(window[0, 0, 0] > window[0, 0, -1])
+        upright = window.flip(-1) if mirrored else window
+        left, top = (round(float(value) * 256) for value in upright[:2, 0, 0])
+        expected = whole[:, top : top + SIZE, left : left + SIZE]
+        assert torch.equal(upright, expected), row
+        found.append((left, top, mirrored))
+    return found
+
+
+def test_every_crop_is_a_window_and_all_are_equally_likely() -> None:
+    counts = Counter(windows(draw(2000)))
+    possible = [
+        (left, top, mirrored)
+        for left in range(ROOM + 1)
+        for top in range(ROOM + 1)
+        for mirrored in (False, True)
+    ]
+    assert set(counts) == set(possible)
+    assert chisquare([counts[window] for window in possible]).pvalue > 0.001
+
+
+@pytest.mark.parametrize("value", [0.0, 1 - 2**-24])
+def test_the_least_and_the_largest_draw_are_inside(
+    value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Randomness, "uniform", lambda self, *shape: torch.full(shape, value))
+    expected = (0, 0, True) if value == 0 else (ROOM, ROOM, False)
+    assert windows(draw(3)) == [expected] * 3
+
+
+def test_the_same_seed_and_step_give_the_same_pictures() -> None:
+    assert torch.equal(draw(16, seed=1, step=5), draw(16, seed=1, step=5))
+
+
+def test_other_steps_and_other_seeds_give_others() -> None:
+    first = windows(draw(16, seed=1, step=5))
+    assert windows(draw(16, seed=1, step=6)) != first
+    assert windows(draw(16, seed=2, step=5)) != first
+    assert windows(draw(16, seed=5, step=1)) != first
+
+
+def test_pictures_of_one_batch_are_cut_differently() -> None:
+    assert len(set(windows(draw(16)))) > 8
+
+
+def test_without_room_only_the_mirror_is_left() -> None:
+    rng = Randomness(0, 0, torch.device("cpu"))
+    whole = source(32)
+    pictures = random_crop_and_flip(whole, SIDE, rng)
+    kept = [torch.equal(a, b) for a, b in zip(pictures, whole, strict=True)]
+    turned = [torch.equal(a.flip(-1), b) for a, b in zip(pictures, whole, strict=True)]
+    assert all(a != b for a, b in zip(kept, turned, strict=True))
+    assert 4 < sum(kept) < 28
+
+
+def test_pictures_are_stored_with_room_to_cut() -> None:
+    for size in (16, 32, 64, 100, 256):
+        assert size < stored_size(size) < 1.2 * size

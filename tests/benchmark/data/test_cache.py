@@ -1,0 +1,178 @@
+"""Each file is decoded once, and what was decoded comes back in the order that is asked for."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.data import cache as cache_module
+from benchmark.data.cache import Cache, Pictures
+from benchmark.data.manifest import Picture
+from benchmark.data.reading import Preprocessing, read_square
+from benchmark.files import sha256_of_file
+
+AT_16 = Preprocessing(16)
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of files as they are decoded."""
+    names: list[str] = []
+
+    def watched(path: Path, preprocessing: Preprocessing) -> np.ndarray:
+        names.append(path.name)
+        return read_square(path, preprocessing)
+
+    monkeypatch.setattr(cache_module, "read_square", watched)
+    return names
+
+
+def listed(folder: Path) -> list[Picture]:
+    return [Picture(p.name, p, sha256_of_file(p)) for p in sorted(folder.iterdir())]
+
+
+def check(pictures: Pictures, files: list[Picture], preprocessing: Preprocessing) -> None:
+    """Every row is the picture of its file."""
+    assert pictures.files == files
+    assert pictures.rgb8.dtype == torch.uint8
+    side = preprocessing.size
+    assert pictures.rgb8.shape == (len(files), 3, side, side)
+    for row, picture in zip(pictures.rgb8.numpy(), files, strict=True):
+        np.testing.assert_array_equal(row, read_square(picture.path, preprocessing))
+
+
+def test_a_second_start_decodes_nothing(
+    tmp_path: Path, pictures_folder: Path, decoded: list[str]
+) -> None:
+    files = listed(pictures_folder)
+    check(Cache(tmp_path / "cache").load(files, AT_16), files, AT_16)
+    assert sorted(decoded) == [p.name for p in files]
+    decoded.clear()
+    check(Cache(tmp_path / "cache").load(files, AT_16), files, AT_16)
+    assert decoded == []
+
+
+def test_rows_follow_the_files_and_not_the_pack(
+    tmp_path: Path, pictures_folder: Path, decoded: list[str]
+) -> None:
+    files, cache = listed(pictures_folder), Cache(tmp_path / "cache")
+    cache.load(files, AT_16)
+    decoded.clear()
+    some = files[::-2]
+    check(cache.load(some, AT_16), some, AT_16)
+    check(cache.load([], AT_16), [], AT_16)
+    assert decoded == []
+
+
+def test_adding_a_picture_decodes_that_one(
+    tmp_path: Path,
+    pictures_folder: Path,
+    fill_folder: Callable[..., list[Path]],
+    decoded: list[str],
+) -> None:
+    cache = Cache(tmp_path / "cache")
+    cache.load(listed(pictures_folder), AT_16)
+    packs = {path: path.read_bytes() for path in (tmp_path / "cache").rglob("*.safetensors")}
+    decoded.clear()
+    fill_folder(pictures_folder, range(100, 101))
+    files = listed(pictures_folder)
+    check(cache.load(files, AT_16), files, AT_16)
+    assert decoded == ["picture_100.png"]
+    assert all(path.read_bytes() == content for path, content in packs.items())
+    decoded.clear()
+    check(cache.load(files, AT_16), files, AT_16)
+    assert decoded == []
+
+
+def test_a_renamed_file_is_known_by_its_content(
+    tmp_path: Path, pictures_folder: Path, decoded: list[str]
+) -> None:
+    cache = Cache(tmp_path / "cache")
+    cache.load(listed(pictures_folder), AT_16)
+    decoded.clear()
+    (pictures_folder / "picture_000.png").rename(pictures_folder / "zebra.png")
+    files = listed(pictures_folder)
+    check(cache.load(files, AT_16), files, AT_16)
+    assert decoded == []
+
+
+def test_two_files_of_one_content_are_two_rows_and_one_decoding(
+    tmp_path: Path, fill_folder: Callable[..., list[Path]], decoded: list[str]
+) -> None:
+    (path,) = fill_folder(tmp_path / "pictures", range(1))
+    path.with_name("copy.png").write_bytes(path.read_bytes())
+    files = listed(path.parent)
+    check(Cache(tmp_path / "cache").load(files, AT_16), files, AT_16)
+    assert len(files) == 2
+    assert len(decoded) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "scribbled"])
+def test_a_damaged_pack_is_said_and_decoded_again(
+    tmp_path: Path,
+    pictures_folder: Path,
+    decoded: list[str],
+    capsys: pytest.CaptureFixture[str],
+    damage: str,
+) -> None:
+    files, cache = listed(pictures_folder), Cache(tmp_path / "cache")
+    cache.load(files, AT_16)
+    (pack,) = (tmp_path / "cache").rglob("*.safetensors")
+    content = pack.read_bytes()
+    pack.write_bytes(
+        {"cut": content[:-1000], "emptied": b"", "scribbled": b"\xff" * 500 + content[500:]}[damage]
+    )
+    decoded.clear()
+    check(cache.load(files, AT_16), files, AT_16)
+    assert sorted(decoded) == [p.name for p in files]
+    assert str(pack) in capsys.readouterr().err
+    decoded.clear()
+    check(cache.load(files, AT_16), files, AT_16)
+    assert decoded == []
+
+
+def test_another_preprocessing_is_another_pack(
+    tmp_path: Path, pictures_folder: Path, decoded: list[str]
+) -> None:
+    files, cache = listed(pictures_folder), Cache(tmp_path / "cache")
+    ways = (AT_16, Preprocessing(20), Preprocessing(16, "bilinear"))
+    loaded = [cache.load(files, way) for way in ways]
+    assert len(decoded) == 3 * len(files)
+    assert not torch.equal(loaded[0].rgb8, loaded[2].rgb8)
+    decoded.clear()
+    for way in ways:
+        check(cache.load(files, way), files, way)
+    assert decoded == []
+
+
+def test_unusable_files_are_left_out_and_named_with_the_reason(
+    tmp_path: Path, pictures_folder: Path
+) -> None:
+    (pictures_folder / "aaa.jpg").write_text("text")
+    (pictures_folder / "mmm.jpg").touch()
+    files = listed(pictures_folder)
+    good = [p for p in files if p.name.startswith("picture")]
+    cache = Cache(tmp_path / "cache")
+    for _ in range(2):  # the second time from the pack
+        pictures = cache.load(files, AT_16)
+        check(pictures, good, AT_16)
+        assert pictures.failures == {"aaa.jpg": "not a picture", "mmm.jpg": "not a picture"}
+
+
+def test_only_unusable_files_are_no_pictures_and_no_pack(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.jpg").write_text("text")
+    pictures = Cache(tmp_path / "cache").load(listed(tmp_path / "pictures"), AT_16)
+    check(pictures, [], AT_16)
+    assert list(pictures.failures) == ["a.jpg"]
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_selected_rows_keep_their_files(tmp_path: Path, pictures_folder: Path) -> None:
+    files = listed(pictures_folder)
+    pictures = Cache(tmp_path / "cache").load(files, AT_16)
+    keep = [row % 3 == 0 for row in range(len(files))]
+    check(pictures.select(keep), files[::3], AT_16)
+    assert len(pictures.select([False] * len(files))) == 0

@@ -1,0 +1,310 @@
+"""From folders to training data and tests: what is used, what is left out, and what is said of it."""
+
+import re
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import color as skimage_color
+
+from benchmark.baselines import Grey
+from benchmark.colorizer import Colorizer
+from benchmark.data import loading
+from benchmark.data.augmentation import stored_size
+from benchmark.data.cache import Pictures
+from benchmark.data.loading import Sources, TrainingData, load_test, load_training, locate, measure
+from benchmark.data.manifest import Picture
+from benchmark.errors import UserError
+from benchmark.recipe import Settings
+
+SIZE = 16
+
+
+class Plain(Settings):
+    """The settings that every model has."""
+
+    model_class: ClassVar[type[Colorizer]] = Grey
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project's own Dataset/ and TestImages/, empty, whatever the checkout holds."""
+    for name, constant in (("Dataset", "DATASET"), ("TestImages", "TEST_IMAGES")):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(loading, constant, tmp_path / name)
+
+
+def sources_of(tmp_path: Path, folder: Path, tests: Path | None = None) -> Sources:
+    given = str(tests) if tests else None
+    return locate(str(folder), given, tmp_path / "Results")
+
+
+def train_on(
+    tmp_path: Path, folder: Path, drop_grey: bool = True, **options: float
+) -> TrainingData:
+    settings = Plain(size=SIZE, drop_grey=drop_grey, **options)  # type: ignore[arg-type]
+    return load_training(sources_of(tmp_path, folder), settings)
+
+
+def names(pictures: Pictures) -> set[str]:
+    return {picture.name for picture in pictures.files}
+
+
+# ---- folders -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["--dataset", "--test_images"])
+def test_missing_and_empty_folders_are_one_sentence(
+    tmp_path: Path, pictures_folder: Path, option: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").write_text("no picture")
+    for folder, said in (("missing", "does not exist"), ("empty", "holds no picture")):
+        path = str(tmp_path / folder)
+        given = {"--dataset": str(pictures_folder), "--test_images": None, option: path}
+        with pytest.raises(UserError) as caught:
+            locate(given["--dataset"], given["--test_images"], tmp_path / "Results")
+        assert str(caught.value) == f"{option}: the folder {path} {said}."
+
+
+def test_the_projects_own_folders_are_used_when_they_hold_pictures(
+    tmp_path: Path, fill_folder: Callable[..., list[Path]]
+) -> None:
+    fill_folder(tmp_path / "Dataset", range(2))
+    assert locate(None, None, tmp_path).dataset == tmp_path / "Dataset"
+    assert locate(None, None, tmp_path).test_images is None
+    fill_folder(tmp_path / "TestImages", range(2))
+    assert locate(None, None, tmp_path).test_images == tmp_path / "TestImages"
+
+
+def test_without_pictures_the_sample_is_drawn_and_its_masks_are_no_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = {"train": 4, "val": 2, "test": 2}
+    small = partial(loading.cartoon.write_sample, counts=counts)
+    monkeypatch.setattr(loading.cartoon, "write_sample", small)
+    sources = locate(None, None, tmp_path / "Results")
+    assert "built-in sample" in capsys.readouterr().err
+    assert sources == locate("cartoon", None, tmp_path / "Results")
+    assert "built-in sample" not in capsys.readouterr().err  # it was asked for
+    splits = loading.splits_of(sources, 0)
+    assert {name: len(getattr(splits, name)) for name in counts} == counts
+    assert splits.warnings == []
+
+
+# ---- what is usable ------------------------------------------------------------------------------
+
+
+def test_pictures_come_at_the_right_sizes_and_splits(tmp_path: Path, pictures_folder: Path) -> None:
+    sources = sources_of(tmp_path, pictures_folder)
+    data = load_training(sources, Plain(size=SIZE))
+    test = load_test(sources, SIZE, Plain().split_seed)
+    assert data.train.rgb8.shape[1:] == (3, stored_size(SIZE), stored_size(SIZE))
+    assert data.val.rgb8.shape[1:] == test.rgb8.shape[1:] == (3, SIZE, SIZE)
+    assert len(data.train) + len(data.val) + len(test) == 24
+    assert not names(data.train) & names(data.val)
+    assert not (names(data.train) | names(data.val)) & names(test)
+    assert data.facts["n_train"] == len(data.train)
+    assert data.facts["n_val"] == len(data.val)
+    assert data.facts["n_unusable"] == 0
+    assert data.facts["train_digests"] == sorted(p.digest for p in data.train.files)
+
+
+def test_only_broken_files_are_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    for number in range(30):
+        (folder / f"{number}.jpg").write_text(f"text {number}")
+    sources = sources_of(tmp_path, folder)
+    with pytest.raises(UserError, match="holds no picture that can be trained on") as caught:
+        load_training(sources, Plain(size=SIZE))
+    assert str(folder) in str(caught.value)
+    said = capsys.readouterr().err
+    assert re.search(r"^\d+ files cannot be used", said)
+    assert "(not a picture)" in said
+    with pytest.raises(UserError, match="holds no picture to test on") as caught:
+        load_test(sources, SIZE, 8000)
+    assert str(folder) in str(caught.value)
+    for failure in (caught.value,):
+        assert "\n" not in str(failure)
+
+
+def test_broken_files_among_good_ones_are_counted_and_named(
+    tmp_path: Path, pictures_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = pictures_folder / "train"
+    train.mkdir()
+    (train / "text.jpg").write_text("text")
+    (train / "cut.jpg").write_bytes((pictures_folder / "picture_016.jpg").read_bytes()[:300])
+    (train / "small.png").write_bytes(b"")
+    Image.new("RGB", (1, 1)).save(train / "small.png")
+    # One of the others may be drawn for the test; these four folders settle who is where.
+    for name in ("val", "test"):
+        (pictures_folder / name).mkdir()
+    shutil.move(pictures_folder / "picture_000.png", pictures_folder / "val")
+    shutil.move(pictures_folder / "picture_001.png", pictures_folder / "test")
+    data = train_on(tmp_path, pictures_folder)
+    assert len(data.train) == 22
+    assert data.facts["n_unusable"] == 3
+    said = capsys.readouterr().err
+    assert "3 files cannot be used" in said
+    for name in ("train/text.jpg", "train/cut.jpg", "train/small.png"):
+        assert name in said
+
+
+def test_too_few_pictures_to_validate_on_is_one_sentence(
+    tmp_path: Path, pictures_folder: Path
+) -> None:
+    folder = tmp_path / "few"
+    (folder / "test").mkdir(parents=True)
+    shutil.copy(pictures_folder / "picture_001.png", folder / "test")
+    # One picture is either for training or for validation; the other part is empty.
+    shutil.copy(pictures_folder / "picture_000.png", folder)
+    with pytest.raises(UserError, match="add more pictures|can be trained on"):
+        train_on(tmp_path, folder)
+
+
+def test_a_picture_in_training_and_test_is_said(
+    tmp_path: Path, pictures_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    shutil.copy(pictures_folder / "picture_005.png", tests / "other.png")
+    sources = sources_of(tmp_path, pictures_folder, tests)
+    data = load_training(sources, Plain(size=SIZE))
+    assert "picture_005.png" not in names(data.train) | names(data.val)
+    assert len(data.train) + len(data.val) == 23
+    assert "Warning: 1 pictures" in capsys.readouterr().err
+    assert names(load_test(sources, SIZE, 8000)) == {"other.png"}
+
+
+# ---- grey pictures -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_grey(pictures_folder: Path) -> Path:
+    """24 pictures in colour and 4 greyscale ones: two to train on, one to validate, one to test."""
+    for name in ("train/grey_1.jpg", "train/grey_2.jpg", "val/grey_3.jpg", "test/grey_4.jpg"):
+        (pictures_folder / name).parent.mkdir(exist_ok=True)
+        source = Image.open(pictures_folder / f"picture_00{name[-5]}.png")
+        source.convert("L").convert("RGB").save(pictures_folder / name)
+    return pictures_folder
+
+
+def test_greyscale_files_are_said_and_not_trained_on(
+    tmp_path: Path, with_grey: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = train_on(tmp_path, with_grey)
+    assert len(data.train) == data.facts["n_train"] == 24
+    assert not any("grey" in name for name in names(data.train))
+    said = capsys.readouterr().err
+    assert "2 greyscale files are not trained on: train/grey_1.jpg, train/grey_2.jpg." in said
+
+
+def test_greyscale_files_are_kept_when_asked_for_and_still_said(
+    tmp_path: Path, with_grey: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = train_on(tmp_path, with_grey, drop_grey=False)
+    assert len(data.train) == 26
+    assert "2 greyscale files are trained on all the same" in capsys.readouterr().err
+
+
+def test_a_test_is_never_thinned_out(tmp_path: Path, with_grey: Path) -> None:
+    pictures = load_test(sources_of(tmp_path, with_grey), SIZE, 8000)
+    assert names(pictures) == {"test/grey_4.jpg"}
+
+
+def test_dull_pictures_are_left_out_when_asked_for(
+    tmp_path: Path, with_grey: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dull = Image.new("RGB", (32, 32), (100, 110, 120))
+    dull.save(with_grey / "train" / "dull.png")
+    assert len(train_on(tmp_path, with_grey).train) == 25
+    assert len(train_on(tmp_path, with_grey, min_colorfulness=12.0).train) == 24
+    assert "less colourful than 12 are left out" in capsys.readouterr().err
+
+
+def test_only_greyscale_files_are_one_sentence(tmp_path: Path, with_grey: Path) -> None:
+    for path in with_grey.glob("picture_*"):
+        path.unlink()
+    with pytest.raises(UserError, match="holds no picture that can be trained on"):
+        train_on(tmp_path, with_grey)
+
+
+# ---- what follows content and not names ----------------------------------------------------------
+
+
+def test_new_names_change_nothing_in_the_data(tmp_path: Path, pictures_folder: Path) -> None:
+    renamed = tmp_path / "renamed"
+    renamed.mkdir()
+    for number, path in enumerate(sorted(pictures_folder.iterdir(), reverse=True)):
+        shutil.copy(path, renamed / f"{number:02d}{path.suffix.upper()}")
+    first, second = train_on(tmp_path, pictures_folder), train_on(tmp_path, renamed)
+    assert torch.equal(first.val.rgb8, second.val.rgb8)
+    for fact in ("n_train", "n_val", "manifest", "train_digests"):
+        assert first.facts[fact] == second.facts[fact]
+    assert first.statistics.ab_mean == pytest.approx(second.statistics.ab_mean)
+    assert names(first.train).isdisjoint(names(second.train))
+
+
+def test_a_long_validation_is_cut_to_the_same_pictures(
+    tmp_path: Path, pictures_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_on(tmp_path, pictures_folder).val
+    assert len(whole) > 1
+    monkeypatch.setattr(loading, "MOST_VALIDATION_PICTURES", 1)
+    cut = train_on(tmp_path, pictures_folder).val
+    assert cut.files == whole.files[:1]
+    assert torch.equal(cut.rgb8, whole.rgb8[:1])
+
+
+def test_overlap_names_the_test_pictures_that_were_trained_on() -> None:
+    pictures = [Picture(name, Path(name), name * 3) for name in "abcd"]
+    assert loading.overlap(pictures, ["bbb", "ddd", "eee"]) == ["b", "d"]
+    assert loading.overlap(pictures, []) == []
+
+
+# ---- statistics ----------------------------------------------------------------------------------
+
+
+def pictures_of(rgb8: np.ndarray) -> Pictures:
+    """uint8 (N, H, W, 3) as pictures without files."""
+    files = [Picture(str(n), Path(str(n)), str(n)) for n in range(len(rgb8))]
+    return Pictures(files, torch.from_numpy(rgb8.transpose(0, 3, 1, 2).copy()), {})
+
+
+def test_statistics_equal_numpys_over_scikit_images_lab() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.integers(0, 256, (7, 1, 1, 3))  # a colour each, with some grain
+    rgb8 = np.clip(base + rng.normal(0, 20, (7, 16, 16, 3)), 0, 255).astype(np.uint8)
+    ab = skimage_color.rgb2lab(rgb8)[..., 1:].reshape(-1, 2)
+    mean, std = ab.mean(axis=0), ab.std(axis=0, ddof=1)
+    found = measure(pictures_of(rgb8))
+    np.testing.assert_allclose(found.ab_mean, mean, atol=2e-3)
+    np.testing.assert_allclose(found.ab_std, std, rtol=1e-4)
+    limit = np.quantile(np.abs(ab - mean) / std, 0.999)
+    assert found.ab_limit == pytest.approx(limit, rel=0.01)
+
+
+def test_a_nearly_grey_set_is_not_blown_up() -> None:
+    grey = np.full((3, 16, 16, 3), 100, np.uint8)
+    found = measure(pictures_of(grey))
+    assert found.ab_std == (1.0, 1.0)
+    np.testing.assert_allclose(found.ab_mean, 0, atol=0.01)
+
+
+def test_a_large_set_is_measured_on_pictures_spread_evenly() -> None:
+    rgb8 = np.zeros((101, 16, 16, 3), np.uint8)
+    rgb8[::2] = (200, 80, 20)  # every second picture, so the 51 that are looked at
+    rgb8[1::2] = (10, 80, 220)
+    few = measure(pictures_of(rgb8), most=51)
+    lab = skimage_color.rgb2lab(np.array([[[200, 80, 20]]], np.uint8))[0, 0]
+    np.testing.assert_allclose(few.ab_mean, lab[1:], atol=1e-2)

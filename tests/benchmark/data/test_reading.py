@@ -1,0 +1,313 @@
+"""Whatever lies in a folder is read right or named with a reason; nothing else is raised."""
+
+import io
+import random
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from benchmark.data.reading import (
+    Preprocessing,
+    UnusablePicture,
+    find_pictures,
+    is_grey,
+    open_photo,
+    open_rgb,
+    read_square,
+)
+from benchmark.errors import UserError
+
+Make = Callable[..., Image.Image]
+
+
+def pixels(path: Path) -> np.ndarray:
+    """A file as int (H, W, 3)."""
+    return np.asarray(open_rgb(path)).astype(int)
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def blank_png(side: int) -> bytes:
+    """A whole, valid, black 1-bit PNG of side × side, squeezed to some kilobytes as it is made."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+
+    row, squeeze = bytes(1 + (side + 7) // 8), zlib.compressobj(1)
+    data = b"".join(squeeze.compress(row) for _ in range(side)) + squeeze.flush()
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    )
+
+
+# ---- what cannot be used -------------------------------------------------------------------------
+
+
+def test_text_named_jpg_is_no_picture(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_text("not a photo")
+    with pytest.raises(UnusablePicture, match="not a picture"):
+        open_rgb(path)
+
+
+def test_an_empty_file_is_no_picture(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.touch()
+    with pytest.raises(UnusablePicture, match="not a picture"):
+        open_rgb(path)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
+def test_half_a_file_cannot_be_decoded(tmp_path: Path, make_picture: Make, kind: str) -> None:
+    path = tmp_path / "photo.jpg"
+    whole = encoded(make_picture(0), kind)
+    path.write_bytes(whole)
+    assert open_rgb(path).size == (32, 32)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UnusablePicture):
+        open_rgb(path)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (15, 400), (400, 15)])
+def test_too_small_pictures_are_named_with_their_size(
+    tmp_path: Path, make_picture: Make, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "small.png"
+    make_picture(0, *size).save(path)
+    with pytest.raises(UnusablePicture, match=f"{size[0]}×{size[1]}, smaller than 16"):
+        open_rgb(path)
+
+
+@pytest.mark.parametrize("side", [10_001, 20_000])
+def test_enormous_pictures_are_refused_before_they_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int
+) -> None:
+    path = tmp_path / "enormous.png"
+    path.write_bytes(blank_png(side))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(UnusablePicture, match="more than 100,000,000 pixels"):
+        open_rgb(path)
+
+
+def test_the_enormous_picture_is_refused_for_its_size_alone(tmp_path: Path) -> None:
+    path = tmp_path / "fair.png"
+    path.write_bytes(blank_png(200))
+    assert open_rgb(path).size == (200, 200)
+    assert pixels(path).max() == 0
+
+
+def used_or_named(path: Path, content: bytes) -> str:
+    """What becomes of a file with this content; any error but UnusablePicture is a failure."""
+    path.write_bytes(content)
+    try:
+        return open_rgb(path).mode
+    except UnusablePicture:
+        return "unusable"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of the damage
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
+def test_damage_anywhere_is_a_reason_and_never_another_error(
+    tmp_path: Path, make_picture: Make, kind: str
+) -> None:
+    whole = encoded(make_picture(0, 20, 20), kind)
+    rng = random.Random(0)
+    outcomes = set()
+    for _ in range(200):
+        damaged = bytearray(whole)
+        for _ in range(rng.choice((1, 2, 4))):
+            damaged[rng.randrange(len(whole))] = rng.randrange(256)
+        outcomes.add(used_or_named(tmp_path / "photo.jpg", damaged))
+    assert outcomes == {"RGB", "unusable"}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_damaged_exif_is_never_another_error(tmp_path: Path, make_picture: Make) -> None:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112], exif[0x011A] = "a camera", 6, 72.0
+    whole = encoded(make_picture(0), "JPEG", exif=exif)
+    first_entry = whole.index(b"MM\0*") + 10  # after the header and the count of entries
+    outcomes = []
+    for entry in range(3):  # twelve bytes each; the third and fourth are the value's type
+        for kind in range(20):
+            damaged = bytearray(whole)
+            damaged[first_entry + 12 * entry + 3] = kind
+            outcomes.append(used_or_named(tmp_path / "photo.jpg", damaged))
+    assert set(outcomes) <= {"RGB", "unusable"}
+    assert outcomes.count("RGB") > 20
+
+
+def test_a_photo_the_user_names_is_there_or_one_sentence(
+    tmp_path: Path, make_picture: Make
+) -> None:
+    make_picture(0).save(tmp_path / "photo.png")
+    (tmp_path / "broken.jpg").write_text("text")
+    assert open_photo(tmp_path / "photo.png").mode == "RGB"
+    with pytest.raises(UserError, match=r"There is no picture .*missing\.jpg"):
+        open_photo(tmp_path / "missing.jpg")
+    with pytest.raises(UserError, match=r"broken\.jpg cannot be used: not a picture"):
+        open_photo(tmp_path / "broken.jpg")
+    with pytest.raises(UserError, match="There is no picture"):
+        open_photo(tmp_path)
+
+
+# ---- what is read right --------------------------------------------------------------------------
+
+
+def test_sixteen_bit_grey_is_scaled_and_not_clipped(tmp_path: Path) -> None:
+    values = np.linspace(0, 65535, 32 * 32).round().astype(np.uint16).reshape(32, 32)
+    for name in ("grey.png", "grey.tiff"):
+        Image.fromarray(values).save(tmp_path / name)
+        found = pixels(tmp_path / name)
+        assert (found == found[..., :1]).all()
+        assert np.abs(found[..., 0] - values / 257).max() <= 0.5
+        assert (found.min(), found.max()) == (0, 255)
+
+
+def test_transparency_lies_over_white(tmp_path: Path) -> None:
+    layers = np.zeros((20, 20, 4), np.uint8)
+    layers[:10] = (200, 0, 0, 0)  # unseen red
+    layers[10:] = (0, 0, 0, 128)  # half-seen black
+    Image.fromarray(layers).save(tmp_path / "rgba.png")
+    found = pixels(tmp_path / "rgba.png")
+    assert (found[:10] == 255).all()
+    assert np.abs(found[10:] - 127).max() <= 1
+    Image.fromarray(layers).convert("LA").save(tmp_path / "la.png")
+    assert (pixels(tmp_path / "la.png")[:10] == 255).all()
+
+
+def test_palettes_are_resolved_with_their_transparency(tmp_path: Path) -> None:
+    image = Image.new("P", (20, 20), 1)
+    image.putpalette([0, 0, 0, 10, 200, 30, 255, 0, 255])
+    image.paste(2, (0, 0, 10, 20))
+    image.save(tmp_path / "palette.png")
+    image.save(tmp_path / "holes.png", transparency=2)
+    for name, left in (("palette.png", (255, 0, 255)), ("holes.png", (255, 255, 255))):
+        found = pixels(tmp_path / name)
+        assert (found[:, :10] == left).all()
+        assert (found[:, 10:] == (10, 200, 30)).all()
+
+
+def test_cmyk_jpeg_is_not_inverted(tmp_path: Path) -> None:
+    colour = (200, 60, 30)
+    Image.new("RGB", (32, 32), colour).convert("CMYK").save(tmp_path / "print.jpg", quality=95)
+    assert np.abs(pixels(tmp_path / "print.jpg") - colour).max() <= 6
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_are_turned_upright(tmp_path: Path, orientation: int) -> None:
+    upright = np.zeros((24, 40, 3), np.uint8)
+    upright[:8, :8] = (255, 0, 0)  # a red mark at the top left
+    upright[-8:, :8] = (0, 0, 255)  # a blue one below it
+    # How a camera stores it: the inverse of what the orientation asks the viewer to do.
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = Image.fromarray(upright)
+    if orientation in undo:
+        stored = stored.transpose(undo[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(pixels(tmp_path / "turned.png"), upright)
+
+
+def test_the_square_is_the_middle_of_the_short_side(tmp_path: Path) -> None:
+    wide = np.zeros((20, 60, 3), np.uint8)
+    wide[:, :20], wide[:, 20:40], wide[:, 40:] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    Image.fromarray(wide.transpose(1, 0, 2)).save(tmp_path / "high.png")
+    for name in ("wide.png", "high.png"):
+        square = read_square(tmp_path / name, Preprocessing(20))
+        assert square.dtype == np.uint8
+        assert square.shape == (3, 20, 20)
+        assert (square.transpose(1, 2, 0) == (0, 255, 0)).all()
+
+
+def test_a_picture_of_the_right_size_is_not_touched(tmp_path: Path, make_picture: Make) -> None:
+    image = make_picture(1, 24, 24)
+    image.save(tmp_path / "photo.png")
+    square = read_square(tmp_path / "photo.png", Preprocessing(24))
+    np.testing.assert_array_equal(square.transpose(1, 2, 0), np.asarray(image))
+
+
+def test_larger_and_smaller_pictures_come_to_the_size_asked_for(
+    tmp_path: Path, make_picture: Make
+) -> None:
+    for number, size in enumerate([(17, 16), (31, 90), (200, 123)]):
+        make_picture(number, *size).save(tmp_path / "photo.jpg", quality=95)
+        square = read_square(tmp_path / "photo.jpg", Preprocessing(32))
+        assert square.shape == (3, 32, 32)
+        middle = open_rgb(tmp_path / "photo.jpg").resize((1, 1), box=_middle(size)).getpixel((0, 0))
+        np.testing.assert_allclose(square.mean(axis=(1, 2)), middle, atol=4)
+
+
+def _middle(size: tuple[int, int]) -> tuple[float, float, float, float]:
+    width, height = size
+    side = min(size)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
+
+
+# ---- which files, and which are grey -------------------------------------------------------------
+
+
+def test_every_picture_is_found_and_nothing_hidden(tmp_path: Path) -> None:
+    seen = ["A.JPG", "b.jpeg", "c.PNG", "d.webp", "e.bmp", "f.tif", "g.Tiff", "deep/er/h.jpg"]
+    unseen = [".hidden.jpg", ".folder/i.jpg", "deep/.thumbs/j.png", "notes.txt", "k.gif", "jpg"]
+    for name in seen + unseen:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.jpg").mkdir()
+    found = [path.relative_to(tmp_path).as_posix() for path in find_pictures(tmp_path)]
+    assert sorted(found) == sorted(seen)
+    assert found == [path.relative_to(tmp_path).as_posix() for path in find_pictures(tmp_path)]
+
+
+def test_hidden_is_what_is_hidden_below_the_folder_and_not_above(tmp_path: Path) -> None:
+    folder = tmp_path / ".cache" / "Dataset"
+    folder.mkdir(parents=True)
+    (folder / "a.jpg").touch()
+    assert [path.name for path in find_pictures(folder)] == ["a.jpg"]
+
+
+def square_of(path: Path) -> np.ndarray:
+    return read_square(path, Preprocessing(32))
+
+
+@pytest.mark.parametrize("quality", [30, 75, 95])
+def test_greyscale_is_told_through_jpeg(tmp_path: Path, make_picture: Make, quality: int) -> None:
+    grey = make_picture(2, 64, 64).convert("L")
+    grey.save(tmp_path / "one channel.jpg", quality=quality)
+    grey.convert("RGB").save(tmp_path / "three channels.jpg", quality=quality)
+    grey.save(tmp_path / "grey.png")
+    for path in sorted(tmp_path.iterdir()):
+        assert is_grey(square_of(path)), path.name
+
+
+def test_a_pale_photo_and_a_tinted_one_are_not_grey(tmp_path: Path, make_picture: Make) -> None:
+    grey = make_picture(3, 64, 64).convert("L").convert("RGB")
+    pale = Image.blend(grey, make_picture(3, 64, 64), 0.15)
+    sepia = Image.fromarray((np.asarray(grey) * (1, 0.94, 0.86)).astype(np.uint8))
+    spot = grey.copy()
+    spot.paste((220, 30, 40), (4, 4, 16, 16))
+    for name, image in (("pale", pale), ("sepia", sepia), ("spot", spot)):
+        image.save(tmp_path / f"{name}.jpg", quality=90)
+        assert not is_grey(square_of(tmp_path / f"{name}.jpg")), name

@@ -1,0 +1,218 @@
+"""Tables from run.json files: marks, protocols apart, broken files left out, nothing rounded in csv."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark import leaderboard
+from benchmark.errors import UserError
+from metrics import METRICS
+
+Make = Callable[..., dict[str, Any]]
+Rows = dict[str, dict[str, str]]
+
+
+@pytest.fixture
+def add(tmp_path: Path, make_record: Make) -> Callable[..., Path]:
+    """add(run, means, **changed): write a run.json where a test would."""
+
+    def write(run: str, means: Mapping[str, float | None] | None = None, **changed: Any) -> Path:
+        record = make_record(means, **{"run": run, "model": run, **changed})
+        test = f"{record['protocol']['name']}-{record['protocol_hash'][:8]}"
+        folder = tmp_path / run.replace("|", "_") / f"seed-{record['seed']}" / "tests" / test
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text(json.dumps(record))
+        return folder / "run.json"
+
+    return write
+
+
+def tables(results: Path) -> dict[str, Rows]:
+    """leaderboard.md as heading → model → column → cell."""
+    leaderboard.write(results)
+    found: dict[str, Rows] = {}
+    header: list[str] = []
+    for line in (results / "leaderboard.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            heading, header = line[3:], []
+            found[heading] = {}
+        elif line.startswith("|"):
+            cells = re.split(r"(?<!\\)\|", line)[1:-1]
+            cells = [cell.strip().replace(r"\|", "|") for cell in cells]
+            if not header:
+                header = cells
+            elif set(line) != {"|", "-"}:
+                assert len(cells) == len(header)
+                found[heading][cells[0]] = dict(zip(header, cells, strict=True))
+    return found
+
+
+def column(rows: Rows, label: str) -> dict[str, str]:
+    """The cells of a metric by model, without the interval."""
+    return {model: re.sub(r" ± [\d.]+", "", row[label]) for model, row in rows.items()}
+
+
+def test_the_best_is_bold_the_second_italic_the_third_both(
+    tmp_path: Path, add: Callable[..., Path]
+) -> None:
+    for run, value in zip("abcd", (0.3, 0.1, 0.4, 0.2), strict=True):
+        add(run, {"lpips": value, "ssim": value, "colorfulness": value})
+    add("grey", {"lpips": 0.05, "ssim": 0.05}, kind="fixed", weights=None)
+    add("ground truth", {"lpips": 0.0, "ssim": 1.0}, kind="fixed", weights=None)
+    (rows,) = tables(tmp_path).values()
+    assert column(rows, "LPIPS (alex) ↓") == {
+        "b": "**0.100**",
+        "d": "*0.200*",
+        "a": "***0.300***",
+        "c": "0.400",
+        "ground truth": "0.000",
+        "grey": "0.050",
+    }
+    assert column(rows, "SSIM ↑") == {
+        "b": "0.100",
+        "d": "***0.200***",
+        "a": "*0.300*",
+        "c": "**0.400**",
+        "ground truth": "1.000",
+        "grey": "0.050",
+    }
+    # What describes and does not rank has neither arrow nor mark.
+    assert not any("*" in cell for cell in column(rows, "Colourfulness").values())
+    assert list(rows) == ["b", "d", "a", "c", "ground truth", "grey"]  # best first, fixed below
+
+
+def test_the_classic_columns_come_first(tmp_path: Path, add: Callable[..., Path]) -> None:
+    add("unet")
+    (rows,) = tables(tmp_path).values()
+    assert list(rows["unet"])[:4] == ["Model", "SSIM ↑", "LPIPS (alex) ↓", "ΔE2000 ↓"]
+    for metric in METRICS.values():
+        assert any(head.startswith(metric.label) for head in rows["unet"])
+    assert rows["unet"]["parameters"] == "1.50 M"
+    assert rows["unet"]["training"] == "1.5 min"
+    assert rows["unet"]["pictures"] == "4"
+    assert rows["unet"]["ms/picture"] == "1.5"
+
+
+def test_equal_values_share_a_mark(tmp_path: Path, add: Callable[..., Path]) -> None:
+    for run, value in zip("abcde", (0.1, 0.1, 0.2, 0.2, 0.3), strict=True):
+        add(run, {"lpips": value})
+    (rows,) = tables(tmp_path).values()
+    marked = column(rows, "LPIPS (alex) ↓")
+    assert [marked[run] for run in "abcde"] == [
+        "**0.100**",
+        "**0.100**",
+        "*0.200*",
+        "*0.200*",
+        "***0.300***",
+    ]
+
+
+def test_steps_and_seeds_tell_rows_apart(tmp_path: Path, add: Callable[..., Path]) -> None:
+    add("unetddim", sampling={"steps": 50, "eta": 0.0})
+    add("unetddim", seed=7)
+    add("mine", model="unet")
+    (rows,) = tables(tmp_path).values()
+    assert set(rows) == {"unetddim", "unetddim, seed 7", "mine (unet)"}
+    assert rows["unetddim"]["steps"] == "50"
+    assert rows["unetddim, seed 7"]["steps"] == ""
+
+
+def test_two_protocols_never_share_a_table(tmp_path: Path, add: Callable[..., Path]) -> None:
+    other = {"name": "scenes-32", "version": 1, "size": 32, "n_pictures": 4}
+    add("a", {"lpips": 0.1})
+    add("b", {"lpips": 0.2})
+    add("c", {"lpips": 0.3}, protocol=other, protocol_hash="b" * 64)
+    found = tables(tmp_path)
+    assert {heading: set(rows) for heading, rows in found.items()} == {
+        "photos-64": {"a", "b"},
+        "scenes-32": {"c"},
+    }
+    assert column(found["scenes-32"], "LPIPS (alex) ↓") == {"c": "**0.300**"}
+
+
+def test_protocols_of_one_name_and_another_hash_are_apart_too(
+    tmp_path: Path, add: Callable[..., Path]
+) -> None:
+    add("a")
+    add("b", protocol_hash="b" * 64)
+    leaderboard.write(tmp_path)
+    text = (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
+    assert text.count("## photos-64") == 2
+    assert "`aaaaaaaa`" in text
+    assert "`bbbbbbbb`" in text
+
+
+def test_broken_results_are_left_out_and_named_and_others_stay(
+    tmp_path: Path, add: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    add("good", {"lpips": 0.2})
+    bad = [add(run) for run in ("cut", "text", "short", "poor", "bare")]
+    bad[0].write_text(bad[0].read_text()[:100])
+    bad[1].write_text(bad[1].read_text().replace('"mean": 0.5', '"mean": "0.5"'))
+    bad[2].write_text(bad[2].read_text().replace('"n_scored": 4', '"n_scored": 3'))
+    for path, part, key in ((bad[3], "metrics", "lpips"), (bad[4], "protocol", "name")):
+        record = json.loads(path.read_text())
+        del record[part][key]
+        path.write_text(json.dumps(record))
+    (rows,) = tables(tmp_path).values()
+    assert list(rows) == ["good"]
+    said = capsys.readouterr().err
+    for path in bad:
+        assert str(path) in said
+    assert len(said.splitlines()) == len(bad)
+
+
+def test_where_nothing_is_usable_one_sentence_says_so(
+    tmp_path: Path, add: Callable[..., Path]
+) -> None:
+    with pytest.raises(UserError, match="no finished test"):
+        leaderboard.write(tmp_path)
+    add("cut").write_text("{")
+    with pytest.raises(UserError, match="no finished test"):
+        leaderboard.write(tmp_path)
+    assert not list(tmp_path.glob("leaderboard*"))
+
+
+def test_a_bar_in_a_name_does_not_break_the_table(tmp_path: Path, add: Callable[..., Path]) -> None:
+    add("left|right\nbelow", {"lpips": 0.1})
+    add("plain", {"lpips": 0.2})
+    (rows,) = tables(tmp_path).values()  # which asserts that each row has as many cells
+    assert set(rows) == {"left|right below", "plain"}
+
+
+def test_an_empty_column_says_why(tmp_path: Path, add: Callable[..., Path]) -> None:
+    add("a", {"lpips": None})
+    (rows,) = tables(tmp_path).values()
+    assert rows["a"]["LPIPS (alex) ↓"] == ""
+    text = (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
+    assert "LPIPS (alex) is empty: nothing to measure with." in text
+
+
+def test_csv_has_full_precision(tmp_path: Path, add: Callable[..., Path]) -> None:
+    values: dict[str, float | None] = {"ssim": 0.1 + 0.2, "lpips": 1 / 3, "delta_e2000": 1e-7 / 3}
+    add("a", values)
+    add("grey", {"lpips": None}, kind="fixed", weights=None)
+    assert set(leaderboard.write(tmp_path)) == {
+        tmp_path / "leaderboard.md",
+        tmp_path / "leaderboard.csv",
+    }
+    with (tmp_path / "leaderboard.csv").open(encoding="utf-8", newline="") as stream:
+        rows = {row["run"]: row for row in csv.DictReader(stream)}
+    for key, value in values.items():
+        assert float(rows["a"][key]) == value
+    assert rows["grey"]["lpips"] == ""
+    for key in METRICS:
+        assert {key, f"{key}_std", f"{key}_low", f"{key}_high"} <= rows["a"].keys()
+    assert rows["a"]["weights_sha256"] == "0" * 64
+
+
+def test_the_tables_are_the_same_each_time(tmp_path: Path, add: Callable[..., Path]) -> None:
+    for run in "abc":
+        add(run, {"lpips": 0.5})
+    before = [path.read_bytes() for path in leaderboard.write(tmp_path)]
+    assert [path.read_bytes() for path in leaderboard.write(tmp_path)] == before

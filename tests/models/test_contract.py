@@ -1,0 +1,172 @@
+"""What every model must be able to do. Runs over all that are found; there is no list of names."""
+
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+import metrics
+from benchmark import registry
+from benchmark.baselines import Grey
+from benchmark.checkpoints import load_weights
+from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
+from benchmark.errors import Interrupted
+from benchmark.recipe import Batch, Randomness
+from benchmark.tracking import read_history
+from benchmark.training import Loop
+from tests.support import (
+    blobs,
+    lightness_like,
+    make_loop,
+    tiny_model,
+    tiny_recipe,
+    training_data,
+)
+
+NAMES = [entry.name for entry in registry.entries() if not entry.broken]
+CPU = torch.device("cpu")
+TIMES = ("seconds", "pictures_per_s")
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_models_are_found() -> None:
+    assert {"unet", "unetddim"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 40)])
+@pytest.mark.parametrize("color_space", ["lab", "rgb"])
+def test_any_size_and_both_colour_spaces(name: str, color_space: str, size: tuple[int, int]) -> None:
+    lightness = 100 * torch.rand(2, 1, *size)
+    rgb = tiny_model(name, color_space=color_space).colorize(lightness, seeds=[1, 2])
+    assert rgb.shape == (2, 3, *size)
+    assert rgb.dtype == torch.float32
+    assert 0 <= rgb.min()
+    assert rgb.max() <= 1
+
+
+@pytest.mark.parametrize("color_space", ["lab", "rgb"])
+def test_every_parameter_gets_a_finite_gradient(name: str, color_space: str) -> None:
+    recipe = tiny_recipe(name, color_space=color_space)
+    optimizers = recipe.optimizers()
+    parameters = dict(recipe.named_parameters())
+    # Layers that start at zero hide what is before them, so let them start at something.
+    for parameter in parameters.values():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.02)
+    reached = set()
+    for progress in (0.0, 0.999):  # a recipe may have phases
+        batch = Batch(rgb_from_8bit(blobs(8, 32)), progress)
+        for update in recipe.updates(batch, Randomness(0, 0, CPU)):
+            owned = [p for group in optimizers[update.optimizer].param_groups for p in group["params"]]
+            recipe.zero_grad()
+            torch.stack(list(update.losses.values())).sum().backward(inputs=owned)
+            for key, parameter in parameters.items():
+                if parameter.grad is not None:
+                    assert torch.isfinite(parameter.grad).all(), key
+                    if parameter.grad.any():
+                        reached.add(key)
+    assert set(parameters) - reached == set()
+
+
+def test_the_optimizers_own_every_parameter_once(name: str) -> None:
+    recipe = tiny_recipe(name)
+    groups = [group for o in recipe.optimizers().values() for group in o.param_groups]
+    owned = [id(parameter) for group in groups for parameter in group["params"]]
+    assert sorted(owned) == sorted(id(parameter) for parameter in recipe.parameters())
+
+
+def test_the_lightness_comes_out_unchanged(name: str) -> None:
+    rgb8 = blobs(4, 32)
+    rgb = tiny_model(name).colorize(lightness_like(rgb8), seeds=range(4))
+    written = rgb_from_8bit(rgb_to_8bit(rgb))
+    # Rounding a colour to 8 bits moves its L* by up to about 0.25.
+    assert (rgb_to_lightness(written) - lightness_like(rgb8)).abs().max() < 0.3
+
+
+def test_a_picture_depends_on_its_seed_and_not_on_its_batch(name: str) -> None:
+    model = tiny_model(name)
+    for parameter in model.parameters():  # a zeroed last layer would hide everything
+        torch.nn.init.normal_(parameter, std=0.05)
+    lightness = lightness_like(blobs(3, 32))
+    together = model.colorize(lightness, seeds=[5, 6, 7])
+    alone = model.colorize(lightness[1:2], seeds=[6])
+    assert (together[1] - alone[0]).abs().max() <= 1 / 255
+    again = model.colorize(lightness, seeds=[5, 6, 7])
+    assert torch.equal(together, again)
+    other = model.colorize(lightness[1:2], seeds=[60])
+    assert ((other - alone).abs().max() > 1 / 255) == model.stochastic
+
+
+def test_overfits_eight_pictures(name: str, tmp_path: Path) -> None:
+    """Learns eight pictures by heart: the loss falls, and so does the error of its pictures.
+
+    For a stochastic model this is about samples: given L of a picture it knows, every seed must
+    give nearly that picture.
+    """
+    rgb8 = blobs(8, 32)
+    data = training_data(rgb8.repeat(10, 1, 1, 1))  # ten steps an epoch
+    loop = make_loop(tmp_path, name, data, epochs=30, ema_decay=0.98)
+    loop.run("disabled")
+    model = load_weights(loop.folder.weights_of("last"), name, CPU).model
+    lightness, truth = lightness_like(rgb8), rgb_from_8bit(rgb8)
+    grey = Grey().eval().colorize(lightness, seeds=range(8))
+    output = model.colorize(lightness, seeds=range(8))
+    of_grey = metrics.delta_e2000(grey, truth).mean()
+    assert metrics.delta_e2000(output, truth).mean() < 0.35 * of_grey
+    history = read_history(loop.folder.history)
+    key = next(key for key in history[0] if key.startswith("val/"))
+    assert history[-1][key] < 0.35 * history[0][key]
+
+
+def test_an_interrupted_training_ends_as_one_that_was_not(name: str, tmp_path: Path) -> None:
+    data = training_data(blobs(24, 36))  # three steps an epoch
+    whole = make_loop(tmp_path / "whole", name, data, epochs=2)
+    whole.run("disabled")
+    first = make_loop(tmp_path / "halves", name, data, epochs=2)
+    interrupt_at(first, step=4)
+    with pytest.raises(Interrupted):
+        first.run("disabled")
+    second = make_loop(tmp_path / "halves", name, data, epochs=2)
+    second.run("disabled")
+    for which in ("best", "last"):
+        weights = [load_weights(loop.folder.weights_of(which), name, CPU) for loop in (whole, second)]
+        assert weights[0].sha256 == weights[1].sha256
+    told = [
+        [{k: v for k, v in row.items() if k not in TIMES} for row in read_history(loop.folder.history)]
+        for loop in (whole, second)
+    ]
+    assert told[0] == told[1]
+
+
+def test_every_training_step_is_in_training_mode(name: str, tmp_path: Path) -> None:
+    """The classic suite froze its GANs after the first validation."""
+    loop = make_loop(tmp_path, name, training_data(blobs(16, 36)), epochs=3)
+    modes = []
+    step = loop._train_step
+
+    def watched() -> None:
+        modes.extend(module.training for module in loop.recipe.modules())
+        step()
+
+    loop._train_step = watched  # type: ignore[method-assign]
+    loop.run("disabled")
+    assert modes
+    assert all(modes)
+    assert not loop.average.model.training
+
+
+def interrupt_at(loop: Loop, step: int) -> None:
+    """Send Ctrl-C during the given step of a training."""
+    train_step = loop._train_step
+
+    def interrupted() -> None:
+        if loop.step == step - 1:
+            signal.raise_signal(signal.SIGINT)
+        train_step()
+
+    loop._train_step = interrupted  # type: ignore[method-assign]

@@ -1,0 +1,66 @@
+"""What several test files need: small pictures and small trainings."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmark import registry
+from benchmark.color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
+from benchmark.colorizer import Colorizer
+from benchmark.data.cache import Pictures
+from benchmark.data.loading import TrainingData, measure
+from benchmark.data.manifest import Picture
+from benchmark.recipe import Recipe, resolve
+from benchmark.results import RunFolder
+from benchmark.training import Loop, make_fabric
+
+
+def blobs(count: int, size: int, seed: int = 0) -> Tensor:
+    """uint8 (count, 3, size, size): soft blobs of lightness, each in a colour of its own."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, 3, 4, 4, generator=generator)
+    fields = torch.nn.functional.interpolate(coarse, (size, size), mode="bicubic").clamp(0, 1)
+    lightness = 20 + 60 * fields[:, :1]
+    ab = 70 * (fields[:, 1:] - 0.5)
+    return rgb_to_8bit(join(lightness, ab))
+
+
+def pictures_of(rgb8: Tensor) -> Pictures:
+    """Pictures in memory, as if they had been read from files."""
+    files = [Picture(f"{row}.png", Path(f"{row}.png"), f"{row:064d}") for row in range(len(rgb8))]
+    return Pictures(files, rgb8, {})
+
+
+def training_data(rgb8: Tensor) -> TrainingData:
+    """The same pictures to train and to validate on."""
+    pictures = pictures_of(rgb8)
+    return TrainingData(pictures, pictures, measure(pictures), {"manifest": "0"})
+
+
+def tiny_recipe(name: str, **typed: Any) -> Recipe[Any, Any]:
+    """A model and its recipe in the preset `tiny`, seeded."""
+    settings = resolve(registry.load_settings(name), name, "tiny", typed).settings
+    torch.manual_seed(settings.seed)
+    model = settings.model_class.build(settings.architecture)
+    return registry.load_recipe(name)(model, settings)
+
+
+def tiny_model(name: str, **typed: Any) -> Colorizer:
+    """A model in the preset `tiny`, untrained, in eval mode."""
+    model: Colorizer = tiny_recipe(name, **typed).model
+    return model.eval()
+
+
+def make_loop(folder: Path, name: str, data: TrainingData, **typed: Any) -> Loop:
+    """A training in the preset `tiny`, ready to run on the CPU."""
+    recipe = tiny_recipe(name, precision="32", **typed)
+    recipe.model.calibrate(data.statistics)
+    run = RunFolder(folder, name, recipe.settings.seed)
+    return Loop(run, name, recipe.model, recipe, data, make_fabric("cpu", "32"))
+
+
+def lightness_like(rgb8: Tensor) -> Tensor:
+    """L* of uint8 pictures, (B, 1, H, W)."""
+    return rgb_to_lightness(rgb_from_8bit(rgb8))
