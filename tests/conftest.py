@@ -1,4 +1,4 @@
-"""What tests share: small pictures and folders of them, results to tabulate, real data if there is any.
+"""What tests share: small pictures and folders of them, results to tabulate, the real data.
 
 Test files import nothing from here; they ask for fixtures by name.
 """

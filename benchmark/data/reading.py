@@ -24,7 +24,7 @@ class Preprocessing:
     """How a file becomes a square of `size` pixels: short side resized, then the centre cut out."""
 
     size: int
-    filter: str = "bicubic"
+    filter: str = "lanczos"
 
     def describe(self) -> dict[str, str | int]:
         return {"size": self.size, "filter": f"Pillow {self.filter}", "crop": "centre square"}

@@ -152,5 +152,5 @@ def test_one_bad_value_among_good_ones_is_refused() -> None:
         rgb = torch.full((1, 3, 4, 4), 0.5)
         require_rgb(rgb)
         rgb[0, 1, 2, 3] = bad
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="spans"):
             require_rgb(rgb)

@@ -1,4 +1,4 @@
-"""Tables from run.json files: marks, protocols apart, broken files left out, nothing rounded in csv."""
+"""Tables from run.json files: marks, protocols apart, broken files left out, csv not rounded."""
 
 import csv
 import json

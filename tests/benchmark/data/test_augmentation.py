@@ -1,10 +1,10 @@
-"""Training pictures are true windows of the source or of its mirror image, drawn by (seed, step)."""
+"""Training pictures are true windows of the source or its mirror image, drawn by (seed, step)."""
 
 from collections import Counter
 
 import pytest
 import torch
-from scipy.stats import chisquare  # type: ignore[import-untyped]
+from scipy.stats import chisquare
 from torch import Tensor
 
 from benchmark.data.augmentation import random_crop_and_flip, stored_size

@@ -128,7 +128,7 @@ def test_damage_anywhere_is_a_reason_and_never_another_error(
         damaged = bytearray(whole)
         for _ in range(rng.choice((1, 2, 4))):
             damaged[rng.randrange(len(whole))] = rng.randrange(256)
-        outcomes.add(used_or_named(tmp_path / "photo.jpg", damaged))
+        outcomes.add(used_or_named(tmp_path / "photo.jpg", bytes(damaged)))
     assert outcomes == {"RGB", "unusable"}
 
 
@@ -143,7 +143,7 @@ def test_damaged_exif_is_never_another_error(tmp_path: Path, make_picture: Make)
         for kind in range(20):
             damaged = bytearray(whole)
             damaged[first_entry + 12 * entry + 3] = kind
-            outcomes.append(used_or_named(tmp_path / "photo.jpg", damaged))
+            outcomes.append(used_or_named(tmp_path / "photo.jpg", bytes(damaged)))
     assert set(outcomes) <= {"RGB", "unusable"}
     assert outcomes.count("RGB") > 20
 
@@ -255,8 +255,9 @@ def test_larger_and_smaller_pictures_come_to_the_size_asked_for(
         make_picture(number, *size).save(tmp_path / "photo.jpg", quality=95)
         square = read_square(tmp_path / "photo.jpg", Preprocessing(32))
         assert square.shape == (3, 32, 32)
-        middle = open_rgb(tmp_path / "photo.jpg").resize((1, 1), box=_middle(size)).getpixel((0, 0))
-        np.testing.assert_allclose(square.mean(axis=(1, 2)), middle, atol=4)
+        photo = open_rgb(tmp_path / "photo.jpg")
+        middle = photo.resize((1, 1), Image.Resampling.BOX, box=_middle(size))
+        np.testing.assert_allclose(square.mean(axis=(1, 2)), np.asarray(middle)[0, 0], atol=4)
 
 
 def _middle(size: tuple[int, int]) -> tuple[float, float, float, float]:
@@ -304,7 +305,8 @@ def test_greyscale_is_told_through_jpeg(tmp_path: Path, make_picture: Make, qual
 
 def test_a_pale_photo_and_a_tinted_one_are_not_grey(tmp_path: Path, make_picture: Make) -> None:
     grey = make_picture(3, 64, 64).convert("L").convert("RGB")
-    pale = Image.blend(grey, make_picture(3, 64, 64), 0.15)
+    pale = Image.blend(grey, make_picture(3, 64, 64), 0.05)
+    assert np.ptp(np.asarray(pale), axis=2).max() < 16  # of 255: hardly any colour, but colour
     sepia = Image.fromarray((np.asarray(grey) * (1, 0.94, 0.86)).astype(np.uint8))
     spot = grey.copy()
     spot.paste((220, 30, 40), (4, 4, 16, 16))

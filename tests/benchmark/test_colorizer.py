@@ -1,0 +1,93 @@
+"""What the base class promises for every model: L kept, sizes restored, bad input refused."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmark.baselines import Grey, GroundTruth
+from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
+from benchmark.colorizer import Colorizer, Noise, OnStep, Statistics
+from tests.support import blobs
+
+
+class Coarse(Colorizer):
+    """Answers with one vivid colour at a quarter of the size, and remembers what it was given."""
+
+    multiple = 8
+
+    def predict(
+        self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
+    ) -> Tensor:
+        self.given = lightness
+        height, width = lightness.shape[2:]
+        ab = torch.tensor([60.0, -70.0]).view(1, 2, 1, 1)
+        return ab.expand(len(lightness), 2, height // 4, width // 4)
+
+
+def test_pads_to_the_multiple_and_crops_back() -> None:
+    model = Coarse().eval()
+    lightness = 100 * torch.rand(2, 1, 17, 30)
+    rgb = model.colorize(lightness, seeds=[0, 1])
+    assert model.given.shape == (2, 1, 24, 32)
+    assert rgb.shape == (2, 3, 17, 30)
+    assert torch.equal(model.given[:, :, :17, :30], lightness)
+
+
+def test_vivid_colour_keeps_the_lightness_and_the_hue() -> None:
+    lightness = torch.linspace(2, 98, 32 * 32).view(1, 1, 32, 32)
+    lab = rgb_to_lab(Coarse().eval().colorize(lightness, seeds=[0]))
+    torch.testing.assert_close(lab[:, :1], lightness, atol=0.02, rtol=0)
+    chroma = lab[:, 1:].norm(dim=1)
+    hue = torch.atan2(lab[:, 2], lab[:, 1])[chroma > 2]
+    wanted = torch.atan2(torch.tensor(-70.0), torch.tensor(60.0))
+    assert (hue - wanted).abs().max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("lightness", "fault"),
+    [
+        (torch.rand(1, 3, 32, 32), "shape"),
+        (torch.rand(1, 1, 15, 32), "16 is the least"),
+        (torch.rand(2, 1, 32, 32), "1 seeds for 2 pictures"),
+        (255 * torch.ones(1, 1, 32, 32), "L\\* in"),
+        (-torch.ones(1, 1, 32, 32), "L\\* in"),
+        (torch.full((1, 1, 32, 32), torch.nan), "L\\* in"),
+    ],
+)
+def test_refuses_what_is_not_lightness(lightness: Tensor, fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        Grey().eval().colorize(lightness, seeds=[0])
+
+
+def test_refuses_to_colour_in_training_mode() -> None:
+    with pytest.raises(RuntimeError, match="eval"):
+        Grey().train().colorize(torch.rand(1, 1, 32, 32), seeds=[0])
+
+
+def test_ground_truth_comes_out_to_the_bit() -> None:
+    rgb8 = torch.cat([blobs(4, 32), torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)])
+    truths = dict(enumerate(rgb_from_8bit(rgb8)))
+    lightness = rgb_to_lightness(rgb_from_8bit(rgb8))
+    output = GroundTruth(truths).eval().colorize(lightness, seeds=range(8))
+    assert torch.equal(rgb_to_8bit(output), rgb8)
+
+
+def test_noise_follows_the_seed_alone() -> None:
+    both = Noise([3, 4], torch.device("cpu"))
+    alone = Noise([4], torch.device("cpu"))
+    for _ in range(2):
+        assert torch.equal(both(2, 5, 5)[1], alone(2, 5, 5)[0])
+    assert not torch.equal(both(2, 5, 5)[0], both(2, 5, 5)[0])
+
+
+def test_standardizing_is_undone_and_follows_the_statistics() -> None:
+    model = Grey()
+    model.calibrate(Statistics((2.0, -3.0), (8.0, 16.0), 4.0))
+    ab = 50 * torch.randn(2, 2, 8, 8)
+    torch.testing.assert_close(model.unstandardize(model.standardize(ab)), ab)
+    torch.testing.assert_close(
+        model.standardize(torch.tensor([10.0, 13.0]).view(1, 2, 1, 1)).flatten(),
+        torch.ones(2),
+    )

@@ -1,0 +1,135 @@
+"""The loop, apart from what the contract tests see of it on every model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmark.colorizer import Colorizer, Noise, OnStep
+from benchmark.ema import Average
+from benchmark.errors import UserError
+from benchmark.recipe import Batch, Randomness, Recipe, Settings, Update
+from benchmark.results import RunFolder
+from benchmark.training import Loop, make_fabric, rate_at
+from tests.support import blobs, make_loop, training_data
+
+
+class Two(Colorizer):
+    """A colour and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.color = nn.Parameter(torch.zeros(1, 2, 1, 1))
+        self.architecture = {}
+
+    def predict(
+        self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
+    ) -> Tensor:
+        return self.color.expand(len(lightness), -1, *lightness.shape[2:])
+
+
+class TwoSettings(Settings):
+    model_class = Two
+
+
+class Rivals(Recipe[Two, TwoSettings]):
+    """Two optimizers, as in a GAN; each loss depends on what both own."""
+
+    def __init__(self, model: Two, settings: TwoSettings) -> None:
+        super().__init__(model, settings)
+        self.judge = nn.Parameter(torch.ones(1))
+        self.gradients: list[tuple[bool, bool]] = []
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {
+            "painter": torch.optim.SGD([self.model.color], lr=0.1),
+            "judge": torch.optim.SGD([self.judge], lr=0.1),
+        }
+
+    def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
+        for owner in ("painter", "judge"):
+            loss = (self.judge * (self.model.color - 1)).square().sum()
+            yield Update(owner, {owner: loss})
+            got = (self.model.color.grad is not None, self.judge.grad is not None)
+            self.gradients.append(got)
+            self.model.color.grad = self.judge.grad = None
+
+    def validate(self, model: Two, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
+        return {"distance": (model.color - 1).square().sum()}
+
+
+def rivals(folder: Path, **typed: Any) -> Loop:
+    settings = TwoSettings(epochs=2, batch_size=4, size=32, precision="32", **typed)
+    model = Two()
+    recipe = Rivals(model, settings)
+    data = training_data(blobs(8, 32))
+    run = RunFolder(folder, "two", 0)
+    return Loop(run, "two", model, recipe, data, make_fabric("cpu", "32"))
+
+
+def test_an_update_reaches_only_what_its_optimizer_owns(tmp_path: Path) -> None:
+    loop = rivals(tmp_path)
+    loop.run("disabled")
+    assert loop.recipe.gradients == [(True, False), (False, True)] * 4
+    assert (loop.model.color != 0).all()  # type: ignore[operator]
+    assert loop.recipe.judge != 1
+
+
+def test_a_loss_that_is_not_a_number_says_what_to_do(tmp_path: Path) -> None:
+    loop = rivals(tmp_path)
+    with torch.no_grad():
+        loop.recipe.judge.fill_(torch.inf)
+    with pytest.raises(UserError, match="smaller --learning_rate"):
+        loop.run("disabled")
+
+
+def test_the_rate_warms_up_and_falls_to_nothing() -> None:
+    rates = [rate_at(share / 1000, 0.1) for share in range(1001)]
+    assert rates[0] == 0
+    assert max(rates) == rates[100] == 1
+    assert rates[1000] == pytest.approx(0)
+    assert rates[550] == pytest.approx(0.5)
+    assert rate_at(1.0, 1.0) == 1.0
+
+
+def test_the_average_warms_up_as_written() -> None:
+    """min(d, (1 + n) / (10 + n)) on a weight that counts."""
+    model = Two()
+    average = Average(model, decay=0.5)
+    expected = 0.0
+    for n in range(1, 20):
+        with torch.no_grad():
+            model.color.fill_(float(n))
+        average.update(model)
+        decay = min(0.5, n / (9 + n))
+        expected = float(n) if n == 1 else decay * expected + (1 - decay) * n
+        assert float(average.model.color[0, 0]) == pytest.approx(expected)  # type: ignore[index]
+
+
+def test_a_size_that_the_network_cannot_work_on_is_rounded_down(tmp_path: Path) -> None:
+    loop = make_loop(tmp_path, "unet", training_data(blobs(8, 45)), size=43)
+    assert loop.side % loop.model.multiple == 0
+    loop.run("disabled")
+    with pytest.raises(UserError, match="needs at least"):
+        make_loop(tmp_path, "unet", training_data(blobs(8, 45)), size=43, widths=[8, 8, 8, 8, 8, 8])
+
+
+def test_kept_epochs_sort_as_numbers(tmp_path: Path) -> None:
+    loop = make_loop(tmp_path, "unet", training_data(blobs(8, 32)), epochs=3, save_every=1)
+    loop.run("disabled")
+    names = sorted(path.stem for path in loop.folder.weights.iterdir())
+    assert names == ["best", "epoch_0001", "epoch_0002", "epoch_0003", "last"]
+
+
+def test_unknown_devices_are_user_errors() -> None:
+    with pytest.raises(UserError, match="tpu"):
+        make_fabric("tpu", "32")
+    with pytest.raises(UserError, match="needs a GPU"):
+        make_fabric("cpu", "16")
+    if not torch.cuda.is_available():
+        for device in ("cuda", "0"):
+            with pytest.raises(UserError, match="no CUDA device"):
+                make_fabric(device, "32")

@@ -1,0 +1,264 @@
+"""The command line, as a user meets it: what works, and what a mistake looks like."""
+
+import errno
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import main
+from benchmark import checkpoints, jobs, registry
+from benchmark.color import rgb_from_8bit, rgb_to_lightness
+from benchmark.data import loading
+
+ROOT = Path(main.__file__).resolve().parent
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Run:
+    """run("--model", "unet", …) → (exit code, stdout, stderr); without LPIPS and its download."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENETUNREACH, "no network in this test")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.delenv("CHROMABENCH_LPIPS", raising=False)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["main.py", *words])
+        capfd.readouterr()
+        try:
+            main.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+        said = capfd.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def words(pictures_folder: Path, tmp_path: Path) -> list[str]:
+    """Options of a small run: 24 pictures, preset tiny, results in a fresh folder."""
+    folders = ["--dataset", str(pictures_folder), "--results", str(tmp_path / "out")]
+    return [*folders, "--preset", "tiny", "--device", "cpu", "--wandb", "disabled"]
+
+
+def test_help_is_fast_and_imports_no_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['main.py', '--help']\n"
+        "import main\n"
+        "try: main.main()\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'numpy', 'pandas'} & set(sys.modules), 'slow imports'"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "main.py", "--help"], cwd=ROOT, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Time on the processor, since other programs may be busy too.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+def test_list_imports_no_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['main.py', 'list']\n"
+        "import main\n"
+        "try: main.main()\n"
+        "except SystemExit: pass\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+        entry.name for entry in registry.entries()
+    ]
+
+
+def test_train_test_list_leaderboard_and_colorize(
+    run: Run, words: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run("--model", "unetddim", "--mode", "train", "--batch_size", "4", *words)[0] == 0
+    begun = json.loads((out / "unetddim/seed-8000/settings.json").read_text())
+    assert begun["settings"]["batch_size"] == 4
+    assert begun["sources"]["batch_size"] == "typed"
+
+    code, table, err = run("--model", "unetddim", "--mode", "test", "--steps", "3", *words)
+    assert code == 0, err
+    assert "unetddim" in table
+    assert "LPIPS (alex) is empty" in table  # and why
+    (test,) = (out / "unetddim/seed-8000/tests").iterdir()
+    record = json.loads((test / "run.json").read_text())
+    assert record["sampling"]["steps"] == 3
+    assert record["n_scored"] == record["n_expected"] == len(list((test / "pictures").iterdir()))
+    assert (test / "figure.png").exists()
+    lines = (test / "per_image.csv").read_text().splitlines()
+    assert len(lines) == 1 + record["n_scored"]
+
+    assert "already trained" in run("--model", "unetddim", "--mode", "train", "--batch-size", "4", *words)[2]
+    assert "already tested" in run("--model", "unetddim", "--mode", "test", "--steps", "3", *words)[2]
+    before = (out / "leaderboard.md").read_text()
+    (out / "leaderboard.md").unlink()
+    assert run("leaderboard", "--results", str(out))[0] == 0
+    assert (out / "leaderboard.md").read_text() == before
+    assert "trained" in run("list", "--results", str(out))[1]
+
+    photo = tmp_path / "photo.jpg"
+    wide = Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 8, 3), np.uint8))
+    wide.resize((160, 100), Image.Resampling.BICUBIC).save(photo, quality=95)
+    colored = tmp_path / "colored.png"
+    arguments = ["--model", "unetddim", "--out", str(colored), "--results", str(out)]
+    code, printed, err = run("colorize", str(photo), *arguments, "--steps", "2")
+    assert code == 0, err
+    assert printed.strip() == str(colored)
+    lightness = [lightness_of(path) for path in (photo, colored)]
+    assert lightness[0].shape == lightness[1].shape
+    assert np.abs(lightness[0] - lightness[1]).max() < 0.5
+
+
+def lightness_of(path: Path) -> np.ndarray:
+    """L* of a picture file, (H, W)."""
+    import torch
+
+    with Image.open(path) as image:
+        rgb8 = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
+    return rgb_to_lightness(rgb_from_8bit(rgb8))[0, 0].numpy()
+
+
+MISTAKES = [
+    (["--model", "unte", "--mode", "train"], "did you mean 'unet'"),
+    (["--mode", "train"], "Name a model with --model"),
+    (["--model", "unet", "--mode", "train", "--dataset", "nowhere"], "nowhere does not exist"),
+    (["--model", "unet", "--mode", "train", "--epochs", "0"], "epochs"),
+    (["--model", "unet", "--mode", "train", "--learning_rate", "-1"], "learning_rate"),
+    (["--model", "unet", "--mode", "train", "--size", "3"], "size"),
+    (["--model", "unet", "--mode", "train", "--steps", "20"], "unet has no setting 'steps'"),
+    (["--model", "unet", "--mode", "train", "--set", "width=8"], "did you mean 'widths'"),
+    (["--model", "unet", "--mode", "train", "--set", "widths=9"], "multiple of 8"),
+    (["--model", "unet", "--mode", "train", "--set", "widths"], "key=value"),
+    (["--model", "unet", "--mode", "train", "--preset", "huge"], "Preset 'huge'"),
+    (["--model", "unet", "--mode", "train", "--device", "tpu"], "--device tpu"),
+    (["--model", "unet", "--mode", "test"], "train first"),
+    (["--model", "unet", "--mode", "walk"], "walk"),
+    (["--model", "unetddim", "--mode", "test", "--steps", "0"], "steps"),
+    (["--model", "all", "--run", "x"], "--run"),
+    (["colorize", "none.jpg", "--model", "unet"], "none.jpg"),
+    (["list", "unett"], "did you mean 'unet'"),
+    (["leaderboard"], "holds no finished test"),
+]
+
+
+@pytest.mark.parametrize(("mistake", "sentence"), MISTAKES, ids=lambda value: " ".join(value)[:40])
+def test_a_mistake_is_one_sentence(
+    run: Run, pictures_folder: Path, tmp_path: Path, mistake: list[str], sentence: str
+) -> None:
+    options = ["--results", str(tmp_path / "out")]
+    if mistake[0] == "--model" and "--dataset" not in mistake:
+        options += ["--dataset", str(pictures_folder)]
+    code, out, err = run(*mistake, *options)
+    assert code == 2
+    assert sentence in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert not list((tmp_path / "out").glob("*/seed-*"))
+
+
+def test_weights_that_are_not_there_and_of_another_model(run: Run, words: list[str]) -> None:
+    assert run("--model", "unet", "--mode", "train", *words)[0] == 0
+    assert run("--model", "unetddim", "--mode", "train", *words)[0] == 0
+    code, _, err = run("--model", "unet", "--mode", "test", "--weights", "7", *words)
+    assert code == 2
+    assert "best, last" in err
+    other = Path(words[3]) / "unetddim/seed-8000/weights/best.safetensors"
+    code, _, err = run("--model", "unet", "--mode", "test", "--weights", str(other), *words)
+    assert code == 2
+    assert "weights of unetddim" in err
+    code, _, err = run("--model", "unet", "--mode", "test", "--epochs", "9", *words)
+    assert code == 2
+    assert "was trained with 1" in err
+
+
+def test_other_settings_do_not_go_on_with_a_run(run: Run, words: list[str]) -> None:
+    assert run("--model", "unet", "--mode", "train", *words)[0] == 0
+    code, _, err = run("--model", "unet", "--mode", "train", "--epochs", "2", *words)
+    assert code == 2
+    assert "begun with epochs 1 instead of 2" in err
+    assert "--run" in err
+    assert run("--model", "unet", "--mode", "train", "--epochs", "2", "--overwrite", *words)[0] == 0
+
+
+def test_a_full_disk_leaves_nothing_half_written(
+    run: Run, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        if Path(target).suffix == ".safetensors" and "weights" in str(target):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        Path(source).rename(target)
+
+    monkeypatch.setattr(os, "replace", full)
+    code, _, err = run("--model", "unet", "--mode", "train", *words)
+    assert code == 2
+    assert "No space left on device" in err
+    assert "Traceback" not in err
+    assert not list((tmp_path / "out/unet/seed-8000/weights").iterdir())
+
+
+def test_a_batch_goes_on_after_a_model_that_fails(
+    run: Run, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = registry.load_recipe
+
+    def broken(name: str) -> object:
+        if name == "unet":
+            raise RuntimeError("this model is broken")
+        return whole(name)
+
+    names = ("unet", "unetddim")
+    some = [entry for entry in registry.entries() if entry.name in names]
+    monkeypatch.setattr(registry, "entries", lambda: some)
+    monkeypatch.setattr(jobs.registry, "load_recipe", broken)
+    code, out, err = run("--model", "all", *words, "--steps", "2")
+    assert code == 1
+    assert "unet has no steps: skipped" in err
+    assert "Failed: unet: RuntimeError: this model is broken" in err
+    assert "unetddim" in out
+    assert (tmp_path / "out/leaderboard.md").exists()
+
+    monkeypatch.setattr(jobs.registry, "load_recipe", whole)
+    built = []
+    save = checkpoints.save_weights
+    monkeypatch.setattr(
+        "benchmark.training.save_weights",
+        lambda path, model, name, epoch: (built.append(name), save(path, model, name, epoch)),
+    )
+    code, out, err = run("--model", "all", *words, "--steps", "2")
+    assert code == 0, err
+    assert set(built) == {"unet"}  # the other one was done
+
+
+def test_an_empty_dataset_means_the_sample(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = tmp_path / "Dataset"
+    empty.mkdir()
+    monkeypatch.setattr(loading, "DATASET", empty)
+    monkeypatch.setattr(loading, "TEST_IMAGES", tmp_path / "TestImages")
+    monkeypatch.setattr(loading.cartoon, "COUNTS", {"train": 16, "val": 4, "test": 4})
+    out = ["--results", str(tmp_path / "out"), "--wandb", "disabled", "--preset", "tiny"]
+    code, _, err = run("--model", "unet", *out)
+    assert code == 0, err
+    assert "Dataset/ holds no pictures: the built-in sample, cartoon, is used." in err
