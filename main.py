@@ -15,7 +15,6 @@ import typer
 from benchmark.cli import colorize, leaderboard, models, run
 from benchmark.errors import Interrupted, UserError
 
-
 # Threads that wait must sleep, not spin: beside any other program on a full machine, spinning made
 # training 20 times as slow. Read by OpenMP when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -20,6 +20,9 @@ from .colorizer import Colorizer
 from .errors import UserError
 from .files import replacing, sha256_of_file
 
+HEADER = "chromabench"
+"""The one key of the file's metadata: several would be in random order, and so the hash."""
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -33,9 +36,10 @@ class Weights:
 
 def save_weights(path: Path, model: Colorizer, name: str, epoch: int) -> None:
     """Write `model`, found under models/<name>, with all that is needed to rebuild it."""
-    header = {"model": name, "architecture": json.dumps(model.architecture), "epoch": str(epoch)}
+    header = {"model": name, "architecture": model.architecture, "epoch": epoch}
     tensors = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
-    content = save(tensors, metadata=header)  # as bytes, so that a full disk is an OSError
+    # As bytes first: safetensors' own writing turns a full disk into an error of its own.
+    content = save(tensors, metadata={HEADER: json.dumps(header)})
     with replacing(path) as part:
         part.write_bytes(content)
 
@@ -46,23 +50,24 @@ def load_weights(path: Path, name: str, device: torch.device) -> Weights:
     if header["model"] != name:
         raise UserError(f"{path} holds weights of {header['model']}, not of {name}.")
     try:
-        model = registry.load_model(name).build(json.loads(header["architecture"]))
+        model = registry.load_model(name).build(header["architecture"])
         with safe_open(path, framework="pt") as file:
             model.load_state_dict({key: file.get_tensor(key) for key in file.keys()})
     except (RuntimeError, ValidationError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} does not fit models/{name} as it is now: {reason}") from error
-    return Weights(model.to(device).eval(), path, int(header["epoch"]), sha256_of_file(path))
+    return Weights(model.to(device).eval(), path, header["epoch"], sha256_of_file(path))
 
 
-def _read_header(path: Path) -> dict[str, str]:
+def _read_header(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
+            text = (file.metadata() or {}).get(HEADER)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is not a file of weights: {error}.") from error
-    if not {"model", "architecture", "epoch"} <= header.keys():
+    if text is None:
         raise UserError(f"{path} was not written by this project: its header names no model.")
+    header: dict[str, Any] = json.loads(text)
     return header
 
 

@@ -19,7 +19,7 @@ from .checkpoints import Weights, load_weights
 from .color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
 from .colorizer import Colorizer, Sampling
 from .console import say
-from .data.loading import SAMPLE, Sources, load_test, load_training, locate, overlap
+from .data.loading import Sources, load_test, load_training, locate, overlap
 from .data.reading import open_photo
 from .errors import Interrupted, UserError, nearest
 from .figures import save_png
@@ -80,7 +80,7 @@ def run_all(job: Job) -> int:
     if job.run is not None:
         raise UserError("--run names one run of one model; without it each model has its own.")
     sources = locate(job.dataset, job.test_images, job.results)  # a wrong folder fails once, here
-    if job.preset is None and sources.name == SAMPLE:
+    if job.preset is None and sources.is_sample:
         job = replace(job, preset="quick")
     failures = {}
     for entry in registry.entries():
@@ -267,12 +267,10 @@ def _sampling(model: str, network: type[Colorizer], typed: dict[str, Any]) -> Sa
         raise UserError(f"{model}: {sentence_of(error)}") from error
 
 
-def _test_sources(job: Job, pictures: Mapping[str, str]) -> Sources:
-    """Where test pictures come from: what was typed, else what the run was trained on."""
-    dataset = SAMPLE if pictures["name"] == SAMPLE else pictures["dataset"]
-    return locate(
-        job.dataset or dataset, job.test_images or pictures["test_images"] or None, job.results
-    )
+def _test_sources(job: Job, begun: Mapping[str, str | None]) -> Sources:
+    """Where test pictures come from: what was typed, else what the run was trained with."""
+    dataset, tests = job.dataset or begun["dataset"], job.test_images or begun["test_images"]
+    return locate(dataset, tests, job.results)
 
 
 def _weights_used(weights: Weights, folder: RunFolder) -> WeightsUsed:

@@ -37,7 +37,7 @@ class Settings(BaseModel):
     model_class: ClassVar[type[Colorizer]]
     presets: ClassVar[Presets] = {
         "tiny": {"epochs": 1, "batch_size": 8, "size": 32},
-        "quick": {"batch_size": 32},
+        "quick": {"batch_size": 16},
         "standard": {},
         "large": {"size": 256},
     }

@@ -23,9 +23,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """run("--model", "unet", …) → (exit code, stdout, stderr); without LPIPS and its download."""
 
     def refuse(*_: object, **__: object) -> None:
@@ -109,8 +107,13 @@ def test_train_test_list_leaderboard_and_colorize(
     lines = (test / "per_image.csv").read_text().splitlines()
     assert len(lines) == 1 + record["n_scored"]
 
-    assert "already trained" in run("--model", "unetddim", "--mode", "train", "--batch-size", "4", *words)[2]
-    assert "already tested" in run("--model", "unetddim", "--mode", "test", "--steps", "3", *words)[2]
+    assert (
+        "already trained"
+        in run("--model", "unetddim", "--mode", "train", "--batch-size", "4", *words)[2]
+    )
+    assert (
+        "already tested" in run("--model", "unetddim", "--mode", "test", "--steps", "3", *words)[2]
+    )
     before = (out / "leaderboard.md").read_text()
     (out / "leaderboard.md").unlink()
     assert run("leaderboard", "--results", str(out))[0] == 0

@@ -15,14 +15,15 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DIRECT = [
-    Requirement(text)
-    for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+    Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
 ]
 LOCK = (ROOT / "requirements.lock").read_text()
 
 
 def test_the_lock_pins_every_direct_dependency_in_its_range() -> None:
-    pins = {name.lower(): version for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", LOCK, re.M)}
+    pins = {
+        name.lower(): version for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", LOCK, re.M)
+    }
     for requirement in DIRECT:
         assert requirement.specifier.contains(Version(pins[requirement.name.lower()]))
 

@@ -32,11 +32,14 @@ class Sources:
     dataset: Path
     test_images: Path | None
     cache: Path
+    is_sample: bool = False
 
-    def describe(self) -> dict[str, str]:
-        """For settings.json, so that a test finds the pictures its training left out."""
-        tests = str(self.test_images) if self.test_images else ""
-        return {"name": self.name, "dataset": str(self.dataset), "test_images": tests}
+    def describe(self) -> dict[str, str | None]:
+        """What `locate` needs to find the same again: a test wants what its training left out."""
+        return {
+            "dataset": SAMPLE if self.is_sample else str(self.dataset.resolve()),
+            "test_images": str(self.test_images.resolve()) if self.test_images else None,
+        }
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def locate(dataset: str | None, test_images: str | None, results: Path) -> Sourc
             say(f"{DATASET.name}/ holds no pictures: the built-in sample, {SAMPLE}, is used.")
         folder = cache / f"{SAMPLE}-v{cartoon.VERSION}"
         _draw_sample(folder)
-        return Sources(SAMPLE, folder, tests, cache)
+        return Sources(SAMPLE, folder, tests, cache, is_sample=True)
     folder = Path(dataset) if dataset else DATASET
     return Sources(folder.resolve().name, folder, tests, cache)
 
@@ -81,7 +84,11 @@ def _draw_sample(folder: Path) -> None:
     bar: tqdm[Any] = progress(None, sum(cartoon.COUNTS.values()), "drawing the sample")
     try:
         with bar:
-            cartoon.write_sample(folder, on_picture=lambda done, total: bar.update(done - bar.n))
+            cartoon.write_sample(
+                folder,
+                counts=cartoon.COUNTS,
+                on_picture=lambda done, total: bar.update(done - bar.n),
+            )
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror or error}.") from error
 
@@ -90,7 +97,7 @@ def splits_of(sources: Sources, split_seed: int) -> Splits:
     """Who is for training, validation and test, by content."""
     digests = Digests(sources.cache / "digests.json")
     pictures = scan(sources.dataset, digests)
-    if sources.name == SAMPLE:  # the scenes and masks beside the pictures are not pictures
+    if sources.is_sample:  # the scenes and masks beside the pictures are not pictures
         pictures = [p for p in pictures if not p.name.startswith("scenes/")]
     tests = scan(sources.test_images, digests) if sources.test_images else []
     digests.save()
@@ -132,7 +139,9 @@ def load_test(sources: Sources, size: int, split_seed: int) -> Pictures:
     _report_failures(pictures.failures)
     if not len(pictures):
         where = sources.test_images or sources.dataset
-        raise UserError(f"{where} holds no picture to test on.")
+        raise UserError(
+            f"{where} holds no picture to test on: add pictures, or name --test_images."
+        )
     return pictures
 
 

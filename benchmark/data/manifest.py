@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..console import say
 from ..errors import UserError
 from ..files import read_json, sha256_of_bytes, sha256_of_file, sha256_of_json, write_json
 from .reading import find_pictures
@@ -46,7 +47,12 @@ class Digests:
 
     def __init__(self, store: Path) -> None:
         self.store = store
-        self.known: dict[str, list[int | str]] = read_json(store) if store.exists() else {}
+        self.known: dict[str, list[int | str]] = {}
+        if store.exists():
+            try:
+                self.known = read_json(store)
+            except UserError:
+                say(f"{store} is damaged; the files are hashed again.")
         self.changed = False
 
     def of(self, path: Path) -> str:
@@ -125,7 +131,7 @@ def _without(
     if doubles:
         more = f" and {len(doubles) - 5} more" if len(doubles) > 5 else ""
         warnings.append(
-            f"{len(doubles)} pictures of {what} are in {where} too and were dropped from {what}: "
+            f"{len(doubles)} of the pictures for {what} are in {where} too and were dropped: "
             f"{', '.join(doubles[:5])}{more}."
         )
     return [picture for picture in pictures if picture.digest not in digests]

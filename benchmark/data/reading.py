@@ -1,17 +1,19 @@
 """Finding picture files in a folder and decoding them, whatever is in them."""
 
+import io
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..colorizer import SMALLEST_SIDE
 from ..errors import UserError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+SRGB = ImageCms.createProfile("sRGB")
 MOST_PIXELS = 100_000_000  # 300 MB decoded; more is a mistake or an attack on memory
 
 
@@ -48,7 +50,7 @@ def open_rgb(path: Path) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 _require_sides(*image.size)
-                return _to_rgb(ImageOps.exif_transpose(image))
+                return _to_srgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
         raise UnusablePicture("not a picture") from error
     except Image.DecompressionBombError as error:
@@ -89,6 +91,19 @@ def _require_sides(width: int, height: int) -> None:
         raise UnusablePicture(f"{width}×{height}, smaller than {SMALLEST_SIDE} pixels")
     if width * height > MOST_PIXELS:
         raise UnusablePicture(f"{width}×{height}, more than {MOST_PIXELS:,} pixels")
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Apply the colour profile that a file carries: phones write Display P3, cameras Adobe RGB."""
+    profile = image.info.get("icc_profile")
+    if profile is None or image.mode not in ("RGB", "CMYK"):
+        return _to_rgb(image)
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, source, SRGB, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):  # a broken profile: take the numbers as they are
+        converted = None
+    return _to_rgb(image) if converted is None else converted
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -18,7 +18,7 @@ class Settings(recipe.Settings):
     model_class = Model
     presets: ClassVar[recipe.Presets] = {
         "tiny": {"widths": [16, 32]},
-        "quick": {"epochs": 6, "widths": [32, 64, 128]},
+        "quick": {"epochs": 7, "widths": [32, 64, 96]},
         "large": {"widths": [128, 256, 384, 512]},
     }
 

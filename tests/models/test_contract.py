@@ -40,12 +40,14 @@ def test_models_are_found() -> None:
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 40)])
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
-def test_any_size_and_both_colour_spaces(name: str, color_space: str, size: tuple[int, int]) -> None:
+def test_any_size_and_both_colour_spaces(
+    name: str, color_space: str, size: tuple[int, int]
+) -> None:
     lightness = 100 * torch.rand(2, 1, *size)
     rgb = tiny_model(name, color_space=color_space).colorize(lightness, seeds=[1, 2])
     assert rgb.shape == (2, 3, *size)
     assert rgb.dtype == torch.float32
-    assert 0 <= rgb.min()
+    assert rgb.min() >= 0
     assert rgb.max() <= 1
 
 
@@ -62,7 +64,9 @@ def test_every_parameter_gets_a_finite_gradient(name: str, color_space: str) -> 
     for progress in (0.0, 0.999):  # a recipe may have phases
         batch = Batch(rgb_from_8bit(blobs(8, 32)), progress)
         for update in recipe.updates(batch, Randomness(0, 0, CPU)):
-            owned = [p for group in optimizers[update.optimizer].param_groups for p in group["params"]]
+            owned = [
+                p for group in optimizers[update.optimizer].param_groups for p in group["params"]
+            ]
             recipe.zero_grad()
             torch.stack(list(update.losses.values())).sum().backward(inputs=owned)
             for key, parameter in parameters.items():
@@ -134,10 +138,15 @@ def test_an_interrupted_training_ends_as_one_that_was_not(name: str, tmp_path: P
     second = make_loop(tmp_path / "halves", name, data, epochs=2)
     second.run("disabled")
     for which in ("best", "last"):
-        weights = [load_weights(loop.folder.weights_of(which), name, CPU) for loop in (whole, second)]
+        weights = [
+            load_weights(loop.folder.weights_of(which), name, CPU) for loop in (whole, second)
+        ]
         assert weights[0].sha256 == weights[1].sha256
     told = [
-        [{k: v for k, v in row.items() if k not in TIMES} for row in read_history(loop.folder.history)]
+        [
+            {k: v for k, v in row.items() if k not in TIMES}
+            for row in read_history(loop.folder.history)
+        ]
         for loop in (whole, second)
     ]
     assert told[0] == told[1]

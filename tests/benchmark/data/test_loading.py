@@ -178,7 +178,7 @@ def test_a_picture_in_training_and_test_is_said(
     data = load_training(sources, Plain(size=SIZE))
     assert "picture_005.png" not in names(data.train) | names(data.val)
     assert len(data.train) + len(data.val) == 23
-    assert "Warning: 1 pictures" in capsys.readouterr().err
+    assert "Warning: 1 of the pictures" in capsys.readouterr().err
     assert names(load_test(sources, SIZE, 8000)) == {"other.png"}
 
 
