@@ -23,7 +23,9 @@ from ..common.unet import Blocks, Fold, UNet, Widths
 
 class Sampling(colorizer.Sampling):
     steps: int = Field(50, ge=1, le=1000, description="of the sampler")
-    eta: float = Field(0.0, ge=0, le=1, description="share of fresh noise; 0 is DDIM")
+    # Some fresh noise at each step mends what a short training got wrong; chosen on validation
+    # pictures among 0, 0.5, 0.8 and 1 (LPIPS .156, .146, .145, .148).
+    eta: float = Field(0.8, ge=0, le=1, description="fresh noise: 0 deterministic, 1 ancestral")
 
 
 class Model(Colorizer):
