@@ -161,7 +161,9 @@ def lpips_network(weights: str | None = None) -> nn.Module:
     number from random weights would look like LPIPS and be none.
     """
     named = weights or os.environ.get(LPIPS_VARIABLE)
-    features = _read_backbone(Path(named)) if named else _download_backbone()
+    features = _read_backbone(Path(named)) if named else _find_backbone()
+    if isinstance(features, str):
+        raise NoBackbone(features)
     import lpips as package
 
     # pnet_rand only keeps the package from downloading; every layer is replaced below.
@@ -203,20 +205,21 @@ def _read_backbone(path: Path) -> dict[str, Tensor]:
     return {name: value for name, value in tensors.items() if name.startswith("features.")}
 
 
-def _download_backbone() -> dict[str, Tensor]:
-    """torchvision's file from its cache, or fetched into it and checked by its hash."""
+@cache
+def _find_backbone() -> dict[str, Tensor] | str:
+    """torchvision's file, from its cache or fetched into it; or why there is none. Tried once."""
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     path = folder / ALEXNET_URL.rpartition("/")[2]
-    if not path.exists():
-        try:
+    remedy = f"name a file with --lpips_weights or {LPIPS_VARIABLE}"
+    try:
+        if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(ALEXNET_URL, str(path), "7be5be79", progress=False)
-        except Exception as error:  # no network, no disk, a proxy: all mean the same here
-            raise NoBackbone(
-                f"AlexNet's weights cannot be downloaded ({type(error).__name__}); "
-                f"name a file with --lpips_weights or {LPIPS_VARIABLE}"
-            ) from error
-    return _read_backbone(path)
+        return _read_backbone(path)
+    except UserError as error:
+        return f"{error} Delete that file, or {remedy}"
+    except Exception as error:  # no network, no disk, a proxy: all mean the same here
+        return f"AlexNet's weights cannot be downloaded ({type(error).__name__}); {remedy}"
 
 
 # ---- the table -----------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ find_python() {
         fi
     done
     say "Python 3.11 or newer is needed, and none was found."
-    exit 2
+    return 1
 }
 
 # Sets `python`: that of the environment the user sits in if it is prepared, else of our own .venv.
@@ -50,7 +50,11 @@ setup() {
         return
     fi
     say "Setting up $venv (some gigabytes, once) ..."
-    [[ -x "$python" ]] || "$(find_python)" -m venv "$venv"
+    if ! "$python" -m pip --version >/dev/null 2>&1; then # none yet, or one that was cut off
+        local base
+        base="$(find_python)" || exit 2
+        "$base" -m venv --clear "$venv"
+    fi
     # uv installs the same files several times as fast; where it cannot, pip does.
     if "$python" -m pip install --quiet --disable-pip-version-check uv &&
         "$python" -m uv pip install --quiet --python "$python" -r "$root/requirements.lock"; then

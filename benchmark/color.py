@@ -15,6 +15,9 @@ name           meaning                                     shape
 All mathematics here is float32, whatever autocast is active around it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from kornia.color import lab_to_rgb as kornia_lab_to_rgb
 from kornia.color import rgb_to_lab as kornia_rgb_to_lab
@@ -63,9 +66,14 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
         return kornia_lab_to_rgb(lab.float(), clip=False)
 
 
-def _full_precision(color: Tensor) -> torch.autocast:
-    """Autocast off: Kornia's matrices are products, so bf16 would be off by up to 3 in a*."""
-    return torch.autocast(color.device.type, enabled=False)
+@contextmanager
+def _full_precision(color: Tensor) -> Iterator[None]:
+    """Autocast and TF32 off: in bf16, the products with Kornia's matrices are off by up to 3."""
+    cudnn = torch.backends.cudnn
+    kept = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark}
+    kept["deterministic"] = cudnn.deterministic
+    with torch.autocast(color.device.type, enabled=False), cudnn.flags(**kept, allow_tf32=False):
+        yield
 
 
 def rgb_to_lightness(rgb: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ class Statistics:
 class Sampling(BaseModel):
     """What can be chosen at test time. A model with choices subclasses this; others have none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def label(self) -> str:
         """Short text that tells two samplings apart, e.g. `steps50-eta0`; empty without choices."""
@@ -182,7 +182,12 @@ class Colorizer(nn.Module, ABC):
             for name, parameter in inspect.signature(cls.__init__).parameters.items()
             if name != "self"
         }
-        config = ConfigDict(extra="forbid", validate_default=True, protected_namespaces=())
+        config = ConfigDict(
+            extra="forbid",
+            validate_default=True,
+            protected_namespaces=(),
+            allow_inf_nan=False,
+        )
         return create_model(f"{cls.__name__}Architecture", __config__=config, **fields)
 
     @classmethod

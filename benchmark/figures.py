@@ -8,6 +8,7 @@ import matplotlib
 
 matplotlib.use("Agg")  # no window, whatever the machine has
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
@@ -28,6 +29,13 @@ def save_png(path: Path, rgb: Tensor) -> None:
     """Write one picture (3, H, W), whole or not at all."""
     with replacing(path) as part:
         to_image(rgb).save(part, format="PNG")
+
+
+def read_png(path: Path) -> Tensor:
+    """A picture as `save_png` wrote it, sRGB in [0, 1], (3, H, W)."""
+    with Image.open(path) as image:
+        pixels = torch.from_numpy(np.array(image.convert("RGB")))
+    return rgb_from_8bit(pixels.permute(2, 0, 1))
 
 
 def grey_of(lightness: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import shutil
 import traceback
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 import metrics
 
@@ -25,22 +25,22 @@ from .errors import Interrupted, UserError, nearest
 from .figures import save_png
 from .files import read_json, write_json
 from .leaderboard import read_all, render
-from .recipe import Resolved, Settings, mixed, parse_value, resolve, sentence_of
+from .recipe import Resolved, Settings, mixed, resolve, sentence_of
 from .results import RunFolder, RunRecord, WeightsUsed
-from .training import Loop, make_fabric
+from .training import Loop, device_name, make_fabric
+
+DEFAULT_SEED: int = Settings.model_fields["seed"].default
 
 
 @dataclass(frozen=True)
 class Job:
     """What was asked for on the command line.
 
-    typed: options that are settings of a model or of its sampling, by name; assigned: the same
-    from `--set`, as text.
+    typed: values of settings and of the sampling, by name, those of `--set` among them.
     """
 
     modes: tuple[str, ...]
     typed: dict[str, Any]
-    assigned: dict[str, str]
     dataset: str | None
     test_images: str | None
     results: Path
@@ -53,12 +53,11 @@ class Job:
     wandb: str
     overwrite: bool
 
-    @property
-    def seed(self) -> int:
-        return int(self.typed.get("seed", Settings.model_fields["seed"].default))
-
     def folder(self, model: str) -> RunFolder:
-        return RunFolder(self.results, self.run or model, self.seed)
+        seed = self.typed.get("seed", DEFAULT_SEED)
+        if not isinstance(seed, int):
+            raise UserError(f"seed: {seed!r} is not a whole number.")
+        return RunFolder(self.results, self.run or model, seed)
 
 
 # ---- one model, or all ---------------------------------------------------------------------------
@@ -67,6 +66,8 @@ class Job:
 def run_one(model: str, job: Job) -> None:
     """Train and test one model as asked. UserError for an option that it does not know."""
     registry.require(model)
+    if job.run is not None and (not job.run.strip(".") or {"/", "\\"} & set(job.run)):
+        raise UserError(f"--run {job.run}: the name of a folder is needed, not a path.")
     sources = locate(job.dataset, job.test_images, job.results) if "train" in job.modes else None
     _run(model, job, sources, lenient=False)
 
@@ -96,7 +97,7 @@ def run_all(job: Job) -> int:
             failures[entry.name] = f"{type(error).__name__}: {error}"
         if entry.name in failures:
             say(f"{entry.name} failed: {failures[entry.name]}")
-    if "test" in job.modes:
+    if "test" in job.modes and len(failures) < len(registry.entries()):
         written = metrics.write_leaderboard(job.results)
         print(written[0].read_text(encoding="utf-8"))
         say(f"Written: {', '.join(map(str, written))}")
@@ -113,26 +114,67 @@ def _run(model: str, job: Job, sources: Sources | None, lenient: bool) -> None:
             test(model, job, lenient)
 
 
+def _sort_typed(
+    model: str, job: Job, known: Container[str], network: type[Colorizer], lenient: bool
+) -> tuple[dict[str, Any], Sampling]:
+    """What was typed, as (settings, sampling). A name unknown is an error, or a line if lenient."""
+    choices = network.sampling_class.model_fields
+    settings: dict[str, Any] = {}
+    sampling: dict[str, Any] = {}
+    for name, value in job.typed.items():
+        if name in known:
+            settings[name] = value
+        elif name in choices:
+            sampling[name] = value
+        elif lenient:
+            say(f"{model} has no {name}: skipped.")
+        else:
+            names = [*network.architecture_schema().model_fields, *choices, *Settings.model_fields]
+            guess = nearest(name, names)
+            raise UserError(f"{model} has no setting {name!r}{guess}; see `main.py list {model}`.")
+    return settings, choose_sampling(model, network, sampling)
+
+
+def choose_sampling(model: str, network: type[Colorizer], typed: dict[str, Any]) -> Sampling:
+    """The model's `Sampling` with what was typed. UserError for what it does not know or allow."""
+    unknown = [name for name in typed if name not in network.sampling_class.model_fields]
+    if unknown:
+        raise UserError(f"{model} has no {unknown[0]!r} to choose in testing.")
+    try:
+        return network.sampling_class(**typed)
+    except ValidationError as error:
+        raise UserError(f"{model}: {sentence_of(error)}") from error
+
+
 # ---- training ------------------------------------------------------------------------------------
 
 
 def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None:
-    """Train `model` into its run's folder, from the start or from where it stopped."""
+    """Train `model` into its run's folder, from the start or from where it stopped.
+
+    Whatever can be wrong is found before anything is deleted or written.
+    """
     folder = job.folder(model)
     settings_class = registry.load_settings(model)
-    typed, _ = _sort_options(model, job, settings_class, lenient)
+    known = settings_class.described()
+    typed, _ = _sort_typed(model, job, known, settings_class.model_class, lenient)
     resolved = resolve(settings_class, model, job.preset or "standard", typed)
     settings = resolved.settings
     fabric = make_fabric(job.device, settings.precision)
-    if job.overwrite and folder.path.exists():
-        shutil.rmtree(folder.path)
     data = load_training(sources, settings)
-    _write_settings(folder, model, job.preset or "standard", sources, resolved, data.facts)
+    if "test" in job.modes:  # hours from now is too late to learn that no test is possible
+        load_test(sources, settings.size, settings.split_seed)
+        evaluation.find_lpips(job.lpips_weights)
     torch.manual_seed(settings.seed)  # the first weights
     network = settings.model_class.build(settings.architecture)
     network.calibrate(data.statistics)
     recipe = registry.load_recipe(model)(network, settings)
-    Loop(folder, model, network, recipe, data, fabric).run(job.wandb)
+    loop = Loop(folder, model, network, recipe, data, fabric)
+    if job.overwrite and folder.path.exists():
+        shutil.rmtree(folder.path)
+    _write_settings(folder, model, job.preset or "standard", sources, resolved, data.facts)
+    say(f"{model} trains on {device_name(fabric.device)} in {fabric._precision.precision}.")
+    loop.run(job.wandb)
 
 
 def _write_settings(
@@ -163,7 +205,7 @@ def _write_settings(
 
 
 def _require_same(folder: RunFolder, earlier: dict[str, Any], record: dict[str, Any]) -> None:
-    remedy = f"Give this one a name of its own with --run, or --overwrite {folder.path}."
+    remedy = "Give this one a name of its own with --run, or start anew with --overwrite."
     if earlier["model"] != record["model"]:
         raise UserError(f"{folder.path} is a run of {earlier['model']}. {remedy}")
     before, after = earlier["settings"], record["settings"]
@@ -178,54 +220,24 @@ def _require_same(folder: RunFolder, earlier: dict[str, Any], record: dict[str, 
         raise UserError(f"{folder.path} was begun on other pictures than there are now. {remedy}")
 
 
-def _sort_options(
-    model: str, job: Job, settings_class: type[Settings], lenient: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What was typed, as (settings, sampling). A name unknown is an error, or a line if lenient."""
-    known = settings_class.described()
-    choices = settings_class.model_class.sampling_class.model_fields
-    settings: dict[str, Any] = {}
-    sampling: dict[str, Any] = {}
-    for name, value in {**job.typed, **_parsed(job.assigned)}.items():
-        if name in known:
-            settings[name] = value
-        elif name in choices:
-            sampling[name] = value
-        elif lenient:
-            say(f"{model} has no {name}: skipped.")
-        else:
-            guess = nearest(name, [*known, *choices])
-            raise UserError(f"{model} has no setting {name!r}{guess}; see `main.py list {model}`.")
-    return settings, sampling
-
-
-def _parsed(assigned: Mapping[str, str]) -> dict[str, Any]:
-    return {name: parse_value(text) for name, text in assigned.items()}
-
-
 # ---- testing -------------------------------------------------------------------------------------
 
 
 def test(model: str, job: Job, lenient: bool = False) -> None:
     """Test a trained `model` under the protocol of its run, and write the leaderboard again."""
-    folder = job.folder(model)
-    settings_class = registry.load_settings(model)
-    typed, sampling_typed = _sort_options(model, job, settings_class, lenient)
-    sampling = _sampling(model, settings_class.model_class, sampling_typed)
-    fabric = make_fabric(job.device, "32")  # a test is always in full precision
-    weights = load_weights(folder.choose_weights(job.weights), model, fabric.device)
+    network = registry.load_model(model)
+    path = job.folder(model).choose_weights(job.weights)
+    folder = RunFolder.of_weights(path)
     begun = read_json(folder.settings)
     settings = begun["settings"]
-    changed = [k for k, v in typed.items() if k not in ("size", "batch_size") and settings[k] != v]
-    if changed and not lenient:
-        name = changed[0]
-        raise UserError(
-            f"--{name} {typed[name]} is for training, and {folder.path} was trained with "
-            f"{settings[name]}: leave it out, or train another --run."
-        )
+    typed, sampling = _sort_typed(model, job, settings, network, lenient)
+    chosen = _choose_test(model, settings, typed)
+    fabric = make_fabric(job.device, "32")  # a test is always in full precision
+    weights = load_weights(path, model, fabric.device)
+    if not lenient:
+        _refuse_training_options(folder, settings, typed)
     sources = _test_sources(job, begun["pictures"])
-    size = typed.get("size", settings["size"])
-    pictures = load_test(sources, size, settings["split_seed"])
+    pictures = load_test(sources, chosen.size, settings["split_seed"])
     trained_on = overlap(pictures.files, begun["training_data"].pop("train_digests"))
     if trained_on:
         names = ", ".join(trained_on[:5])
@@ -233,10 +245,10 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
     on = evaluation.prepare(
         pictures,
         sources.name,
-        size,
+        chosen.size,
         lpips_weights=job.lpips_weights,
         num_images=job.num_images,
-        batch_size=typed.get("batch_size", settings["batch_size"]),
+        batch_size=chosen.batch_size,
     )
     evaluation.test_baselines(job.results, on)
     subject = evaluation.Subject(
@@ -257,14 +269,33 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
         say(f"Pictures, figure and scores: {on.folder(subject)}")
 
 
-def _sampling(model: str, network: type[Colorizer], typed: dict[str, Any]) -> Sampling:
-    unknown = [name for name in typed if name not in network.sampling_class.model_fields]
-    if unknown:
-        raise UserError(f"{model} has no {unknown[0]!r} to choose in testing.")
+class TestSettings(BaseModel):
+    """The two settings of a training that may be others in a test."""
+
+    size: int = Field(ge=32, le=2048)
+    batch_size: int = Field(ge=1)
+
+
+def _choose_test(model: str, settings: dict[str, Any], typed: dict[str, Any]) -> TestSettings:
+    """What was typed over what the run was trained with."""
+    merged = {**settings, **typed}
     try:
-        return network.sampling_class(**typed)
+        return TestSettings(size=merged["size"], batch_size=merged["batch_size"])
     except ValidationError as error:
         raise UserError(f"{model}: {sentence_of(error)}") from error
+
+
+def _refuse_training_options(
+    folder: RunFolder, settings: dict[str, Any], typed: dict[str, Any]
+) -> None:
+    for name, value in typed.items():
+        trained = settings[name]
+        same = value == trained or [value] == trained or str(value) == str(trained)
+        if name not in TestSettings.model_fields and not same:
+            raise UserError(
+                f"{name} {value} is for training, and {folder.path} was trained with {trained}: "
+                "leave it out, or train another --run."
+            )
 
 
 def _test_sources(job: Job, begun: Mapping[str, str | None]) -> Sources:
@@ -308,9 +339,10 @@ def colorize_photo(
     image = open_photo(photo)
     registry.require(model)
     fabric = make_fabric(device, "32")
-    loaded = load_weights(folder.choose_weights(weights), model, fabric.device)
-    chosen = _sampling(model, type(loaded.model), sampling)
-    size = read_json(folder.settings)["settings"]["size"]
+    path = folder.choose_weights(weights)
+    loaded = load_weights(path, model, fabric.device)
+    chosen = choose_sampling(model, type(loaded.model), sampling)
+    size = read_json(RunFolder.of_weights(path).settings)["settings"]["size"]
     pixels = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None]
     lightness = rgb_to_lightness(rgb_from_8bit(pixels))
     scale = size / min(lightness.shape[2:])

@@ -11,6 +11,7 @@ import metrics
 from .console import say
 from .errors import UserError
 from .files import replacing, write_text
+from .recipe import Settings
 from .results import RunRecord, read_record
 
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
@@ -111,7 +112,7 @@ def _markdown(records: list[RunRecord]) -> str:
             "parameters": [_millions(record.cost.get("parameters")) for record in records],
             "training": [_duration(record.cost.get("training_seconds")) for record in records],
             "ms/picture": [_milliseconds(record) for record in records],
-            "device": [_device(record) for record in records],
+            "trained on": [_trained_on(record) for record in records],
         }
     )
     return _to_markdown(table)
@@ -153,11 +154,19 @@ def _value(key: str, record: RunRecord) -> str:
 
 
 def _name(record: RunRecord) -> str:
-    """The run, and the seed where it is not the usual one."""
+    """The run, and what of its sampling, seed and weights is not in another column or usual."""
     if record.kind == "fixed":
         return record.model
     name = record.run if record.run == record.model else f"{record.run} ({record.model})"
-    return name if record.seed == 8000 else f"{name}, seed {record.seed}"
+    sampling = record.sampling.items()
+    facts = [
+        f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in sampling if k != "steps"
+    ]
+    if record.seed != Settings.model_fields["seed"].default:
+        facts.append(f"seed {record.seed}")
+    if record.weights and Path(record.weights.file).stem != "best":
+        facts.append(f"weights {Path(record.weights.file).stem}")
+    return ", ".join([name, *facts])
 
 
 def _millions(count: int | None) -> str:
@@ -169,10 +178,15 @@ def _duration(seconds: float | None) -> str:
 
 
 def _milliseconds(record: RunRecord) -> str:
-    return "" if record.kind == "fixed" else f"{record.timing.ms_per_picture:.1f}"
+    """With the device, where it is another than trained on."""
+    if record.kind == "fixed":
+        return ""
+    device = record.timing.device
+    where = "" if device == record.cost.get("device") else f" ({device})"
+    return f"{record.timing.ms_per_picture:.1f}{where}"
 
 
-def _device(record: RunRecord) -> str:
+def _trained_on(record: RunRecord) -> str:
     return "" if record.kind == "fixed" else str(record.cost.get("device", ""))
 
 
@@ -202,5 +216,6 @@ def _flat(record: RunRecord) -> dict[str, Any]:
     for key, score in record.metrics.items():
         row |= {key: score.mean, f"{key}_std": score.std, f"{key}_low": score.low}
         row |= {f"{key}_high": score.high}
-    row |= {"ms_per_picture": record.timing.ms_per_picture, **record.cost}
+    row |= {"ms_per_picture": record.timing.ms_per_picture, "test_device": record.timing.device}
+    row |= record.cost
     return row

@@ -10,10 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from torch import Tensor, nn
 
 from .color import rgb_to_lab
@@ -32,7 +32,9 @@ class Settings(BaseModel):
     constructor's signature.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
     model_class: ClassVar[type[Colorizer]]
     presets: ClassVar[Presets] = {
@@ -45,13 +47,13 @@ class Settings(BaseModel):
     seed: int = Field(8000, ge=0, description="of weights, batches and noise")
     epochs: int = Field(100, ge=1, description="passes over the training pictures")
     batch_size: int = Field(64, ge=1, description="pictures a step")
-    size: int = Field(64, ge=16, le=2048, description="side of the training pictures, pixels")
+    size: int = Field(64, ge=32, le=2048, description="side of the training pictures, pixels")
     learning_rate: float = Field(5e-4, gt=0, description="AdamW's, after warm-up")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's")
     warmup: float = Field(0.03, ge=0, le=1, description="share of training until the full rate")
     clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
     ema_decay: float = Field(0.999, ge=0, lt=1, description="of the averaged weights")
-    precision: Literal["auto", "32", "bf16", "16"] = Field(
+    precision: Annotated[Literal["auto", "32", "bf16", "16"], BeforeValidator(str)] = Field(
         "auto", description="auto is bf16 where the hardware has it, else 32"
     )
     save_every: int = Field(

@@ -76,7 +76,8 @@ def load_recipe(name: str) -> "type[Recipe[Any, Any]]":
 
 
 def _class(name: str, file: str, class_name: str, base: type) -> Any:
-    require(name)
+    if name not in {entry.name for entry in entries()}:
+        require(name)
     module: Any = _import(f"models.{name}.{file}")
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, base)):

@@ -37,12 +37,24 @@ class RunFolder:
     def sample(self, epoch: int) -> Path:
         return self.path / "samples" / f"epoch_{epoch:04d}.png"
 
+    @classmethod
+    def of_weights(cls, path: Path) -> "RunFolder":
+        """The run that a file of weights belongs to. UserError if it lies in none."""
+        folder = path.resolve().parent.parent
+        seed = folder.name.removeprefix("seed-")
+        if not (folder / "settings.json").is_file() or not seed.isdecimal():
+            raise UserError(
+                f"{path} lies in no run's folder: settings.json, beside its folder weights/, has "
+                "to say what it was trained on."
+            )
+        return cls(folder.parent.parent, folder.parent.name, int(seed))
+
     def choose_weights(self, which: str) -> Path:
         """The file that `--weights` names. UserError that says which there are if it is not one."""
         for path in (self.weights_of(int(which) if which.isdecimal() else which), Path(which)):
             if path.is_file():
                 return path
-        there = sorted(path.stem for path in self.weights.glob("*.safetensors"))
+        there = sorted(path.stem for path in self.weights.glob("[!.]*.safetensors"))
         if not there:
             raise UserError(f"{self.path} has no weights yet: train first, with --mode train.")
         raise UserError(f"There are no weights {which!r} in {self.weights}; {', '.join(there)}.")

@@ -2,7 +2,7 @@
 
 What is learned and from what is the recipe's (models/<name>/train.py). Every random draw is a
 function of the seed and the step, so a training that was interrupted and resumed ends with the
-very weights of one that was not.
+very weights of one that was not (on a CPU to the bit; GPU kernels may sum in another order).
 """
 
 import math
@@ -40,27 +40,33 @@ PREVIEWS = 4
 
 def make_fabric(device: str | None, precision: str) -> Fabric:
     """A Fabric on what `--device` names (cpu, cuda, mps, an index), else on the best there is."""
-    accelerator, devices = "auto", 1
-    if device is not None and device.isdecimal():
-        accelerator, devices = "cuda", [int(device)]  # type: ignore[assignment]
-    elif device is not None:
-        accelerator, _, index = device.partition(":")
-        devices = [int(index)] if index.isdecimal() else 1  # type: ignore[assignment]
-    wants_cuda = accelerator == "cuda"
-    if accelerator not in ("auto", "cpu", "cuda", "mps"):
-        raise UserError(f"--device {device}: choose cpu, cuda, mps or the index of a GPU.")
-    if wants_cuda and not torch.cuda.is_available():
-        raise UserError(f"--device {device}: there is no CUDA device on this machine; try cpu.")
-    if wants_cuda and isinstance(devices, list) and devices[0] >= torch.cuda.device_count():
-        raise UserError(f"--device {device}: there are {torch.cuda.device_count()} GPUs.")
-    if accelerator == "mps" and not torch.backends.mps.is_available():
-        raise UserError("--device mps: there is no Apple GPU on this machine; try cpu.")
+    accelerator, devices = _parse_device(device)
     fabric = Fabric(accelerator=accelerator, devices=devices)
     plugin = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
     chosen = _best_precision(fabric.device) if precision == "auto" else precision
     if chosen == "16" and fabric.device.type == "cpu":
         raise UserError("--precision 16 needs a GPU; a CPU trains in 32 or bf16.")
+    # 32 means 32: cuDNN would round to TF32 where it can.
+    torch.backends.cudnn.allow_tf32 = chosen != "32"
     return Fabric(accelerator=accelerator, devices=devices, precision=plugin[chosen])  # type: ignore[arg-type]
+
+
+def _parse_device(device: str | None) -> tuple[str, int | list[int]]:
+    """(accelerator, devices) as Fabric wants them. UserError for one that is not there."""
+    if device is None:
+        return "auto", 1
+    if device in ("cpu", "mps"):
+        if device == "mps" and not torch.backends.mps.is_available():
+            raise UserError("--device mps: there is no Apple GPU on this machine; try cpu.")
+        return device, 1
+    index = device.removeprefix("cuda").removeprefix(":") or "0"
+    if not index.isdecimal():
+        raise UserError(f"--device {device}: choose cpu, cuda, mps or the index of a GPU.")
+    if not torch.cuda.is_available():
+        raise UserError(f"--device {device}: there is no CUDA device on this machine; try cpu.")
+    if int(index) >= torch.cuda.device_count():
+        raise UserError(f"--device {device}: there are {torch.cuda.device_count()} GPUs.")
+    return "cuda", [int(index)]
 
 
 def _best_precision(device: torch.device) -> str:
@@ -128,6 +134,8 @@ class Loop:
 
     def run(self, wandb_mode: str) -> None:
         """Train to the end. Raises Interrupted, state saved, if the user stops it."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
         if self.folder.state.exists():
             self._resume()
         if self.step >= self.total:
@@ -140,27 +148,29 @@ class Loop:
             _stop_requested() as stop,
             tqdm(total=self.total, initial=self.step, unit="step", disable=None) as bar,
         ):
-            saved = time.monotonic()
+            self.saved = time.monotonic()
             for self.epoch in range(epoch, self.settings.epochs):  # noqa: B020
                 bar.set_description(f"{self.name} {self.epoch + 1}/{self.settings.epochs}")
-                if not self._train_epoch(bar, stop):
+                if self._train_epoch(bar, stop):
+                    tracker.record(self._close_epoch())
+                if self.step == self.total:
+                    # Before the last state: where that says trained, nothing is missing.
+                    save_loss_curve(self.folder.loss_curve, tracker.rows, self.folder.run)
+                    self._write_cost()
+                if stop and self.step < self.total:
                     self._save()
                     where = f"step {self.step} of {self.total}"
                     raise Interrupted(f"Stopped and saved at {where}; the same command goes on.")
-                tracker.record(self._close_epoch())
-                done = self.step == self.total
-                if done or time.monotonic() - saved > SECONDS_BETWEEN_STATES:
+                if self.step == self.total or self._save_is_due():
                     self._save()
-                    saved = time.monotonic()
-            save_loss_curve(self.folder.loss_curve, tracker.rows, str(self.folder.run))
-        self._write_cost()
 
     def _train_epoch(self, bar: "tqdm[Any]", stop: list[int]) -> bool:
-        """The rest of an epoch, from `self.step` on; False if a stop was asked for."""
+        """The rest of an epoch, from `self.step` on; False if a stop came before its end."""
         # Testing pictures in between sets eval mode; forgetting this froze many a discriminator.
         self.recipe.train()
         before = time.monotonic()
-        while self.step < (self.epoch + 1) * self.steps_per_epoch:
+        end = (self.epoch + 1) * self.steps_per_epoch
+        while self.step < end:
             self._train_step()
             self.step += 1
             bar.update()
@@ -170,8 +180,12 @@ class Loop:
                 bar.set_postfix({**losses, "pictures/s": f"{rate:.0f}"})
             if stop:
                 break
+            if self._save_is_due() and self.step < end:
+                self.seconds += time.monotonic() - before
+                self._save()
+                before = time.monotonic()
         self.seconds += time.monotonic() - before
-        return not stop or self.step == (self.epoch + 1) * self.steps_per_epoch
+        return self.step == end
 
     def _train_step(self) -> None:
         settings = self.settings
@@ -282,7 +296,11 @@ class Loop:
 
     # ---- stopping and going on ---------------------------------------------------------------
 
+    def _save_is_due(self) -> bool:
+        return time.monotonic() - self.saved > SECONDS_BETWEEN_STATES
+
     def _save(self) -> None:
+        self.saved = time.monotonic()
         state = {
             "step": self.step,
             "seconds": self.seconds,
@@ -293,6 +311,7 @@ class Loop:
             "recipe": self.recipe.state_dict(),
             "average": self.average.state_dict(),
             "optimizers": {key: o.state_dict() for key, o in self.optimizers.items()},
+            "precision": self.fabric._precision.state_dict(),  # fp16's scale
         }
         save_state(self.folder.state, state)
 
@@ -303,6 +322,7 @@ class Loop:
             self.average.load_state_dict(state["average"])
             for key, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(state["optimizers"][key])
+            self.fabric._precision.load_state_dict(state["precision"])
         except (RuntimeError, KeyError, ValueError) as error:
             remedy = "give it another --run, or --overwrite it"
             raise UserError(

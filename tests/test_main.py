@@ -157,11 +157,16 @@ MISTAKES = [
     (["--model", "unet", "--mode", "train", "--device", "tpu"], "--device tpu"),
     (["--model", "unet", "--mode", "test"], "train first"),
     (["--model", "unet", "--mode", "walk"], "walk"),
-    (["--model", "unetddim", "--mode", "test", "--steps", "0"], "steps"),
     (["--model", "all", "--run", "x"], "--run"),
     (["colorize", "none.jpg", "--model", "unet"], "none.jpg"),
     (["list", "unett"], "did you mean 'unet'"),
     (["leaderboard"], "holds no finished test"),
+    (["--model", "unetddim", "--steps", "0"], "steps"),  # and not only after the training
+    (["--model", "unet", "--lpips_weights", "none.pth"], "none.pth"),
+    (["--model", "unet", "--mode", "train", "--learning_rate", "inf"], "learning_rate"),
+    (["--model", "unet", "--mode", "train", "--set", "seed=x"], "seed"),
+    (["--model", "unet", "--mode", "train", "--run", "../x"], "--run ../x"),
+    (["--seed", "3", "leaderboard"], "Write --seed after leaderboard"),
 ]
 
 

@@ -23,11 +23,11 @@ def colorize(
     results: options.Results = options.RESULTS,
 ) -> None:
     """Colour one photo with a trained model; its own lightness stays as it is."""
-    from ..jobs import colorize_photo
+    from ..jobs import DEFAULT_SEED, colorize_photo
     from ..results import RunFolder
 
     sampling = options.parse_assignments(set_) | ({} if steps is None else {"steps": str(steps)})
     path = out or Path(f"{photo.stem}-{model}.png")
-    folder = RunFolder(results, run or model, options.SEED if seed is None else seed)
+    folder = RunFolder(results, run or model, DEFAULT_SEED if seed is None else seed)
     colorize_photo(photo, path, model, folder, weights, dict(sampling), device)
     typer.echo(str(path))

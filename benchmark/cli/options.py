@@ -30,7 +30,6 @@ Assignments = Annotated[
 ]
 
 RESULTS = ROOT / "Results"
-SEED = 8000
 
 
 def parse_assignments(assignments: list[str] | None) -> dict[str, str]:

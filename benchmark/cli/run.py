@@ -70,8 +70,10 @@ def run(
     Example: main.py --model unet --mode train --epochs 100 --batch_size 64
     """
     if context.invoked_subcommand is not None:
-        if model is not None or mode is not None:
-            raise UserError(f"--model and --mode go after {context.invoked_subcommand}, or alone.")
+        typed = [name for name in context.params if _was_typed(context, name)]
+        if typed:
+            option = typed[0].rstrip("_")
+            raise UserError(f"Write --{option} after {context.invoked_subcommand}, not before it.")
         return
     if model is None:
         raise UserError("Name a model with --model; `main.py list` shows which there are.")
@@ -88,11 +90,12 @@ def run(
         "steps": steps,
     }
     from ..jobs import Job, run_all, run_one  # only now: this imports torch
+    from ..recipe import parse_value
 
     job = Job(
         modes=(mode,) if mode else ("train", "test"),
-        typed={name: value for name, value in given.items() if value is not None},
-        assigned=options.parse_assignments(set_),
+        typed={name: value for name, value in given.items() if value is not None}
+        | {name: parse_value(text) for name, text in options.parse_assignments(set_).items()},
         dataset=dataset,
         test_images=test_images,
         results=Path(results),
@@ -108,3 +111,8 @@ def run(
     if model == "all":
         raise typer.Exit(run_all(job))
     run_one(model, job)
+
+
+def _was_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -23,6 +23,9 @@ from ..files import replacing, sha256_of_json
 from .manifest import Picture
 from .reading import Preprocessing, UnusablePicture, read_square
 
+DECODER = 1
+"""Raised when the same file would be decoded to other pixels: then old packs are not read."""
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -52,7 +55,7 @@ class Cache:
 
     def load(self, files: Sequence[Picture], preprocessing: Preprocessing) -> Pictures:
         """Pictures in the order of `files`, those that cannot be used left out and named."""
-        folder = self.folder / f"{preprocessing.filter}-{preprocessing.size}"
+        folder = self.folder / f"v{DECODER}-{preprocessing.filter}-{preprocessing.size}"
         wanted = {picture.digest: picture for picture in files}
         squares = _read_packs(folder, wanted.keys())
         missing = [picture for digest, picture in wanted.items() if digest not in squares]
@@ -96,14 +99,14 @@ def _decode(
 def _read_packs(folder: Path, wanted: Iterable[str]) -> dict[str, np.ndarray]:
     squares: dict[str, np.ndarray] = {}
     wanted = set(wanted)
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted(folder.glob("[!.]*.safetensors")):
         try:
             with safe_open(path, framework="np") as pack:
                 digests = json.loads(pack.metadata()["digests"])
                 if wanted.isdisjoint(digests):
                     continue
                 pixels = pack.get_tensor("rgb8")
-        except (SafetensorError, OSError, KeyError, ValueError):
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError):
             say(f"{path} is damaged; its pictures are decoded again.")
             path.unlink(missing_ok=True)
             continue

@@ -88,19 +88,18 @@ def scan(folder: Path, digests: Digests) -> list[Picture]:
 def split(dataset: list[Picture], tests: list[Picture], split_seed: int) -> Splits:
     """Share out the pictures of `Dataset/`; `tests` are those of `TestImages/`, or none.
 
-    Pictures below `train/`, `val/`, `test/` stay where they are. Of all others 10 % are held out
-    for the test if there is no other test set, and 15 % of the rest for validation unless there is
-    a `val/`. A picture in two splits stays in the later of train, val, test.
+    Pictures below `val/` and `test/` stay where they are. Of all others 10 % are held out for the
+    test if there is no other test set, and 15 % of the rest for validation unless there is a
+    `val/`. A picture in two splits stays in the later of train, val, test.
     """
     folders = {
         name: [p for p in dataset if p.name.startswith(f"{name}/")] for name in SPLIT_FOLDERS
     }
     given = {picture.name for pictures in folders.values() for picture in pictures}
     rest = [picture for picture in dataset if picture.name not in given]
-    test = tests or folders["test"]
+    test, train, val = tests or folders["test"], folders["train"] + rest, folders["val"]
     if not test:
-        test, rest = _hold_out(rest, HELD_OUT_FOR_TEST, split_seed, "test")
-    train, val = folders["train"] + rest, folders["val"]
+        test, train = _hold_out(train, HELD_OUT_FOR_TEST, split_seed, "test")
     if not val:
         val, train = _hold_out(train, HELD_OUT_FOR_VALIDATION, split_seed, "val")
     warnings: list[str] = []

@@ -1,5 +1,7 @@
 """Layers that several models share. All keep height and width unless their name says otherwise."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -54,7 +56,8 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, head_channels: int = 32) -> None:
         super().__init__()
-        self.heads = max(1, channels // head_channels)
+        # As near to the wanted width of a head as a divisor of the channels allows.
+        self.heads = math.gcd(max(1, channels // head_channels), channels)
         self.norm = nn.GroupNorm(GROUPS, channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = zeroed(nn.Conv2d(channels, channels, 1))

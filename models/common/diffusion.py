@@ -9,9 +9,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-LARGEST_FINAL_SIGNAL = 0.03
-"""√ᾱ_T above this leaves a trace of the picture that sampling from pure noise does not have."""
-
 
 class Schedule(nn.Module):
     """The cosine schedule (Nichol and Dhariwal 2021, eq. 17, offset 0), shifted towards noise.
@@ -33,9 +30,7 @@ class Schedule(nn.Module):
         # Derived from the constructor's arguments, so not part of the weights.
         self.register_buffer("alpha", torch.cos(shifted).float(), persistent=False)
         self.register_buffer("sigma", torch.sin(shifted).float(), persistent=False)
-        self.alpha[-1], self.sigma[-1] = 0.0, 1.0
-        if not float(self.alpha[-1]) <= LARGEST_FINAL_SIGNAL:
-            raise ValueError(f"√ᾱ_T is {float(self.alpha[-1]):.3f}; at most 0.03 is allowed")
+        self.alpha[-1], self.sigma[-1] = 0.0, 1.0  # exactly, not up to the rounding of π
 
     def at(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """(α_t, σ_t), each (B, 1, 1, 1), for integer t (B,)."""
@@ -86,6 +81,7 @@ def ddim(
     predict_v(x_t, t) is the network; draw() gives fresh noise, used where eta > 0 (eta = 1 is
     DDPM's ancestral sampling, eq. 16). x_0 is clipped to ±limit, in the space trained in.
     """
+    steps = min(steps, schedule.steps)
     timesteps = trailing_timesteps(schedule.steps, steps)
     x0 = torch.zeros_like(x)
     for index, t in enumerate(timesteps):

@@ -17,8 +17,8 @@ from .model import Model
 class Settings(recipe.Settings):
     model_class = Model
     presets: ClassVar[recipe.Presets] = {
-        "tiny": {"widths": [16, 32]},
-        "quick": {"epochs": 7, "widths": [32, 64, 96]},
+        "tiny": {"widths": [16, 32], "learning_rate": 3e-3},
+        "quick": {"epochs": 6, "widths": [24, 48, 96]},
         "large": {"widths": [128, 256, 384, 512]},
     }
 

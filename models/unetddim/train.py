@@ -19,8 +19,8 @@ from .model import Model
 class Settings(recipe.Settings):
     model_class = Model
     presets: ClassVar[recipe.Presets] = {
-        "tiny": {"widths": [16, 32], "shift": 1.5},
-        "quick": {"epochs": 7, "widths": [32, 64, 96]},
+        "tiny": {"widths": [16, 32], "shift": 1.5, "learning_rate": 3e-3},
+        "quick": {"epochs": 6, "widths": [24, 48, 96]},
         "large": {"widths": [128, 256, 384, 512], "shift": 8.0},
     }
 

@@ -117,8 +117,8 @@ def test_steps_and_seeds_tell_rows_apart(tmp_path: Path, add: Callable[..., Path
     add("unetddim", seed=7)
     add("mine", model="unet")
     (rows,) = tables(tmp_path).values()
-    assert set(rows) == {"unetddim", "unetddim, seed 7", "mine (unet)"}
-    assert rows["unetddim"]["steps"] == "50"
+    assert set(rows) == {"unetddim, eta 0", "unetddim, seed 7", "mine (unet)"}
+    assert rows["unetddim, eta 0"]["steps"] == "50"
     assert rows["unetddim, seed 7"]["steps"] == ""
 
 

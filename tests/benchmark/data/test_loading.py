@@ -3,7 +3,6 @@
 import re
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,7 +22,7 @@ from benchmark.data.manifest import Picture
 from benchmark.errors import UserError
 from benchmark.recipe import Settings
 
-SIZE = 16
+SIZE = 32
 
 
 class Plain(Settings):
@@ -87,7 +86,7 @@ def test_without_pictures_the_sample_is_drawn_and_its_masks_are_no_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counts = {"train": 4, "val": 2, "test": 2}
-    monkeypatch.setattr(cartoon, "write_sample", partial(cartoon.write_sample, counts=counts))
+    monkeypatch.setattr(cartoon, "COUNTS", counts)
     sources = locate(None, None, tmp_path / "Results")
     assert "built-in sample" in capsys.readouterr().err
     assert sources == locate("cartoon", None, tmp_path / "Results")
