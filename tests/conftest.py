@@ -3,12 +3,9 @@
 Test files import nothing from here; they ask for fixtures by name.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as main.py does, and before torch is imported
 
 import numpy as np
 import pytest

@@ -21,7 +21,7 @@ class Settings(recipe.Settings):
     presets: ClassVar[recipe.Presets] = {
         "tiny": {"widths": [16, 32], "shift": 1.5, "learning_rate": 3e-3},
         # At an eighth of the resolution: coherent after two minutes, where a quarter has speckle.
-        "quick": {"epochs": 14, "widths": [48, 96], "fold": 8, "shift": 2.0},
+        "quick": {"epochs": 12, "widths": [48, 96], "fold": 8, "shift": 2.0},
         "large": {"widths": [128, 256, 384, 512], "shift": 8.0},
     }
 
