@@ -29,6 +29,7 @@ class Weights:
     """A loaded file of weights: the model, ready to use, and where it came from."""
 
     model: Colorizer
+    trained_as: str
     path: Path
     epoch: int
     sha256: str
@@ -45,18 +46,21 @@ def save_weights(path: Path, model: Colorizer, name: str, epoch: int) -> None:
 
 
 def load_weights(path: Path, name: str, device: torch.device) -> Weights:
-    """Rebuild the model `name` from weights, in eval mode; UserError if they are not its own."""
+    """Rebuild the model `name`, in eval mode; UserError if these are not its or a sister's."""
     header = _read_header(path)
-    if header["model"] != name:
+    network = registry.load_model(name)
+    if header["model"] not in (name, *network.sisters):
         raise UserError(f"{path} holds weights of {header['model']}, not of {name}.")
     try:
-        model = registry.load_model(name).build(header["architecture"])
+        model = network.build(header["architecture"])
         with safe_open(path, framework="pt") as file:
             model.load_state_dict({key: file.get_tensor(key) for key in file.keys()})
     except (RuntimeError, ValidationError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} does not fit models/{name} as it is now: {reason}") from error
-    return Weights(model.to(device).eval(), path, header["epoch"], sha256_of_file(path))
+    return Weights(
+        model.to(device).eval(), header["model"], path, header["epoch"], sha256_of_file(path)
+    )
 
 
 def _read_header(path: Path) -> dict[str, Any]:

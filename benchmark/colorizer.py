@@ -43,9 +43,17 @@ class Statistics:
 
 
 class Sampling(BaseModel):
-    """What can be chosen at test time. A model with choices subclasses this; others have none."""
+    """What can be chosen at test time. A model with choices subclasses this; others have none.
+
+    `presets` names what is chosen unless typed, where a model was trained with a preset.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def preview(self) -> Self:
+        """The same with less work, for the pictures that a training shows of itself."""
+        return self
 
     def label(self) -> str:
         """Short text that tells two samplings apart, e.g. `steps50-eta0`; empty without choices."""
@@ -82,6 +90,9 @@ class Colorizer(nn.Module, ABC):
 
     stochastic: ClassVar[bool] = False
     sampling_class: ClassVar[type[Sampling]] = Sampling
+    sisters: ClassVar[tuple[str, ...]] = ()
+    """Models of the same network and training, which differ in the sampler: weights of theirs fit
+    where this one has none."""
     multiple: int = 1
     """Height and width given to `predict` are padded to a multiple of this many pixels."""
     architecture: dict[str, Any]
@@ -166,6 +177,11 @@ class Colorizer(nn.Module, ABC):
     def target(self, rgb: Tensor) -> Tensor:
         """What the network is to predict for true pictures sRGB (B, 3, H, W), standardised."""
         return self.standardize(rgb_to_lab(rgb)[:, 1:] if self.color_space == "lab" else rgb)
+
+    def to_ab(self, standardized: Tensor) -> Tensor:
+        """What the network predicts → ab in Lab units, (B, 2, h, w), whatever the colour space."""
+        color = self.unstandardize(standardized)
+        return color if self.color_space == "lab" else rgb_to_lab(color.clamp(0, 1))[:, 1:]
 
     @staticmethod
     def standardize_lightness(lightness: Tensor) -> Tensor:

@@ -74,9 +74,8 @@ def save_results(path: Path, lightness: Tensor, output: Tensor, truth8: Tensor) 
 
 def save_loss_curve(path: Path, history: Sequence[dict[str, Any]], title: str) -> None:
     """Training and validation losses over epochs, one panel a loss."""
-    train = {name.removeprefix("train/") for row in history for name in row if "train/" in name}
-    val = {name.removeprefix("val/") for row in history for name in row if "val/" in name}
-    names = sorted(train | val)
+    shown = {key for row in history for key, value in row.items() if not isinstance(value, list)}
+    names = sorted({key.partition("/")[2] for key in shown if key.startswith(("train/", "val/"))})
     figure, panels = plt.subplots(
         1, len(names), figsize=(4.2 * len(names), 3.4), squeeze=False, layout="constrained"
     )

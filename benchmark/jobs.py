@@ -115,7 +115,12 @@ def _run(model: str, job: Job, sources: Sources | None, lenient: bool) -> None:
 
 
 def _sort_typed(
-    model: str, job: Job, known: Container[str], network: type[Colorizer], lenient: bool
+    model: str,
+    job: Job,
+    known: Container[str],
+    network: type[Colorizer],
+    preset: str,
+    lenient: bool,
 ) -> tuple[dict[str, Any], Sampling]:
     """What was typed, as (settings, sampling). A name unknown is an error, or a line if lenient."""
     choices = network.sampling_class.model_fields
@@ -132,16 +137,19 @@ def _sort_typed(
             names = [*network.architecture_schema().model_fields, *choices, *Settings.model_fields]
             guess = nearest(name, names)
             raise UserError(f"{model} has no setting {name!r}{guess}; see `main.py list {model}`.")
-    return settings, choose_sampling(model, network, sampling)
+    return settings, choose_sampling(model, network, preset, sampling)
 
 
-def choose_sampling(model: str, network: type[Colorizer], typed: dict[str, Any]) -> Sampling:
-    """The model's `Sampling` with what was typed. UserError for what it does not know or allow."""
+def choose_sampling(
+    model: str, network: type[Colorizer], preset: str, typed: dict[str, Any]
+) -> Sampling:
+    """The model's `Sampling`: typed over preset over default. UserError for what is impossible."""
     unknown = [name for name in typed if name not in network.sampling_class.model_fields]
     if unknown:
         raise UserError(f"{model} has no {unknown[0]!r} to choose in testing.")
     try:
-        return network.sampling_class(**typed)
+        chosen = {**network.sampling_class.presets.get(preset, {}), **typed}
+        return network.sampling_class(**chosen)
     except ValidationError as error:
         raise UserError(f"{model}: {sentence_of(error)}") from error
 
@@ -157,8 +165,9 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
     folder = job.folder(model)
     settings_class = registry.load_settings(model)
     known = settings_class.described()
-    typed, _ = _sort_typed(model, job, known, settings_class.model_class, lenient)
-    resolved = resolve(settings_class, model, job.preset or "standard", typed)
+    preset = job.preset or "standard"
+    typed, _ = _sort_typed(model, job, known, settings_class.model_class, preset, lenient)
+    resolved = resolve(settings_class, model, preset, typed)
     settings = resolved.settings
     fabric = make_fabric(job.device, settings.precision)
     data = load_training(sources, settings)
@@ -168,11 +177,18 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
     torch.manual_seed(settings.seed)  # the first weights
     network = settings.model_class.build(settings.architecture)
     network.calibrate(data.statistics)
+    sister = None if job.overwrite else _trained_alike(network, folder, settings, data.facts)
+    if sister is not None:
+        say(
+            f"{model} is not trained: {sister.path} was trained alike (same network, losses, "
+            "settings and pictures), and its weights serve both. Train it anyway with --overwrite."
+        )
+        return
     recipe = registry.load_recipe(model)(network, settings)
     loop = Loop(folder, model, network, recipe, data, fabric)
     if job.overwrite and folder.path.exists():
         shutil.rmtree(folder.path)
-    _write_settings(folder, model, job.preset or "standard", sources, resolved, data.facts)
+    _write_settings(folder, model, preset, sources, resolved, data.facts)
     say(f"{model} trains on {device_name(fabric.device)} in {fabric._precision.precision}.")
     loop.run(job.wandb)
 
@@ -220,22 +236,58 @@ def _require_same(folder: RunFolder, earlier: dict[str, Any], record: dict[str, 
         raise UserError(f"{folder.path} was begun on other pictures than there are now. {remedy}")
 
 
+# ---- weights of a sister -------------------------------------------------------------------------
+
+
+def _sisters(network: type[Colorizer], folder: RunFolder) -> list[RunFolder]:
+    """Where runs of the models lie that were trained alike, if they are named as usual."""
+    return [RunFolder(folder.results, name, folder.seed) for name in network.sisters]
+
+
+def _trained_alike(
+    network: Colorizer, folder: RunFolder, settings: Settings, facts: dict[str, Any]
+) -> RunFolder | None:
+    """A finished run of a sister, with the same settings on the same pictures."""
+    if folder.path.exists():
+        return None
+    for sister in _sisters(type(network), folder):
+        if not sister.cost.exists():
+            continue
+        begun = read_json(sister.settings)
+        same_pictures = begun["training_data"]["manifest"] == facts["manifest"]
+        if same_pictures and begun["settings"] == settings.flat():
+            return sister
+    return None
+
+
+def _find_weights(model: str, folder: RunFolder, which: str) -> Path:
+    """The file of the run that `--weights` names; a sister's if the run has none of its own."""
+    if not folder.weights_there():
+        for sister in _sisters(registry.load_model(model), folder):
+            if sister.weights_there():
+                say(f"{model} has no weights of its own and reads those of {sister.path}.")
+                return sister.choose_weights(which)
+    return folder.choose_weights(which)
+
+
 # ---- testing -------------------------------------------------------------------------------------
 
 
 def test(model: str, job: Job, lenient: bool = False) -> None:
     """Test a trained `model` under the protocol of its run, and write the leaderboard again."""
     network = registry.load_model(model)
-    path = job.folder(model).choose_weights(job.weights)
-    folder = RunFolder.of_weights(path)
-    begun = read_json(folder.settings)
+    path = _find_weights(model, job.folder(model), job.weights)
+    trained = RunFolder.of_weights(path)
+    begun = read_json(trained.settings)
     settings = begun["settings"]
-    typed, sampling = _sort_typed(model, job, settings, network, lenient)
+    # Weights of a sister are tested in a folder of this model's, beside the sister's.
+    folder = trained if begun["model"] == model else job.folder(model)
+    typed, sampling = _sort_typed(model, job, settings, network, begun["preset"], lenient)
     chosen = _choose_test(model, settings, typed)
     fabric = make_fabric(job.device, "32")  # a test is always in full precision
     weights = load_weights(path, model, fabric.device)
     if not lenient:
-        _refuse_training_options(folder, settings, typed)
+        _refuse_training_options(trained, settings, typed)
     sources = _test_sources(job, begun["pictures"])
     pictures = load_test(sources, chosen.size, settings["split_seed"])
     trained_on = overlap(pictures.files, begun["training_data"].pop("train_digests"))
@@ -257,7 +309,7 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
         colorizer=weights.model,
         device=fabric.device,
         sampling=sampling,
-        weights=_weights_used(weights, folder),
+        weights=_weights_used(weights, trained),
         settings={**settings, "preset": begun["preset"]},
         training_data=begun["training_data"],
         cost=read_json(folder.cost) if folder.cost.exists() else {},
@@ -307,7 +359,12 @@ def _test_sources(job: Job, begun: Mapping[str, str | None]) -> Sources:
 def _weights_used(weights: Weights, folder: RunFolder) -> WeightsUsed:
     inside = weights.path.is_relative_to(folder.path)
     shown = weights.path.relative_to(folder.path) if inside else weights.path
-    return WeightsUsed(file=shown.as_posix(), sha256=weights.sha256, epoch=weights.epoch)
+    return WeightsUsed(
+        trained_as=weights.trained_as,
+        file=shown.as_posix(),
+        sha256=weights.sha256,
+        epoch=weights.epoch,
+    )
 
 
 def _with_baselines(record: RunRecord, results: Path) -> list[RunRecord]:
@@ -339,10 +396,11 @@ def colorize_photo(
     image = open_photo(photo)
     registry.require(model)
     fabric = make_fabric(device, "32")
-    path = folder.choose_weights(weights)
+    path = _find_weights(model, folder, weights)
     loaded = load_weights(path, model, fabric.device)
-    chosen = choose_sampling(model, type(loaded.model), sampling)
-    size = read_json(RunFolder.of_weights(path).settings)["settings"]["size"]
+    begun = read_json(RunFolder.of_weights(path).settings)
+    chosen = choose_sampling(model, type(loaded.model), begun["preset"], sampling)
+    size = begun["settings"]["size"]
     pixels = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None]
     lightness = rgb_to_lightness(rgb_from_8bit(pixels))
     scale = size / min(lightness.shape[2:])

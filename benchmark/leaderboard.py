@@ -164,6 +164,8 @@ def _name(record: RunRecord) -> str:
     ]
     if record.seed != Settings.model_fields["seed"].default:
         facts.append(f"seed {record.seed}")
+    if record.weights and record.weights.trained_as != record.model:
+        facts.append(f"weights of {record.weights.trained_as}")
     if record.weights and Path(record.weights.file).stem != "best":
         facts.append(f"weights {Path(record.weights.file).stem}")
     return ", ".join([name, *facts])

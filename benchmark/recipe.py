@@ -230,5 +230,10 @@ class Recipe(nn.Module, ABC, Generic[ModelType, SettingsType]):
     def validate(self, model: ModelType, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
         """Losses of the averaged `model` by name; the first decides which weights are the best.
 
-        `rng` is the same in every epoch, so that the curve shows the model and not the draw.
+        A value that is no scalar, (D,), goes into the history as a list. `rng` is the same in
+        every epoch, so that the curve shows the model and not the draw.
         """
+
+    def warnings(self, values: Mapping[str, Any]) -> list[str]:
+        """What the user should be told of an epoch's values, by name as in the history."""
+        return []

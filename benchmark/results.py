@@ -34,6 +34,10 @@ class RunFolder:
         stem = f"epoch_{which:04d}" if isinstance(which, int) else which
         return self.weights / f"{stem}.safetensors"
 
+    def weights_there(self) -> list[str]:
+        """Which weights there are, as `--weights` names them."""
+        return sorted(path.stem for path in self.weights.glob("[!.]*.safetensors"))
+
     def sample(self, epoch: int) -> Path:
         return self.path / "samples" / f"epoch_{epoch:04d}.png"
 
@@ -54,7 +58,7 @@ class RunFolder:
         for path in (self.weights_of(int(which) if which.isdecimal() else which), Path(which)):
             if path.is_file():
                 return path
-        there = sorted(path.stem for path in self.weights.glob("[!.]*.safetensors"))
+        there = self.weights_there()
         if not there:
             raise UserError(f"{self.path} has no weights yet: train first, with --mode train.")
         raise UserError(f"There are no weights {which!r} in {self.weights}; {', '.join(there)}.")
@@ -87,6 +91,7 @@ class Score(Strict):
 
 
 class WeightsUsed(Strict):
+    trained_as: str
     file: str
     sha256: str
     epoch: int
@@ -103,7 +108,7 @@ class Timing(Strict):
 class RunRecord(Strict):
     """run.json: all that the leaderboard reads of one test."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     kind: Literal["model", "fixed"]
     model: str
     run: str

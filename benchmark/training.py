@@ -263,15 +263,18 @@ class Loop:
             **val,
         }
         if epoch % max(1, self.settings.epochs // 20) == 0:
-            losses = "  ".join(f"{key} {value:.4f}" for key, value in {**train, **val}.items())
+            numbers = {k: v for k, v in {**train, **val}.items() if not isinstance(v, list)}
+            losses = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
             speed = f"{row['pictures_per_s']:.0f} pictures/s"
             say(f"{self.name} epoch {epoch}/{self.settings.epochs}: {losses}  {speed}")
+            for warning in self.recipe.warnings(row):
+                say(f"Warning: {self.name}: {warning}")
         return row
 
     @torch.no_grad()
-    def _validate(self) -> dict[str, float]:
+    def _validate(self) -> dict[str, Any]:
         """Losses of the averaged weights, mean over the validation pictures."""
-        sums: dict[str, float] = defaultdict(float)
+        sums: dict[str, Tensor] = {}
         pixels = self.val_pixels
         for index, part in enumerate(torch.split(pixels, self.settings.batch_size)):
             rgb = rgb_from_8bit(part.to(self.device)).contiguous(memory_format=torch.channels_last)
@@ -280,14 +283,16 @@ class Loop:
             with self.fabric.autocast():
                 losses = self.recipe.validate(self.average.model, Batch(rgb, 1.0), rng)
             for key, value in losses.items():
-                sums[f"val/{key}"] += float(value) * len(part)
-        return {key: total / len(pixels) for key, total in sums.items()}
+                weighted = value.detach().cpu().double() * len(part)
+                sums[key] = sums[key] + weighted if key in sums else weighted
+        return {f"val/{key}": (total / len(pixels)).tolist() for key, total in sums.items()}
 
     def _preview(self, path: Path) -> None:
         truth8 = self.val_pixels[:PREVIEWS]
         lightness = rgb_to_lightness(rgb_from_8bit(truth8)).to(self.device)
         model = self.average.model
-        output = model.colorize(lightness, seeds=range(len(lightness)))
+        sampling = model.sampling_class().preview()
+        output = model.colorize(lightness, seeds=range(len(lightness)), sampling=sampling)
         save_results(path, lightness, output, truth8)
 
     def _save_weights(self, which: str | int) -> None:

@@ -97,14 +97,19 @@ def make_record() -> Callable[..., dict[str, Any]]:
             }
 
         record = {
-            "schema_version": 1,
+            "schema_version": 2,
             "kind": "model",
             "model": "unet",
             "run": "unet",
             "seed": 8000,
             "settings": {"epochs": 2},
             "sampling": {},
-            "weights": {"file": "best.safetensors", "sha256": "0" * 64, "epoch": 2},
+            "weights": {
+                "trained_as": "unet",
+                "file": "best.safetensors",
+                "sha256": "0" * 64,
+                "epoch": 2,
+            },
             "protocol": {"name": "photos-64", "version": 1, "size": 64, "n_pictures": 4},
             "protocol_hash": "a" * 64,
             "training_data": {"name": "photos"},

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmark import registry
 from benchmark.color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
-from benchmark.colorizer import Colorizer
+from benchmark.colorizer import Colorizer, Sampling, Statistics
 from benchmark.data.cache import Pictures
 from benchmark.data.loading import TrainingData, measure
 from benchmark.data.manifest import Picture
@@ -47,9 +47,22 @@ def tiny_recipe(name: str, **typed: Any) -> Recipe[Any, Any]:
     return registry.load_recipe(name)(model, settings)
 
 
+def awaken(module: torch.nn.Module) -> None:
+    """Layers that start at zero hide what is before them: let them start at something."""
+    for parameter in module.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+
+
+def tiny_sampling(model: Colorizer) -> Sampling:
+    """What the preset `tiny` chooses for testing: few steps."""
+    return model.sampling_class(**model.sampling_class.presets.get("tiny", {}))
+
+
 def tiny_model(name: str, **typed: Any) -> Colorizer:
-    """A model in the preset `tiny`, untrained, in eval mode."""
+    """A model in the preset `tiny`, untrained, in eval mode, with the statistics of any photos."""
     model: Colorizer = tiny_recipe(name, **typed).model
+    model.calibrate(Statistics((2.0, 8.0), (12.0, 18.0), 4.0))
     return model.eval()
 
 

@@ -39,5 +39,8 @@ def _show_settings(name: str) -> None:
         shown = f"{default}" + (f" ({'; '.join(changes)})" if changes else "")
         typer.echo(f"{key:<18} {shown:<44} {help_text}")
     for key, field in model.sampling_class.model_fields.items():
-        typer.echo(f"{key:<18} {field.default!s:<44} {field.description} (in testing)")
+        chosen = model.sampling_class.presets
+        changes = [f"{preset} {own[key]}" for preset, own in chosen.items() if key in own]
+        shown = f"{field.default}" + (f" ({'; '.join(changes)})" if changes else "")
+        typer.echo(f"{key:<18} {shown:<44} {field.description} (in testing)")
     typer.echo(f"\npresets: {', '.join(presets)}")

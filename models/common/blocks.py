@@ -10,9 +10,9 @@ GROUPS = 8
 """Of GroupNorm: widths are multiples of it. Batch statistics would tie pictures to their batch."""
 
 
-def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+def conv3(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
     """A 3×3 convolution that keeps the size (or divides it by `stride`)."""
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation)
 
 
 def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
@@ -27,15 +27,22 @@ class ResidualBlock(nn.Module):
     """Norm, SiLU, convolution, twice, beside a shortcut (He et al. 2016, the pre-activation form).
 
     With `embedding` features, a vector (B, embedding) scales and shifts the second norm, as in
-    Dhariwal and Nichol 2021, appendix A ("adaptive group normalization").
+    Dhariwal and Nichol 2021, appendix A ("adaptive group normalization"); without, the vector
+    given is ignored. `dilation` spreads the first convolution (Yu and Koltun 2016).
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, embedding: int = 0, dropout: float = 0.0
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        embedding: int = 0,
+        dropout: float = 0.0,
+        dilation: int = 1,
     ) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(GROUPS, inputs)
-        self.conv1 = conv3(inputs, outputs)
+        self.conv1 = conv3(inputs, outputs, dilation=dilation)
         self.modulation = nn.Linear(embedding, 2 * outputs) if embedding else None
         self.norm2 = nn.GroupNorm(GROUPS, outputs)
         self.dropout = nn.Dropout(dropout)

@@ -1,4 +1,4 @@
-"""Diffusion as mathematics: schedule, forward process, v-prediction, the DDIM sampler.
+"""Diffusion as mathematics: schedule, forward process, v-prediction, the samplers.
 
 Symbols are the papers': x_t = α_t x_0 + σ_t ε with α_t² + σ_t² = 1, so ᾱ_t = α_t².
 """
@@ -65,42 +65,66 @@ def trailing_timesteps(total: int, steps: int) -> list[int]:
     return [round(total - total * i / steps) - 1 for i in range(steps)]
 
 
-def ddim(
+Level = tuple[Tensor, Tensor]
+"""α and σ of a step, each (B, 1, 1, 1)."""
+Step = Callable[[Tensor, Tensor, Level, Level], Tensor]
+"""step(x_t, x_0, level of t, level of the next s < t) → x_s."""
+
+
+def denoise(
     predict_v: Callable[[Tensor, Tensor], Tensor],
     schedule: Schedule,
     x: Tensor,
-    draw: Callable[[], Tensor],
+    step: Step,
     *,
     steps: int,
-    eta: float = 0.0,
     limit: float = math.inf,
     on_step: Callable[[int, int, Tensor], None] | None = None,
 ) -> Tensor:
-    """From noise x_T (B, C, h, w) to x_0 in `steps` steps (Song et al. 2021, eq. 12).
+    """From noise x_T (B, C, h, w) to x_0 in `steps` steps, each made by `step`.
 
-    predict_v(x_t, t) is the network; draw() gives fresh noise, used where eta > 0 (eta = 1 is
-    DDPM's ancestral sampling, eq. 16). x_0 is clipped to ±limit, in the space trained in.
+    predict_v(x_t, t) is the network. Its x_0 is clipped to ±limit, in the space trained in.
     """
     steps = min(steps, schedule.steps)
     timesteps = trailing_timesteps(schedule.steps, steps)
     x0 = torch.zeros_like(x)
     for index, t in enumerate(timesteps):
         now = torch.full((len(x),), t, device=x.device)
-        alpha, sigma = schedule.at(now)
-        x0 = x0_of_v(x, predict_v(x, now).float(), alpha, sigma).clamp(-limit, limit)
+        level = schedule.at(now)
+        x0 = x0_of_v(x, predict_v(x, now).float(), *level).clamp(-limit, limit)
         if on_step is not None:
             on_step(index + 1, steps, x0)
-        if index + 1 == steps:
-            break
-        noise = noise_of_x0(x, x0, alpha, sigma)
-        alpha_next, sigma_next = schedule.at(torch.full_like(now, timesteps[index + 1]))
-        # eq. 16: the deviation of the noise put back in, for a step from t to the next.
-        fresh = eta * sigma_next / sigma * (1 - (alpha / alpha_next) ** 2).clamp(min=0).sqrt()
-        kept = (sigma_next**2 - fresh**2).clamp(min=0).sqrt()
-        x = alpha_next * x0 + kept * noise
-        if eta:
-            x = x + fresh * draw()
+        if index + 1 < steps:
+            x = step(x, x0, level, schedule.at(torch.full_like(now, timesteps[index + 1])))
     return x0
+
+
+def ddim_step(
+    x: Tensor, x0: Tensor, now: Level, after: Level, draw: Callable[[], Tensor], eta: float
+) -> Tensor:
+    """x_s of DDIM (Song et al. 2021, eq. 12); draw() gives fresh noise, used where eta > 0."""
+    (alpha, sigma), (alpha_s, sigma_s) = now, after
+    noise = noise_of_x0(x, x0, alpha, sigma)
+    # eq. 16: the deviation of the noise put back in; eta = 1 makes it DDPM's.
+    fresh = eta * sigma_s / sigma * (1 - (alpha / alpha_s) ** 2).clamp(min=0).sqrt()
+    kept = (sigma_s**2 - fresh**2).clamp(min=0).sqrt()
+    x = alpha_s * x0 + kept * noise
+    return x + fresh * draw() if eta else x
+
+
+def ddpm_step(
+    x: Tensor, x0: Tensor, now: Level, after: Level, draw: Callable[[], Tensor]
+) -> Tensor:
+    """x_s of DDPM: a draw from q(x_s | x_t, x_0) (Ho et al. 2020, eq. 6 and 7).
+
+    Between any two steps t > s, what the paper calls α_t is ᾱ_t / ᾱ_s, so steps may be left out
+    (Nichol and Dhariwal 2021, section 4).
+    """
+    (alpha, sigma), (alpha_s, sigma_s) = now, after
+    kept = alpha / alpha_s  # √α of the step; its β is the variance that the step adds
+    beta = 1 - kept**2
+    mean = (alpha_s * beta * x0 + kept * sigma_s**2 * x) / sigma**2
+    return mean + (beta.clamp(min=0) * sigma_s**2 / sigma**2).sqrt() * draw()
 
 
 class TimeEmbedding(nn.Module):

@@ -5,7 +5,7 @@ they are.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +43,9 @@ class UNet(nn.Module):
     """Encoder and decoder of residual blocks with skips and attention at the coarsest level.
 
     (B, inputs, h, w) → (B, widths[0], h, w); h and w are multiples of 2^(levels - 1).
+
+    A vector (B, embedding) modulates every block; or, if `embed` is "decoder", those from the
+    bottom upwards except at the finest level.
     """
 
     def __init__(
@@ -52,12 +55,14 @@ class UNet(nn.Module):
         blocks: int,
         *,
         embedding: int = 0,
+        embed: Literal["all", "decoder"] = "all",
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
 
-        def block(before: int, after: int) -> ResidualBlock:
-            return ResidualBlock(before, after, embedding=embedding, dropout=dropout)
+        def block(before: int, after: int, *, embedded: bool) -> ResidualBlock:
+            features = embedding if embedded or embed == "all" else 0
+            return ResidualBlock(before, after, embedding=features, dropout=dropout)
 
         self.enter = conv3(inputs, widths[0])
         self.down = nn.ModuleList()
@@ -67,21 +72,27 @@ class UNet(nn.Module):
             if level:
                 self.shrink.append(conv3(width, target, stride=2))
                 width = target
-            self.down.append(nn.ModuleList(block(target, target) for _ in range(blocks)))
-        self.middle = nn.ModuleList([block(width, width), block(width, width)])
+            stage = (block(target, target, embedded=False) for _ in range(blocks))
+            self.down.append(nn.ModuleList(stage))
+        self.middle = nn.ModuleList(block(width, width, embedded=True) for _ in range(2))
         self.attention = Attention(width)
         self.up = nn.ModuleList()
         self.grow = nn.ModuleList()
         for level in reversed(range(len(widths))):
             target = widths[level]
-            first = block(2 * target, target)  # what came up, beside the skip
-            rest = (block(target, target) for _ in range(blocks - 1))
+            coarse = level > 0
+            first = block(2 * target, target, embedded=coarse)  # what came up, beside the skip
+            rest = (block(target, target, embedded=coarse) for _ in range(blocks - 1))
             self.up.append(nn.ModuleList([first, *rest]))
             if level:
                 self.grow.append(Upsample(target, widths[level - 1]))
         self.leave = nn.GroupNorm(GROUPS, widths[0])
 
     def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
+        return self.decode(*self.encode(x, embedding), embedding)
+
+    def encode(self, x: Tensor, embedding: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """→ the coarsest features (B, widths[-1], …), and the skips, the finest first."""
         x = self.enter(x)
         skips = []
         for level, stage in enumerate(self.down):
@@ -90,12 +101,16 @@ class UNet(nn.Module):
             for block in cast(nn.ModuleList, stage):
                 x = block(x, embedding)
             skips.append(x)
+        return x, skips
+
+    def decode(self, x: Tensor, skips: list[Tensor], embedding: Tensor | None = None) -> Tensor:
+        """The way up from what `encode` gave."""
         x = self.middle[0](x, embedding)
         x = self.middle[1](self.attention(x), embedding)
-        for level, stage in enumerate(self.up):
+        for level, (stage, skip) in enumerate(zip(self.up, reversed(skips), strict=True)):
             if level:
                 x = self.grow[level - 1](x)
-            x = torch.cat([x, skips.pop()], dim=1)
+            x = torch.cat([x, skip], dim=1)
             for block in cast(nn.ModuleList, stage):
                 x = block(x, embedding)
         features: Tensor = F.silu(self.leave(x))

@@ -16,11 +16,13 @@ from benchmark.recipe import Batch, Randomness
 from benchmark.tracking import read_history
 from benchmark.training import Loop
 from tests.support import (
+    awaken,
     blobs,
     lightness_like,
     make_loop,
     tiny_model,
     tiny_recipe,
+    tiny_sampling,
     training_data,
 )
 
@@ -44,7 +46,8 @@ def test_any_size_and_both_colour_spaces(
     name: str, color_space: str, size: tuple[int, int]
 ) -> None:
     lightness = 100 * torch.rand(2, 1, *size)
-    rgb = tiny_model(name, color_space=color_space).colorize(lightness, seeds=[1, 2])
+    model = tiny_model(name, color_space=color_space)
+    rgb = model.colorize(lightness, seeds=[1, 2], sampling=tiny_sampling(model))
     assert rgb.shape == (2, 3, *size)
     assert rgb.dtype == torch.float32
     assert rgb.min() >= 0
@@ -56,10 +59,7 @@ def test_every_parameter_gets_a_finite_gradient(name: str, color_space: str) -> 
     recipe = tiny_recipe(name, color_space=color_space)
     optimizers = recipe.optimizers()
     parameters = dict(recipe.named_parameters())
-    # Layers that start at zero hide what is before them, so let them start at something.
-    for parameter in parameters.values():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.02)
+    awaken(recipe)
     reached = set()
     for progress in (0.0, 0.999):  # a recipe may have phases
         batch = Batch(rgb_from_8bit(blobs(8, 32)), progress)
@@ -86,7 +86,8 @@ def test_the_optimizers_own_every_parameter_once(name: str) -> None:
 
 def test_the_lightness_comes_out_unchanged(name: str) -> None:
     rgb8 = blobs(4, 32)
-    rgb = tiny_model(name).colorize(lightness_like(rgb8), seeds=range(4))
+    model = tiny_model(name)
+    rgb = model.colorize(lightness_like(rgb8), seeds=range(4), sampling=tiny_sampling(model))
     written = rgb_from_8bit(rgb_to_8bit(rgb))
     # Rounding a colour to 8 bits moves its L* by up to about 0.25.
     assert (rgb_to_lightness(written) - lightness_like(rgb8)).abs().max() < 0.3
@@ -94,15 +95,15 @@ def test_the_lightness_comes_out_unchanged(name: str) -> None:
 
 def test_a_picture_depends_on_its_seed_and_not_on_its_batch(name: str) -> None:
     model = tiny_model(name)
-    for parameter in model.parameters():  # a zeroed last layer would hide everything
-        torch.nn.init.normal_(parameter, std=0.05)
+    awaken(model)
     lightness = lightness_like(blobs(3, 32))
-    together = model.colorize(lightness, seeds=[5, 6, 7])
-    alone = model.colorize(lightness[1:2], seeds=[6])
+    few = tiny_sampling(model)
+    together = model.colorize(lightness, seeds=[5, 6, 7], sampling=few)
+    alone = model.colorize(lightness[1:2], seeds=[6], sampling=few)
     assert (together[1] - alone[0]).abs().max() <= 1 / 255
-    again = model.colorize(lightness, seeds=[5, 6, 7])
+    again = model.colorize(lightness, seeds=[5, 6, 7], sampling=few)
     assert torch.equal(together, again)
-    other = model.colorize(lightness[1:2], seeds=[60])
+    other = model.colorize(lightness[1:2], seeds=[60], sampling=few)
     assert ((other - alone).abs().max() > 1 / 255) == model.stochastic
 
 
@@ -119,7 +120,7 @@ def test_overfits_eight_pictures(name: str, tmp_path: Path) -> None:
     model = load_weights(loop.folder.weights_of("last"), name, CPU).model
     lightness, truth = lightness_like(rgb8), rgb_from_8bit(rgb8)
     grey = Grey().eval().colorize(lightness, seeds=range(8))
-    output = model.colorize(lightness, seeds=range(8))
+    output = model.colorize(lightness, seeds=range(8), sampling=tiny_sampling(model))
     of_grey = metrics.delta_e2000(grey, truth).mean()
     assert metrics.delta_e2000(output, truth).mean() < 0.35 * of_grey
     history = read_history(loop.folder.history)

@@ -1,0 +1,113 @@
+"""Adversarial training: the discriminator, what it sees, and the losses on both sides."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from benchmark import recipe
+from benchmark.recipe import Randomness
+
+from .unet import Widths
+
+Kind = Literal["hinge", "bce"]
+Augmentation = Callable[[Tensor], Tensor]
+
+
+class AdversarialSettings(recipe.Settings):
+    """What can be set of a training in two phases: the generator alone, then both."""
+
+    learning_rate: float = Field(1e-3, gt=0, description="AdamW's, of the generator")
+    discriminator_rate: float = Field(1e-3, gt=0, description="AdamW's, of the discriminator")
+    discriminator_widths: Widths = [32, 64, 128]
+    alone: float = Field(
+        0.6, ge=0, le=1, description="share of training in which the generator learns alone"
+    )
+    adversarial: Kind = Field("hinge", description="loss of the game; bce as in the classic suite")
+    adversarial_weight: float = Field(0.05, ge=0, description="beside the distance of colours")
+    feature_weight: float = Field(0.5, ge=0, description="of the discriminator's features matched")
+    augment: bool = Field(True, description="shift and cut out what the discriminator sees")
+
+
+class Discriminator(nn.Module):
+    """Is this patch of colour real, given L? One answer for each place (Isola et al. 2017, 3.2.2).
+
+    Fully convolutional, with spectral norm in every layer (Miyato et al. 2018), which bounds how
+    steep it can get, and so how hard it can pull.
+    """
+
+    def __init__(self, channels: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        before = [1 + channels, *widths[:-1]]
+        self.layers = nn.ModuleList(
+            spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1))
+            for inputs, outputs in zip(before, widths, strict=True)
+        )
+        # No bias: the hinge gives it no gradient until answers leave its margins.
+        self.last = spectral_norm(nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False))
+
+    def forward(self, seen: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Standardised (L, colour), (B, 1 + C, H, W) → logits (B, 1, h, w), features of layers."""
+        features = []
+        x = seen
+        for layer in self.layers:
+            x = F.leaky_relu(layer(x), 0.2)
+            features.append(x)
+        return self.last(x), features
+
+
+def discriminator_loss(real: Tensor, fake: Tensor, kind: Kind) -> Tensor:
+    """Of logits. Hinge (Lim and Ye 2017, eq. 9), or cross-entropy (Goodfellow et al. 2014)."""
+    real, fake = real.float(), fake.float()
+    if kind == "hinge":
+        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def generator_loss(fake: Tensor, kind: Kind) -> Tensor:
+    """Of logits. Hinge (Lim and Ye 2017, eq. 10), or the non-saturating cross-entropy."""
+    return -fake.float().mean() if kind == "hinge" else F.softplus(-fake.float()).mean()
+
+
+def feature_matching(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Mean distance of the discriminator's features (Wang et al. 2018, pix2pixHD, eq. 4)."""
+    distances = [F.l1_loss(f.float(), r.detach().float()) for r, f in zip(real, fake, strict=True)]
+    return torch.stack(distances).mean()
+
+
+def augmentation(rng: Randomness, count: int, height: int, width: int) -> Augmentation:
+    """A draw of shift and cutout for `count` pictures (Zhao et al. 2020), never of colour.
+
+    Real and generated pictures get the same draw, so that their features can be matched. Shifts
+    reach an eighth of each side; the hole is half as high and wide as the picture.
+    """
+    draws = rng.uniform(count, 4)
+    size = torch.tensor([height, width], device=draws.device)
+    room = size // 8
+    shift = ((2 * room + 1) * draws[:, :2]).long() - room
+    corner = (size * draws[:, 2:]).long() - size // 4  # the hole may reach over the border
+
+    def places(axis: int) -> Tensor:
+        return torch.arange(int(size[axis]), device=draws.device).expand(count, -1)
+
+    def source(axis: int) -> Tensor:
+        """Index into pictures padded by one, whose border is 0."""
+        return (places(axis) - shift[:, axis, None] + 1).clamp(0, int(size[axis]) + 1)
+
+    def hidden(axis: int) -> Tensor:
+        offset = places(axis) - corner[:, axis, None]
+        return (offset >= 0) & (offset < size[axis] // 2)
+
+    picture = torch.arange(count, device=draws.device)[:, None, None]
+    rows, columns = source(0)[:, :, None], source(1)[:, None, :]
+    kept = ~(hidden(0)[:, :, None] & hidden(1)[:, None, :])[:, None]
+
+    def apply(seen: Tensor) -> Tensor:
+        padded = F.pad(seen, (1, 1, 1, 1)).permute(0, 2, 3, 1)
+        return padded[picture, rows, columns].permute(0, 3, 1, 2) * kept
+
+    return apply

@@ -1,0 +1,78 @@
+"""A residual encoder and a light decoder without skips between them.
+
+All models without skips are built on these two, as those with skips are on the U-Net: whatever
+the decoder knows of a picture has come through the coarsest map.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch.nn.functional as F
+from pydantic import AfterValidator, Field
+from torch import Tensor, nn
+
+from .blocks import GROUPS, ResidualBlock, Upsample, conv3
+
+
+def _check_dilations(dilations: list[int]) -> list[int]:
+    if any(dilation < 1 for dilation in dilations):
+        raise ValueError("each dilation must be at least 1")
+    return dilations
+
+
+Dilations = Annotated[
+    list[int],
+    AfterValidator(_check_dilations),
+    Field(description="of the blocks at the coarsest level, in turn"),
+]
+
+
+class Encoder(nn.Module):
+    """Residual blocks (He et al. 2016), each level at half the size of the one before.
+
+    Blocks with growing dilation end it: they see far and keep the places (Yu et al. 2017, "Dilated
+    Residual Networks"). (B, inputs, h, w) → (B, widths[-1], h / 2^(levels - 1), …).
+    """
+
+    def __init__(
+        self, inputs: int, widths: Sequence[int], blocks: int, dilations: Sequence[int] = ()
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [conv3(inputs, widths[0])]
+        for level, width in enumerate(widths):
+            if level:
+                layers.append(conv3(widths[level - 1], width, stride=2))
+            layers += [ResidualBlock(width, width) for _ in range(blocks)]
+        layers += [ResidualBlock(widths[-1], widths[-1], dilation=d) for d in dilations]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features: Tensor = self.layers(x)
+        return features
+
+
+class Decoder(nn.Module):
+    """Upsample and convolve, with one residual block a level.
+
+    (B, widths[-1], h, w) → (B, widths[0], h · 2^(levels - 1), …). A vector (B, embedding) modulates
+    every block but the finest.
+    """
+
+    def __init__(self, widths: Sequence[int], *, embedding: int = 0) -> None:
+        super().__init__()
+        coarsest = widths[-1]
+        self.enter = ResidualBlock(coarsest, coarsest, embedding=embedding)
+        self.grow = nn.ModuleList()
+        self.blocks = nn.ModuleList()
+        for level in reversed(range(len(widths) - 1)):
+            self.grow.append(Upsample(widths[level + 1], widths[level]))
+            features = embedding if level else 0
+            self.blocks.append(ResidualBlock(widths[level], widths[level], embedding=features))
+        self.leave = nn.GroupNorm(GROUPS, widths[0])
+
+    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
+        x = self.enter(x, embedding)
+        for grow, block in zip(self.grow, self.blocks, strict=True):
+            x = block(grow(x), embedding)
+        features: Tensor = F.silu(self.leave(x))
+        return features

@@ -1,0 +1,129 @@
+"""What the variational autoencoders share: Gaussians, the posterior that sees colour, the KL.
+
+Kingma and Welling 2014; with a condition, Sohn et al. 2015: q(z | L, ab) in training, p(z | L) or
+N(0, I) in use. The latent is a vector for the whole picture, so that a picture is coloured as one;
+it modulates the coarse levels wherever they are, so the size of pictures is free.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from benchmark import recipe
+
+from .encoder_decoder import Encoder
+
+LatentDim = Annotated[int, Field(ge=1, le=4096, description="dimensions of the latent")]
+Prior = Annotated[
+    Literal["standard", "learned"],
+    Field(description="of the latent: N(0, I), or a Gaussian learned from L"),
+]
+
+ACTIVE = 0.1
+"""Nats of KL above which a dimension says something."""
+FEWEST_ACTIVE = 4
+
+
+class VariationalSettings(recipe.Settings):
+    """What can be set of a variational training."""
+
+    learning_rate: float = Field(1e-3, gt=0, description="AdamW's, after warm-up")
+    kl_weight: float = Field(1e-3, ge=0, description="of a nat of KL beside the colours' distance")
+    kl_warmup: float = Field(0.2, ge=0, le=1, description="share of training until its full weight")
+    free_bits: float = Field(0.05, ge=0, description="nats that each dimension may say for nothing")
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Independent normal variables, (B, D): mean and natural logarithm of the variance."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+    @classmethod
+    def standard(cls, count: int, dimensions: int, device: torch.device) -> "Gaussian":
+        zeros = torch.zeros(count, dimensions, device=device)
+        return cls(zeros, zeros)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Mean + deviation · noise, so that gradients reach both (Kingma and Welling, 2.4)."""
+        return self.mean + (self.log_variance / 2).exp() * noise
+
+
+def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
+    """KL(q ‖ p) of each dimension, nats, (B, D); over p = N(0, I), Kingma and Welling, app. B."""
+    squared = (q.mean - p.mean).square() + q.log_variance.exp()
+    return 0.5 * (p.log_variance - q.log_variance + squared / p.log_variance.exp() - 1)
+
+
+def free(kl: Tensor, bits: float) -> Tensor:
+    """KL (B, D) → its sum over dimensions, each one free up to `bits` (Kingma et al. 2016, eq. 15).
+
+    The mean over the batch is what is free, not each picture's: some have more to say.
+    """
+    return kl.mean(0).clamp(min=bits).sum()
+
+
+class GaussianHead(nn.Module):
+    """Features (B, C, h, w) → a Gaussian of (B, D); it starts as nearly N(0, I)."""
+
+    def __init__(self, features: int, dimensions: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, 2 * dimensions)
+        nn.init.normal_(self.linear.weight, std=0.02)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, features: Tensor) -> Gaussian:
+        pooled = F.silu(features.mean(dim=(2, 3)))
+        mean, log_variance = self.linear(pooled).float().chunk(2, dim=1)
+        # e^±10: what a float can still be squared and divided by.
+        return Gaussian(mean, log_variance.clamp(-10, 10))
+
+
+class Posterior(nn.Module):
+    """q(z | L, colour): an encoder that sees both, folded, and pools over the picture."""
+
+    def __init__(
+        self, channels: int, fold: int, widths: Sequence[int], blocks: int, dimensions: int
+    ) -> None:
+        super().__init__()
+        self.fold = fold
+        self.encoder = Encoder((1 + channels) * fold**2, widths, blocks)
+        self.head = GaussianHead(widths[-1], dimensions)
+
+    def forward(self, lightness: Tensor, color: Tensor) -> Gaussian:
+        """Both standardised, (B, 1, H, W) and (B, C, H, W)."""
+        seen = F.pixel_unshuffle(torch.cat([lightness, color], dim=1), self.fold)
+        gaussian: Gaussian = self.head(self.encoder(seen))
+        return gaussian
+
+
+class Injection(nn.Module):
+    """The latent (B, D) → the vector (B, features) that modulates residual blocks."""
+
+    def __init__(self, dimensions: int, features: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(dimensions, features), nn.SiLU(), nn.Linear(features, features)
+        )
+
+    def forward(self, latent: Tensor) -> Tensor:
+        vector: Tensor = self.layers(latent)
+        return vector
+
+
+def collapse(kl_per_dimension: Sequence[float]) -> str | None:
+    """What to change if the latent says nothing: the decoder has then learned to ignore it."""
+    active = sum(nats > ACTIVE for nats in kl_per_dimension)
+    if active >= FEWEST_ACTIVE:
+        return None
+    return (
+        f"the latent has collapsed: {active} of {len(kl_per_dimension)} dimensions hold more than "
+        f"{ACTIVE} nat, so samples will hardly differ. Lower kl_weight, or raise free_bits or "
+        "kl_warmup."
+    )

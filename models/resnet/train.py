@@ -1,0 +1,41 @@
+"""How the ResNet learns: Huber loss between standardised colours, nothing else."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from benchmark import recipe
+from benchmark.recipe import Batch, Randomness, Recipe, Update
+
+from ..common.losses import adamw, huber, mse
+from .model import Model
+
+
+class Settings(recipe.Settings):
+    model_class = Model
+    presets: ClassVar[recipe.Presets] = {
+        "tiny": {"widths": [16, 32], "blocks": 1, "dilations": [1], "learning_rate": 3e-3},
+        "quick": {"epochs": 6, "widths": [32, 64]},
+        "large": {"widths": [128, 256, 512]},
+    }
+
+    learning_rate: float = Field(1e-3, gt=0, description="AdamW's, after warm-up")
+    loss: Literal["huber", "mse"] = Field("huber", description="between standardised colours")
+
+
+class Training(Recipe[Model, Settings]):
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}
+
+    def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
+        yield Update("model", {"color": self._loss(self.model, batch)})
+
+    def validate(self, model: Model, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
+        return {"color": self._loss(model, batch)}
+
+    def _loss(self, model: Model, batch: Batch) -> Tensor:
+        distance = huber if self.settings.loss == "huber" else mse
+        return distance(model(batch.lightness), model.target(batch.rgb))

@@ -1,0 +1,88 @@
+"""How the U-Net's GAN learns: alone at first, then against a discriminator.
+
+Alone it learns the likeliest average colour. In the joint phase the discriminator, which sees L
+and colour, is shown real and generated pictures in turn, and the generator is rewarded for colours
+it takes for real: a colour from the middle between two likely ones is not.
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from benchmark import recipe
+from benchmark.recipe import Batch, Randomness, Recipe, Update
+
+from ..common.adversarial import (
+    AdversarialSettings,
+    Discriminator,
+    augmentation,
+    discriminator_loss,
+    feature_matching,
+    generator_loss,
+)
+from ..common.losses import adamw, divergence, huber
+from .model import Model
+
+
+class Settings(AdversarialSettings):
+    model_class = Model
+    presets: ClassVar[recipe.Presets] = {
+        "tiny": {"widths": [16, 32], "discriminator_widths": [8, 16], "learning_rate": 3e-3},
+        "quick": {"epochs": 6, "widths": [24, 48, 96], "discriminator_widths": [16, 32, 64]},
+        "large": {"widths": [128, 256, 384, 512], "discriminator_widths": [64, 128, 256, 512]},
+    }
+
+
+class Training(Recipe[Model, Settings]):
+    def __init__(self, model: Model, settings: Settings) -> None:
+        super().__init__(model, settings)
+        self.discriminator = Discriminator(model.channels, settings.discriminator_widths)
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        s = self.settings
+        return {
+            "generator": adamw(self.model, s.learning_rate, s.weight_decay),
+            "discriminator": adamw(self.discriminator, s.discriminator_rate, s.weight_decay),
+        }
+
+    def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
+        s = self.settings
+        real = self.model.target(batch.rgb)
+        fake = self.model(batch.lightness)
+        color = huber(fake, real)
+        if batch.progress < s.alone:
+            yield Update("generator", {"color": color})
+            return
+
+        lightness = self.model.standardize_lightness(batch.lightness)
+        augment = augmentation(rng, *real[:, 0].shape) if s.augment else torch.nn.Identity()
+
+        def judge(shown: Tensor) -> tuple[Tensor, list[Tensor]]:
+            logits, features = self.discriminator(augment(torch.cat([lightness, shown], 1)))
+            return logits, features
+
+        loss = discriminator_loss(judge(real)[0], judge(fake.detach())[0], s.adversarial)
+        yield Update("discriminator", {"discriminator": loss})
+
+        with torch.no_grad():
+            wanted = judge(real)[1]
+        logits, features = judge(fake)
+        yield Update(
+            "generator",
+            {
+                "color": color,
+                "adversarial": s.adversarial_weight * generator_loss(logits, s.adversarial),
+                "features": s.feature_weight * feature_matching(wanted, features),
+            },
+        )
+
+    def validate(self, model: Model, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
+        """The best weights are near the truth and as colourful: either alone can be had cheaply."""
+        fake, real = model(batch.lightness), model.target(batch.rgb)
+        losses = {
+            "color": huber(fake, real),
+            "divergence": divergence(model.to_ab(fake), model.to_ab(real)),
+        }
+        return {"sum": torch.stack(list(losses.values())).sum(), **losses}
