@@ -248,15 +248,16 @@ def _trained_alike(
     network: Colorizer, folder: RunFolder, settings: Settings, facts: dict[str, Any]
 ) -> RunFolder | None:
     """A finished run of a sister, with the same settings on the same pictures."""
-    if folder.path.exists():
-        return None
-    for sister in _sisters(type(network), folder):
-        if not sister.cost.exists():
-            continue
-        begun = read_json(sister.settings)
-        same_pictures = begun["training_data"]["manifest"] == facts["manifest"]
-        if same_pictures and begun["settings"] == settings.flat():
-            return sister
+    if folder.settings.exists() and read_json(folder.settings)["model"] not in network.sisters:
+        return None  # it has begun a training of its own
+    for run in (folder, *_sisters(type(network), folder)):
+        begun = read_json(run.settings) if run.cost.exists() else {}
+        if (
+            begun.get("model") in network.sisters
+            and begun["settings"] == settings.flat()
+            and begun["training_data"]["manifest"] == facts["manifest"]
+        ):
+            return run
     return None
 
 
@@ -312,7 +313,7 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
         weights=_weights_used(weights, trained),
         settings={**settings, "preset": begun["preset"]},
         training_data=begun["training_data"],
-        cost=read_json(folder.cost) if folder.cost.exists() else {},
+        cost=read_json(trained.cost) if trained.cost.exists() else {},
     )
     record = evaluation.test(subject, on, job.overwrite and "train" not in job.modes)
     metrics.write_leaderboard(job.results)

@@ -200,6 +200,41 @@ def test_weights_that_are_not_there_and_of_another_model(run: Run, words: list[s
     assert "was trained with 1" in err
 
 
+def test_a_sister_is_not_trained_twice(run: Run, words: list[str], tmp_path: Path) -> None:
+    """Both ways: the second of two that differ in the sampler reads the weights of the first."""
+    pairs = [
+        (entry.name, sister)
+        for entry in registry.entries()
+        for sister in registry.load_model(entry.name).sisters
+    ]
+    assert len(pairs) > 1
+    for model, sister in pairs:
+        out = tmp_path / model
+        here = [*words, "--results", str(out)]
+        assert run("--model", sister, "--mode", "train", *here)[0] == 0
+        code, _, err = run("--model", model, "--mode", "train", *here)
+        assert code == 0
+        assert f"{model} is not trained" in err
+        assert not (out / model).exists()
+        code, table, err = run("--model", model, "--mode", "test", *here)
+        assert code == 0, err
+        assert f"{model} has no weights of its own" in err
+        assert f"weights of {sister}" in table
+        (path,) = out.glob(f"{model}/seed-8000/tests/*/run.json")
+        record = json.loads(path.read_text())
+        assert record["model"] == model
+        assert record["weights"]["trained_as"] == sister
+        assert record["sampling"]["steps"] == 20  # what the preset chooses for this model
+        assert not list(out.glob(f"{sister}/seed-8000/tests/*"))
+
+    model, sister = pairs[0]
+    here = [*words, "--results", str(tmp_path / model)]
+    code, _, err = run("--model", model, "--mode", "train", "--epochs", "2", *here)
+    assert code == 0, err
+    assert "is not trained" not in err  # other settings are another training
+    assert (tmp_path / model / model / "seed-8000/weights/best.safetensors").exists()
+
+
 def test_other_settings_do_not_go_on_with_a_run(run: Run, words: list[str]) -> None:
     assert run("--model", "unet", "--mode", "train", *words)[0] == 0
     code, _, err = run("--model", "unet", "--mode", "train", "--epochs", "2", *words)

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 import metrics
-from benchmark import registry
+from benchmark import evaluation, registry
 from benchmark.baselines import Grey
 from benchmark.checkpoints import load_weights
 from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
 from benchmark.errors import Interrupted
 from benchmark.recipe import Batch, Randomness
+from benchmark.results import WeightsUsed, read_record
 from benchmark.tracking import read_history
 from benchmark.training import Loop
 from tests.support import (
@@ -20,6 +21,7 @@ from tests.support import (
     blobs,
     lightness_like,
     make_loop,
+    pictures_of,
     tiny_model,
     tiny_recipe,
     tiny_sampling,
@@ -126,6 +128,30 @@ def test_overfits_eight_pictures(name: str, tmp_path: Path) -> None:
     history = read_history(loop.folder.history)
     key = next(key for key in history[0] if key.startswith("val/"))
     assert history[-1][key] < 0.35 * history[0][key]
+
+
+def test_its_saved_weights_are_loaded_and_tested(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "find_lpips", lambda _: (None, "left out here"))
+    rgb8 = blobs(10, 32)
+    loop = make_loop(tmp_path, name, training_data(rgb8), epochs=1)
+    loop.run("disabled")
+    saved = load_weights(loop.folder.weights_of("best"), name, CPU)
+    averaged = loop.average.model.state_dict()
+    assert all(torch.equal(averaged[key], value) for key, value in saved.model.state_dict().items())
+    subject = evaluation.Subject(
+        folder=loop.folder,
+        model=name,
+        colorizer=saved.model,
+        device=CPU,
+        sampling=tiny_sampling(saved.model),
+        weights=WeightsUsed(trained_as=name, file="best", sha256=saved.sha256, epoch=saved.epoch),
+    )
+    record = evaluation.test(subject, evaluation.prepare(pictures_of(rgb8), "blobs", 32))
+    assert record.n_scored == record.n_expected == 10
+    assert read_record(next(loop.folder.tests.glob("*/run.json"))) == record
+    assert record.refusal is None
 
 
 def test_an_interrupted_training_ends_as_one_that_was_not(name: str, tmp_path: Path) -> None:
