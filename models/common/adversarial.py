@@ -60,6 +60,45 @@ class Discriminator(nn.Module):
         return self.last(x), features
 
 
+class Contest:
+    """One step's game between a generator and the discriminator, about pictures of given L.
+
+    lightness: standardised, (B, 1, H, W). What the discriminator sees is augmented by one draw.
+    """
+
+    def __init__(
+        self,
+        discriminator: Discriminator,
+        settings: AdversarialSettings,
+        lightness: Tensor,
+        rng: Randomness,
+    ) -> None:
+        self.discriminator, self.settings, self.lightness = discriminator, settings, lightness
+        self.augment = augmentation(rng, *lightness[:, 0].shape) if settings.augment else None
+
+    def judge(self, color: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The discriminator's answers and features for standardised colour (B, C, H, W)."""
+        seen = torch.cat([self.lightness, color], dim=1)
+        logits, features = self.discriminator(self.augment(seen) if self.augment else seen)
+        return logits, features
+
+    def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """What the discriminator minimises; the generator gets no gradient."""
+        answers = self.judge(real)[0], self.judge(fake.detach())[0]
+        return {"discriminator": discriminator_loss(*answers, self.settings.adversarial)}
+
+    def generator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """What the generator minimises beside the distance of colours, weighted."""
+        s = self.settings
+        with torch.no_grad():
+            wanted = self.judge(real)[1]
+        logits, features = self.judge(fake)
+        return {
+            "adversarial": s.adversarial_weight * generator_loss(logits, s.adversarial),
+            "features": s.feature_weight * feature_matching(wanted, features),
+        }
+
+
 def discriminator_loss(real: Tensor, fake: Tensor, kind: Kind) -> Tensor:
     """Of logits. Hinge (Lim and Ye 2017, eq. 9), or cross-entropy (Goodfellow et al. 2014)."""
     real, fake = real.float(), fake.float()

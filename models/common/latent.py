@@ -7,7 +7,7 @@ it modulates the coarse levels wherever they are, so the size of pictures is fre
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +15,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark import recipe
+from benchmark.recipe import Batch, Randomness
 
 from .encoder_decoder import Encoder
+from .losses import huber
 
 LatentDim = Annotated[int, Field(ge=1, le=4096, description="dimensions of the latent")]
 Prior = Annotated[
@@ -35,7 +37,7 @@ class VariationalSettings(recipe.Settings):
     learning_rate: float = Field(1e-3, gt=0, description="AdamW's, after warm-up")
     kl_weight: float = Field(1e-3, ge=0, description="of a nat of KL beside the colours' distance")
     kl_warmup: float = Field(0.2, ge=0, le=1, description="share of training until its full weight")
-    free_bits: float = Field(0.05, ge=0, description="nats that each dimension may say for nothing")
+    free_bits: float = Field(4.0, ge=0, description="nats that the latent may say for nothing")
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,52 @@ def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
     return 0.5 * (p.log_variance - q.log_variance + squared / p.log_variance.exp() - 1)
 
 
-def free(kl: Tensor, bits: float) -> Tensor:
-    """KL (B, D) → its sum over dimensions, each one free up to `bits` (Kingma et al. 2016, eq. 15).
+class Variational(Protocol):
+    """What a VAE's model offers to its training; `encoded` is whatever encode() gives."""
 
-    The mean over the batch is what is free, not each picture's: some have more to say.
+    def target(self, rgb: Tensor) -> Tensor: ...
+    def standardize_lightness(self, lightness: Tensor) -> Tensor: ...
+    def encode(self, lightness: Tensor) -> Any: ...
+    def prior(self, encoded: Any) -> Gaussian: ...
+    def decode(self, encoded: Any, latent: Tensor) -> Tensor: ...
+
+
+def color_and_kl(
+    model: Variational, posterior: "Posterior", batch: Batch, rng: Randomness
+) -> tuple[Tensor, Tensor]:
+    """The two sides of the bound: how far the colour decoded from a draw of the posterior is from
+    the truth (Huber), and KL(posterior ‖ prior) of each picture and dimension, nats, (B, D)."""
+    real = model.target(batch.rgb)
+    encoded = model.encode(batch.lightness)
+    q = posterior(model.standardize_lightness(batch.lightness), real)
+    latent = q.sample(rng.normal(*q.mean.shape))
+    return huber(model.decode(encoded, latent), real), kl_divergence(q, model.prior(encoded))
+
+
+def kl_price(kl: Tensor, settings: VariationalSettings, progress: float) -> Tensor:
+    """What KL (B, D) costs at this share of training: warm-up (Bowman et al. 2016), free bits."""
+    warm = min(1.0, progress / settings.kl_warmup) if settings.kl_warmup else 1.0
+    return warm * settings.kl_weight * free(kl, settings.free_bits)
+
+
+def bound(color: Tensor, kl: Tensor, settings: VariationalSettings) -> dict[str, Tensor]:
+    """For validation: the whole price, no dimension free; and what each dimension says."""
+    price = settings.kl_weight * kl.sum(1).mean()
+    return {
+        "bound": color + price,
+        "color": color,
+        "kl": price,
+        "kl_per_dimension": kl.mean(0),
+    }
+
+
+def free(kl: Tensor, bits: float) -> Tensor:
+    """KL (B, D) → its sum over dimensions, mean over the batch, free up to `bits` nats.
+
+    Free bits (Kingma et al. 2016, eq. 15) with all dimensions as one group: were each one free by
+    itself, the latent would spread what it says thinly over all of them.
     """
-    return kl.mean(0).clamp(min=bits).sum()
+    return kl.sum(1).mean().clamp(min=bits)
 
 
 class GaussianHead(nn.Module):

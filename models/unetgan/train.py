@@ -14,14 +14,7 @@ from torch import Tensor
 from benchmark import recipe
 from benchmark.recipe import Batch, Randomness, Recipe, Update
 
-from ..common.adversarial import (
-    AdversarialSettings,
-    Discriminator,
-    augmentation,
-    discriminator_loss,
-    feature_matching,
-    generator_loss,
-)
+from ..common.adversarial import AdversarialSettings, Contest, Discriminator
 from ..common.losses import adamw, divergence, huber
 from .model import Model
 
@@ -57,32 +50,12 @@ class Training(Recipe[Model, Settings]):
             return
 
         lightness = self.model.standardize_lightness(batch.lightness)
-        augment = augmentation(rng, *real[:, 0].shape) if s.augment else torch.nn.Identity()
-
-        def judge(shown: Tensor) -> tuple[Tensor, list[Tensor]]:
-            logits, features = self.discriminator(augment(torch.cat([lightness, shown], 1)))
-            return logits, features
-
-        loss = discriminator_loss(judge(real)[0], judge(fake.detach())[0], s.adversarial)
-        yield Update("discriminator", {"discriminator": loss})
-
-        with torch.no_grad():
-            wanted = judge(real)[1]
-        logits, features = judge(fake)
-        yield Update(
-            "generator",
-            {
-                "color": color,
-                "adversarial": s.adversarial_weight * generator_loss(logits, s.adversarial),
-                "features": s.feature_weight * feature_matching(wanted, features),
-            },
-        )
+        contest = Contest(self.discriminator, s, lightness, rng)
+        yield Update("discriminator", contest.discriminator_losses(real, fake))
+        yield Update("generator", {"color": color, **contest.generator_losses(real, fake)})
 
     def validate(self, model: Model, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
         """The best weights are near the truth and as colourful: either alone can be had cheaply."""
         fake, real = model(batch.lightness), model.target(batch.rgb)
-        losses = {
-            "color": huber(fake, real),
-            "divergence": divergence(model.to_ab(fake), model.to_ab(real)),
-        }
-        return {"sum": torch.stack(list(losses.values())).sum(), **losses}
+        color, colors = huber(fake, real), divergence(model.to_ab(fake), model.to_ab(real))
+        return {"sum": color + colors, "color": color, "divergence": colors}

@@ -14,8 +14,15 @@ from torch import Tensor
 from benchmark import recipe
 from benchmark.recipe import Batch, Randomness, Recipe, Update
 
-from ..common.latent import Posterior, VariationalSettings, collapse, free, kl_divergence
-from ..common.losses import adamw, huber
+from ..common.latent import (
+    Posterior,
+    VariationalSettings,
+    bound,
+    collapse,
+    color_and_kl,
+    kl_price,
+)
+from ..common.losses import adamw
 from .model import Model
 
 
@@ -40,29 +47,13 @@ class Training(Recipe[Model, Settings]):
         return {"model": adamw(self, self.settings.learning_rate, self.settings.weight_decay)}
 
     def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
-        s = self.settings
-        color, kl = self._color_and_kl(self.model, batch, rng)
-        warm = min(1.0, batch.progress / s.kl_warmup) if s.kl_warmup else 1.0
-        yield Update("model", {"color": color, "kl": warm * s.kl_weight * free(kl, s.free_bits)})
+        color, kl = color_and_kl(self.model, self.posterior, batch, rng)
+        price = kl_price(kl, self.settings, batch.progress)
+        yield Update("model", {"color": color, "kl": price})
 
     def validate(self, model: Model, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
-        color, kl = self._color_and_kl(model, batch, rng)
-        weighted = self.settings.kl_weight * kl.sum(1).mean()
-        return {
-            "bound": color + weighted,
-            "color": color,
-            "kl": weighted,
-            "kl_per_dimension": kl.mean(0),
-        }
+        return bound(*color_and_kl(model, self.posterior, batch, rng), self.settings)
 
     def warnings(self, values: Mapping[str, Any]) -> list[str]:
         text = collapse(values["val/kl_per_dimension"])
         return [text] if text else []
-
-    def _color_and_kl(self, model: Model, batch: Batch, rng: Randomness) -> tuple[Tensor, Tensor]:
-        """The colours' distance, and the KL of each picture and dimension, (B, D)."""
-        real = model.target(batch.rgb)
-        encoded = model.encode(batch.lightness)
-        q = self.posterior(model.standardize_lightness(batch.lightness), real)
-        latent = q.sample(rng.normal(*q.mean.shape))
-        return huber(model.decode(encoded, latent), real), kl_divergence(q, model.prior(encoded))
