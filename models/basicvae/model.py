@@ -41,7 +41,7 @@ class Model(Colorizer):
         self.injection = Injection(latent_dim, widths[-1])
         self.decoder = Decoder(widths, embedding=widths[-1])
         self.color = nn.Conv2d(widths[0], self.channels, 1)
-        self.upsample = ConvexUpsample(widths[0], fold)
+        self.upsample = ConvexUpsample(widths[0], fold, color_space)
 
     def encode(self, lightness: Tensor) -> Tensor:
         """L* (B, 1, H, W) → the coarsest features, (B, widths[-1], h, w)."""

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmark.colorizer import ColorSpace
+
 GROUPS = 8
 """Of GroupNorm: widths are multiples of it. Batch statistics would tie pictures to their batch."""
 
@@ -94,15 +96,25 @@ class ConvexUpsample(nn.Module):
 
     Each fine pixel is a convex combination of the 3×3 coarse neighbours, with weights predicted
     from features at the coarse size (Teed and Deng 2020, RAFT, section 3.3). So it can sharpen
-    along an edge of L but invent no colour.
+    along an edge of L but invent no colour. That is enough for ab, which joins the input's L; sRGB
+    must show all detail itself, so there each fine pixel gets a difference too (Shi et al. 2016,
+    sub-pixel convolution), from the features and, where a network has skips, from `skip` channels,
+    factor² of L folded: it starts as L's own detail.
     """
 
-    def __init__(self, features: int, factor: int) -> None:
+    def __init__(
+        self, features: int, factor: int, color_space: ColorSpace, *, skip: int = 0
+    ) -> None:
         super().__init__()
         self.factor = factor
         self.weights = zeroed(nn.Conv2d(features, 9 * factor**2, 1))
+        rgb = color_space == "rgb"
+        self.detail = zeroed(nn.Conv2d(features + skip, 3 * factor**2, 1)) if rgb else None
+        if self.detail is not None and skip:
+            of_mean = torch.eye(skip) - 1 / skip  # each pixel less its block's mean
+            self.detail.weight.data[:, features:, 0, 0] = of_mean.repeat(3, 1)
 
-    def forward(self, coarse: Tensor, features: Tensor) -> Tensor:
+    def forward(self, coarse: Tensor, features: Tensor, skip: Tensor | None = None) -> Tensor:
         """coarse (B, C, h, w), features (B, features, h, w) → (B, C, h·factor, w·factor)."""
         b, c, h, w = coarse.shape
         f = self.factor
@@ -114,4 +126,8 @@ class ConvexUpsample(nn.Module):
             y, x = divmod(place, 3)
             neighbour = around[:, :, y : y + h, x : x + w]
             fine = fine + weights[:, None, place] * neighbour[:, :, None]
-        return F.pixel_shuffle(fine.reshape(b, c * f * f, h, w), f)
+        fine = fine.reshape(b, c * f * f, h, w)
+        if self.detail is not None:
+            seen = features if skip is None else torch.cat([features, skip], dim=1)
+            fine = fine + self.detail(seen)
+        return F.pixel_shuffle(fine, f)

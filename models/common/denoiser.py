@@ -72,7 +72,7 @@ class Denoiser(Colorizer):
         self.edges = nn.Sequential(
             conv3(fold**2, widths[0]), nn.SiLU(), conv3(widths[0], widths[0]), nn.SiLU()
         )
-        self.upsample = ConvexUpsample(widths[0], fold)
+        self.upsample = ConvexUpsample(widths[0], fold, color_space, skip=fold**2)
 
     def forward(self, x: Tensor, t: Tensor, folded: Tensor) -> Tensor:
         """v for noisy colour x_t (B, C, h, w) at t (B,), given L folded (B, fold², h, w)."""
@@ -85,7 +85,7 @@ class Denoiser(Colorizer):
 
     def sharpen(self, coarse: Tensor, folded: Tensor) -> Tensor:
         """Standardised colour at the denoiser's size → at full size, along the edges of L."""
-        return self.upsample(coarse, self.edges(folded))
+        return self.upsample(coarse, self.edges(folded), folded)
 
     @abstractmethod
     def step(

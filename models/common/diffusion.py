@@ -121,8 +121,8 @@ def ddpm_step(
     (Nichol and Dhariwal 2021, section 4).
     """
     (alpha, sigma), (alpha_s, sigma_s) = now, after
-    kept = alpha / alpha_s  # √α of the step; its β is the variance that the step adds
-    beta = 1 - kept**2
+    kept = alpha / alpha_s  # √α of the step; its β is the variance that the step adds,
+    beta = sigma**2 - (kept * sigma_s) ** 2  # 1 - kept², without its cancellation at small t
     mean = (alpha_s * beta * x0 + kept * sigma_s**2 * x) / sigma**2
     return mean + (beta.clamp(min=0) * sigma_s**2 / sigma**2).sqrt() * draw()
 

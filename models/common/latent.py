@@ -162,7 +162,7 @@ class Injection(nn.Module):
 def collapse(kl_per_dimension: Sequence[float]) -> str | None:
     """What to change if the latent says nothing: the decoder has then learned to ignore it."""
     active = sum(nats > ACTIVE for nats in kl_per_dimension)
-    if active >= FEWEST_ACTIVE:
+    if active >= min(FEWEST_ACTIVE, len(kl_per_dimension)):
         return None
     return (
         f"the latent has collapsed: {active} of {len(kl_per_dimension)} dimensions hold more than "

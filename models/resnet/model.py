@@ -33,7 +33,7 @@ class Model(Colorizer):
         self.encoder = Encoder(fold**2, widths, blocks, dilations)
         self.decoder = Decoder(widths)
         self.color = nn.Conv2d(widths[0], self.channels, 1)
-        self.upsample = ConvexUpsample(widths[0], fold)
+        self.upsample = ConvexUpsample(widths[0], fold, color_space)
 
     def forward(self, lightness: Tensor) -> Tensor:
         """L* (B, 1, H, W) → standardised colour (B, C, H, W)."""

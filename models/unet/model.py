@@ -30,13 +30,13 @@ class Model(Colorizer):
         self.multiple = fold * 2 ** (len(widths) - 1)
         self.trunk = UNet(fold**2, widths, blocks)
         self.color = nn.Conv2d(widths[0], self.channels, 1)
-        self.upsample = ConvexUpsample(widths[0], fold)
+        self.upsample = ConvexUpsample(widths[0], fold, color_space, skip=fold**2)
 
     def forward(self, lightness: Tensor) -> Tensor:
         """L* (B, 1, H, W) → standardised colour (B, C, H, W)."""
         folded = F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
         features = self.trunk(folded)
-        full: Tensor = self.upsample(self.color(features), features)
+        full: Tensor = self.upsample(self.color(features), features, folded)
         return full
 
     def predict(

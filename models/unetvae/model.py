@@ -15,8 +15,8 @@ from ..common.blocks import ConvexUpsample
 from ..common.latent import Gaussian, GaussianHead, Injection, LatentDim, Prior
 from ..common.unet import Blocks, Fold, UNet, Widths
 
-Encoded = tuple[Tensor, list[Tensor]]
-"""The coarsest features, and the skips."""
+Encoded = tuple[Tensor, list[Tensor], Tensor]
+"""The coarsest features, the skips, and L folded."""
 
 
 class Model(Colorizer):
@@ -43,12 +43,12 @@ class Model(Colorizer):
         self.injection = Injection(latent_dim, widths[-1])
         self.trunk = UNet(fold**2, widths, blocks, embedding=widths[-1], embed="decoder")
         self.color = nn.Conv2d(widths[0], self.channels, 1)
-        self.upsample = ConvexUpsample(widths[0], fold)
+        self.upsample = ConvexUpsample(widths[0], fold, color_space, skip=fold**2)
 
     def encode(self, lightness: Tensor) -> Encoded:
-        """L* (B, 1, H, W) → the coarsest features, (B, widths[-1], h, w), and the skips."""
+        """L* (B, 1, H, W) → what `prior` and `decode` need."""
         folded = F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
-        return self.trunk.encode(folded)
+        return *self.trunk.encode(folded), folded
 
     def prior(self, encoded: Encoded) -> Gaussian:
         """p(z | L), (B, latent_dim)."""
@@ -60,8 +60,9 @@ class Model(Colorizer):
 
     def decode(self, encoded: Encoded, latent: Tensor) -> Tensor:
         """→ standardised colour (B, C, H, W)."""
-        features = self.trunk.decode(*encoded, self.injection(latent))
-        full: Tensor = self.upsample(self.color(features), features)
+        coarsest, skips, folded = encoded
+        features = self.trunk.decode(coarsest, skips, self.injection(latent))
+        full: Tensor = self.upsample(self.color(features), features, folded)
         return full
 
     def predict(

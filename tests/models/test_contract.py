@@ -31,6 +31,7 @@ from tests.support import (
 NAMES = [entry.name for entry in registry.entries() if not entry.broken]
 CPU = torch.device("cpu")
 TIMES = ("seconds", "pictures_per_s")
+SISTERS = [(name, sister) for name in NAMES for sister in registry.load_model(name).sisters]
 
 
 @pytest.fixture(params=NAMES)
@@ -39,7 +40,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def test_models_are_found() -> None:
-    assert {"unet", "unetddim"} <= set(NAMES)
+    assert NAMES
+    assert not [entry for entry in registry.entries() if entry.broken]
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 40)])
@@ -194,6 +196,29 @@ def test_every_training_step_is_in_training_mode(name: str, tmp_path: Path) -> N
     assert modes
     assert all(modes)
     assert not loop.average.model.training
+
+
+@pytest.mark.parametrize(("name", "sister"), SISTERS)
+def test_sisters_differ_in_their_sampler_alone(name: str, sister: str) -> None:
+    """Weights of one may be tested as the other's: they would be the same, had it trained."""
+    assert name in registry.load_model(sister).sisters
+    ours, theirs = registry.load_settings(name), registry.load_settings(sister)
+    assert ours.described() == theirs.described()
+    assert ours.presets == theirs.presets
+    recipes = [tiny_recipe(name), tiny_recipe(sister)]
+    shapes = [{key: v.shape for key, v in recipe.state_dict().items()} for recipe in recipes]
+    assert shapes[0] == shapes[1]
+    awaken(recipes[0])
+    recipes[1].load_state_dict(recipes[0].state_dict())
+    rgb = rgb_from_8bit(blobs(4, 32))
+    losses: list[list[object]] = [[], []]
+    for told, recipe in zip(losses, recipes, strict=True):
+        for progress in (0.0, 0.999):
+            for update in recipe.updates(Batch(rgb, progress), Randomness(0, 0, CPU)):
+                told.append((update.optimizer, {k: v.item() for k, v in update.losses.items()}))
+        measured = recipe.validate(recipe.model, Batch(rgb, 1.0), Randomness(0, 1, CPU))
+        told.append({key: value.tolist() for key, value in measured.items()})
+    assert losses[0] == losses[1]
 
 
 def interrupt_at(loop: Loop, step: int) -> None:

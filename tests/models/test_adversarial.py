@@ -1,0 +1,217 @@
+"""The game between two networks: what the judge sees, how steep it is, who learns when."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmark import registry
+from benchmark.color import rgb_from_8bit
+from benchmark.recipe import Batch, Randomness
+from models.common.adversarial import (
+    Augmentation,
+    Discriminator,
+    augmentation,
+    discriminator_loss,
+    feature_matching,
+    generator_loss,
+)
+from tests.support import blobs, tiny_recipe
+
+CPU = torch.device("cpu")
+NAMES = [entry.name for entry in registry.entries() if not entry.broken]
+RIVALS = [name for name in NAMES if hasattr(tiny_recipe(name), "discriminator")]
+
+
+# ---- the discriminator ---------------------------------------------------------------------------
+
+
+def test_the_discriminator_gives_a_map_that_follows_its_input() -> None:
+    torch.manual_seed(0)
+    judge = Discriminator(2, [8, 16]).eval()  # two strides of 2, so 4 in all
+    canvas = torch.randn(2, 3, 48, 64)
+    logits, features = judge(canvas[:, :, :40, :40])
+    moved, _ = judge(canvas[:, :, 4:44, 8:48])
+    assert logits.shape == (2, 1, 10, 10)
+    assert [f.shape for f in features] == [(2, 8, 20, 20), (2, 16, 10, 10)]
+    assert judge(canvas)[0].shape == (2, 1, 12, 16)
+    # The zeros around the picture reach two places inwards; the rest is the same one down, two on.
+    torch.testing.assert_close(moved[:, :, 2:7, 2:6], logits[:, :, 3:8, 4:8])
+
+
+def test_no_layer_of_the_discriminator_stretches() -> None:
+    """Spectral norm: the largest singular value becomes 1, whatever the weights were."""
+    torch.manual_seed(1)
+    judge = Discriminator(2, [16, 32, 64])
+    for parameter in judge.parameters():
+        torch.nn.init.normal_(parameter, std=3.0)
+    with torch.no_grad():
+        for _ in range(100):
+            judge(torch.randn(1, 3, 8, 8))
+    layers = [layer for layer in judge.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert len(layers) == 4
+    for layer in layers:
+        stretch = torch.linalg.matrix_norm(layer.weight.flatten(1), ord=2)
+        assert stretch.item() == pytest.approx(1, abs=0.01)
+
+
+# ---- losses --------------------------------------------------------------------------------------
+
+
+def test_hinge_losses_by_hand() -> None:
+    real, fake = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-3.0, -0.5, 1.0, 0.0])
+    # 1 - real above 0: 0, 0.5, 2; 1 + fake above 0: 0, 0.5, 2, 1.
+    assert discriminator_loss(real, fake, "hinge").item() == pytest.approx(2.5 / 3 + 3.5 / 4)
+    assert generator_loss(fake, "hinge").item() == pytest.approx(2.5 / 4)
+
+
+def test_bce_losses_are_cross_entropies() -> None:
+    real, fake = 5 * torch.randn(4, 1, 3, 3), 5 * torch.randn(4, 1, 5, 5)
+    entropy = F.binary_cross_entropy_with_logits
+    both = entropy(real, torch.ones_like(real)) + entropy(fake, torch.zeros_like(fake))
+    torch.testing.assert_close(discriminator_loss(real, fake, "bce"), both)
+    torch.testing.assert_close(generator_loss(fake, "bce"), entropy(fake, torch.ones_like(fake)))
+
+
+def test_feature_matching_moves_the_generated_side_alone() -> None:
+    real = [torch.randn(2, 4, 8, 8, requires_grad=True), torch.randn(2, 8, 4, 4)]
+    assert feature_matching(real, real) == 0
+    fake = [(r + 1).detach().requires_grad_() for r in real]
+    fake[1] = fake[1] + 2
+    loss = feature_matching(real, fake)
+    assert loss.item() == pytest.approx((1 + 3) / 2)  # each layer counts the same
+    loss.backward()
+    assert real[0].grad is None
+    assert fake[0].grad is not None
+
+
+# ---- what the discriminator sees -----------------------------------------------------------------
+
+
+def numbered(count: int, channels: int, height: int, width: int) -> Tensor:
+    """Pictures in which every value is another, and none is 0."""
+    total = count * channels * height * width
+    return torch.arange(1, total + 1, dtype=torch.float64).view(count, channels, height, width)
+
+
+def shifts_of(augment: Augmentation, count: int, height: int, width: int) -> Tensor:
+    """(count, 2): how far each picture went down and right."""
+    shown = augment(numbered(count, 1, height, width)).flatten(1)
+    place = shown.argmax(1)
+    source = shown.amax(1).long() - 1 - height * width * torch.arange(count)
+    return torch.stack([place // width - source // width, place % width - source % width], 1)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (24, 40), (17, 6)])
+def test_an_augmented_picture_is_moved_and_has_a_hole(size: tuple[int, int]) -> None:
+    """Never recoloured: every value is that of the place it came from, in all channels alike."""
+    count, channels, (height, width) = 50, 3, size
+    augment = augmentation(Randomness(0, 0, CPU), count, *size)
+    shown = augment(numbered(count, channels, *size))
+    assert shown.shape == (count, channels, *size)
+
+    shifts = shifts_of(augment, count, *size)
+    assert (shifts.abs() <= torch.tensor([height // 8, width // 8])).all()
+    rows = torch.arange(height)[None, :, None] - shifts[:, :1, None]
+    columns = torch.arange(width)[None, None, :] - shifts[:, 1:, None]
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    picture = torch.arange(count)[:, None, None, None]
+    channel = torch.arange(channels)[:, None, None]
+    moved = ((picture * channels + channel) * height + rows[:, None]) * width + columns[:, None] + 1
+    torch.testing.assert_close(shown, moved.double() * (shown > 0), rtol=0, atol=0)
+
+    hidden = inside & (shown[:, 0] == 0)
+    assert ((shown == 0) == (hidden | ~inside)[:, None]).all()
+    high, wide = hidden.any(2), hidden.any(1)
+    assert torch.equal(hidden, inside & high[:, :, None] & wide[:, None, :])  # a rectangle
+    assert high.sum(1).max() == height // 2
+    assert wide.sum(1).max() == width // 2
+
+
+def test_one_draw_of_the_augmentation_serves_any_tensor() -> None:
+    """It is linear: so real and generated pictures are treated alike, and gradients pass."""
+    augment = augmentation(Randomness(3, 1, CPU), 6, 16, 24)
+    a, b = torch.randn(6, 3, 16, 24), torch.randn(6, 3, 16, 24, requires_grad=True)
+    torch.testing.assert_close(augment(a) + 2 * augment(b), augment(a + 2 * b))
+    shown = augment(b)
+    shown.sum().backward()
+    assert b.grad is not None
+    assert set(b.grad.unique().tolist()) == {0.0, 1.0}
+    assert b.grad.sum() == (shown != 0).sum()
+
+
+def test_shifts_are_even_over_many_draws() -> None:
+    count = 4000
+    shifts = shifts_of(augmentation(Randomness(0, 0, CPU), count, 16, 24), count, 16, 24)
+    for axis, reach in enumerate((2, 3)):
+        values, counts = shifts[:, axis].unique(return_counts=True)
+        assert values.tolist() == list(range(-reach, reach + 1))
+        assert counts.min() > 0.85 * count / len(values)
+        assert shifts[:, axis].double().mean().abs() < 0.1
+
+
+# ---- the two phases ------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=RIVALS)
+def rival(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_models_with_a_discriminator_are_found() -> None:
+    assert RIVALS
+
+
+def test_the_generator_learns_alone_then_second(rival: str) -> None:
+    recipe = tiny_recipe(rival, alone=0.5)
+    optimizers = recipe.optimizers()
+    batch = rgb_from_8bit(blobs(2, 32))
+    networks = {
+        frozenset(map(id, network.parameters())): network
+        for network in (recipe.model, recipe.discriminator)
+    }
+
+    def turns(progress: float) -> list[torch.nn.Module]:
+        """Whose update each is, wholly."""
+        found = []
+        for update in recipe.updates(Batch(batch, progress), Randomness(0, 0, CPU)):
+            groups = optimizers[update.optimizer].param_groups
+            found.append(networks[frozenset(id(p) for group in groups for p in group["params"])])
+        return found
+
+    assert turns(0.0) == turns(0.499) == [recipe.model]
+    assert turns(0.5) == turns(0.999) == [recipe.discriminator, recipe.model]
+
+
+@pytest.mark.parametrize("adversarial", ["hinge", "bce"])
+def test_the_discriminators_loss_does_not_reach_the_generator(rival: str, adversarial: str) -> None:
+    recipe = tiny_recipe(rival, adversarial=adversarial)
+    updates = recipe.updates(Batch(rgb_from_8bit(blobs(2, 32)), 0.999), Randomness(0, 0, CPU))
+    first = next(updates)
+    torch.stack(list(first.losses.values())).sum().backward()  # as nobody should: without `inputs`
+    assert all(p.grad is None for p in recipe.model.parameters())
+    assert all(p.grad is not None and p.grad.any() for p in recipe.discriminator.parameters())
+    generator = list(recipe.model.parameters())
+    second = next(updates).losses
+    assert set(second) == {"color", "adversarial", "features"}
+    for loss in second.values():  # each teaches the generator by itself
+        gradients = torch.autograd.grad(loss, generator, retain_graph=True, allow_unused=True)
+        assert any(g is not None and g.any() for g in gradients)
+
+
+@pytest.mark.parametrize("color_space", ["lab", "rgb"])
+def test_the_best_weights_are_those_of_colour_and_divergence(rival: str, color_space: str) -> None:
+    recipe = tiny_recipe(rival, color_space=color_space)
+    model, rng = recipe.model, Randomness(0, 0, CPU)
+    batch = Batch(rgb_from_8bit(blobs(4, 32)), 1.0)
+    with torch.no_grad():
+        losses = recipe.validate(model, batch, rng)
+        assert next(iter(losses.values())).item() == pytest.approx(
+            losses["color"].item() + losses["divergence"].item()
+        )
+        assert losses["color"] > 0
+        assert losses["divergence"] > 0
+        model.forward = lambda lightness: model.target(batch.rgb)  # one that knows the truth
+        perfect = recipe.validate(model, batch, rng)
+    # In sRGB the truth comes back by another way, on either side of a bin's border.
+    assert all(value < 1e-3 for value in perfect.values())

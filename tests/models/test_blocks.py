@@ -1,0 +1,31 @@
+"""Bringing coarse colour to full size."""
+
+import torch
+import torch.nn.functional as F
+
+from models.common.blocks import ConvexUpsample
+from tests.support import awaken
+
+
+def test_convex_upsampling_invents_no_colour() -> None:
+    upsample = ConvexUpsample(8, 4, "lab")
+    awaken(upsample)
+    coarse, features = torch.randn(2, 2, 5, 6), 10 * torch.randn(2, 8, 5, 6)
+    fine = upsample(coarse, features)
+    assert fine.shape == (2, 2, 20, 24)
+    around = F.pad(coarse, (1, 1, 1, 1), mode="replicate")
+    highest = F.interpolate(F.max_pool2d(around, 3, 1), scale_factor=4.0)
+    lowest = F.interpolate(-F.max_pool2d(-around, 3, 1), scale_factor=4.0)
+    assert (fine <= highest + 1e-5).all()
+    assert (fine >= lowest - 1e-5).all()
+    assert (fine - F.interpolate(coarse, scale_factor=4.0)).abs().max() > 0.1
+
+
+def test_srgb_starts_with_the_detail_of_the_lightness() -> None:
+    """What it adds to the coarse picture is each pixel of L less the mean of its block."""
+    upsample = ConvexUpsample(8, 4, "rgb", skip=16)
+    lightness, features = torch.randn(2, 1, 20, 24), torch.randn(2, 8, 5, 6)
+    flat = torch.full((2, 3, 5, 6), 0.25)
+    fine = upsample(flat, features, F.pixel_unshuffle(lightness, 4))
+    detail = lightness - F.interpolate(F.avg_pool2d(lightness, 4), scale_factor=4.0)
+    torch.testing.assert_close(fine, 0.25 + detail.expand(-1, 3, -1, -1))

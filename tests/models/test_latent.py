@@ -1,0 +1,158 @@
+"""The latent: its arithmetic against torch's distributions, and that it says when it says nothing.
+
+What every model must do is in test_contract.py.
+"""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from benchmark import registry
+from benchmark.color import rgb_from_8bit
+from benchmark.recipe import Batch, Randomness
+from benchmark.tracking import read_history
+from models.common.latent import Gaussian, GaussianHead, Posterior, collapse, free, kl_divergence
+from tests.support import awaken, blobs, make_loop, tiny_recipe, training_data
+
+CPU = torch.device("cpu")
+NAMES = [entry.name for entry in registry.entries() if not entry.broken]
+VARIATIONAL = [
+    name
+    for name in NAMES
+    if "prior" in registry.load_model(name).architecture_schema().model_fields
+]
+
+
+def some_gaussian(*shape: int) -> Gaussian:
+    return Gaussian(2 * torch.randn(shape), 2 * torch.randn(shape))
+
+
+def normal_of(gaussian: Gaussian) -> Normal:
+    return Normal(gaussian.mean, (gaussian.log_variance / 2).exp())
+
+
+def test_the_kl_divergence_is_that_of_normals() -> None:
+    torch.manual_seed(0)
+    q, p = some_gaussian(64, 8), some_gaussian(64, 8)
+    expected = torch.distributions.kl_divergence(normal_of(q), normal_of(p))
+    torch.testing.assert_close(kl_divergence(q, p), expected, rtol=1e-4, atol=1e-4)
+    assert kl_divergence(q, q).abs().max() < 1e-5
+    standard = Gaussian.standard(64, 8, CPU)
+    expected = torch.distributions.kl_divergence(normal_of(q), Normal(0, 1))
+    torch.testing.assert_close(kl_divergence(q, standard), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_samples_have_the_mean_and_the_deviation() -> None:
+    noise = torch.randn(1000, 5, dtype=torch.float64)
+    noise = (noise - noise.mean(0)) / noise.std(0)
+    q = some_gaussian(1, 5)
+    samples, normal = q.sample(noise), normal_of(q)
+    torch.testing.assert_close(samples.mean(0, keepdim=True), normal.mean.double())
+    torch.testing.assert_close(samples.std(0, keepdim=True), normal.stddev.double())
+
+
+def test_a_latent_that_says_little_says_it_for_nothing() -> None:
+    """All dimensions and the batch's mean as one: above the free nats the price is the whole KL."""
+    kl = torch.tensor([[0.9, 0.0, 0.3], [0.3, 0.1, 0.0]], requires_grad=True)  # sums 1.2 and 0.4
+    for bits, price, pull in ((0.0, 0.8, 0.5), (0.7, 0.8, 0.5), (1.0, 1.0, 0.0)):
+        cost = free(kl, bits)
+        assert cost.item() == pytest.approx(price)
+        (gradient,) = torch.autograd.grad(cost, kl)
+        assert torch.equal(gradient, torch.full((2, 3), pull))
+
+
+@pytest.mark.parametrize("size", [(4, 4), (12, 28), (40, 8)])
+def test_the_posterior_takes_any_size_and_no_notice_of_the_batch(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    posterior = Posterior(2, 2, [8, 16], 1, 5)  # folded 2×2, two levels: multiples of 4
+    awaken(posterior)
+    lightness, color = torch.randn(3, 1, *size), torch.randn(3, 2, *size)
+    q = posterior(lightness, color)
+    assert q.mean.shape == q.log_variance.shape == (3, 5)
+    alone = posterior(lightness[1:2], color[1:2])
+    torch.testing.assert_close(alone.mean, q.mean[1:2])
+    torch.testing.assert_close(alone.log_variance, q.log_variance[1:2])
+    assert not torch.allclose(posterior(lightness, -color).mean, q.mean)
+
+
+def test_a_gaussian_head_starts_near_the_standard_normal_and_stays_finite() -> None:
+    torch.manual_seed(0)
+    head, features = GaussianHead(64, 16), torch.randn(8, 64, 3, 5)
+    standard = Gaussian.standard(8, 16, CPU)
+    assert kl_divergence(head(features), standard).max() < 0.1
+    wild = kl_divergence(head(1e4 * features), head(-1e4 * features))
+    assert torch.isfinite(wild).all()
+
+
+def test_a_collapse_is_told_with_what_to_change() -> None:
+    assert collapse([0.11] * 4 + [0.0] * 60) is None
+    assert collapse([1.0, 1.0]) is None  # it has no more
+    text = collapse([5.0] * 3 + [0.1] * 61)
+    assert text is not None
+    assert "3 of 64" in text
+    for setting in ("kl_weight", "free_bits", "kl_warmup"):
+        assert setting in text
+
+
+# ---- the models ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=VARIATIONAL)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_models_with_a_latent_are_found() -> None:
+    assert VARIATIONAL
+
+
+@pytest.mark.parametrize("color_space", ["lab", "rgb"])
+def test_a_learned_prior_learns_with_the_rest(name: str, color_space: str) -> None:
+    recipe = tiny_recipe(name, prior="learned", free_bits=0, color_space=color_space)
+    plain = tiny_recipe(name, color_space=color_space)
+    own = dict(recipe.named_parameters()).keys() - dict(plain.named_parameters()).keys()
+    assert own
+    awaken(recipe)
+    batch = Batch(rgb_from_8bit(blobs(8, 32)), 1.0)
+    for update in recipe.updates(batch, Randomness(0, 0, CPU)):
+        torch.stack(list(update.losses.values())).sum().backward()
+    for key, parameter in recipe.named_parameters():
+        assert parameter.grad is not None, key
+        assert torch.isfinite(parameter.grad).all(), key
+        assert parameter.grad.any(), key
+
+
+def test_the_price_of_the_latent_rises_to_its_weight(name: str) -> None:
+    recipe = tiny_recipe(name, kl_warmup=0.5, kl_weight=2.0, free_bits=0)
+    rgb = rgb_from_8bit(blobs(2, 32))
+
+    def price(progress: float) -> Tensor:
+        (update,) = recipe.updates(Batch(rgb, progress), Randomness(0, 0, CPU))
+        return update.losses["kl"].detach()
+
+    full = recipe.validate(recipe.model, Batch(rgb, 1.0), Randomness(0, 0, CPU))
+    torch.testing.assert_close(full["kl_per_dimension"].sum() * 2.0, full["kl"])
+    torch.testing.assert_close(full["color"] + full["kl"], next(iter(full.values())))
+    for progress, share in ((0.0, 0.0), (0.25, 0.5), (0.5, 1.0), (1.0, 1.0)):
+        torch.testing.assert_close(price(progress), share * full["kl"].detach())
+
+
+def test_a_latent_priced_out_collapses_and_the_user_is_told(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dear = {"kl_weight": 100, "free_bits": 0, "kl_warmup": 0}
+    loop = make_loop(tmp_path, name, training_data(blobs(8, 32)), epochs=2, **dear)
+    loop.run("disabled")
+    rows = read_history(loop.folder.history)
+    assert len(rows) == 2
+    for row in rows:
+        nats = row["val/kl_per_dimension"]
+        assert len(nats) == loop.model.architecture["latent_dim"]
+        assert all(isinstance(value, float) and value >= 0 for value in nats)
+        assert math.fsum(nats) * 100 == pytest.approx(row["val/kl"], rel=1e-4)
+    told = capsys.readouterr().err
+    assert told.count(f"Warning: {name}: the latent has collapsed") == 2
