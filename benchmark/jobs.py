@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 import metrics
 
@@ -25,7 +25,7 @@ from .errors import Interrupted, UserError, nearest
 from .figures import save_png
 from .files import read_json, write_json
 from .leaderboard import read_all, render
-from .recipe import Resolved, Settings, mixed, resolve, sentence_of
+from .recipe import BatchSize, Resolved, Settings, Size, mixed, resolve, sentence_of
 from .results import RunFolder, RunRecord, WeightsUsed
 from .training import Loop, device_name, make_fabric
 
@@ -325,8 +325,8 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
 class TestSettings(BaseModel):
     """The two settings of a training that may be others in a test."""
 
-    size: int = Field(ge=32, le=2048)
-    batch_size: int = Field(ge=1)
+    size: Size
+    batch_size: BatchSize
 
 
 def _choose_test(model: str, settings: dict[str, Any], typed: dict[str, Any]) -> TestSettings:

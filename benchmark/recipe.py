@@ -21,6 +21,8 @@ from .colorizer import Colorizer
 from .errors import UserError, nearest
 
 Presets = Mapping[str, Mapping[str, Any]]
+Size = Annotated[int, Field(ge=32, le=2048, description="side of the pictures, pixels")]
+BatchSize = Annotated[int, Field(ge=1, description="pictures a step")]
 
 
 class Settings(BaseModel):
@@ -46,8 +48,8 @@ class Settings(BaseModel):
 
     seed: int = Field(8000, ge=0, description="of weights, batches and noise")
     epochs: int = Field(100, ge=1, description="passes over the training pictures")
-    batch_size: int = Field(64, ge=1, description="pictures a step")
-    size: int = Field(64, ge=32, le=2048, description="side of the training pictures, pixels")
+    batch_size: BatchSize = 64
+    size: Size = 64
     learning_rate: float = Field(5e-4, gt=0, description="AdamW's, after warm-up")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's")
     warmup: float = Field(0.03, ge=0, le=1, description="share of training until the full rate")

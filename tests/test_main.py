@@ -86,6 +86,15 @@ def test_list_imports_no_torch() -> None:
     ]
 
 
+def test_list_shows_the_settings_of_every_model(run: Run) -> None:
+    for entry in registry.entries():
+        code, text, _ = run("list", entry.name)
+        assert code == 0
+        names = {line.split()[0] for line in text.splitlines() if line}
+        assert {"epochs", "size", "color_space", "widths"} <= names
+        assert "presets: tiny, quick, standard, large" in text
+
+
 def test_train_test_list_leaderboard_and_colorize(
     run: Run, words: list[str], tmp_path: Path
 ) -> None:

@@ -29,10 +29,10 @@ def list_models(
 
 
 def _show_settings(name: str) -> None:
-    from ..recipe import preset_of
+    from ..recipe import Settings, preset_of
 
     settings, model = registry.load_settings(name), registry.load_model(name)
-    presets = dict.fromkeys([*settings.__base__.presets, *settings.presets])  # type: ignore[union-attr]
+    presets = dict.fromkeys([*Settings.presets, *settings.presets])
     values = {preset: preset_of(settings, preset) for preset in presets}
     for key, (default, help_text) in settings.described().items():
         changes = [f"{preset} {values[preset][key]}" for preset in presets if key in values[preset]]
