@@ -1,11 +1,16 @@
-"""Adversarial training: the discriminator, what it sees, and the losses on both sides."""
+"""Adversarial training: the discriminator, what it sees, and the losses on both sides.
+
+The discriminator judges colour at the resolution that generators decide it at, each place with all
+of L that belongs to it. Shown full pictures, it made generators weave stripes into skies: texture
+of colour, which no photo has either, is the cheapest way to look unlike an average.
+"""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -23,7 +28,7 @@ class AdversarialSettings(recipe.Settings):
 
     learning_rate: float = Field(1e-3, gt=0, description="AdamW's, of the generator")
     discriminator_rate: float = Field(1e-3, gt=0, description="AdamW's, of the discriminator")
-    discriminator_widths: Widths = [32, 64, 128]
+    discriminator_widths: Widths = [64, 128]
     alone: float = Field(
         0.6, ge=0, le=1, description="share of training in which the generator learns alone"
     )
@@ -31,6 +36,15 @@ class AdversarialSettings(recipe.Settings):
     adversarial_weight: float = Field(0.05, ge=0, description="beside the distance of colours")
     feature_weight: float = Field(0.5, ge=0, description="of the discriminator's features matched")
     augment: bool = Field(True, description="shift and cut out what the discriminator sees")
+
+    @model_validator(mode="after")
+    def _check_discriminator(self) -> Self:
+        least = self.architecture["fold"] * 2 ** len(self.discriminator_widths)
+        if self.size < least:
+            raise ValueError(
+                f"so many discriminator_widths need a size of {least}, not {self.size}"
+            )
+        return self
 
 
 class Discriminator(nn.Module):
@@ -40,9 +54,10 @@ class Discriminator(nn.Module):
     steep it can get, and so how hard it can pull.
     """
 
-    def __init__(self, channels: int, widths: Sequence[int]) -> None:
+    def __init__(self, channels: int, fold: int, widths: Sequence[int]) -> None:
         super().__init__()
-        before = [1 + channels, *widths[:-1]]
+        self.fold = fold
+        before = [fold**2 + channels, *widths[:-1]]
         self.layers = nn.ModuleList(
             spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1))
             for inputs, outputs in zip(before, widths, strict=True)
@@ -50,8 +65,16 @@ class Discriminator(nn.Module):
         # No bias: the hinge gives it no gradient until answers leave its margins.
         self.last = spectral_norm(nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False))
 
+    def see(self, lightness: Tensor, color: Tensor) -> Tensor:
+        """Both standardised, (B, 1, H, W) and (B, C, H, W) → (B, fold² + C, H/fold, W/fold).
+
+        L is folded into channels, so none of it is lost; of colour, the means are taken.
+        """
+        folded = F.pixel_unshuffle(lightness, self.fold)
+        return torch.cat([folded, F.avg_pool2d(color, self.fold)], dim=1)
+
     def forward(self, seen: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Standardised (L, colour), (B, 1 + C, H, W) → logits (B, 1, h, w), features of layers."""
+        """What `see` gives → logits (B, 1, h, w), features of the layers."""
         features = []
         x = seen
         for layer in self.layers:
@@ -74,11 +97,13 @@ class Contest:
         rng: Randomness,
     ) -> None:
         self.discriminator, self.settings, self.lightness = discriminator, settings, lightness
-        self.augment = augmentation(rng, *lightness[:, 0].shape) if settings.augment else None
+        count, _, height, width = lightness.shape
+        size = height // discriminator.fold, width // discriminator.fold
+        self.augment = augmentation(rng, count, *size) if settings.augment else None
 
     def judge(self, color: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The discriminator's answers and features for standardised colour (B, C, H, W)."""
-        seen = torch.cat([self.lightness, color], dim=1)
+        seen = self.discriminator.see(self.lightness, color)
         logits, features = self.discriminator(self.augment(seen) if self.augment else seen)
         return logits, features
 

@@ -23,15 +23,17 @@ class Settings(AdversarialSettings):
     model_class = Model
     presets: ClassVar[recipe.Presets] = {
         "tiny": {"widths": [16, 32], "discriminator_widths": [8, 16], "learning_rate": 3e-3},
-        "quick": {"epochs": 6, "widths": [24, 48, 96], "discriminator_widths": [16, 32, 64]},
-        "large": {"widths": [128, 256, 384, 512], "discriminator_widths": [64, 128, 256, 512]},
+        "quick": {"epochs": 6, "widths": [24, 48, 96], "discriminator_widths": [32, 64]},
+        "large": {"widths": [128, 256, 384, 512], "discriminator_widths": [64, 128, 256]},
     }
 
 
 class Training(Recipe[Model, Settings]):
     def __init__(self, model: Model, settings: Settings) -> None:
         super().__init__(model, settings)
-        self.discriminator = Discriminator(model.channels, settings.discriminator_widths)
+        self.discriminator = Discriminator(
+            model.channels, model.fold, settings.discriminator_widths
+        )
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         s = self.settings

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from benchmark import registry
 from benchmark.color import rgb_from_8bit
+from benchmark.errors import UserError
 from benchmark.recipe import Batch, Randomness
 from models.common.adversarial import (
     Augmentation,
@@ -28,7 +29,7 @@ RIVALS = [name for name in NAMES if hasattr(tiny_recipe(name), "discriminator")]
 
 def test_the_discriminator_gives_a_map_that_follows_its_input() -> None:
     torch.manual_seed(0)
-    judge = Discriminator(2, [8, 16]).eval()  # two strides of 2, so 4 in all
+    judge = Discriminator(2, 1, [8, 16]).eval()  # two strides of 2, so 4 in all
     canvas = torch.randn(2, 3, 48, 64)
     logits, features = judge(canvas[:, :, :40, :40])
     moved, _ = judge(canvas[:, :, 4:44, 8:48])
@@ -39,10 +40,26 @@ def test_the_discriminator_gives_a_map_that_follows_its_input() -> None:
     torch.testing.assert_close(moved[:, :, 2:7, 2:6], logits[:, :, 3:8, 4:8])
 
 
+def test_the_discriminator_sees_all_of_the_lightness_and_the_means_of_colour() -> None:
+    judge = Discriminator(2, 4, [8, 16])
+    lightness, color = torch.randn(2, 1, 16, 24), torch.randn(2, 2, 16, 24)
+    seen = judge.see(lightness, color)
+    assert seen.shape == (2, 18, 4, 6)
+    torch.testing.assert_close(F.pixel_shuffle(seen[:, :16], 4), lightness)
+    # Texture of colour within a block is nothing to it, so nothing is gained by weaving one.
+    flat = F.interpolate(F.avg_pool2d(color, 4), scale_factor=4.0)
+    torch.testing.assert_close(judge.see(lightness, flat), seen)
+
+
+def test_a_discriminator_too_deep_for_the_pictures_is_refused() -> None:
+    with pytest.raises(UserError, match="need a size of 128"):
+        tiny_recipe(RIVALS[0], size=64, discriminator_widths=[8] * 5)
+
+
 def test_no_layer_of_the_discriminator_stretches() -> None:
     """Spectral norm: the largest singular value becomes 1, whatever the weights were."""
     torch.manual_seed(1)
-    judge = Discriminator(2, [16, 32, 64])
+    judge = Discriminator(2, 1, [16, 32, 64])
     for parameter in judge.parameters():
         torch.nn.init.normal_(parameter, std=3.0)
     with torch.no_grad():
