@@ -35,7 +35,10 @@ class Tracker:
         self.rows.append(row)
         write_text(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))
         if self._run is not None:
-            self._run.log(row, step=row["step"])
+            from wandb import Histogram  # imported already, or there would be no run
+
+            shown = {k: Histogram(v) if isinstance(v, list) else v for k, v in row.items()}
+            self._run.log(shown, step=row["step"])
 
     def __enter__(self) -> Self:
         return self

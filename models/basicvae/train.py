@@ -61,5 +61,6 @@ class Training(Recipe[Model, Settings]):
         return bound(*color_and_kl(model, self.posterior, batch, rng), self.settings)
 
     def warnings(self, values: Mapping[str, Any]) -> list[str]:
-        text = collapse(values["val/kl_per_dimension"])
+        warm = values["epoch"] >= self.settings.kl_warmup * self.settings.epochs
+        text = collapse(values["val/kl_per_dimension"]) if warm else None
         return [text] if text else []
