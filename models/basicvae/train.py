@@ -34,6 +34,7 @@ class Settings(VariationalSettings):
             "blocks": 1,
             "dilations": [1],
             "latent_dim": 16,
+            "free_bits": 0,
             "learning_rate": 3e-3,
         },
         "quick": {"epochs": 6, "widths": [32, 64]},

@@ -22,8 +22,8 @@ from .losses import huber
 
 LatentDim = Annotated[int, Field(ge=1, le=4096, description="dimensions of the latent")]
 Prior = Annotated[
-    Literal["standard", "learned"],
-    Field(description="of the latent: N(0, I), or a Gaussian learned from L"),
+    Literal["learned", "standard"],
+    Field(description="of the latent: a Gaussian learned from L, or N(0, I)"),
 ]
 
 ACTIVE = 0.1

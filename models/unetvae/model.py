@@ -33,7 +33,7 @@ class Model(Colorizer):
         blocks: Blocks = 2,
         fold: Fold = 4,
         latent_dim: LatentDim = 256,
-        prior: Prior = "standard",
+        prior: Prior = "learned",
     ) -> None:
         super().__init__(color_space=color_space)
         self.fold = fold

@@ -29,7 +29,7 @@ from .model import Model
 class Settings(VariationalSettings):
     model_class = Model
     presets: ClassVar[recipe.Presets] = {
-        "tiny": {"widths": [16, 32], "latent_dim": 16, "learning_rate": 3e-3},
+        "tiny": {"widths": [16, 32], "latent_dim": 16, "free_bits": 0, "learning_rate": 3e-3},
         "quick": {"epochs": 6, "widths": [24, 48, 96]},
         "large": {"widths": [128, 256, 384, 512]},
     }

@@ -113,7 +113,7 @@ def test_models_with_a_latent_are_found() -> None:
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
 def test_a_learned_prior_learns_with_the_rest(name: str, color_space: str) -> None:
     recipe = tiny_recipe(name, prior="learned", free_bits=0, color_space=color_space)
-    plain = tiny_recipe(name, color_space=color_space)
+    plain = tiny_recipe(name, prior="standard", color_space=color_space)
     own = dict(recipe.named_parameters()).keys() - dict(plain.named_parameters()).keys()
     assert own
     awaken(recipe)
