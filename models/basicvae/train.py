@@ -37,7 +37,8 @@ class Settings(VariationalSettings):
             "free_bits": 0,
             "learning_rate": 3e-3,
         },
-        "quick": {"epochs": 6, "widths": [32, 64]},
+        # Few steps: a latent of many dimensions, or a dear one, would not come to be used.
+        "quick": {"epochs": 6, "widths": [32, 64], "latent_dim": 16, "kl_weight": 3e-4},
         "large": {"widths": [128, 256, 512]},
     }
 

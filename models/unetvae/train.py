@@ -30,7 +30,8 @@ class Settings(VariationalSettings):
     model_class = Model
     presets: ClassVar[recipe.Presets] = {
         "tiny": {"widths": [16, 32], "latent_dim": 16, "free_bits": 0, "learning_rate": 3e-3},
-        "quick": {"epochs": 6, "widths": [24, 48, 96]},
+        # Few steps: a latent of many dimensions, or a dear one, would not come to be used.
+        "quick": {"epochs": 6, "widths": [24, 48, 96], "latent_dim": 16, "kl_weight": 3e-4},
         "large": {"widths": [128, 256, 384, 512]},
     }
 
