@@ -37,6 +37,7 @@ class Job:
     """What was asked for on the command line.
 
     typed: values of settings and of the sampling, by name, those of `--set` among them.
+    trained_now: models that this very command has trained before.
     """
 
     modes: tuple[str, ...]
@@ -52,6 +53,7 @@ class Job:
     lpips_weights: str | None
     wandb: str
     overwrite: bool
+    trained_now: frozenset[str] = frozenset()
 
     def folder(self, model: str) -> RunFolder:
         seed = self.typed.get("seed", DEFAULT_SEED)
@@ -88,6 +90,7 @@ def run_all(job: Job) -> int:
         say(f"\n== {entry.name} ==")
         try:
             _run(entry.name, job, sources, lenient=True)
+            job = replace(job, trained_now=job.trained_now | {entry.name})
         except UserError as error:
             failures[entry.name] = str(error)
         except Interrupted:
@@ -177,12 +180,17 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
     torch.manual_seed(settings.seed)  # the first weights
     network = settings.model_class.build(settings.architecture)
     network.calibrate(data.statistics)
-    sister = None if job.overwrite else _trained_alike(network, folder, settings, data.facts)
+    sister = _trained_alike(network, folder, settings, data.facts)
+    begun = folder.settings.exists() and read_json(folder.settings)["model"] == model
+    if sister is not None and (begun or job.overwrite) and sister.run not in job.trained_now:
+        sister = None  # its own training goes on, or is asked for anew
     if sister is not None:
         say(
             f"{model} is not trained: {sister.path} was trained alike (same network, losses, "
             "settings and pictures), and its weights serve both. Train it anyway with --overwrite."
         )
+        if job.overwrite and folder.path.exists():
+            shutil.rmtree(folder.path)
         return
     recipe = registry.load_recipe(model)(network, settings)
     loop = Loop(folder, model, network, recipe, data, fabric)
@@ -248,8 +256,6 @@ def _trained_alike(
     network: Colorizer, folder: RunFolder, settings: Settings, facts: dict[str, Any]
 ) -> RunFolder | None:
     """A finished run of a sister, with the same settings on the same pictures."""
-    if folder.settings.exists() and read_json(folder.settings)["model"] not in network.sisters:
-        return None  # it has begun a training of its own
     for run in (folder, *_sisters(type(network), folder)):
         begun = read_json(run.settings) if run.cost.exists() else {}
         if (
@@ -262,13 +268,22 @@ def _trained_alike(
 
 
 def _find_weights(model: str, folder: RunFolder, which: str) -> Path:
-    """The file of the run that `--weights` names; a sister's if the run has none of its own."""
-    if not folder.weights_there():
+    """The file of the run that `--weights` names; a sister's if the run was not even begun."""
+    if not folder.settings.exists() and not Path(which).is_file():
         for sister in _sisters(registry.load_model(model), folder):
             if sister.weights_there():
                 say(f"{model} has no weights of its own and reads those of {sister.path}.")
                 return sister.choose_weights(which)
     return folder.choose_weights(which)
+
+
+def _folder_beside(model: str, trained: RunFolder) -> RunFolder:
+    """Where `model` is tested with the weights of a sister's run: never among its own weights."""
+    usual = trained.run in registry.load_model(model).sisters
+    own = RunFolder(trained.results, model, trained.seed)
+    if usual and not own.settings.exists():
+        return own
+    return RunFolder(trained.results, f"{model}-of-{trained.run}", trained.seed)
 
 
 # ---- testing -------------------------------------------------------------------------------------
@@ -281,8 +296,7 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
     trained = RunFolder.of_weights(path)
     begun = read_json(trained.settings)
     settings = begun["settings"]
-    # Weights of a sister are tested in a folder of this model's, beside the sister's.
-    folder = trained if begun["model"] == model else job.folder(model)
+    folder = trained if begun["model"] == model else _folder_beside(model, trained)
     typed, sampling = _sort_typed(model, job, settings, network, begun["preset"], lenient)
     chosen = _choose_test(model, settings, typed)
     fabric = make_fabric(job.device, "32")  # a test is always in full precision

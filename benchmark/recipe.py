@@ -141,8 +141,10 @@ def resolve(
 def sentence_of(error: ValidationError) -> str:
     """The first fault of a validation as one sentence: what is wrong where."""
     fault = error.errors()[0]
-    place = ".".join(str(part) for part in fault["loc"]) or "settings"
-    return f"{place}: {fault['msg']} (got {fault['input']!r})."
+    place = ".".join(str(part) for part in fault["loc"] if part != "architecture")
+    message = fault["msg"].removeprefix("Value error, ")
+    got = "" if isinstance(fault["input"], dict) else f" (got {fault['input']!r})"
+    return f"{place}: {message}{got}." if place else f"{message}{got}."
 
 
 def parse_value(text: str) -> Any:

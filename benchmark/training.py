@@ -235,12 +235,14 @@ class Loop:
         }
         self.sums.clear()
         self.counts.clear()
-        if not all(math.isfinite(value) for value in train.values()):
+        val = self._validate()
+        values = [torch.tensor(value).flatten() for value in [*train.values(), *val.values()]]
+        if not torch.cat(values).isfinite().all():
+            rates = [key for key in self.settings.flat() if key.endswith("_rate")]
             raise UserError(
                 f"{self.name} diverged in epoch {self.epoch + 1} (a loss is not a number); "
-                f"try a smaller --learning_rate than {self.settings.learning_rate:g}."
+                f"try a smaller {' or '.join(rates)}."
             )
-        val = self._validate()
         epoch = self.epoch + 1
         score = next(iter(val.values()))
         if score < self.best:
@@ -267,6 +269,7 @@ class Loop:
             losses = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
             speed = f"{row['pictures_per_s']:.0f} pictures/s"
             say(f"{self.name} epoch {epoch}/{self.settings.epochs}: {losses}  {speed}")
+        if epoch % max(1, self.settings.epochs // 20) == 0 or epoch == self.settings.epochs:
             for warning in self.recipe.warnings(row):
                 say(f"Warning: {self.name}: {warning}")
         return row

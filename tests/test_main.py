@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -242,6 +243,44 @@ def test_a_sister_is_not_trained_twice(run: Run, words: list[str], tmp_path: Pat
     assert code == 0, err
     assert "is not trained" not in err  # other settings are another training
     assert (tmp_path / model / model / "seed-8000/weights/best.safetensors").exists()
+
+
+def test_only_a_training_alike_and_finished_is_a_sister(
+    run: Run, words: list[str], tmp_path: Path, fill_folder: Callable[..., list[Path]]
+) -> None:
+    model, sister = "unetddpm", "unetddim"
+    out = tmp_path / "out"
+    assert run("--model", sister, "--mode", "train", "--run", "foo", "--seed", "1", *words)[0] == 0
+    assert run("--model", sister, "--mode", "train", *words)[0] == 0
+    finished = (out / sister / "seed-8000/cost.json").rename(tmp_path / "cost.json")
+    assert "is not trained" not in run("--model", model, "--mode", "train", *words)[2]
+
+    # Its own weights and a sister's, named by their file, are two rows.
+    assert run("--model", model, "--mode", "test", *words)[0] == 0
+    (own,) = out.glob(f"{model}/seed-8000/tests/*/run.json")
+    before = own.read_bytes()
+    file = out / "foo/seed-1/weights/best.safetensors"
+    assert run("--model", model, "--mode", "test", "--weights", str(file), *words)[0] == 0
+    assert own.read_bytes() == before
+    (other,) = out.glob(f"{model}-of-foo/seed-1/tests/*/run.json")
+    assert json.loads(other.read_text())["seed"] == 1
+
+    finished.rename(out / sister / "seed-8000/cost.json")
+    shutil.rmtree(out / model)
+    fill_folder(tmp_path / "pictures", range(50, 53))
+    assert "is not trained" not in run("--model", model, "--mode", "train", *words)[2]
+
+
+def test_a_batch_anew_trains_sisters_once(
+    run: Run, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = [entry for entry in registry.entries() if registry.load_model(entry.name).sisters]
+    monkeypatch.setattr(registry, "entries", lambda: some)
+    for _ in range(2):
+        code, _, err = run("--model", "all", "--overwrite", *words)
+        assert code == 0, err
+        assert err.count(" trains on ") == 1
+        assert err.count(" is not trained") == 1
 
 
 def test_other_settings_do_not_go_on_with_a_run(run: Run, words: list[str]) -> None:

@@ -23,7 +23,9 @@ Results = Annotated[
     Path,
     typer.Option(help="Folder of runs and leaderboard.", file_okay=False, show_default="Results"),
 ]
-Steps = Annotated[int | None, typer.Option(help="Sampling steps of diffusion models (default 50).")]
+Steps = Annotated[
+    int | None, typer.Option(help="Sampling steps of diffusion models (default: the model's).")
+]
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of the model; repeatable."),

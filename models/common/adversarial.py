@@ -150,21 +150,22 @@ def augmentation(rng: Randomness, count: int, height: int, width: int) -> Augmen
     reach an eighth of each side; the hole is half as high and wide as the picture.
     """
     draws = rng.uniform(count, 4)
-    size = torch.tensor([height, width], device=draws.device)
+    sides = (height, width)  # as Python's numbers too: reading a tensor would wait for a GPU
+    size = torch.tensor(sides, device=draws.device)
     room = size // 8
     shift = ((2 * room + 1) * draws[:, :2]).long() - room
     corner = (size * draws[:, 2:]).long() - size // 4  # the hole may reach over the border
 
     def places(axis: int) -> Tensor:
-        return torch.arange(int(size[axis]), device=draws.device).expand(count, -1)
+        return torch.arange(sides[axis], device=draws.device).expand(count, -1)
 
     def source(axis: int) -> Tensor:
         """Index into pictures padded by one, whose border is 0."""
-        return (places(axis) - shift[:, axis, None] + 1).clamp(0, int(size[axis]) + 1)
+        return (places(axis) - shift[:, axis, None] + 1).clamp(0, sides[axis] + 1)
 
     def hidden(axis: int) -> Tensor:
         offset = places(axis) - corner[:, axis, None]
-        return (offset >= 0) & (offset < size[axis] // 2)
+        return (offset >= 0) & (offset < sides[axis] // 2)
 
     picture = torch.arange(count, device=draws.device)[:, None, None]
     rows, columns = source(0)[:, :, None], source(1)[:, None, :]

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import torch.nn.functional as F
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from torch import Tensor, nn
 
 from .blocks import GROUPS, ResidualBlock, Upsample, conv3
+from .unet import as_list
 
 
 def _check_dilations(dilations: list[int]) -> list[int]:
@@ -22,6 +23,7 @@ def _check_dilations(dilations: list[int]) -> list[int]:
 
 Dilations = Annotated[
     list[int],
+    BeforeValidator(as_list),
     AfterValidator(_check_dilations),
     Field(description="of the blocks at the coarsest level, in turn"),
 ]

@@ -166,6 +166,6 @@ def collapse(kl_per_dimension: Sequence[float]) -> str | None:
         return None
     return (
         f"the latent has collapsed: {active} of {len(kl_per_dimension)} dimensions hold more than "
-        f"{ACTIVE} nat, so samples will hardly differ. Lower kl_weight, or raise free_bits or "
-        "kl_warmup."
+        f"{ACTIVE} nat ({sum(kl_per_dimension):.1f} in all), so samples may hardly differ. Lower "
+        "kl_weight, or raise free_bits or kl_warmup."
     )

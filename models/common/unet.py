@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from .blocks import GROUPS, Attention, ResidualBlock, Upsample, conv3
 
 
-def _as_list(value: object) -> object:
+def as_list(value: object) -> object:
+    """One number stands for a list of one."""
     return (
         list(value) if isinstance(value, tuple) else value if isinstance(value, list) else [value]
     )
@@ -29,7 +30,7 @@ def _check_widths(widths: list[int]) -> list[int]:
 
 Widths = Annotated[
     list[int],
-    BeforeValidator(_as_list),
+    BeforeValidator(as_list),
     AfterValidator(_check_widths),
     Field(description="channels at each level, the finest first"),
 ]

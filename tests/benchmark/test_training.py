@@ -82,7 +82,7 @@ def test_a_loss_that_is_not_a_number_says_what_to_do(tmp_path: Path) -> None:
     loop = rivals(tmp_path)
     with torch.no_grad():
         loop.recipe.judge.fill_(torch.inf)
-    with pytest.raises(UserError, match="smaller --learning_rate"):
+    with pytest.raises(UserError, match="smaller learning_rate"):
         loop.run("disabled")
 
 

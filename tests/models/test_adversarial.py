@@ -10,6 +10,7 @@ from benchmark.color import rgb_from_8bit
 from benchmark.errors import UserError
 from benchmark.recipe import Batch, Randomness
 from models.common.adversarial import (
+    AdversarialSettings,
     Augmentation,
     Discriminator,
     augmentation,
@@ -21,7 +22,7 @@ from tests.support import blobs, tiny_recipe
 
 CPU = torch.device("cpu")
 NAMES = [entry.name for entry in registry.entries() if not entry.broken]
-RIVALS = [name for name in NAMES if hasattr(tiny_recipe(name), "discriminator")]
+RIVALS = [n for n in NAMES if issubclass(registry.load_settings(n), AdversarialSettings)]
 
 
 # ---- the discriminator ---------------------------------------------------------------------------
@@ -56,7 +57,7 @@ def test_a_discriminator_too_deep_for_the_pictures_is_refused() -> None:
         tiny_recipe(RIVALS[0], size=64, discriminator_widths=[8] * 5)
 
 
-def test_no_layer_of_the_discriminator_stretches() -> None:
+def test_the_weights_of_the_discriminator_have_spectral_norm_1() -> None:
     """Spectral norm: the largest singular value becomes 1, whatever the weights were."""
     torch.manual_seed(1)
     judge = Discriminator(2, 1, [16, 32, 64])

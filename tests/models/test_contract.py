@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -124,9 +125,11 @@ def test_overfits_eight_pictures(name: str, tmp_path: Path) -> None:
     model = load_weights(loop.folder.weights_of("last"), name, CPU).model
     lightness, truth = lightness_like(rgb8), rgb_from_8bit(rgb8)
     grey = Grey().eval().colorize(lightness, seeds=range(8))
-    output = model.colorize(lightness, seeds=range(8), sampling=tiny_sampling(model))
     of_grey = metrics.delta_e2000(grey, truth).mean()
-    assert metrics.delta_e2000(output, truth).mean() < 0.35 * of_grey
+    for draw in range(3 if model.stochastic else 1):
+        seeds = range(100 * draw, 100 * draw + 8)
+        output = model.colorize(lightness, seeds=seeds, sampling=tiny_sampling(model))
+        assert metrics.delta_e2000(output, truth).mean() < 0.35 * of_grey
     history = read_history(loop.folder.history)
     key = next(key for key in history[0] if key.startswith("val/"))
     assert history[-1][key] < 0.35 * history[0][key]
@@ -185,7 +188,13 @@ def test_every_training_step_is_in_training_mode(name: str, tmp_path: Path) -> N
     """The classic suite froze its GANs after the first validation."""
     loop = make_loop(tmp_path, name, training_data(blobs(16, 36)), epochs=3)
     modes = []
-    step = loop._train_step
+    step, validate = loop._train_step, loop._validate
+
+    def careless() -> dict[str, Any]:
+        loop.recipe.eval()  # as a validation might that forgets what comes after
+        return validate()
+
+    loop._validate = careless  # type: ignore[method-assign]
 
     def watched() -> None:
         modes.extend(module.training for module in loop.recipe.modules())

@@ -5,6 +5,7 @@ What every model must do is in test_contract.py.
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,17 +14,24 @@ from torch.distributions import Normal
 
 from benchmark import registry
 from benchmark.color import rgb_from_8bit
+from benchmark.colorizer import Noise
 from benchmark.recipe import Batch, Randomness
 from benchmark.tracking import read_history
-from models.common.latent import Gaussian, GaussianHead, Posterior, collapse, free, kl_divergence
-from tests.support import awaken, blobs, make_loop, tiny_recipe, training_data
+from models.common.latent import (
+    Gaussian,
+    GaussianHead,
+    Posterior,
+    VariationalSettings,
+    collapse,
+    free,
+    kl_divergence,
+)
+from tests.support import awaken, blobs, make_loop, tiny_model, tiny_recipe, training_data
 
 CPU = torch.device("cpu")
 NAMES = [entry.name for entry in registry.entries() if not entry.broken]
 VARIATIONAL = [
-    name
-    for name in NAMES
-    if "prior" in registry.load_model(name).architecture_schema().model_fields
+    name for name in NAMES if issubclass(registry.load_settings(name), VariationalSettings)
 ]
 
 
@@ -156,3 +164,21 @@ def test_a_latent_priced_out_collapses_and_the_user_is_told(
         assert math.fsum(nats) * 100 == pytest.approx(row["val/kl"], rel=1e-4)
     told = capsys.readouterr().err
     assert told.count(f"Warning: {name}: the latent has collapsed") == 2
+
+
+@pytest.mark.parametrize("color_space", ["lab", "rgb"])
+def test_a_picture_is_drawn_from_the_learned_prior(name: str, color_space: str) -> None:
+    """With a prior that is nearly certain, every seed gives what its mean decodes to."""
+    model: Any = tiny_model(name, color_space=color_space)
+    awaken(model)
+    head = model.learned_prior.linear
+    lightness = 100 * torch.rand(2, 1, 32, 32)
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias[: model.latent_dim].normal_(0, 3)
+        head.bias[model.latent_dim :] = -10
+        mean = head.bias[: model.latent_dim].expand(2, -1)
+        encoded = model.encode(lightness)
+        wanted, unlike = (model.unstandardize(model.decode(encoded, m)) for m in (mean, -mean))
+        drawn = model.predict(lightness, noise=Noise([1, 2], CPU), sampling=None, on_step=None)
+    assert (drawn - wanted).abs().mean() < 0.1 * (unlike - wanted).abs().mean()
