@@ -23,6 +23,8 @@ def add(tmp_path: Path, make_record: Make) -> Callable[..., Path]:
 
     def write(run: str, means: Mapping[str, float | None] | None = None, **changed: Any) -> Path:
         record = make_record(means, **{"run": run, "model": run, **changed})
+        if record["weights"]:
+            record["weights"]["trained_as"] = record["model"]
         test = f"{record['protocol']['name']}-{record['protocol_hash'][:8]}"
         folder = tmp_path / run.replace("|", "_") / f"seed-{record['seed']}" / "tests" / test
         folder.mkdir(parents=True)

@@ -37,8 +37,8 @@ def _with(make_record: Make, place: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        ("schema_version", 2),
-        ("schema_version", "1"),
+        ("schema_version", 1),
+        ("schema_version", "2"),
         ("seed", "8000"),
         ("seed", 1.5),
         ("n_scored", "4"),
