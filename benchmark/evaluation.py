@@ -13,7 +13,7 @@ from torch import Tensor
 
 import metrics
 
-from .baselines import GREY, GROUND_TRUTH, Grey, GroundTruth
+from .baselines import GREY, GROUND_TRUTH, MEAN_AB, Grey, GroundTruth, MeanAb
 from .color import rgb_from_8bit, rgb_to_lightness
 from .colorizer import Colorizer, Sampling
 from .console import progress, say
@@ -21,7 +21,7 @@ from .data.cache import Pictures
 from .data.reading import read_whole
 from .errors import UserError
 from .figures import read_png, save_png, save_results
-from .files import replacing
+from .files import replacing, sha256_of_json
 from .protocol import Protocol
 from .recipe import mixed
 from .results import (
@@ -116,13 +116,30 @@ def test(subject: Subject, on: Test, overwrite: bool = False) -> RunRecord:
     return result
 
 
-def test_baselines(results: Path, on: Test) -> None:
-    """The fixed rows of this protocol. RuntimeError if ground truth does not come out perfect."""
+def test_baselines(results: Path, on: Test, training_set: Mapping[str, Any]) -> None:
+    """The fixed rows of this protocol. RuntimeError if ground truth does not come out perfect.
+
+    training_set: the facts of the training data, whose mean ab is a row too; of runs that know no
+    `ab_mean` there is none.
+    """
+    cpu = torch.device("cpu")
+    if "ab_mean" in training_set:
+        code = sha256_of_json([training_set["manifest"], training_set["ab_mean"]])[:8]
+        subject = Subject(
+            # Each training set has its own, and a table may show several.
+            RunFolder(results, f"{MEAN_AB.replace(' ', '-')}-{code}", 0),
+            MEAN_AB,
+            MeanAb(tuple(training_set["ab_mean"])).eval(),
+            cpu,
+            Sampling(),
+            kind="fixed",
+            training_data=dict(training_set),
+        )
+        test(subject, on)
     truths = {
         mixed(0, picture.name, 0): rgb_from_8bit(rgb8)
         for picture, rgb8 in zip(on.pictures.files, on.pictures.rgb8, strict=True)
     }
-    cpu = torch.device("cpu")
     for name, colorizer in ((GREY, Grey()), (GROUND_TRUTH, GroundTruth(truths))):
         folder = RunFolder(results, name.replace(" ", "-"), 0)
         subject = Subject(folder, name, colorizer.eval(), cpu, Sampling(), kind="fixed")

@@ -304,7 +304,7 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
         num_images=job.num_images,
         batch_size=chosen.batch_size,
     )
-    evaluation.test_baselines(job.results, on)
+    evaluation.test_baselines(job.results, on, begun["training_data"])
     subject = evaluation.Subject(
         folder=folder,
         model=model,

@@ -166,7 +166,8 @@ def _value(key: str, record: RunRecord) -> str:
 def _name(record: RunRecord) -> str:
     """The run, and what of its sampling, seed and weights is not in another column or usual."""
     if record.kind == "fixed":
-        return record.model
+        of = record.training_data
+        return f"{record.model} of {of['name']}, {of['n_train']} pictures" if of else record.model
     name = record.run if record.run == record.model else f"{record.run} ({record.model})"
     sampling = record.sampling.items()
     facts = [
