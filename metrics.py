@@ -1,38 +1,58 @@
-"""What is measured: per-picture metrics, one table of them, and the score of a set of pictures.
+"""What is measured: one table of metrics, and the score of a set of pictures.
 
-Every metric is a pure function of float32 sRGB in [0, 1], (B, 3, H, W), on any device, and gives
-one value a picture, (B,). Pictures in another range or of another shape are refused (ValueError):
-the best-known tables of this field were made from [-1, 1] pictures where [0, 1] was meant.
+Every metric is a pure function of float32 sRGB in [0, 1], (B, 3, H, W), on any device. Those of
+pictures give one value a picture, (B,); those of sets gather batches and give one value in the end.
+Pictures in another range or of another shape are refused (ValueError): the best-known tables of
+this field were made from [-1, 1] pictures where [0, 1] was meant.
 """
 
 import math
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from kornia.metrics import ssim as kornia_ssim
 from torch import Tensor, nn
 
-from benchmark.color import require_rgb, rgb_from_8bit, rgb_to_lab
+from benchmark.backbones import (
+    LPIPS_BACKBONES,
+    LpipsBackbone,
+    NoBackbone,
+    inception_network,
+    lpips_network,
+)
+from benchmark.color import require_rgb, rgb_from_8bit, rgb_to_8bit, rgb_to_lab
+from benchmark.data.reading import find_pictures, read_whole
 from benchmark.errors import UserError
+from benchmark.histogram import ab_histogram, jensen_shannon
 
-LPIPS_VARIABLE = "CHROMABENCH_LPIPS"
-ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+SSIM_WINDOW = 11
 
-
-def _require_pair(prediction: Tensor, truth: Tensor) -> None:
-    if prediction.shape != truth.shape:
-        shapes = f"{tuple(prediction.shape)} and {tuple(truth.shape)}"
-        raise ValueError(f"prediction and truth differ in shape: {shapes}")
-    require_rgb(prediction, "prediction")
-    require_rgb(truth, "truth")
+Variant = Literal["signed", "absolute"]
 
 
-# ---- the metrics ---------------------------------------------------------------------------------
+class Pair:
+    """Outputs and their truths, sRGB (B, 3, H, W), checked once and converted to Lab once."""
+
+    def __init__(self, output: Tensor, truth: Tensor) -> None:
+        if output.shape != truth.shape:
+            shapes = f"{tuple(output.shape)} and {tuple(truth.shape)}"
+            raise ValueError(f"prediction and truth differ in shape: {shapes}")
+        require_rgb(output, "prediction")
+        require_rgb(truth, "truth")
+        self.output, self.truth = output.float(), truth.float()
+
+    @cached_property
+    def lab(self) -> tuple[Tensor, Tensor]:
+        """Lab of the outputs and of the truths, (B, 3, H, W) each."""
+        return rgb_to_lab(self.output), rgb_to_lab(self.truth)
+
+
+# ---- metrics of pictures -------------------------------------------------------------------------
 
 
 def ssim(prediction: Tensor, truth: Tensor) -> Tensor:
@@ -41,31 +61,50 @@ def ssim(prediction: Tensor, truth: Tensor) -> Tensor:
     Gaussian window of 11×11 with σ 1.5, population covariance, data range 1, mean over the places
     where the window lies wholly inside; sides of at least 11 pixels.
     """
-    _require_pair(prediction, truth)
+    pair = Pair(prediction, truth)
+    if min(prediction.shape[2:]) < SSIM_WINDOW:
+        sides = tuple(prediction.shape[2:])
+        raise ValueError(f"prediction has sides {sides}; SSIM needs at least {SSIM_WINDOW} pixels")
+    # Kornia's eps would take 1e-5 off equal black pictures; the constants of SSIM need none.
     values: Tensor = kornia_ssim(
-        prediction.float(), truth.float(), 11, max_val=1.0, padding="valid"
+        pair.output, pair.truth, SSIM_WINDOW, max_val=1.0, eps=0.0, padding="valid"
     )
     return values.mean(dim=(1, 2, 3))
 
 
 def psnr(prediction: Tensor, truth: Tensor) -> Tensor:
     """Peak signal-to-noise ratio over RGB in dB; infinite for equal pictures."""
-    _require_pair(prediction, truth)
-    error = (prediction.float() - truth.float()).square().mean(dim=(1, 2, 3))
-    return -10 * torch.log10(error)
+    pair = Pair(prediction, truth)
+    return -10 * torch.log10((pair.output - pair.truth).square().mean(dim=(1, 2, 3)))
 
 
 def delta_e76(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Mean over pixels of the CIE 1976 colour difference: the Euclidean distance in Lab."""
-    _require_pair(prediction, truth)
-    difference = rgb_to_lab(prediction) - rgb_to_lab(truth)
-    return torch.linalg.vector_norm(difference, dim=1).mean(dim=(1, 2))
+    """Mean over pixels of the CIE 1976 colour difference."""
+    return _over_pixels(cie76, Pair(prediction, truth))
 
 
 def delta_e2000(prediction: Tensor, truth: Tensor) -> Tensor:
     """Mean over pixels of the CIEDE2000 colour difference (Sharma et al. 2005)."""
-    _require_pair(prediction, truth)
-    return ciede2000(rgb_to_lab(prediction), rgb_to_lab(truth)).mean(dim=(1, 2))
+    return _over_pixels(ciede2000, Pair(prediction, truth))
+
+
+def lightness_error(prediction: Tensor, truth: Tensor) -> Tensor:
+    """Mean over pixels of |ΔL*|: how far the output moved from the lightness it was given."""
+    return _over_pixels(lightness_difference, Pair(prediction, truth))
+
+
+def _over_pixels(difference: Callable[[Tensor, Tensor], Tensor], pair: Pair) -> Tensor:
+    return difference(*pair.lab).mean(dim=(1, 2))
+
+
+def lightness_difference(lab1: Tensor, lab2: Tensor) -> Tensor:
+    """|ΔL*| of Lab colours, (B, 3, …) → (B, …)."""
+    return (lab1[:, 0] - lab2[:, 0]).abs()
+
+
+def cie76(lab1: Tensor, lab2: Tensor) -> Tensor:
+    """CIE 1976 difference, the Euclidean distance of Lab colours: (B, 3, …) → (B, …)."""
+    return torch.linalg.vector_norm(lab1 - lab2, dim=1)
 
 
 def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
@@ -116,25 +155,25 @@ def _seventh(chroma: Tensor) -> Tensor:
     return (chroma**7 / (chroma**7 + 25.0**7)).sqrt()
 
 
-def colorfulness(rgb: Tensor) -> Tensor:
+def colorfulness(rgb: Tensor, variant: Variant = "signed") -> Tensor:
     """Colourfulness M (Hasler and Süsstrunk 2003, eq. 14-16), 0 for grey, on the 0…255 scale.
 
-    Uses the signed difference R - G, as in the paper; much code in the field takes |R - G|.
+    The paper's opponents R - G and (R + G) / 2 - B are signed; much code in the field takes their
+    absolute values, which is the variant "absolute".
     """
     require_rgb(rgb)
     red, green, blue = (255 * rgb.float()).unbind(1)
     opponents = torch.stack([red - green, (red + green) / 2 - blue], dim=1).flatten(2)
+    if variant == "absolute":
+        opponents = opponents.abs()
     std, mean = opponents.std(dim=2, correction=0), opponents.mean(dim=2)
     return torch.linalg.vector_norm(std, dim=1) + 0.3 * torch.linalg.vector_norm(mean, dim=1)
 
 
-def lightness_error(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Mean over pixels of |ΔL*|: how far the output moved from the lightness it was given."""
-    _require_pair(prediction, truth)
-    return (rgb_to_lab(prediction) - rgb_to_lab(truth))[:, 0].abs().mean(dim=(1, 2))
-
-
-# ---- LPIPS ---------------------------------------------------------------------------------------
+def colorfulness_gap(prediction: Tensor, truth: Tensor, variant: Variant = "signed") -> Tensor:
+    """How far the colourfulness of a picture is from its truth's, either way."""
+    pair = Pair(prediction, truth)
+    return (colorfulness(pair.output, variant) - colorfulness(pair.truth, variant)).abs()
 
 
 def lpips(prediction: Tensor, truth: Tensor, network: nn.Module) -> Tensor:
@@ -142,84 +181,111 @@ def lpips(prediction: Tensor, truth: Tensor, network: nn.Module) -> Tensor:
 
     network: from `lpips_network`. Takes [0, 1] and converts to the [-1, 1] that the package wants.
     """
-    _require_pair(prediction, truth)
-    distance: Tensor = network(prediction.float() * 2 - 1, truth.float() * 2 - 1)
+    pair = Pair(prediction, truth)
+    first, second = (
+        (rgb * 2 - 1).contiguous(memory_format=torch.channels_last)
+        for rgb in (pair.output, pair.truth)
+    )
+    distance: Tensor = network(first, second)
     return distance.flatten()
 
 
-class NoBackbone(Exception):
-    """Why there is no LPIPS here: no genuine weights of its backbone are at hand."""
+# ---- metrics of sets -----------------------------------------------------------------------------
+
+KID_SUBSETS, KID_SUBSET = 100, 1000
 
 
-@cache
-def lpips_network(weights: str | None = None) -> nn.Module:
-    """The `lpips` package's AlexNet variant with genuine ImageNet weights.
+class SetScore(NamedTuple):
+    """The value of a metric of a whole set, and its deviation where it has one."""
 
-    weights: a file with torchvision's AlexNet or its convolution layers; without one the
-    environment variable CHROMABENCH_LPIPS, then torchvision's cache or download. Raises UserError
-    for a named file that is not AlexNet's, NoBackbone if none is named and none can be had: a
-    number from random weights would look like LPIPS and be none.
+    value: float
+    deviation: float | None = None
+
+
+class Undefined(Exception):
+    """Why a metric has no value for this set, as a sentence without its full stop."""
+
+
+class SetMetric(ABC):
+    """A metric of a whole set: batches are added, the value comes in the end."""
+
+    @abstractmethod
+    def add(self, pair: Pair) -> None: ...
+
+    @abstractmethod
+    def result(self) -> SetScore:
+        """Raises Undefined."""
+
+
+class AbDivergence(SetMetric):
+    """Jensen-Shannon divergence of the colours of all outputs and of all truths, in nats."""
+
+    def __init__(self) -> None:
+        self.counts: tuple[Tensor, Tensor] | None = None
+
+    def add(self, pair: Pair) -> None:
+        output, truth = (ab_histogram(lab[:, 1:]) for lab in pair.lab)
+        before = self.counts or (torch.zeros_like(output), torch.zeros_like(truth))
+        self.counts = before[0] + output, before[1] + truth
+
+    def result(self) -> SetScore:
+        assert self.counts is not None
+        return SetScore(float(jensen_shannon(*self.counts)))
+
+
+class KernelInceptionDistance(SetMetric):
+    """KID (Bińkowski et al. 2018) between all outputs and all truths; keeps 16 KB a picture.
+
+    network: from `inception_network`, uint8 (B, 3, H, W) → features (B, D).
     """
-    named = weights or os.environ.get(LPIPS_VARIABLE)
-    features = _read_backbone(Path(named)) if named else _find_backbone()
-    if isinstance(features, str):
-        raise NoBackbone(features)
-    import lpips as package
 
-    # pnet_rand only keeps the package from downloading; every layer is replaced below.
-    network: nn.Module = package.LPIPS(net="alex", pnet_rand=True, verbose=False)
-    for stage in (getattr(network.net, f"slice{i}") for i in range(1, 6)):
-        for place, layer in stage.named_children():
-            if isinstance(layer, nn.Conv2d):
-                layer.weight.data.copy_(features[f"features.{place}.weight"])
-                assert layer.bias is not None
-                layer.bias.data.copy_(features[f"features.{place}.bias"])
-    network.requires_grad_(False)
-    return network.eval()
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.outputs: list[Tensor] = []
+        self.truths: list[Tensor] = []
+
+    def add(self, pair: Pair) -> None:
+        self.outputs.append(self.network(rgb_to_8bit(pair.output)).float().cpu())
+        self.truths.append(self.network(rgb_to_8bit(pair.truth)).float().cpu())
+
+    def result(self) -> SetScore:
+        return kernel_distance(torch.cat(self.outputs), torch.cat(self.truths))
 
 
-# Shape and standard deviation of each convolution of torchvision's AlexNet (IMAGENET1K_V1), to
-# tell the genuine ones from any others: those of a fresh initialisation differ by far.
-ALEXNET_LAYERS = {
-    "features.0.weight": ((64, 3, 11, 11), 0.11698),
-    "features.3.weight": ((192, 64, 5, 5), 0.04707),
-    "features.6.weight": ((384, 192, 3, 3), 0.03503),
-    "features.8.weight": ((256, 384, 3, 3), 0.02762),
-    "features.10.weight": ((256, 256, 3, 3), 0.02638),
-}
+def kernel_distance(outputs: Tensor, truths: Tensor) -> SetScore:
+    """Mean and deviation of `kernel_mmd` over random subsets of paired features, (N, D) each.
+
+    An output and its truth have their content in common, so a subset of both would make any output
+    look near. Hence the outputs of a subset are those of other pictures than its truths, which is
+    why it holds at most half of them. Raises Undefined for fewer than 4 pictures.
+    """
+    size = min(KID_SUBSET, len(outputs) // 2)
+    if size < 2:
+        raise Undefined(f"KID needs at least 4 pictures, and there are {len(outputs)}")
+    # From an order that is the pictures' own, so that the draw does not depend on the files'.
+    rows = truths.double().sum(dim=1).argsort(stable=True)
+    outputs, truths = outputs[rows], truths[rows]
+    generator = torch.Generator().manual_seed(0)
+    values = []
+    for _ in range(KID_SUBSETS):
+        drawn = torch.randperm(len(rows), generator=generator)
+        values.append(kernel_mmd(outputs[drawn[:size]], truths[drawn[size : 2 * size]]))
+    return SetScore(float(torch.stack(values).mean()), float(torch.stack(values).std()))
 
 
-def _read_backbone(path: Path) -> dict[str, Tensor]:
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-        for name, (shape, std) in ALEXNET_LAYERS.items():
-            found, bias = tensors[name], tensors[name.replace("weight", "bias")]
-            fits = tuple(found.shape) == shape and tuple(bias.shape) == shape[:1]
-            if not fits or abs(float(found.std()) / std - 1) > 0.01:
-                raise ValueError(f"{name} is not torchvision's")
-    except FileNotFoundError as error:
-        raise UserError(f"LPIPS: there is no file {path}.") from error
-    except Exception as error:  # whatever an arbitrary file makes torch stumble over
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        raise UserError(f"LPIPS: {path} does not hold AlexNet's layers ({reason}).") from error
-    return {name: value for name, value in tensors.items() if name.startswith("features.")}
+def kernel_mmd(first: Tensor, second: Tensor) -> Tensor:
+    """Squared maximum mean discrepancy of two samples (N, D), kernel (x·y / D + 1)³, a scalar.
 
+    Unbiased (Gretton et al. 2012, eq. 3): 0 on average for samples of one distribution.
+    """
+    n, dimensions = first.shape
 
-@cache
-def _find_backbone() -> dict[str, Tensor] | str:
-    """torchvision's file, from its cache or fetched into it; or why there is none. Tried once."""
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    path = folder / ALEXNET_URL.rpartition("/")[2]
-    remedy = f"name a file with --lpips_weights or {LPIPS_VARIABLE}"
-    try:
-        if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(ALEXNET_URL, str(path), "7be5be79", progress=False)
-        return _read_backbone(path)
-    except UserError as error:
-        return f"{error} Delete that file, or {remedy}"
-    except Exception as error:  # no network, no disk, a proxy: all mean the same here
-        return f"AlexNet's weights cannot be downloaded ({type(error).__name__}); {remedy}"
+    def kernel(x: Tensor, y: Tensor) -> Tensor:
+        return ((x @ y.T).double() / dimensions + 1) ** 3
+
+    one, other = kernel(first, first), kernel(second, second)
+    within = one.sum() - one.trace() + other.sum() - other.trace()
+    return within / (n * (n - 1)) - 2 * kernel(first, second).mean()
 
 
 # ---- the table -----------------------------------------------------------------------------------
@@ -228,74 +294,254 @@ Direction = Literal["up", "down", "none"]
 
 
 @dataclass(frozen=True)
+class Options:
+    """What may be chosen: part of a protocol, hence of its hash, and of the labels."""
+
+    lpips_backbone: LpipsBackbone = "alex"
+    colorfulness: Variant = "signed"
+
+
+@dataclass(frozen=True)
 class Metric:
     """One column: what is measured, and how to read it.
 
     direction: where better is; "none" for what describes and does not rank.
-    compute: (prediction, truth) → (B,); None for LPIPS, which needs a network.
+    perfect: what the truth itself scores; None where that is not one number.
+    measure: a pair (and the network, if it needs one) → one value a picture, (B,).
+    gather: makes the SetMetric (of the network, if it needs one). Either of the two is there.
     """
 
     key: str
     label: str
     unit: str
     direction: Direction
+    compares: str
     parameters: str
     source: str
-    compute: Callable[[Tensor, Tensor], Tensor] | None
+    perfect: float | None = None
+    measure: Callable[..., Tensor] | None = None
+    gather: Callable[..., SetMetric] | None = None
+    needs_network: bool = False
 
 
-METRICS: dict[str, Metric] = {
-    metric.key: metric
-    for metric in (
+def table(options: Options) -> dict[str, Metric]:
+    """The metrics by key, as chosen."""
+    backbone, variant = options.lpips_backbone, options.colorfulness
+    suffix = {"signed": "", "absolute": " (|R-G|)"}[variant]
+    opponents = {"signed": "signed R - G", "absolute": "|R - G| and |(R + G) / 2 - B|"}[variant]
+    both = "output and truth"
+    rows = (
         Metric(
-            "ssim", "SSIM", "", "up",
+            "ssim", "SSIM", "", "up", both,
             "RGB, Gaussian 11×11 σ 1.5, population covariance, range 1, borders cropped",
-            "Wang et al. 2004", ssim,
-        ),
-        Metric("lpips", "LPIPS (alex)", "", "down", "v0.1, AlexNet", "Zhang et al. 2018", None),
-        Metric(
-            "delta_e2000", "ΔE2000", "", "down", "mean over pixels, k = 1",
-            "Sharma et al. 2005", delta_e2000,
-        ),
-        Metric("delta_e76", "ΔE76", "", "down", "mean over pixels", "CIE 1976", delta_e76),
-        Metric("psnr", "PSNR", "dB", "up", "RGB, peak 1", "mean squared error", psnr),
-        Metric(
-            "colorfulness", "Colourfulness", "", "none", "signed R - G, scale 0…255",
-            "Hasler and Süsstrunk 2003", lambda prediction, truth: colorfulness(prediction),
+            "Wang et al. 2004", 1.0, lambda pair: ssim(pair.output, pair.truth),
         ),
         Metric(
-            "lightness_error", "|ΔL*|", "", "down", "mean over pixels", "CIE 1976",
-            lightness_error,
+            "lpips", f"LPIPS ({backbone})", "", "down", both,
+            f"v0.1, {LPIPS_BACKBONES[backbone].name}", "Zhang et al. 2018", 0.0,
+            lambda pair, network: lpips(pair.output, pair.truth, network), needs_network=True,
         ),
-    )
-}  # fmt: skip
+        Metric(
+            "delta_e2000", "ΔE2000", "", "down", both, "mean over pixels, k = 1",
+            "Sharma et al. 2005", 0.0, lambda pair: _over_pixels(ciede2000, pair),
+        ),
+        Metric(
+            "delta_e76", "ΔE76", "", "down", both, "mean over pixels", "CIE 1976", 0.0,
+            lambda pair: _over_pixels(cie76, pair),
+        ),
+        Metric(
+            "psnr", "PSNR", "dB", "up", both, "RGB, peak 1", "mean squared error", None,
+            lambda pair: psnr(pair.output, pair.truth),
+        ),
+        Metric(
+            "colorfulness", f"Colourfulness{suffix}", "", "none", "nothing: the output alone",
+            f"{opponents}, scale 0…255", "Hasler and Süsstrunk 2003", None,
+            lambda pair: colorfulness(pair.output, variant),
+        ),
+        Metric(
+            "colorfulness_gap", f"Colourfulness gap{suffix}", "", "down", both,
+            f"{opponents}, scale 0…255, either way", "Hasler and Süsstrunk 2003", 0.0,
+            lambda pair: colorfulness_gap(pair.output, pair.truth, variant),
+        ),
+        Metric(
+            "lightness_error", "|ΔL*|", "", "down", "L* of output and input", "mean over pixels",
+            "CIE 1976", 0.0, lambda pair: _over_pixels(lightness_difference, pair),
+        ),
+        Metric(
+            "kid", "KID", "", "down", "all outputs and all truths",
+            f"Inception-v3, cubic kernel, {KID_SUBSETS} subsets of at most {KID_SUBSET} and n / 2, "
+            "outputs and truths of different pictures",
+            "Bińkowski et al. 2018", gather=KernelInceptionDistance, needs_network=True,
+        ),
+        Metric(
+            "ab_divergence", "JSD of ab", "", "down", "the ab of all outputs and of all truths",
+            "32×32 bins over ±110, nats", "Lin 1991", 0.0, gather=AbDivergence,
+        ),
+    )  # fmt: skip
+    return {metric.key: metric for metric in rows}
+
+
+METRICS = table(Options())
+"""The metrics of the default options, by key. The keys are the same whatever the options are."""
+
+
+def describe(options: Options) -> Mapping[str, Any]:
+    """The labels and parameters of the metrics, which belong to a protocol."""
+    return {key: f"{row.label}: {row.parameters}" for key, row in table(options).items()}
+
+
+# ---- scoring -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """What a score is made with: the options, and the networks that some metrics need, by key.
+
+    missing: why a network is not there, by key.
+    """
+
+    options: Options = Options()
+    networks: Mapping[str, nn.Module] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_instruments(options: Options = Options(), lpips_weights: str | None = None) -> Instruments:
+    """All that is at hand. UserError for a file that was named and is not what it should be."""
+    networks, missing = {}, {}
+    finders: dict[str, Callable[[], nn.Module]] = {
+        "lpips": lambda: lpips_network(lpips_weights, options.lpips_backbone),
+        "kid": inception_network,
+    }
+    for key, find in finders.items():
+        try:
+            networks[key] = find()
+        except NoBackbone as error:
+            missing[key] = str(error)
+    return Instruments(options, networks, missing)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One value a picture, in order, and one a set, by the key of the metric.
+
+    n: how many pictures. missing: why a metric has no value.
+    """
+
+    n: int
+    pictures: dict[str, list[float]]
+    sets: dict[str, SetScore]
+    missing: dict[str, str]
 
 
 @torch.no_grad()
 def score(
-    prediction8: Tensor, truth8: Tensor, network: nn.Module | None, batch_size: int = 64
-) -> dict[str, list[float]]:
-    """Every metric of written pictures: uint8 (N, 3, H, W) twice → key → one value a picture.
+    batches: Iterable[tuple[Tensor, Tensor]], instruments: Instruments = Instruments()
+) -> Scores:
+    """Every metric of written pictures: batches of (output, truth), uint8 (B, 3, H, W).
 
-    network: from `lpips_network`; None leaves LPIPS out. The 8-bit pictures are what is scored,
-    since they are what anyone else can score again.
+    The 8-bit pictures are what is scored, since they are what anyone else can score again. A batch
+    is let go before the next one is asked for, so memory does not depend on their number (KID
+    alone keeps the features of all). ValueError if there is no picture.
     """
-    values: dict[str, list[float]] = {key: [] for key in METRICS}
-    batches = zip(
-        torch.split(prediction8, batch_size), torch.split(truth8, batch_size), strict=True
-    )
-    for prediction, truth in ((rgb_from_8bit(p), rgb_from_8bit(t)) for p, t in batches):
-        for key, metric in METRICS.items():
-            if metric.compute is not None:
-                values[key] += metric.compute(prediction, truth).tolist()
-            elif network is not None:
-                values[key] += lpips(prediction, truth, network).tolist()
-    return {key: column for key, column in values.items() if column}
+    rows = table(instruments.options)
+    needed = {key for key, row in rows.items() if row.needs_network}
+    missing = {
+        key: instruments.missing.get(key, "no network was given")
+        for key in needed - instruments.networks.keys()
+    }
+    network = {key: (instruments.networks[key],) for key in needed - missing.keys()}
+    values: dict[str, list[float]] = {
+        key: [] for key, row in rows.items() if row.measure and key not in missing
+    }
+    gathered = {
+        key: row.gather(*network.get(key, ()))
+        for key, row in rows.items()
+        if row.gather and key not in missing
+    }
+    n = 0
+    for output8, truth8 in batches:
+        pair = Pair(rgb_from_8bit(output8), rgb_from_8bit(truth8))
+        n += len(output8)
+        for key, column in values.items():
+            measure = rows[key].measure
+            assert measure is not None
+            column += measure(pair, *network.get(key, ())).tolist()
+        for metric in gathered.values():
+            metric.add(pair)
+    if not n:
+        raise ValueError("there is no picture to score")
+    sets = {}
+    for key, metric in gathered.items():
+        try:
+            sets[key] = metric.result()
+        except Undefined as reason:
+            missing[key] = str(reason)
+    return Scores(n, values, sets, missing)
 
 
-def describe(keys: Sequence[str] = tuple(METRICS)) -> Mapping[str, Any]:
-    """The parameters of the metrics, which belong to a protocol."""
-    return {key: f"{METRICS[key].label}: {METRICS[key].parameters}" for key in keys}
+PIXELS_AT_ONCE = 64 * 64**2
+"""Pixels of a batch: enough to keep a processor busy, few enough to stay in its cache."""
+
+
+def in_batches(
+    pairs: Iterable[tuple[Tensor, Tensor]], most: int | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Single (output, truth), uint8 (3, H, W), → batches for `score`, those of one size together.
+
+    most: pictures a batch; by default as many as PIXELS_AT_ONCE allows. ValueError for a pair of
+    two shapes.
+    """
+    batch: list[tuple[Tensor, Tensor]] = []
+    for output, truth in pairs:
+        if output.shape != truth.shape:
+            shapes = f"{tuple(output.shape)} and {tuple(truth.shape)}"
+            raise ValueError(f"prediction and truth differ in shape: {shapes}")
+        full = most or max(1, PIXELS_AT_ONCE // output[0].numel())
+        if batch and (len(batch) == full or batch[0][0].shape != output.shape):
+            yield _stack(batch)
+            batch = []
+        batch.append((output, truth))
+    if batch:
+        yield _stack(batch)
+
+
+def _stack(batch: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    outputs, truths = zip(*batch, strict=True)
+    return torch.stack(outputs), torch.stack(truths)
+
+
+def score_folder(outputs: Path, truths: Path, instruments: Instruments = Instruments()) -> Scores:
+    """Score the pictures of a folder against those of the same names in another.
+
+    Names are compared without their suffix, values come in their order. Pictures are read one
+    batch at a time. UserError for a folder without pictures, a picture without its counterpart, of
+    another size or not readable.
+    """
+    first, second = _by_name(outputs), _by_name(truths)
+    for name in first.keys() ^ second.keys():
+        there, lacking = (first, truths) if name in first else (second, outputs)
+        raise UserError(f"{there[name]} has no counterpart in {lacking}.")
+
+    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+        for name in sorted(first):
+            pair = [torch.from_numpy(read_whole(part[name])) for part in (first, second)]
+            if pair[0].shape != pair[1].shape:
+                raise UserError(f"{first[name]} and {second[name]} are not of one size.")
+            yield pair[0], pair[1]
+
+    return score(in_batches(pairs()), instruments)
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in find_pictures(folder):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise UserError(f"{found[name]} and {path} differ in their suffix alone.")
+        found[name] = path
+    if not found:
+        raise UserError(f"{folder} holds no picture to score.")
+    return found
 
 
 def write_leaderboard(results: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from .color import rgb_to_lab
 from .colorizer import Colorizer, Noise, OnStep
 
-GREY, GROUND_TRUTH = "grey", "ground truth"
+GREY, MEAN_AB, GROUND_TRUTH = "grey", "mean ab", "ground truth"
 
 
 class Grey(Colorizer):
@@ -19,6 +19,23 @@ class Grey(Colorizer):
         self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
     ) -> Tensor:
         return torch.zeros_like(lightness).expand(-1, 2, -1, -1)
+
+
+class MeanAb(Colorizer):
+    """One colour for all, the mean of a training set's: what can be had without looking.
+
+    ab_mean: in Lab units.
+    """
+
+    def __init__(self, ab_mean: tuple[float, float]) -> None:
+        super().__init__()
+        self.ab_mean = ab_mean
+
+    def predict(
+        self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
+    ) -> Tensor:
+        ab = torch.tensor(self.ab_mean, device=lightness.device).view(1, 2, 1, 1)
+        return ab.expand(len(lightness), 2, *lightness.shape[2:])
 
 
 class GroundTruth(Colorizer):

@@ -2,25 +2,26 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import metrics
 
-from .baselines import GREY, GROUND_TRUTH, Grey, GroundTruth
-from .color import rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
+from .baselines import GREY, GROUND_TRUTH, MEAN_AB, Grey, GroundTruth, MeanAb
+from .color import rgb_from_8bit, rgb_to_lightness
 from .colorizer import Colorizer, Sampling
 from .console import progress, say
 from .data.cache import Pictures
+from .data.reading import read_whole
 from .errors import UserError
 from .figures import read_png, save_png, save_results
-from .files import replacing
+from .files import replacing, sha256_of_json
 from .protocol import Protocol
 from .recipe import mixed
 from .results import (
@@ -37,9 +38,6 @@ from .results import (
 )
 from .statistics import mean_interval
 from .training import device_name
-
-PERFECT = {"ssim": 1.0, "lpips": 0.0, "delta_e2000": 0.0, "delta_e76": 0.0, "lightness_error": 0.0}
-"""What ground truth must score; anything else means that the path itself is wrong."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,7 @@ class Test:
 
     pictures: Pictures
     protocol: Protocol
-    network: nn.Module | None
-    no_lpips: str | None
+    instruments: metrics.Instruments
     num_images: int
     batch_size: int
 
@@ -75,29 +72,23 @@ class Test:
         return subject.folder.tests / "-".join(part for part in parts if part)
 
 
-def find_lpips(weights: str | None) -> tuple[nn.Module | None, str | None]:
-    """(network, None), or (None, why there is none). UserError for a wrong file that was named."""
-    try:
-        return metrics.lpips_network(weights), None
-    except metrics.NoBackbone as error:
-        return None, str(error)
-
-
 def prepare(
     pictures: Pictures,
     source: str,
     size: int,
     *,
-    lpips_weights: str | None = None,
+    instruments: metrics.Instruments,
     num_images: int = 4,
     batch_size: int = 64,
 ) -> Test:
-    """A test on these pictures. Without genuine weights for LPIPS it says so and does the rest."""
-    network, reason = find_lpips(lpips_weights)
-    if reason is not None:
-        say(f"LPIPS is left out: {reason}.")
-    protocol = Protocol.of(pictures, source, size)
-    return Test(pictures, protocol, network, reason, num_images, batch_size)
+    """A test on these pictures. Metrics without genuine weights are named, and the rest is done."""
+    rows = metrics.table(instruments.options)
+    for key, reason in instruments.missing.items():
+        say(f"{rows[key].label} is left out: {reason}.")
+    if len(pictures) == 1:
+        say("There is one test picture only: no interval tells how sure its scores are.")
+    protocol = Protocol.of(pictures, source, size, instruments.options)
+    return Test(pictures, protocol, instruments, num_images, batch_size)
 
 
 def test(subject: Subject, on: Test, overwrite: bool = False) -> RunRecord:
@@ -111,37 +102,50 @@ def test(subject: Subject, on: Test, overwrite: bool = False) -> RunRecord:
             say(f"{folder} is already tested.")
         return earlier
     record.unlink(missing_ok=True)  # from here on the folder is not a result until it is whole
-    output8, milliseconds = _colorize_all(subject, on)
-    names = _file_names(on.pictures)
-    for name, rgb8 in zip(names, output8, strict=True):
-        save_png(folder / "pictures" / name, rgb_from_8bit(rgb8))
-    truth8 = on.pictures.rgb8
+    milliseconds = _colorize_all(subject, on, folder)
     _draw_figure(folder, on)
-    values = metrics.score(output8, truth8, on.network)
-    _write_per_image(folder / "per_image.csv", on.pictures, names, values)
+    scores = metrics.score(_written(folder, on.pictures), on.instruments)
+    _write_per_image(folder / "per_image.csv", on.pictures, scores)
     timing = Timing(
         ms_per_picture=round(milliseconds, 3),
         batch_size=on.batch_size,
         device=device_name(subject.device),
     )
-    result = _record(subject, on, values, timing)
+    result = _record(subject, on, scores, timing)
     write_record(record, result)
     return result
 
 
-def test_baselines(results: Path, on: Test) -> None:
-    """The fixed rows of this protocol. RuntimeError if ground truth does not come out perfect."""
+def test_baselines(results: Path, on: Test, training_set: Mapping[str, Any]) -> None:
+    """The fixed rows of this protocol. RuntimeError if ground truth does not come out perfect.
+
+    training_set: the facts of the training data, whose mean ab is a row too; of runs that know no
+    `ab_mean` there is none.
+    """
+    cpu = torch.device("cpu")
+    if "ab_mean" in training_set:
+        code = sha256_of_json([training_set["manifest"], training_set["ab_mean"]])[:8]
+        subject = Subject(
+            # Each training set has its own, and a table may show several.
+            RunFolder(results, f"{MEAN_AB.replace(' ', '-')}-{code}", 0),
+            MEAN_AB,
+            MeanAb(tuple(training_set["ab_mean"])).eval(),
+            cpu,
+            Sampling(),
+            kind="fixed",
+            training_data=dict(training_set),
+        )
+        test(subject, on)
     truths = {
         mixed(0, picture.name, 0): rgb_from_8bit(rgb8)
         for picture, rgb8 in zip(on.pictures.files, on.pictures.rgb8, strict=True)
     }
-    cpu = torch.device("cpu")
     for name, colorizer in ((GREY, Grey()), (GROUND_TRUTH, GroundTruth(truths))):
         folder = RunFolder(results, name.replace(" ", "-"), 0)
         subject = Subject(folder, name, colorizer.eval(), cpu, Sampling(), kind="fixed")
         record = test(subject, on)
         if name == GROUND_TRUTH:
-            _require_perfect(record.metrics)
+            _require_perfect(record.metrics, on.instruments.options)
 
 
 def _earlier(path: Path, subject: Subject, on: Test) -> RunRecord | None:
@@ -150,8 +154,9 @@ def _earlier(path: Path, subject: Subject, on: Test) -> RunRecord | None:
         record = read_record(path)
     except UserError:  # none yet, or of an older version
         return None
-    lpips_missing = record.metrics["lpips"].mean is None and on.network is not None
-    return record if record.weights == subject.weights and not lpips_missing else None
+    # A network that was missing then and is there now is worth doing the test again.
+    lacking = any(record.metrics[key].n == 0 for key in on.instruments.networks)
+    return record if record.weights == subject.weights and not lacking else None
 
 
 def _draw_figure(folder: Path, on: Test) -> None:
@@ -162,16 +167,21 @@ def _draw_figure(folder: Path, on: Test) -> None:
     save_results(folder / "figure.png", rgb_to_lightness(rgb_from_8bit(truth8)), output, truth8)
 
 
-def _require_perfect(scores: Mapping[str, Score]) -> None:
-    for key, value in PERFECT.items():
-        mean = scores[key].mean
-        if mean is not None and abs(mean - value) > 2e-5:
-            raise RuntimeError(f"ground truth scores {mean} in {key}, not {value}: a fault of ours")
+def _require_perfect(scores: Mapping[str, Score], options: metrics.Options) -> None:
+    for key, metric in metrics.table(options).items():
+        mean, wanted = scores[key].mean, metric.perfect
+        if mean is not None and wanted is not None and abs(mean - wanted) > 2e-5:
+            raise RuntimeError(
+                f"ground truth scores {mean} in {key}, not {wanted}: a fault of ours"
+            )
 
 
-def _colorize_all(subject: Subject, on: Test) -> tuple[Tensor, float]:
-    """(uint8 (N, 3, S, S) on the CPU, milliseconds a picture); seeds follow the files' names."""
-    outputs: list[Tensor] = []
+def _colorize_all(subject: Subject, on: Test, folder: Path) -> float:
+    """Colour and write one batch after another; returns the milliseconds of colouring a picture.
+
+    Seeds follow the files' names.
+    """
+    written = _file_names(on.pictures)
     seconds = 0.0
     rows = torch.split(torch.arange(len(on.pictures)), on.batch_size)
     for part in progress(rows, total=len(rows), label=f"testing {subject.model}", unit="batches"):
@@ -181,9 +191,18 @@ def _colorize_all(subject: Subject, on: Test) -> tuple[Tensor, float]:
         lightness = rgb_to_lightness(truth)
         before = time.perf_counter()
         rgb = subject.colorizer.colorize(lightness, seeds=seeds, sampling=subject.sampling)
-        outputs.append(rgb_to_8bit(rgb).cpu())  # to the CPU: the clock stops when it is there
+        rgb = rgb.cpu()  # the clock stops when it is there
         seconds += time.perf_counter() - before
-    return torch.cat(outputs), 1000 * seconds / len(on.pictures)
+        for row, one in zip(part.tolist(), rgb, strict=True):
+            save_png(folder / "pictures" / written[row], one)
+    return 1000 * seconds / len(on.pictures)
+
+
+def _written(folder: Path, pictures: Pictures) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of the pictures as written and their truths, uint8 (B, 3, S, S)."""
+    paths = [folder / "pictures" / name for name in _file_names(pictures)]
+    outputs = (torch.from_numpy(read_whole(path)) for path in paths)
+    return metrics.in_batches(zip(outputs, pictures.rgb8, strict=True))
 
 
 def _file_names(pictures: Pictures) -> list[str]:
@@ -197,26 +216,22 @@ def _file_names(pictures: Pictures) -> list[str]:
     return names
 
 
-def _write_per_image(
-    path: Path, pictures: Pictures, names: list[str], values: dict[str, list[float]]
-) -> None:
+def _write_per_image(path: Path, pictures: Pictures, scores: metrics.Scores) -> None:
     table = pd.DataFrame(
         {
             "file": [picture.name for picture in pictures.files],
             "sha256": [picture.digest for picture in pictures.files],
             "sample": 0,
-            "picture": names,
-            **values,
+            "picture": _file_names(pictures),
+            **scores.pictures,
         }
     )
     with replacing(path) as part:
         table.to_csv(part, index=False)
 
 
-def _record(
-    subject: Subject, on: Test, values: dict[str, list[float]], timing: Timing
-) -> RunRecord:
-    pictures = on.pictures
+def _record(subject: Subject, on: Test, scores: metrics.Scores, timing: Timing) -> RunRecord:
+    pictures, rows = on.pictures, metrics.table(on.instruments.options)
     return RunRecord(
         kind=subject.kind,  # type: ignore[arg-type]
         model=subject.model,
@@ -229,9 +244,9 @@ def _record(
         protocol_hash=on.protocol.hash,
         training_data=subject.training_data,
         n_expected=len(pictures),
-        n_scored=len(next(iter(values.values()))),
+        n_scored=scores.n,
         failed=pictures.failures,
-        metrics={key: _score(key, values.get(key), on.no_lpips) for key in metrics.METRICS},
+        metrics={key: _score(metric, scores) for key, metric in rows.items()},
         timing=timing,
         cost=subject.cost,
         environment=environment(),
@@ -239,16 +254,20 @@ def _record(
     )
 
 
-def _score(key: str, values: list[float] | None, no_lpips: str | None) -> Score:
-    metric = metrics.METRICS[key]
-    reason, mean, low, high, std = None, None, None, None, None
-    if values is None:
-        reason = no_lpips
+def _score(metric: metrics.Metric, scores: metrics.Scores) -> Score:
+    """The entry of run.json: of one value a picture, of one a set, or the reason why of none."""
+    mean, low, high, std, n = None, None, None, None, scores.n
+    reason = scores.missing.get(metric.key)
+    values = scores.pictures.get(metric.key)
+    if metric.key in scores.sets:
+        mean, std = scores.sets[metric.key]
+    elif values is None:
+        n = 0
     elif not all(finite(value) is not None for value in values):
         reason = "infinite for a picture that equals the truth"
     else:
         mean, low, high = mean_interval(values)
-        std = float(torch.tensor(values, dtype=torch.float64).std()) if len(values) > 1 else None
+        std = float(torch.tensor(values, dtype=torch.float64).std()) if n > 1 else None
     return Score(
         label=metric.label,
         unit=metric.unit,
@@ -257,6 +276,6 @@ def _score(key: str, values: list[float] | None, no_lpips: str | None) -> Score:
         std=std,
         low=low,
         high=high,
-        n=len(values or []),
+        n=n,
         reason=reason,
     )

@@ -51,6 +51,7 @@ class Job:
     weights: str
     num_images: int
     lpips_weights: str | None
+    options: metrics.Options
     wandb: str
     overwrite: bool
     trained_now: frozenset[str] = frozenset()
@@ -176,7 +177,7 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
     data = load_training(sources, settings)
     if "test" in job.modes:  # hours from now is too late to learn that no test is possible
         load_test(sources, settings.size, settings.split_seed)
-        evaluation.find_lpips(job.lpips_weights)
+        metrics.find_instruments(job.options, job.lpips_weights)
     torch.manual_seed(settings.seed)  # the first weights
     network = settings.model_class.build(settings.architecture)
     network.calibrate(data.statistics)
@@ -313,11 +314,11 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
         pictures,
         sources.name,
         chosen.size,
-        lpips_weights=job.lpips_weights,
+        instruments=metrics.find_instruments(job.options, job.lpips_weights),
         num_images=job.num_images,
         batch_size=chosen.batch_size,
     )
-    evaluation.test_baselines(job.results, on)
+    evaluation.test_baselines(job.results, on, begun["training_data"])
     subject = evaluation.Subject(
         folder=folder,
         model=model,

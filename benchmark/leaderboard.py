@@ -12,7 +12,7 @@ from .console import say
 from .errors import UserError
 from .files import replacing, write_text
 from .recipe import Settings
-from .results import RunRecord, read_record
+from .results import RunRecord, Score, read_record
 
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
 FIRST_COLUMNS = ("ssim", "lpips", "delta_e2000")
@@ -70,18 +70,24 @@ def render(records: list[RunRecord]) -> str:
 def _section(records: list[RunRecord]) -> str:
     protocol, code = records[0].protocol, records[0].protocol_hash[:8]
     n = protocol["n_pictures"]
+    spread = (
+        "; there is no interval of one picture"
+        if n == 1
+        else ", with half the width of its 95 % bootstrap interval"
+    )
     lines = [
         f"## {protocol['name']}",
         "",
-        f"{n} test pictures of {protocol['size']}×{protocol['size']}; protocol `{code}`, version "
-        f"{protocol['version']}. Each value is the mean over pictures, with half the width of its "
-        "95 % bootstrap interval.",
+        f"{n} test picture{'s' * (n != 1)} of {protocol['size']}×{protocol['size']}; protocol "
+        f"`{code}`, version {protocol['version']}. Each value is the mean over pictures{spread}. "
+        "KID (σ over its subsets) and JSD are each one value of the whole set.",
         "",
         _markdown(_sorted(records)),
     ]
-    for key, metric in metrics.METRICS.items():
-        reasons = {r.metrics[key].reason for r in records if r.kind == "model"} - {None}
-        lines += [f"\n{metric.label} is empty: {reason}." for reason in sorted(map(str, reasons))]
+    for key in metrics.METRICS:
+        scores = [r.metrics[key] for r in records if r.kind == "model"]
+        reasons = sorted({score.reason for score in scores if score.reason})
+        lines += [f"\n{scores[0].label} is empty: {reason}." for reason in reasons]
     return "\n".join(lines) + "\n"
 
 
@@ -102,7 +108,7 @@ def _columns() -> list[str]:
 
 
 def _markdown(records: list[RunRecord]) -> str:
-    cells = {_header(key): _column(key, records) for key in _columns()}
+    cells = {_header(records[0].metrics[key]): _column(key, records) for key in _columns()}
     table = pd.DataFrame(
         {
             "Model": [_name(record) for record in records],
@@ -118,10 +124,10 @@ def _markdown(records: list[RunRecord]) -> str:
     return _to_markdown(table)
 
 
-def _header(key: str) -> str:
-    metric = metrics.METRICS[key]
-    unit = f" [{metric.unit}]" if metric.unit else ""
-    return f"{metric.label}{unit}{ARROWS[metric.direction]}"
+def _header(score: Score) -> str:
+    """As the record has it, since a label names what was chosen: the backbone of LPIPS, say."""
+    unit = f" [{score.unit}]" if score.unit else ""
+    return f"{score.label}{unit}{ARROWS[score.direction]}"
 
 
 def _column(key: str, records: list[RunRecord]) -> list[str]:
@@ -148,15 +154,20 @@ def _value(key: str, record: RunRecord) -> str:
     if score.mean is None:
         return ""
     digits = 3 if abs(score.mean) < 2 else 2
-    half = "" if score.low is None or score.high is None else (score.high - score.low) / 2
-    width = f" ± {half:.{digits}f}" if half else ""
+    if score.low is None or score.high is None:
+        is_set = metrics.METRICS[key].gather is not None
+        width = f" (σ {score.std:.{digits}f})" if is_set and score.std is not None else ""
+    else:
+        half = (score.high - score.low) / 2
+        width = f" ± {half:.{digits}f}" if half else ""
     return f"{score.mean:.{digits}f}{width}"
 
 
 def _name(record: RunRecord) -> str:
     """The run, and what of its sampling, seed and weights is not in another column or usual."""
     if record.kind == "fixed":
-        return record.model
+        of = record.training_data
+        return f"{record.model} of {of['name']}, {of['n_train']} pictures" if of else record.model
     name = record.run if record.run == record.model else f"{record.run} ({record.model})"
     sampling = record.sampling.items()
     facts = [

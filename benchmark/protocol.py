@@ -3,7 +3,7 @@
 Two results may stand in one table if and only if their protocols have the same hash.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import metrics
@@ -13,7 +13,7 @@ from .data.manifest import digest_of
 from .data.reading import Preprocessing
 from .files import sha256_of_json
 
-VERSION = 1
+VERSION = 2
 """Raised with every change that changes a score: then old and new rows do not meet."""
 
 
@@ -25,12 +25,13 @@ class Protocol:
     preprocessing: Preprocessing
     n_pictures: int
     manifest: str
+    options: metrics.Options = field(default_factory=metrics.Options)
 
     @classmethod
-    def of(cls, pictures: Pictures, source: str, size: int) -> "Protocol":
+    def of(cls, pictures: Pictures, source: str, size: int, options: metrics.Options) -> "Protocol":
         """The protocol that tests on these pictures; `source` names the set, for people."""
         manifest = digest_of(pictures.files)
-        return cls(f"{source}-{size}", Preprocessing(size), len(pictures), manifest)
+        return cls(f"{source}-{size}", Preprocessing(size), len(pictures), manifest, options)
 
     def describe(self) -> dict[str, Any]:
         """All that defines it, for run.json."""
@@ -40,7 +41,7 @@ class Protocol:
             **self.preprocessing.describe(),
             "n_pictures": self.n_pictures,
             "manifest": self.manifest,
-            "metrics": metrics.describe(),
+            "metrics": metrics.describe(self.options),
             "input": "L* of the truth, float32",
             "scored": "the 8-bit pictures as written",
         }

@@ -71,13 +71,16 @@ class Strict(BaseModel):
 
 
 class Score(Strict):
-    """One metric over the test pictures. Without values, `reason` says why."""
+    """One metric over the test pictures: the mean of one value a picture, or the value of the set.
+
+    n: how many pictures it is of. Without a value, `reason` says why.
+    """
 
     label: str
     unit: str
     direction: Literal["up", "down", "none"]
     mean: float | None
-    std: float | None = Field(description="over pictures, n - 1 in the denominator")
+    std: float | None = Field(description="over pictures (KID: over subsets), n - 1 below")
     low: float | None = Field(description="of the 95 % bootstrap interval of the mean")
     high: float | None
     n: int
@@ -169,7 +172,7 @@ def now() -> str:
 @cache
 def environment() -> dict[str, str]:
     """Versions and the commit, for run.json."""
-    packages = ("torch", "torchvision", "kornia", "lpips", "numpy", "pillow")
+    packages = ("torch", "torchvision", "kornia", "lpips", "torchmetrics", "numpy", "pillow")
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",

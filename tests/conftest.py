@@ -67,12 +67,13 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def alexnet_weights(shared: Path) -> Path:
-    """A genuine copy of AlexNet's convolution layers."""
-    path = shared / "weights" / "alexnet_features.pth"
-    if not path.is_file():
-        pytest.skip("no genuine AlexNet weights in ../shared/weights: LPIPS is not compared")
-    return path
+def lpips_weights(shared: Path) -> dict[str, Path]:
+    """Genuine copies of the convolution layers of LPIPS' backbones, by key."""
+    files = {"alex": "alexnet_features.pth", "squeeze": "squeezenet1_1_features.pth"}
+    paths = {key: shared / "weights" / name for key, name in files.items()}
+    if not all(path.is_file() for path in paths.values()):
+        pytest.skip("no genuine weights in ../shared/weights: LPIPS is not compared")
+    return paths
 
 
 @pytest.fixture(scope="session")

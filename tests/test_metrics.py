@@ -1,18 +1,14 @@
-"""The metrics against scikit-image, the `lpips` package, Sharma's pairs; and what they refuse."""
+"""The metrics against scikit-image, torchmetrics, Sharma's pairs; their properties and refusals."""
 
 import math
-import sys
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from urllib.error import URLError
 
-import lpips as package
 import numpy as np
 import pytest
 import torch
-import torchvision  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kornia.metrics import ssim as kornia_ssim
@@ -20,14 +16,19 @@ from skimage import color as skimage_color
 from skimage import data as skimage_data
 from skimage import metrics as skimage_metrics
 from torch import Tensor, nn
+from torchmetrics.image.kid import poly_mmd
 
 import metrics
 from benchmark.color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.errors import UserError
+from benchmark.figures import save_png
+from benchmark.histogram import ab_divergence
 
 SEEDS = st.integers(0, 2**32 - 1)
 few = settings(max_examples=8)  # a picture has thousands of pixels, each an example of its own
-SYMMETRIC = ("ssim", "psnr", "delta_e76", "delta_e2000", "lightness_error")
+ZERO_FOR_EQUALS = ("delta_e76", "delta_e2000", "lightness_error", "colorfulness_gap")
+SYMMETRIC = ("ssim", "psnr", *ZERO_FOR_EQUALS)
+OF_PICTURES = [key for key, metric in metrics.METRICS.items() if metric.measure]
 
 # Table 1 of Sharma, Wu and Dalal 2005: L*, a*, b* twice, ΔE00.
 SHARMA = """
@@ -80,6 +81,21 @@ def random_pair(seed: int, n: int = 3, height: int = 24, width: int = 32) -> tup
 def floats(seed: int, **shape: int) -> tuple[Tensor, Tensor]:
     prediction, truth = random_pair(seed, **shape)
     return rgb_from_8bit(prediction), rgb_from_8bit(truth)
+
+
+def scored(prediction8: Tensor, truth8: Tensor, most: int | None = None) -> metrics.Scores:
+    """The score of uint8 (N, 3, H, W), with a stand-in for Inception and without LPIPS."""
+    instruments = metrics.Instruments(networks={"kid": Coarse()})
+    pairs = zip(prediction8, truth8, strict=True)
+    return metrics.score(metrics.in_batches(pairs, most), instruments)
+
+
+class Coarse(nn.Module):
+    """Features (B, 48) of uint8 pictures: their colours on a grid of 4×4."""
+
+    def forward(self, rgb8: Tensor) -> Tensor:
+        assert rgb8.dtype == torch.uint8
+        return nn.functional.adaptive_avg_pool2d(rgb_from_8bit(rgb8), 4).flatten(1)
 
 
 def each(prediction: Tensor, truth: Tensor, reference: Callable[..., Any]) -> list[float]:
@@ -165,6 +181,12 @@ def test_colourfulness_equals_a_picture_reckoned_by_hand() -> None:
     half_blue = math.hypot(127.5, 191.25) + 0.3 * math.hypot(127.5, 63.75)
     expected = [255 + 0.3 * 127.5, half_blue]
     np.testing.assert_allclose(metrics.colorfulness(rgb), expected, rtol=1e-6)
+    # The absolute values are 255 or 0, and 127.5 or 255.
+    half_blue = math.hypot(127.5, 63.75) + 0.3 * math.hypot(127.5, 191.25)
+    expected = [0.3 * math.hypot(255, 127.5), half_blue]
+    np.testing.assert_allclose(metrics.colorfulness(rgb, "absolute"), expected, rtol=1e-6)
+    gap = metrics.colorfulness_gap(rgb[:1], rgb[1:], "absolute")
+    assert float(gap) == pytest.approx(half_blue - expected[0], rel=1e-5)
 
 
 def test_lightness_error_is_the_mean_step_in_lightness() -> None:
@@ -183,7 +205,7 @@ def test_a_picture_equals_itself(seed: int) -> None:
     _, truth = floats(seed, n=1)
     assert float(metrics.ssim(truth, truth)) == pytest.approx(1, abs=1e-6)
     assert float(metrics.psnr(truth, truth)) == math.inf
-    for key in ("delta_e76", "delta_e2000", "lightness_error"):
+    for key in ZERO_FOR_EQUALS:
         assert float(compute(key)(truth, truth)) == 0
 
 
@@ -203,12 +225,14 @@ def test_a_score_depends_on_neither_batch_nor_order(
     seed: int, order: list[int], batch_size: int
 ) -> None:
     prediction, truth = random_pair(seed, n=5, height=16, width=16)
-    whole = metrics.score(prediction, truth, None)
-    shuffled = metrics.score(prediction[order], truth[order], None, batch_size)
-    assert whole.keys() == shuffled.keys() == metrics.METRICS.keys() - {"lpips"}
-    for key, values in whole.items():
+    whole = scored(prediction, truth)
+    shuffled = scored(prediction[order], truth[order], batch_size)
+    assert whole.pictures.keys() | whole.sets.keys() == metrics.METRICS.keys() - {"lpips"}
+    for key, values in whole.pictures.items():
         expected = [values[row] for row in order]
-        np.testing.assert_allclose(shuffled[key], expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(shuffled.pictures[key], expected, rtol=1e-5, atol=1e-5)
+    for key, (value, _) in whole.sets.items():
+        assert shuffled.sets[key].value == pytest.approx(value, abs=1e-6)
 
 
 @few
@@ -230,7 +254,7 @@ def test_a_growing_hue_error_never_scores_better(hue: float, chroma: float, turn
         assert (values.diff() > 0).all(), (key, values)
 
 
-@pytest.mark.parametrize("key", metrics.METRICS)
+@pytest.mark.parametrize("key", OF_PICTURES)
 def test_every_metric_refuses_pictures_in_minus_one_to_one(key: str) -> None:
     prediction, truth = floats(3)
     with pytest.raises(ValueError, match="spans"):
@@ -240,7 +264,7 @@ def test_every_metric_refuses_pictures_in_minus_one_to_one(key: str) -> None:
             compute(key)(prediction, truth * 2 - 1)
 
 
-@pytest.mark.parametrize("key", metrics.METRICS)
+@pytest.mark.parametrize("key", OF_PICTURES)
 def test_every_metric_refuses_what_is_no_pair_of_float_pictures(key: str) -> None:
     prediction, truth = floats(4)
     wrong = [(prediction[0], truth[0]), (prediction * 255, truth * 255), random_pair(4)]
@@ -253,18 +277,153 @@ def test_every_metric_refuses_what_is_no_pair_of_float_pictures(key: str) -> Non
 
 
 def compute(key: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """The metric of this name; LPIPS with a network that must not be reached."""
-    found = metrics.METRICS[key].compute
-    if found is not None:
-        return found
-    return lambda prediction, truth: metrics.lpips(prediction, truth, nn.Identity())
+    """The function of this name; LPIPS with a network that must not be reached."""
+    if key == "lpips":
+        return lambda prediction, truth: metrics.lpips(prediction, truth, nn.Identity())
+    if key == "colorfulness":
+        return lambda prediction, truth: metrics.colorfulness(prediction)
+    found: Callable[[Tensor, Tensor], Tensor] = getattr(metrics, key)
+    return found
 
 
-def test_unequal_numbers_of_pictures_are_refused() -> None:
+def test_a_score_has_the_values_of_the_functions() -> None:
+    prediction, truth = random_pair(8)
+    values = scored(prediction, truth).pictures
+    assert {*values, "lpips"} == set(OF_PICTURES)
+    for key, column in values.items():
+        expected = compute(key)(rgb_from_8bit(prediction), rgb_from_8bit(truth))
+        np.testing.assert_allclose(column, expected, rtol=1e-6)
+
+
+# ---- few pictures, plain pictures ----------------------------------------------------------------
+
+
+@few
+@given(st.lists(st.integers(0, 255), min_size=3, max_size=3))
+def test_constant_pictures_have_scores(color: list[int]) -> None:
+    plain = torch.tensor(color, dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 16, 16)
+    _, other = random_pair(0, n=1, height=16, width=16)
+    for truth in (plain, other):
+        values = scored(plain, truth).pictures.values()
+        assert not any(math.isnan(value) for column in values for value in column)
+    rgb = rgb_from_8bit(plain)
+    assert float(metrics.ssim(rgb, rgb)) == pytest.approx(1, abs=1e-5)
+    red, green, blue = color
+    mean = math.hypot(red - green, (red + green) / 2 - blue)
+    assert float(metrics.colorfulness(rgb)) == pytest.approx(0.3 * mean, abs=1e-3)
+
+
+def test_too_few_pictures_for_a_kernel_distance_say_so() -> None:
+    for n in (1, 3):
+        scores = scored(*random_pair(9, n=n))
+        assert scores.n == n
+        assert scores.missing.keys() == {"kid", "lpips"}
+        assert f"at least 4 pictures, and there are {n}" in scores.missing["kid"]
+    assert "kid" in scored(*random_pair(9, n=4)).sets
+
+
+def test_no_picture_and_unequal_numbers_and_sizes_are_refused() -> None:
     prediction, truth = random_pair(5, n=3)
-    for batch_size in (2, 3):
-        with pytest.raises(ValueError, match=r"shape|zip"):
-            metrics.score(prediction[:2], truth, None, batch_size)
+    with pytest.raises(ValueError, match="no picture"):
+        scored(prediction[:0], truth[:0])
+    with pytest.raises(ValueError, match="zip"):
+        scored(prediction[:2], truth)
+    with pytest.raises(ValueError, match="shape"):
+        scored(prediction[..., :-1], truth)
+    with pytest.raises(ValueError, match="at least 11 pixels"):
+        scored(prediction[..., :10], truth[..., :10])
+
+
+# ---- sets ----------------------------------------------------------------------------------------
+
+
+def features(seed: int, n: int, dimensions: int = 6) -> Tensor:
+    return torch.randn(n, dimensions, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_kernel_distance_of_two_samples_is_torchmetrics() -> None:
+    first, second = features(0, 40).exp(), features(1, 40).exp() + 0.3
+    expected = float(poly_mmd(first.double(), second.double()))
+    assert abs(expected) > 0.1
+    assert float(metrics.kernel_mmd(first, second)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_kernel_distance_is_zero_on_average_for_one_distribution() -> None:
+    """Also where each output equals its truth: a pair's likeness must not make a set look near."""
+    values = []
+    for seed in range(60):
+        truth, other = features(seed, 12), features(1000 + seed, 12)
+        values.append([metrics.kernel_distance(x, truth).value for x in (other, truth)])
+    mean, error = np.mean(values, axis=0), np.std(values, axis=0) / math.sqrt(len(values))
+    assert (np.abs(mean) < 3 * error).all()
+    assert (error < 0.1).all()
+
+
+def test_the_kernel_distance_grows_with_the_shift_and_has_a_deviation() -> None:
+    truth = features(0, 40)
+    distances = [metrics.kernel_distance(truth + shift, truth) for shift in (0, 0.5, 1, 2)]
+    assert sorted(distances) == distances
+    assert all(distance.deviation for distance in distances)
+
+
+def test_the_divergence_of_a_set_is_that_of_all_its_pixels() -> None:
+    prediction, truth = random_pair(10, n=5)
+    lab = [rgb_to_lab(rgb_from_8bit(part))[:, 1:] for part in (prediction, truth)]
+    for most in (1, 3, None):
+        value = scored(prediction, truth, most).sets["ab_divergence"].value
+        assert value == float(ab_divergence(*lab)) > 0
+    assert scored(truth, truth).sets["ab_divergence"].value == pytest.approx(0, abs=1e-6)
+
+
+# ---- folders and batches -------------------------------------------------------------------------
+
+
+def test_a_folder_is_scored_as_its_pictures_are(tmp_path: Path) -> None:
+    outputs, truths = tmp_path / "outputs", tmp_path / "truths"
+    expected = []
+    for row, height in enumerate((16, 16, 24, 16)):  # sizes may differ from picture to picture
+        pair = random_pair(row, n=1, height=height, width=32)
+        for folder, rgb8 in zip((outputs, truths), pair, strict=True):
+            save_png(folder / f"{row}.png", rgb_from_8bit(rgb8)[0])
+        expected += scored(*pair).pictures["ssim"]
+    (truths / "0.png").rename(truths / "0.PNG")
+    scores = metrics.score_folder(outputs, truths)
+    assert scores.n == 4
+    np.testing.assert_allclose(scores.pictures["ssim"], expected, rtol=1e-5)
+
+
+def test_a_folder_that_does_not_match_is_refused(tmp_path: Path) -> None:
+    outputs, truths = tmp_path / "outputs", tmp_path / "truths"
+    outputs.mkdir()
+    with pytest.raises(UserError, match="outputs holds no picture"):
+        metrics.score_folder(outputs, truths)
+    picture = rgb_from_8bit(random_pair(0)[0][0])
+    for path in (outputs / "a.png", truths / "a.png", truths / "b.png"):
+        save_png(path, picture)
+    with pytest.raises(UserError, match=r"b\.png has no counterpart in .*outputs"):
+        metrics.score_folder(outputs, truths)
+    save_png(outputs / "b.png", picture[:, :-1])
+    with pytest.raises(UserError, match=r"b\.png .* not of one size"):
+        metrics.score_folder(outputs, truths)
+    (outputs / "b.png").write_text("no picture")
+    with pytest.raises(UserError, match=r"b\.png cannot be used"):
+        metrics.score_folder(outputs, truths)
+
+
+def test_memory_does_not_depend_on_the_number_of_pictures() -> None:
+    alive: list[weakref.ref[Tensor]] = []
+    most = 0
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        nonlocal most
+        for seed in range(20):
+            output, truth = random_pair(seed, n=2, height=16, width=16)
+            alive.extend([weakref.ref(output), weakref.ref(truth)])
+            most = max(most, sum(ref() is not None for ref in alive))
+            yield output, truth
+
+    assert metrics.score(batches()).n == 40
+    assert most <= 4  # the batch that was scored, and the one that is made
 
 
 # ---- the grey picture ----------------------------------------------------------------------------
@@ -278,7 +437,7 @@ def test_copying_the_grey_input_scores_what_it_should() -> None:
     truth = rgb_from_8bit(truth8)
     lightness = rgb_to_lightness(truth)
     grey8 = rgb_to_8bit(join(lightness, torch.zeros_like(truth[:, :2])))
-    values = {key: np.array(v) for key, v in metrics.score(grey8, truth8, None).items()}
+    values = {key: np.array(v) for key, v in scored(grey8, truth8).pictures.items()}
     assert (values["lightness_error"] < 0.12).all()
     assert (values["colorfulness"] < 0.1).all()
     assert values["ssim"].mean() > 0.85  # SSIM rewards grey: hence the fixed row in each table
@@ -291,137 +450,29 @@ def test_copying_the_grey_input_scores_what_it_should() -> None:
     assert (values["ssim"] - mistaken.mean(dim=(1, 2, 3)).numpy() > 0.1).all()
 
 
-# ---- LPIPS ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def no_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine with an empty cache, no network and no variable set."""
-
-    def fail(*_: Any, **__: Any) -> None:
-        raise URLError("no network")
-
-    monkeypatch.delenv(metrics.LPIPS_VARIABLE, raising=False)
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
-    metrics.lpips_network.cache_clear()
-    yield
-    metrics.lpips_network.cache_clear()
-
-
-def random_alexnet(spread: dict[str, float] | None = None) -> dict[str, Tensor]:
-    """AlexNet's convolution layers freshly initialised, or with other deviations by name."""
-    state: dict[str, Tensor] = {}
-    for name, (shape, _) in metrics.ALEXNET_LAYERS.items():
-        out, into, *kernel = shape
-        layer = nn.Conv2d(into, out, tuple(kernel))  # type: ignore[arg-type]
-        state[name] = layer.weight.data
-        state[name.replace("weight", "bias")] = layer.bias.data  # type: ignore[union-attr]
-        if spread is not None:
-            state[name] = torch.randn(shape) * spread[name]
-    return state
-
-
-@pytest.mark.usefixtures("no_backbone")
-def test_without_a_backbone_there_is_no_lpips_and_never_a_number() -> None:
-    with pytest.raises(metrics.NoBackbone, match=metrics.LPIPS_VARIABLE):
-        metrics.lpips_network()
-    values = metrics.score(*random_pair(6), None)
-    assert "lpips" not in values
-    assert values.keys() == metrics.METRICS.keys() - {"lpips"}
-
-
-@pytest.mark.usefixtures("no_backbone")
-def test_random_alexnet_weights_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "random.pth"
-    torch.save(random_alexnet(), path)
-    with pytest.raises(UserError, match=r"random\.pth does not hold AlexNet"):
-        metrics.lpips_network(str(path))
-    monkeypatch.setenv(metrics.LPIPS_VARIABLE, str(path))
-    with pytest.raises(UserError, match=r"random\.pth does not hold AlexNet"):
-        metrics.lpips_network()
-
-
-@pytest.mark.usefixtures("no_backbone")
-def test_a_file_without_biases_is_refused(tmp_path: Path) -> None:
-    state = random_alexnet({name: std for name, (_, std) in metrics.ALEXNET_LAYERS.items()})
-    weights = {name: value for name, value in state.items() if name.endswith("weight")}
-    torch.save(weights, tmp_path / "half.pth")
-    with pytest.raises(UserError, match=r"half\.pth does not hold AlexNet"):
-        metrics.lpips_network(str(tmp_path / "half.pth"))
-
-
-@pytest.mark.usefixtures("no_backbone")
-@pytest.mark.parametrize("content", [b"", b"these are not weights", b"PK\x03\x04 nor is this"])
-def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "weights.pth"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=r"weights\.pth does not hold AlexNet") as caught:
-        metrics.lpips_network(str(path))
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.usefixtures("no_backbone")
-def test_other_tensors_and_missing_files_are_refused(tmp_path: Path) -> None:
-    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
-    torch.save([torch.zeros(3)], tmp_path / "list.pth")
-    for name in ("other.pth", "list.pth"):
-        with pytest.raises(UserError, match=name):
-            metrics.lpips_network(str(tmp_path / name))
-    with pytest.raises(UserError, match="there is no file"):
-        metrics.lpips_network(str(tmp_path / "missing.pth"))
-
-
-@pytest.mark.usefixtures("no_backbone")
-def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path: Path) -> None:
-    class Bomb:
-        def __reduce__(self) -> Any:
-            return sys.exit, (1,)
-
-    torch.save({"features.0.weight": Bomb()}, tmp_path / "bomb.pth")
-    with pytest.raises(UserError, match=r"bomb\.pth"):
-        metrics.lpips_network(str(tmp_path / "bomb.pth"))
-
-
-def test_lpips_equals_the_package_with_the_same_weights(
-    alexnet_weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The package builds its backbone from torchvision, which would download: it is handed
-    # torchvision's own AlexNet with the file's layers instead (on "meta" until it is filled).
-    with torch.device("meta"):
-        backbone = torchvision.models.AlexNet()
-    state = torch.load(alexnet_weights, weights_only=True)
-    backbone.load_state_dict(state, strict=False, assign=True)
-    stand_in = SimpleNamespace(alexnet=lambda pretrained: backbone)
-    monkeypatch.setattr(package.pretrained_networks, "tv", stand_in)
-    reference = package.LPIPS(net="alex", verbose=False)
-
-    network = metrics.lpips_network(str(alexnet_weights))
-    prediction, truth = floats(7, n=4, height=64, width=48)
-    with torch.no_grad():
-        expected = reference(prediction, truth, normalize=True).flatten()
-    assert float(expected.max()) > 0.05
-    ours = metrics.lpips(prediction, truth, network)
-    torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
-    whole = metrics.score(rgb_to_8bit(prediction), rgb_to_8bit(truth), network, batch_size=3)
-    np.testing.assert_allclose(whole["lpips"], expected, atol=1e-5)
-    assert metrics.lpips(truth, truth, network).abs().max() == 0
-    assert not network.training
-    assert not any(parameter.requires_grad for parameter in network.parameters())
-
-
 # ---- the table -----------------------------------------------------------------------------------
 
 
-def test_the_table_describes_every_metric() -> None:
-    assert set(metrics.describe()) == set(metrics.METRICS)
-    for key, metric in metrics.METRICS.items():
+@pytest.mark.parametrize(
+    "options", [metrics.Options(), metrics.Options("squeeze", "absolute")], ids=str
+)
+def test_the_table_describes_every_metric(options: metrics.Options) -> None:
+    table, described = metrics.table(options), metrics.describe(options)
+    assert list(described) == list(table) == list(metrics.METRICS)
+    for key, metric in table.items():
         assert metric.key == key
-        assert metric.label
-        assert metric.parameters
-        assert metric.source
-        assert metric.label in metrics.describe()[key]
-    assert [key for key, metric in metrics.METRICS.items() if metric.compute is None] == ["lpips"]
+        assert all((metric.label, metric.compares, metric.parameters, metric.source))
+        assert metric.label in described[key]
+        assert (metric.measure is None) != (metric.gather is None)
+    assert {key for key, metric in table.items() if metric.needs_network} == {"lpips", "kid"}
+
+
+def test_what_is_chosen_stands_in_labels_and_in_the_description() -> None:
+    default = metrics.describe(metrics.Options())
+    for options, keys, word in (
+        (metrics.Options(lpips_backbone="squeeze"), {"lpips"}, "squeeze"),
+        (metrics.Options(colorfulness="absolute"), {"colorfulness", "colorfulness_gap"}, "|R-G|"),
+    ):
+        chosen = metrics.describe(options)
+        assert {key for key in chosen if chosen[key] != default[key]} == keys
+        assert all(word in metrics.table(options)[key].label for key in keys)

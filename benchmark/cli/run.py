@@ -57,8 +57,16 @@ def run(
     steps: options.Steps = None,
     num_images: Annotated[int, typer.Option(min=1, help="Rows of the test's figure.")] = 4,
     lpips_weights: Annotated[
-        str | None, typer.Option(help="File with AlexNet's layers, where there is no network.")
+        str | None,
+        typer.Option(help="File with the backbone's layers, where there is no network."),
     ] = None,
+    lpips_backbone: Annotated[
+        Literal["alex", "squeeze"], typer.Option(help="The network LPIPS looks through.")
+    ] = "alex",
+    colorfulness: Annotated[
+        Literal["signed", "absolute"],
+        typer.Option(help="R - G as in Hasler and Süsstrunk's paper, or |R - G| as in much code."),
+    ] = "signed",
     wandb: Annotated[
         Literal["online", "offline", "disabled"],
         typer.Option(help="Offline writes into the run's folder and sends nothing."),
@@ -89,7 +97,9 @@ def run(
         "save_every": save_every,
         "steps": steps,
     }
-    from ..jobs import Job, run_all, run_one  # only now: this imports torch
+    from metrics import Options  # only now: this imports torch
+
+    from ..jobs import Job, run_all, run_one
     from ..recipe import parse_value
 
     job = Job(
@@ -105,6 +115,7 @@ def run(
         weights=weights,
         num_images=num_images,
         lpips_weights=lpips_weights,
+        options=Options(lpips_backbone, colorfulness),
         wandb=wandb,
         overwrite=overwrite,
     )

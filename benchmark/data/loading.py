@@ -118,19 +118,21 @@ def load_training(sources: Sources, settings: Settings) -> TrainingData:
         raise UserError(f"{sources.dataset} holds no picture that can be trained on.")
     if not len(val):
         raise UserError(f"{sources.dataset} leaves no picture for validation: add more pictures.")
+    statistics = measure(train)
     facts = {
         "name": sources.name,
         "n_train": len(train),
         "n_val": len(val),
         "n_unusable": len(train.failures) + len(val.failures),
         "manifest": digest_of(train.files + val.files),
+        "ab_mean": list(statistics.ab_mean),
         "train_digests": sorted(picture.digest for picture in train.files),
     }
     # In order of content, so that the first few are the same whatever the files are called.
     order = sorted(range(len(val)), key=lambda row: val.files[row].digest)
     rows = order[:MOST_VALIDATION_PICTURES]
     val = Pictures([val.files[row] for row in rows], val.rgb8[rows], val.failures)
-    return TrainingData(train, val, measure(train), facts)
+    return TrainingData(train, val, statistics, facts)
 
 
 def load_test(sources: Sources, size: int, split_seed: int) -> Pictures:

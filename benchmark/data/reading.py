@@ -72,6 +72,11 @@ def open_photo(path: Path) -> Image.Image:
         raise UserError(f"{path} cannot be used: {error}.") from error
 
 
+def read_whole(path: Path) -> np.ndarray:
+    """One picture as it is, uint8 (3, H, W); UserError if it is missing or not usable."""
+    return np.ascontiguousarray(np.asarray(open_photo(path)).transpose(2, 0, 1))
+
+
 def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray:
     """A file as uint8 (3, S, S). Raises UnusablePicture."""
     size = (preprocessing.size, preprocessing.size)

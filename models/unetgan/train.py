@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from benchmark import recipe
+from benchmark.histogram import ab_divergence
 from benchmark.recipe import Batch, Randomness, Recipe, Update
 
 from ..common.adversarial import AdversarialSettings, Contest, Discriminator
-from ..common.losses import adamw, divergence, huber
+from ..common.losses import adamw, huber
 from .model import Model
 
 
@@ -59,5 +60,5 @@ class Training(Recipe[Model, Settings]):
     def validate(self, model: Model, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
         """The best weights are near the truth and as colourful: either alone can be had cheaply."""
         fake, real = model(batch.lightness), model.target(batch.rgb)
-        color, colors = huber(fake, real), divergence(model.to_ab(fake), model.to_ab(real))
+        color, colors = huber(fake, real), ab_divergence(model.to_ab(fake), model.to_ab(real))
         return {"sum": color + colors, "color": color, "divergence": colors}

@@ -218,3 +218,37 @@ def test_the_tables_are_the_same_each_time(tmp_path: Path, add: Callable[..., Pa
         add(run, {"lpips": 0.5})
     before = [path.read_bytes() for path in leaderboard.write(tmp_path)]
     assert [path.read_bytes() for path in leaderboard.write(tmp_path)] == before
+
+
+def test_a_value_of_the_whole_set_has_its_deviation_and_no_interval(
+    tmp_path: Path, add: Callable[..., Path], make_record: Make
+) -> None:
+    values = make_record()["metrics"]
+    values["kid"] |= {"mean": 0.0321, "std": 0.0042, "low": None, "high": None}
+    values["ab_divergence"] |= {"mean": 0.2, "std": None, "low": None, "high": None}
+    values["ssim"] |= {"mean": 0.9, "low": None, "high": None}
+    add("a", metrics=values)
+    ((row,),) = (rows.values() for rows in tables(tmp_path).values())
+    assert row["KID ↓"] == "**0.032 (σ 0.004)**"
+    assert row["JSD of ab ↓"] == "**0.200**"
+    assert row["SSIM ↑"] == "**0.900**"
+
+
+def test_a_heading_names_what_was_chosen(
+    tmp_path: Path, add: Callable[..., Path], make_record: Make
+) -> None:
+    values = make_record({"lpips": 0.1})["metrics"]
+    values["lpips"]["label"] = "LPIPS (squeeze)"
+    add("a", metrics=values)
+    (rows,) = tables(tmp_path).values()
+    assert column(rows, "LPIPS (squeeze) ↓") == {"a": "**0.100**"}
+
+
+def test_a_table_of_one_picture_says_that_it_has_no_intervals(
+    tmp_path: Path, add: Callable[..., Path], make_record: Make
+) -> None:
+    add("a", protocol=make_record()["protocol"] | {"n_pictures": 1})
+    leaderboard.write(tmp_path)
+    text = (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
+    assert "1 test picture of" in text
+    assert "no interval of one picture" in text

@@ -135,10 +135,7 @@ def test_overfits_eight_pictures(name: str, tmp_path: Path) -> None:
     assert history[-1][key] < 0.35 * history[0][key]
 
 
-def test_its_saved_weights_are_loaded_and_tested(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(evaluation, "find_lpips", lambda _: (None, "left out here"))
+def test_its_saved_weights_are_loaded_and_tested(name: str, tmp_path: Path) -> None:
     rgb8 = blobs(10, 32)
     loop = make_loop(tmp_path, name, training_data(rgb8), epochs=1)
     loop.run("disabled")
@@ -153,7 +150,9 @@ def test_its_saved_weights_are_loaded_and_tested(
         sampling=tiny_sampling(saved.model),
         weights=WeightsUsed(trained_as=name, file="best", sha256=saved.sha256, epoch=saved.epoch),
     )
-    record = evaluation.test(subject, evaluation.prepare(pictures_of(rgb8), "blobs", 32))
+    nothing = metrics.Instruments(missing={"lpips": "left out here", "kid": "left out here"})
+    on = evaluation.prepare(pictures_of(rgb8), "blobs", 32, instruments=nothing)
+    record = evaluation.test(subject, on)
     assert record.n_scored == record.n_expected == 10
     assert read_record(next(loop.folder.tests.glob("*/run.json"))) == record
     assert record.refusal is None

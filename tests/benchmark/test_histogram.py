@@ -1,4 +1,4 @@
-"""Distances between colours, against other people's implementations."""
+"""The colours of sets, against other people's implementations."""
 
 import math
 
@@ -8,7 +8,7 @@ import torch
 from scipy.spatial.distance import jensenshannon
 from torch import Tensor
 
-from models.common.losses import divergence
+from benchmark.histogram import ab_divergence, ab_histogram, jensen_shannon
 
 
 def colours(seed: int, count: int = 4, bins: int = 32, low: int = 0, high: int = 32) -> Tensor:
@@ -34,21 +34,28 @@ def test_the_divergence_is_jensens_and_shannons(bins: int) -> None:
         q = colours(seed + 1, count=3, bins=bins, low=bins // 4, high=bins)
         expected = jensenshannon(histogram(p, bins), histogram(q, bins)) ** 2
         assert 0.01 < expected < math.log(2)
-        assert divergence(p, q, bins).item() == pytest.approx(expected, abs=1e-5)
+        assert ab_divergence(p, q, bins).item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_divergence_lies_between_the_same_and_nothing_in_common() -> None:
     p, q = colours(0, high=16), colours(1, low=16)
-    assert divergence(p, p).item() == pytest.approx(0, abs=1e-6)
-    assert divergence(p, q).item() == pytest.approx(math.log(2), abs=1e-5)
+    assert ab_divergence(p, p).item() == pytest.approx(0, abs=1e-6)
+    assert ab_divergence(p, q).item() == pytest.approx(math.log(2), abs=1e-5)
     near = colours(1, low=8)
-    torch.testing.assert_close(divergence(p, near), divergence(near, p))
+    torch.testing.assert_close(ab_divergence(p, near), ab_divergence(near, p))
 
 
 def test_the_divergence_does_not_see_places() -> None:
     p, q = colours(2), colours(1, low=8)
     places = torch.randperm(4 * 16 * 24, generator=torch.Generator().manual_seed(0))
     shuffled = p.movedim(1, 0).flatten(1)[:, places].view(2, 8, 8, 24).movedim(0, 1)
-    torch.testing.assert_close(divergence(shuffled, q), divergence(p, q))
+    torch.testing.assert_close(ab_divergence(shuffled, q), ab_divergence(p, q))
     swapped = p.flip(1)  # a* for b* is another matter
-    assert (divergence(swapped, q) - divergence(p, q)).abs() > 1e-3
+    assert (ab_divergence(swapped, q) - ab_divergence(p, q)).abs() > 1e-3
+
+
+def test_the_histogram_of_a_set_is_the_sum_of_its_batches() -> None:
+    p, q = colours(0, count=6), colours(1, count=6, low=8)
+    for size in (1, 4):
+        sums = [sum(map(ab_histogram, ab.split(size))) for ab in (p, q)]
+        assert jensen_shannon(*sums).item() == ab_divergence(p, q).item()  # type: ignore[arg-type]

@@ -1,0 +1,197 @@
+"""The pre-trained networks through which LPIPS and KID look at pictures: genuine weights or none.
+
+A number from random weights would look like the metric and be none. So a file is checked before it
+is used, and where there is none the metric has no value but a reason.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from .errors import UserError
+from .files import sha256_of_file
+
+LpipsBackbone = Literal["alex", "squeeze"]
+
+
+class NoBackbone(Exception):
+    """Why there are no genuine weights of a network, as a sentence without its full stop."""
+
+
+# ---- LPIPS ---------------------------------------------------------------------------------------
+
+LPIPS_VARIABLE = "CHROMABENCH_LPIPS"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network of torchvision's with the weights that LPIPS was made for (IMAGENET1K_V1).
+
+    deviations: the standard deviation of each convolution's weights, to tell the genuine ones from
+    any others: those of a fresh initialisation differ by far.
+    """
+
+    name: str
+    url: str
+    deviations: dict[str, float]
+
+
+ALEXNET = Backbone(
+    "AlexNet",
+    "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    {
+        "features.0.weight": 0.11698,
+        "features.3.weight": 0.04707,
+        "features.6.weight": 0.03503,
+        "features.8.weight": 0.02762,
+        "features.10.weight": 0.02638,
+    },
+)
+
+_FIRES = {
+    3: (0.27385, 0.21682, 0.09346),
+    4: (0.19760, 0.21444, 0.10627),
+    6: (0.17361, 0.12106, 0.05926),
+    7: (0.12069, 0.12349, 0.06086),
+    9: (0.10934, 0.08403, 0.04765),
+    10: (0.08725, 0.08594, 0.04559),
+    11: (0.07857, 0.06897, 0.03659),
+    12: (0.07286, 0.09769, 0.03651),
+}
+SQUEEZENET = Backbone(
+    "SqueezeNet",
+    "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
+    {"features.0.weight": 0.26150}
+    | {
+        f"features.{place}.{layer}.weight": deviation
+        for place, deviations in _FIRES.items()
+        for layer, deviation in zip(("squeeze", "expand1x1", "expand3x3"), deviations, strict=True)
+    },
+)
+
+LPIPS_BACKBONES: dict[LpipsBackbone, Backbone] = {"alex": ALEXNET, "squeeze": SQUEEZENET}
+
+
+@cache
+def lpips_network(weights: str | None = None, backbone: LpipsBackbone = "alex") -> nn.Module:
+    """The `lpips` package's network (v0.1) with genuine ImageNet weights of its backbone.
+
+    weights: a file with torchvision's network or its convolution layers; without one the
+    environment variable CHROMABENCH_LPIPS, then torchvision's cache or download. Raises UserError
+    for a named file that is not the backbone's, NoBackbone if none is named and none can be had.
+    """
+    named = weights or os.environ.get(LPIPS_VARIABLE)
+    found = _read_lpips(backbone, Path(named)) if named else _find_lpips(backbone)
+    if isinstance(found, str):
+        raise NoBackbone(found)
+    return found
+
+
+def _read_lpips(key: LpipsBackbone, path: Path) -> nn.Module:
+    """The network with the convolution layers in a file. UserError if they are not genuine."""
+    backbone = LPIPS_BACKBONES[key]
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        for name, deviation in backbone.deviations.items():
+            if not abs(float(tensors[name].std()) / deviation - 1) <= 0.01:
+                raise ValueError(f"{name} is not torchvision's")
+        return _assemble_lpips(key, tensors)
+    except FileNotFoundError as error:
+        raise UserError(f"LPIPS: there is no file {path}.") from error
+    except Exception as error:  # whatever an arbitrary file makes torch stumble over
+        raise UserError(
+            f"LPIPS: {path} does not hold {backbone.name}'s layers ({_first_line(error)})."
+        ) from error
+
+
+def _assemble_lpips(key: LpipsBackbone, tensors: dict[str, Tensor]) -> nn.Module:
+    """The package's network with these layers; RuntimeError where one is missing or misshapen."""
+    import lpips as package
+
+    # pnet_rand only keeps the package from downloading; every layer is replaced below.
+    network: nn.Module = package.LPIPS(net=key, pnet_rand=True, verbose=False)
+    for number in range(1, network.net.N_slices + 1):  # type: ignore[union-attr, operator]
+        for place, layer in getattr(network.net, f"slice{number}").named_children():
+            prefix = f"features.{place}."
+            layer.load_state_dict(
+                {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            )
+    network.requires_grad_(False)
+    # Channels last is how convolutions run fastest: on a CPU a third faster.
+    return network.eval().to(memory_format=torch.channels_last)
+
+
+@cache
+def _find_lpips(key: LpipsBackbone) -> nn.Module | str:
+    """With torchvision's file, from its cache or fetched into it; or why not. Tried once."""
+    backbone = LPIPS_BACKBONES[key]
+    path = _hub() / backbone.url.rpartition("/")[2]
+    remedy = f"name a file with --lpips_weights or {LPIPS_VARIABLE}"
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(
+                backbone.url, str(path), _digest(backbone.url), progress=False
+            )
+        return _read_lpips(key, path)
+    except UserError as error:
+        return f"{error} Delete that file, or {remedy}"
+    except Exception as error:  # no network, no disk, a proxy: all mean the same here
+        return f"{backbone.name}'s weights cannot be downloaded ({type(error).__name__}); {remedy}"
+
+
+# ---- KID -----------------------------------------------------------------------------------------
+
+INCEPTION_VARIABLE = "CHROMABENCH_INCEPTION"
+INCEPTION_URL = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+    "weights-inception-2015-12-05-6726825d.pth"
+)
+
+
+@cache
+def inception_network() -> nn.Module:
+    """torchmetrics' Inception-v3, the one of FID and KID: uint8 (B, 3, H, W) → (B, 2048).
+
+    Its weights are a file that the environment variable CHROMABENCH_INCEPTION names, or the one in
+    torch's cache. They are not downloaded unasked: 90 MB, and much slower than all else in a test.
+    Raises UserError for a file that is not genuine, NoBackbone if there is none.
+    """
+    named = os.environ.get(INCEPTION_VARIABLE)
+    path = Path(named) if named else _hub() / INCEPTION_URL.rpartition("/")[2]
+    if not path.is_file() and not named:
+        raise NoBackbone(
+            f"Inception's weights are not at hand; put {INCEPTION_URL} into {path.parent} "
+            f"or name it by {INCEPTION_VARIABLE}"
+        )
+    try:
+        genuine = sha256_of_file(path).startswith(_digest(INCEPTION_URL))
+    except OSError as error:
+        raise UserError(f"KID: {path} cannot be read: {error.strerror or error}.") from error
+    if not genuine:
+        raise UserError(f"KID: {path} is not torch-fidelity's file of Inception's weights.")
+    # torch-fidelity reads it as a pickle, which may run code: one that can is refused here.
+    torch.load(path, map_location="cpu", weights_only=True)
+    from torchmetrics.image.fid import NoTrainInceptionV3
+
+    network: nn.Module = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
+    return network.eval()
+
+
+def _hub() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def _digest(url: str) -> str:
+    """The start of the file's SHA-256, which the makers of both sets of weights put in its name."""
+    return url.rpartition("-")[2].removesuffix(".pth")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"

@@ -1,0 +1,199 @@
+"""Only genuine weights are taken: whatever else is in a file is refused, and nothing is made up."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.error import URLError
+
+import lpips as package
+import pytest
+import torch
+import torchvision  # type: ignore[import-untyped]
+from torch import Tensor
+
+import metrics
+from benchmark import backbones
+from benchmark.backbones import LPIPS_BACKBONES, LpipsBackbone, NoBackbone, lpips_network
+from benchmark.errors import UserError
+
+
+@pytest.fixture
+def no_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine with an empty cache, no network and no variable set."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise URLError("no network")
+
+    for variable in (backbones.LPIPS_VARIABLE, backbones.INCEPTION_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
+    caches = (lpips_network, backbones._find_lpips, backbones.inception_network)
+    for cached in caches:
+        cached.cache_clear()
+    yield
+    for cached in caches:
+        cached.cache_clear()
+
+
+def random_layers(key: LpipsBackbone, genuine_spread: bool = False) -> dict[str, Tensor]:
+    """A backbone's convolutions freshly initialised, or of the genuine ones' deviations."""
+    make = {"alex": torchvision.models.alexnet, "squeeze": torchvision.models.squeezenet1_1}[key]
+    with torch.device("meta"):
+        shapes = {k: v.shape for k, v in make().state_dict().items() if k.startswith("features.")}
+    backbone = LPIPS_BACKBONES[key]
+    spread = backbone.deviations if genuine_spread else dict.fromkeys(backbone.deviations, 0.02)
+    layers = {name: torch.randn(shape) for name, shape in shapes.items()}
+    return {name: value / value.std() * spread.get(name, 1) for name, value in layers.items()}
+
+
+KEYS: list[LpipsBackbone] = ["alex", "squeeze"]
+
+
+@pytest.mark.usefixtures("no_backbone")
+@pytest.mark.parametrize("key", KEYS)
+def test_without_a_backbone_there_is_a_reason_and_never_a_network(key: LpipsBackbone) -> None:
+    with pytest.raises(NoBackbone, match=backbones.LPIPS_VARIABLE):
+        lpips_network(None, key)
+    found = metrics.find_instruments(metrics.Options(lpips_backbone=key))
+    assert not found.networks
+    assert LPIPS_BACKBONES[key].name in found.missing["lpips"]
+    assert backbones.INCEPTION_VARIABLE in found.missing["kid"]
+
+
+@pytest.mark.usefixtures("no_backbone")
+@pytest.mark.parametrize("key", KEYS)
+def test_random_weights_are_refused(
+    key: LpipsBackbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "random.pth"
+    torch.save(random_layers(key), path)
+    refusal = rf"random\.pth does not hold {LPIPS_BACKBONES[key].name}"
+    with pytest.raises(UserError, match=refusal):
+        lpips_network(str(path), key)
+    monkeypatch.setenv(backbones.LPIPS_VARIABLE, str(path))
+    with pytest.raises(UserError, match=refusal):
+        lpips_network(None, key)
+
+
+@pytest.mark.usefixtures("no_backbone")
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("fault", ["bias", "shape", "layer"])
+def test_layers_that_are_missing_or_of_another_shape_are_refused(
+    key: LpipsBackbone, fault: str, tmp_path: Path
+) -> None:
+    layers = random_layers(key, genuine_spread=True)
+    torch.save(layers, tmp_path / "whole.pth")
+    lpips_network(str(tmp_path / "whole.pth"), key)  # so it is the fault that is refused
+    last = list(LPIPS_BACKBONES[key].deviations)[-1]
+    if fault == "bias":
+        del layers[last.replace("weight", "bias")]
+    elif fault == "layer":
+        del layers[last]
+    else:
+        layers[last] = layers[last][:-1]
+    torch.save(layers, tmp_path / "half.pth")
+    with pytest.raises(UserError, match=r"half\.pth does not hold"):
+        lpips_network(str(tmp_path / "half.pth"), key)
+
+
+@pytest.mark.usefixtures("no_backbone")
+def test_weights_of_the_other_backbone_are_refused(tmp_path: Path) -> None:
+    for key, other in zip(KEYS, KEYS[::-1], strict=True):
+        path = tmp_path / f"{key}.pth"
+        torch.save(random_layers(key, genuine_spread=True), path)
+        with pytest.raises(UserError, match=f"does not hold {LPIPS_BACKBONES[other].name}"):
+            lpips_network(str(path), other)
+
+
+@pytest.mark.usefixtures("no_backbone")
+@pytest.mark.parametrize("content", [b"", b"these are not weights", b"PK\x03\x04 nor is this"])
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"weights\.pth does not hold AlexNet") as caught:
+        lpips_network(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("no_backbone")
+def test_other_tensors_and_missing_files_are_refused(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
+    torch.save([torch.zeros(3)], tmp_path / "list.pth")
+    for name in ("other.pth", "list.pth"):
+        with pytest.raises(UserError, match=name):
+            lpips_network(str(tmp_path / name))
+    with pytest.raises(UserError, match="there is no file"):
+        lpips_network(str(tmp_path / "missing.pth"))
+
+
+@pytest.mark.usefixtures("no_backbone")
+def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> Any:
+            return sys.exit, (1,)
+
+    torch.save({"features.0.weight": Bomb()}, tmp_path / "bomb.pth")
+    with pytest.raises(UserError, match=r"bomb\.pth"):
+        lpips_network(str(tmp_path / "bomb.pth"))
+
+
+# ---- the genuine ones ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_lpips_equals_the_package_with_the_same_weights(
+    key: LpipsBackbone, lpips_weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The package builds its backbone from torchvision, which would download: it is handed
+    # torchvision's own network with the file's layers instead (on "meta" until it is filled).
+    name = {"alex": "alexnet", "squeeze": "squeezenet1_1"}[key]
+    with torch.device("meta"):
+        backbone = getattr(torchvision.models, name)()
+    state = torch.load(lpips_weights[key], weights_only=True)
+    backbone.load_state_dict(state, strict=False, assign=True)
+    stand_in = SimpleNamespace(**{name: lambda pretrained: backbone})
+    monkeypatch.setattr(package.pretrained_networks, "tv", stand_in)
+    reference = package.LPIPS(net=key, verbose=False).eval()
+
+    network = lpips_network(str(lpips_weights[key]), key)
+    prediction, truth = torch.rand(2, 4, 3, 64, 48, generator=torch.Generator().manual_seed(7))
+    with torch.no_grad():
+        expected = reference(prediction, truth, normalize=True).flatten()
+        ours = metrics.lpips(prediction, truth, network)
+    assert float(expected.min()) > 0.05
+    torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
+    assert metrics.lpips(truth, truth, network).abs().max() == 0
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_lpips_squeeze_gives_the_values_of_torchmetrics_documentation(
+    lpips_weights: dict[str, Path],
+) -> None:
+    generator = torch.Generator().manual_seed(42)
+    first, second = (torch.rand(2, 3, 100, 100, generator=generator) for _ in range(2))
+    network = lpips_network(str(lpips_weights["squeeze"]), "squeeze")
+    values = metrics.lpips(first, second, network)
+    torch.testing.assert_close(values, torch.tensor([0.1024, 0.0938]), atol=5e-5, rtol=0)
+
+
+# ---- Inception -----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_backbone")
+def test_inception_of_another_origin_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = backbones.INCEPTION_URL.rpartition("/")[2]
+    path = tmp_path / "hub" / "checkpoints" / name
+    path.parent.mkdir(parents=True)
+    torch.save({"weight": torch.zeros(3)}, path)  # of the right name, in the right place
+    with pytest.raises(UserError, match="is not torch-fidelity's file"):
+        backbones.inception_network()
+    monkeypatch.setenv(backbones.INCEPTION_VARIABLE, str(tmp_path / "missing.pth"))
+    with pytest.raises(UserError, match=r"missing\.pth cannot be read"):
+        backbones.inception_network()
