@@ -8,9 +8,10 @@ this field were made from [-1, 1] pictures where [0, 1] was meant.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -307,8 +308,10 @@ class Metric:
 
     direction: where better is; "none" for what describes and does not rank.
     perfect: what the truth itself scores; None where that is not one number.
-    measure: a pair (and the network, if it needs one) → one value a picture, (B,).
+    measure: a pair (and the network, if it needs one) → one value a picture, (B,). A pair is an
+        output and its truth, or, where `of_samples`, two outputs of one input.
     gather: makes the SetMetric (of the network, if it needs one). Either of the two is there.
+    network: the key of the network in `Instruments`, where one is needed.
     """
 
     key: str
@@ -321,7 +324,13 @@ class Metric:
     perfect: float | None = None
     measure: Callable[..., Tensor] | None = None
     gather: Callable[..., SetMetric] | None = None
-    needs_network: bool = False
+    network: str | None = None
+    of_samples: bool = False
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether it has one value for each output beside its truth."""
+        return self.measure is not None and not self.of_samples
 
 
 def table(options: Options) -> dict[str, Metric]:
@@ -339,7 +348,7 @@ def table(options: Options) -> dict[str, Metric]:
         Metric(
             "lpips", f"LPIPS ({backbone})", "", "down", both,
             f"v0.1, {LPIPS_BACKBONES[backbone].name}", "Zhang et al. 2018", 0.0,
-            lambda pair, network: lpips(pair.output, pair.truth, network), needs_network=True,
+            lambda pair, network: lpips(pair.output, pair.truth, network), network="lpips",
         ),
         Metric(
             "delta_e2000", "ΔE2000", "", "down", both, "mean over pixels, k = 1",
@@ -371,11 +380,22 @@ def table(options: Options) -> dict[str, Metric]:
             "kid", "KID", "", "down", "all outputs and all truths",
             f"Inception-v3, cubic kernel, {KID_SUBSETS} subsets of at most {KID_SUBSET} and n / 2, "
             "outputs and truths of different pictures",
-            "Bińkowski et al. 2018", gather=KernelInceptionDistance, needs_network=True,
+            "Bińkowski et al. 2018", gather=KernelInceptionDistance, network="kid",
         ),
         Metric(
             "ab_divergence", "JSD of ab", "", "down", "the ab of all outputs and of all truths",
             "32×32 bins over ±110, nats", "Lin 1991", 0.0, gather=AbDivergence,
+        ),
+        Metric(
+            "diversity_lpips", f"Diversity, LPIPS ({backbone})", "", "none", "samples of one input",
+            "mean over pairs", "Zhang et al. 2018", None,
+            lambda pair, network: lpips(pair.output, pair.truth, network), network="lpips",
+            of_samples=True,
+        ),
+        Metric(
+            "diversity_delta_e2000", "Diversity, ΔE2000", "", "none", "samples of one input",
+            "mean over pairs", "Sharma et al. 2005", None,
+            lambda pair: _over_pixels(ciede2000, pair), of_samples=True,
         ),
     )  # fmt: skip
     return {metric.key: metric for metric in rows}
@@ -435,28 +455,31 @@ class Scores:
 
 @torch.no_grad()
 def score(
-    batches: Iterable[tuple[Tensor, Tensor]], instruments: Instruments = Instruments()
+    batches: Iterable[tuple[Tensor, Tensor]],
+    instruments: Instruments = Instruments(),
+    keys: Container[str] | None = None,
 ) -> Scores:
     """Every metric of written pictures: batches of (output, truth), uint8 (B, 3, H, W).
 
     The 8-bit pictures are what is scored, since they are what anyone else can score again. A batch
     is let go before the next one is asked for, so memory does not depend on their number (KID
-    alone keeps the features of all). ValueError if there is no picture.
+    alone keeps the features of all). `keys` leaves out all other metrics. ValueError if there is
+    no picture.
     """
-    rows = table(instruments.options)
-    needed = {key for key, row in rows.items() if row.needs_network}
-    missing = {
-        key: instruments.missing.get(key, "no network was given")
-        for key in needed - instruments.networks.keys()
+    rows = {
+        key: row
+        for key, row in table(instruments.options).items()
+        if not row.of_samples and (keys is None or key in keys)
     }
-    network = {key: (instruments.networks[key],) for key in needed - missing.keys()}
-    values: dict[str, list[float]] = {
-        key: [] for key, row in rows.items() if row.measure and key not in missing
+    missing = out_of_reach(rows, instruments)
+    networks = {
+        key: _network_of(row, instruments) for key, row in rows.items() if key not in missing
     }
+    values: dict[str, list[float]] = {key: [] for key in networks if rows[key].measure}
     gathered = {
-        key: row.gather(*network.get(key, ()))
+        key: row.gather(*networks[key])
         for key, row in rows.items()
-        if row.gather and key not in missing
+        if row.gather and key in networks
     }
     n = 0
     for output8, truth8 in batches:
@@ -465,7 +488,7 @@ def score(
         for key, column in values.items():
             measure = rows[key].measure
             assert measure is not None
-            column += measure(pair, *network.get(key, ())).tolist()
+            column += measure(pair, *networks[key]).tolist()
         for metric in gathered.values():
             metric.add(pair)
     if not n:
@@ -477,6 +500,52 @@ def score(
         except Undefined as reason:
             missing[key] = str(reason)
     return Scores(n, values, sets, missing)
+
+
+@torch.no_grad()
+def score_samples(
+    batches: Iterable[Tensor], instruments: Instruments = Instruments()
+) -> dict[str, list[list[float]]]:
+    """How far samples of one input are from each other: batches of uint8 (K, B, 3, H, W), K ≥ 2.
+
+    Returns for each metric of samples a list for each picture: the mean distance of each of its K
+    samples from the others. The mean of these is the mean over pairs.
+    """
+    rows = {key: row for key, row in table(instruments.options).items() if row.of_samples}
+    missing = out_of_reach(rows, instruments)
+    networks = {
+        key: _network_of(row, instruments) for key, row in rows.items() if key not in missing
+    }
+    values: dict[str, list[list[float]]] = {key: [] for key in networks}
+    for samples8 in batches:
+        samples = rgb_from_8bit(samples8)
+        count = len(samples)
+        for key, column in values.items():
+            measure = rows[key].measure
+            assert measure is not None
+            distances = torch.zeros(samples.shape[:2])
+            for i, j in combinations(range(count), 2):
+                distance = measure(Pair(samples[i], samples[j]), *networks[key]).cpu()
+                distances[i] += distance
+                distances[j] += distance
+            column += (distances.T / (count - 1)).tolist()
+    return values
+
+
+def out_of_reach(keys: Iterable[str], instruments: Instruments) -> dict[str, str]:
+    """Why a metric cannot be measured with these instruments, by its key; most can."""
+    rows = table(instruments.options)
+    needed = {key: rows[key].network for key in keys}
+    return {
+        key: instruments.missing.get(network, "no network was given")
+        for key, network in needed.items()
+        if network is not None and network not in instruments.networks
+    }
+
+
+def _network_of(row: Metric, instruments: Instruments) -> tuple[nn.Module, ...]:
+    """What `measure` or `gather` wants besides: the network, or nothing."""
+    return () if row.network is None else (instruments.networks[row.network],)
 
 
 PIXELS_AT_ONCE = 64 * 64**2
@@ -545,7 +614,8 @@ def _by_name(folder: Path) -> dict[str, Path]:
 
 
 def write_leaderboard(results: Path) -> list[Path]:
-    """Write leaderboard.md and .csv of all tests below `results`; returns their paths."""
-    from benchmark.leaderboard import write
+    """Write leaderboard.md, .csv, .tex and .html of all tests below `results`; their paths."""
+    from benchmark import leaderboard
 
-    return write(results)
+    leaderboard.write(results)
+    return leaderboard.paths(results)

@@ -1,43 +1,44 @@
 """A colorizer and a protocol → pictures and scores, in one folder under a run's tests/."""
 
-import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 import metrics
 
 from .baselines import GREY, GROUND_TRUTH, MEAN_AB, Grey, GroundTruth, MeanAb
 from .color import rgb_from_8bit, rgb_to_lightness
 from .colorizer import Colorizer, Sampling
-from .console import progress, say
+from .console import say
 from .data.cache import Pictures
-from .data.reading import read_whole
-from .errors import UserError
-from .figures import read_png, save_png, save_results
-from .files import replacing, sha256_of_json
+from .figures import read_png, save_results
+from .files import sha256_of_json
+from .outputs import MEAN, Maker, Outputs
 from .protocol import Protocol
 from .recipe import mixed
 from .results import (
+    Cost,
     RunFolder,
     RunRecord,
     Score,
-    Timing,
+    SeveralSamples,
+    Submission,
+    TrainingSet,
     WeightsUsed,
     environment,
-    finite,
     now,
-    read_record,
     write_record,
 )
-from .statistics import mean_interval
-from .training import device_name
+from .scoring import Earlier, Measured, measure, write_table
+from .statistics import Interval, mean_interval
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -46,29 +47,40 @@ class Subject:
 
     folder: RunFolder
     model: str
-    colorizer: Colorizer
-    device: torch.device
-    sampling: Sampling
-    kind: str = "model"
+    kind: Literal["model", "fixed", "submitted"] = "model"
+    sampling: Sampling = field(default_factory=Sampling)
     weights: WeightsUsed | None = None
     settings: dict[str, Any] = field(default_factory=dict)
-    training_data: dict[str, Any] = field(default_factory=dict)
-    cost: dict[str, Any] = field(default_factory=dict)
+    submission: Submission | None = None
+    training_data: TrainingSet | None = None
+    cost: Cost | None = None
+
+    def maker(self, protocol: Protocol) -> Maker:
+        return Maker(
+            weights_sha256=self.weights.sha256 if self.weights else None,
+            seed=self.folder.seed,
+            sampling=self.sampling.model_dump(mode="json"),
+            protocol_hash=protocol.hash,
+        )
 
 
 @dataclass(frozen=True)
 class Test:
-    """On what: the pictures and their protocol, and how many rows the figure has."""
+    """On what: the pictures and their protocol; how many samples, and rows of the figure."""
 
     pictures: Pictures
     protocol: Protocol
     instruments: metrics.Instruments
+    samples: int
     num_images: int
     batch_size: int
 
     def folder(self, subject: Subject) -> Path:
-        """tests/<protocol>[-<sampling>]; part of the hash keeps two sets of one name apart."""
+        """tests/<protocol>[-<choices>]; part of the hash keeps two sets of one name apart."""
         parts = [self.protocol.name, self.protocol.hash[:8], subject.sampling.label()]
+        if subject.submission is not None:
+            parts += ["resized"] * subject.submission.resized
+            parts += ["lightness-input"] * (subject.submission.lightness == "input")
         return subject.folder.tests / "-".join(part for part in parts if part)
 
 
@@ -78,6 +90,7 @@ def prepare(
     size: int,
     *,
     instruments: metrics.Instruments,
+    samples: int = 1,
     num_images: int = 4,
     batch_size: int = 64,
 ) -> Test:
@@ -88,83 +101,85 @@ def prepare(
     if len(pictures) == 1:
         say("There is one test picture only: no interval tells how sure its scores are.")
     protocol = Protocol.of(pictures, source, size, instruments.options)
-    return Test(pictures, protocol, instruments, num_images, batch_size)
+    return Test(pictures, protocol, instruments, samples, num_images, batch_size)
 
 
-def test(subject: Subject, on: Test, overwrite: bool = False) -> RunRecord:
-    """Colour, write, score. A test that is complete and of the same weights is not done again."""
-    folder = on.folder(subject)
-    record = folder / "run.json"
-    earlier = None if overwrite else _earlier(record, subject, on)
-    if earlier is not None:
-        _draw_figure(folder, on)
+def test(
+    subject: Subject,
+    colorizer: Colorizer,
+    on: Test,
+    *,
+    device: torch.device = CPU,
+    overwrite: bool = False,
+) -> RunRecord:
+    """Colour, write, score: what is not there yet of it."""
+    outputs = Outputs(on.folder(subject), on.pictures)
+    samples = on.samples
+    if samples > 1 and not colorizer.stochastic:
         if subject.kind == "model":
-            say(f"{folder} is already tested.")
-        return earlier
-    record.unlink(missing_ok=True)  # from here on the folder is not a result until it is whole
-    milliseconds = _colorize_all(subject, on, folder)
-    _draw_figure(folder, on)
-    scores = metrics.score(_written(folder, on.pictures), on.instruments)
-    _write_per_image(folder / "per_image.csv", on.pictures, scores)
-    timing = Timing(
-        ms_per_picture=round(milliseconds, 3),
+            say(f"{subject.model} is not stochastic: one sample says all.")
+        samples = 1
+    if overwrite:
+        outputs.delete()
+    outputs.colorize_missing(
+        colorizer,
+        subject.maker(on.protocol),
+        subject.sampling,
+        samples,
+        device=device,
         batch_size=on.batch_size,
-        device=device_name(subject.device),
+        label=f"testing {subject.model}",
     )
-    result = _record(subject, on, scores, timing)
-    write_record(record, result)
-    return result
+    return judge(subject, outputs, samples, on)
 
 
-def test_baselines(results: Path, on: Test, training_set: Mapping[str, Any]) -> None:
+def judge(subject: Subject, outputs: Outputs, samples: int, on: Test) -> RunRecord:
+    """Score the pictures that were written; what an earlier test says of them is kept."""
+    earlier = Earlier.read(outputs.folder)
+    if earlier is not None and earlier.record.samples is not None:
+        samples = max(samples, earlier.record.samples.count)
+    measured = measure(outputs, samples, on.instruments, earlier)
+    _draw_figure(outputs, on)
+    if earlier is not None and not measured.is_new and _is_of(earlier.record, subject, on):
+        if subject.kind == "model":
+            say(f"{outputs.folder} is already tested.")
+        return earlier.record
+    path = outputs.folder / "run.json"
+    path.unlink(missing_ok=True)  # from here on the folder is not a result until it is whole
+    code = write_table(outputs.folder / "per_image.csv", measured.table)
+    record = _record(subject, on, outputs, samples, measured, code)
+    write_record(path, record)
+    return record
+
+
+def _is_of(record: RunRecord, subject: Subject, on: Test) -> bool:
+    """Whether a record says of its subject what is so today."""
+    said = (record.weights, record.settings, record.training_data, record.cost)
+    is_so = (subject.weights, subject.settings, subject.training_data, subject.cost)
+    return said == is_so and record.protocol == on.protocol.describe()
+
+
+def test_baselines(results: Path, on: Test, training_set: TrainingSet | None) -> None:
     """The fixed rows of this protocol. RuntimeError if ground truth does not come out perfect.
 
-    training_set: the facts of the training data, whose mean ab is a row too; of runs that know no
-    `ab_mean` there is none.
+    training_set: the training data, whose mean ab is a row too.
     """
-    cpu = torch.device("cpu")
-    if "ab_mean" in training_set:
-        code = sha256_of_json([training_set["manifest"], training_set["ab_mean"]])[:8]
-        subject = Subject(
-            # Each training set has its own, and a table may show several.
-            RunFolder(results, f"{MEAN_AB.replace(' ', '-')}-{code}", 0),
-            MEAN_AB,
-            MeanAb(tuple(training_set["ab_mean"])).eval(),
-            cpu,
-            Sampling(),
-            kind="fixed",
-            training_data=dict(training_set),
-        )
-        test(subject, on)
+    if training_set is not None:
+        code = sha256_of_json([training_set.manifest, training_set.ab_mean])[:8]
+        # Each training set has its own, and a table may show several.
+        folder = RunFolder(results, f"{MEAN_AB.replace(' ', '-')}-{code}", 0)
+        subject = Subject(folder, MEAN_AB, kind="fixed", training_data=training_set)
+        a_mean, b_mean = training_set.ab_mean
+        test(subject, MeanAb((a_mean, b_mean)).eval(), on)
     truths = {
         mixed(0, picture.name, 0): rgb_from_8bit(rgb8)
         for picture, rgb8 in zip(on.pictures.files, on.pictures.rgb8, strict=True)
     }
     for name, colorizer in ((GREY, Grey()), (GROUND_TRUTH, GroundTruth(truths))):
         folder = RunFolder(results, name.replace(" ", "-"), 0)
-        subject = Subject(folder, name, colorizer.eval(), cpu, Sampling(), kind="fixed")
-        record = test(subject, on)
+        record = test(Subject(folder, name, kind="fixed"), colorizer.eval(), on)
         if name == GROUND_TRUTH:
             _require_perfect(record.metrics, on.instruments.options)
-
-
-def _earlier(path: Path, subject: Subject, on: Test) -> RunRecord | None:
-    """The record of a test that need not be done again, or None."""
-    try:
-        record = read_record(path)
-    except UserError:  # none yet, or of an older version
-        return None
-    # A network that was missing then and is there now is worth doing the test again.
-    lacking = any(record.metrics[key].n == 0 for key in on.instruments.networks)
-    return record if record.weights == subject.weights and not lacking else None
-
-
-def _draw_figure(folder: Path, on: Test) -> None:
-    """figure.png from the pictures as written: the first ones, as many as were asked for."""
-    truth8 = on.pictures.rgb8[: on.num_images]
-    names = _file_names(on.pictures)[: on.num_images]
-    output = torch.stack([read_png(folder / "pictures" / name) for name in names])
-    save_results(folder / "figure.png", rgb_to_lightness(rgb_from_8bit(truth8)), output, truth8)
 
 
 def _require_perfect(scores: Mapping[str, Score], options: metrics.Options) -> None:
@@ -176,98 +191,109 @@ def _require_perfect(scores: Mapping[str, Score], options: metrics.Options) -> N
             )
 
 
-def _colorize_all(subject: Subject, on: Test, folder: Path) -> float:
-    """Colour and write one batch after another; returns the milliseconds of colouring a picture.
-
-    Seeds follow the files' names.
-    """
-    written = _file_names(on.pictures)
-    seconds = 0.0
-    rows = torch.split(torch.arange(len(on.pictures)), on.batch_size)
-    for part in progress(rows, total=len(rows), label=f"testing {subject.model}", unit="batches"):
-        truth = rgb_from_8bit(on.pictures.rgb8[part]).to(subject.device)
-        names = [on.pictures.files[row].name for row in part.tolist()]
-        seeds = [mixed(subject.folder.seed, name, 0) for name in names]
-        lightness = rgb_to_lightness(truth)
-        before = time.perf_counter()
-        rgb = subject.colorizer.colorize(lightness, seeds=seeds, sampling=subject.sampling)
-        rgb = rgb.cpu()  # the clock stops when it is there
-        seconds += time.perf_counter() - before
-        for row, one in zip(part.tolist(), rgb, strict=True):
-            save_png(folder / "pictures" / written[row], one)
-    return 1000 * seconds / len(on.pictures)
+def _draw_figure(outputs: Outputs, on: Test) -> None:
+    """figure.png from the pictures as written: the first ones, as many as were asked for."""
+    truth8 = on.pictures.rgb8[: on.num_images]
+    output = torch.stack([read_png(outputs.path(row)) for row in range(len(truth8))])
+    lightness = rgb_to_lightness(rgb_from_8bit(truth8))
+    save_results(outputs.folder / "figure.png", lightness, output, truth8)
 
 
-def _written(folder: Path, pictures: Pictures) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of the pictures as written and their truths, uint8 (B, 3, S, S)."""
-    paths = [folder / "pictures" / name for name in _file_names(pictures)]
-    outputs = (torch.from_numpy(read_whole(path)) for path in paths)
-    return metrics.in_batches(zip(outputs, pictures.rgb8, strict=True))
+# ---- run.json ------------------------------------------------------------------------------------
 
 
-def _file_names(pictures: Pictures) -> list[str]:
-    """A PNG's name for each picture: its own without folders, numbered where two would collide."""
-    names: list[str] = []
-    seen: Counter[str] = Counter()
-    for picture in pictures.files:
-        stem = Path(picture.name).with_suffix("").as_posix().replace("/", "__")
-        seen[stem] += 1
-        names.append(f"{stem}~{seen[stem]}.png" if seen[stem] > 1 else f"{stem}.png")
-    return names
-
-
-def _write_per_image(path: Path, pictures: Pictures, scores: metrics.Scores) -> None:
-    table = pd.DataFrame(
-        {
-            "file": [picture.name for picture in pictures.files],
-            "sha256": [picture.digest for picture in pictures.files],
-            "sample": 0,
-            "picture": _file_names(pictures),
-            **scores.pictures,
-        }
-    )
-    with replacing(path) as part:
-        table.to_csv(part, index=False)
-
-
-def _record(subject: Subject, on: Test, scores: metrics.Scores, timing: Timing) -> RunRecord:
-    pictures, rows = on.pictures, metrics.table(on.instruments.options)
+def _record(
+    subject: Subject, on: Test, outputs: Outputs, samples: int, measured: Measured, code: str
+) -> RunRecord:
+    scores, several = summarize(measured, samples, on.instruments.options)
     return RunRecord(
-        kind=subject.kind,  # type: ignore[arg-type]
+        kind=subject.kind,
         model=subject.model,
         run=subject.folder.run,
         seed=subject.folder.seed,
         settings=subject.settings,
-        sampling=subject.sampling.model_dump(),
+        sampling=subject.sampling.model_dump(mode="json"),
+        submission=subject.submission,
         weights=subject.weights,
         protocol=on.protocol.describe(),
         protocol_hash=on.protocol.hash,
         training_data=subject.training_data,
-        n_expected=len(pictures),
-        n_scored=scores.n,
-        failed=pictures.failures,
-        metrics={key: _score(metric, scores) for key, metric in rows.items()},
-        timing=timing,
+        n_expected=len(on.pictures),
+        n_scored=len(measured.of_sample(0)),
+        failed=on.pictures.failures,
+        metrics=scores,
+        samples=several,
+        per_image_sha256=code,
+        timing=outputs.timing(),
         cost=subject.cost,
         environment=environment(),
         finished=now(),
     )
 
 
-def _score(metric: metrics.Metric, scores: metrics.Scores) -> Score:
-    """The entry of run.json: of one value a picture, of one a set, or the reason why of none."""
-    mean, low, high, std, n = None, None, None, None, scores.n
-    reason = scores.missing.get(metric.key)
-    values = scores.pictures.get(metric.key)
-    if metric.key in scores.sets:
-        mean, std = scores.sets[metric.key]
-    elif values is None:
-        n = 0
-    elif not all(finite(value) is not None for value in values):
+def summarize(
+    measured: Measured, samples: int, options: metrics.Options
+) -> tuple[dict[str, Score], SeveralSamples | None]:
+    """The scores of the first sample; and, of several, those of their mean and of the best."""
+    rows = metrics.table(options)
+    each = [measured.of_sample(sample) for sample in range(samples)]
+
+    def of_first(metric: metrics.Metric) -> Score:
+        if metric.key in measured.sets:
+            return _score(metric, *measured.sets[metric.key], n=len(each[0]))
+        if metric.of_samples and metric.key in measured.table:
+            return _of_pictures(
+                metric, np.mean([part[metric.key].to_numpy() for part in each], axis=0)
+            )
+        return _of_column(metric, each[0], measured.missing)
+
+    scores = {key: of_first(metric) for key, metric in rows.items()}
+    if samples == 1:
+        return scores, None
+    ranked = [row for row in rows.values() if row.of_pictures]
+    mean = measured.of_sample(MEAN)
+    best = each[0].copy()
+    for metric in ranked:
+        if metric.key in best and metric.direction != "none":
+            choose = np.maximum.reduce if metric.direction == "up" else np.minimum.reduce
+            best[metric.key] = choose([part[metric.key].to_numpy() for part in each])
+    return scores, SeveralSamples(
+        count=samples,
+        mean={row.key: _of_column(row, mean, measured.missing) for row in ranked},
+        best={
+            row.key: _of_column(row, best, measured.missing)
+            for row in ranked
+            if row.direction != "none"
+        },
+    )
+
+
+def _of_column(metric: metrics.Metric, table: pd.DataFrame, missing: Mapping[str, str]) -> Score:
+    if metric.key not in table:
+        return _score(metric, n=0, reason=missing[metric.key])
+    return _of_pictures(metric, table[metric.key].to_numpy())
+
+
+def _of_pictures(metric: metrics.Metric, values: NDArray[np.float64]) -> Score:
+    """The entry of run.json of one value a picture."""
+    n = len(values)
+    if not np.isfinite(values).all():
         reason = "infinite for a picture that equals the truth"
-    else:
-        mean, low, high = mean_interval(values)
-        std = float(torch.tensor(values, dtype=torch.float64).std()) if n > 1 else None
+        return _score(metric, n=n, reason=reason)
+    std = float(values.std(ddof=1)) if n > 1 else None
+    return _score(metric, std=std, n=n, interval=mean_interval(values.tolist()))
+
+
+def _score(
+    metric: metrics.Metric,
+    mean: float | None = None,
+    std: float | None = None,
+    *,
+    n: int,
+    interval: Interval | None = None,
+    reason: str | None = None,
+) -> Score:
+    mean, low, high = interval or (mean, None, None)
     return Score(
         label=metric.label,
         unit=metric.unit,

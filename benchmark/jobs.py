@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 import metrics
 
-from . import evaluation, registry
+from . import evaluation, leaderboard, registry
 from .checkpoints import Weights, load_weights
 from .color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
 from .colorizer import Colorizer, Sampling
@@ -24,9 +24,8 @@ from .data.reading import open_photo
 from .errors import Interrupted, UserError, nearest
 from .figures import save_png
 from .files import read_json, write_json
-from .leaderboard import read_all, render
 from .recipe import BatchSize, Resolved, Settings, Size, mixed, resolve, sentence_of
-from .results import RunFolder, RunRecord, WeightsUsed
+from .results import RunFolder, TrainingSet, WeightsUsed, read_cost
 from .training import Loop, device_name, make_fabric
 
 DEFAULT_SEED: int = Settings.model_fields["seed"].default
@@ -52,6 +51,7 @@ class Job:
     num_images: int
     lpips_weights: str | None
     options: metrics.Options
+    samples: int
     wandb: str
     overwrite: bool
     trained_now: frozenset[str] = frozenset()
@@ -102,9 +102,8 @@ def run_all(job: Job) -> int:
         if entry.name in failures:
             say(f"{entry.name} failed: {failures[entry.name]}")
     if "test" in job.modes and len(failures) < len(registry.entries()):
-        written = metrics.write_leaderboard(job.results)
-        print(written[0].read_text(encoding="utf-8"))
-        say(f"Written: {', '.join(map(str, written))}")
+        print(leaderboard.tables.markdown(leaderboard.write(job.results)))
+        say(f"Written: {', '.join(map(str, leaderboard.paths(job.results)))}")
     if failures:
         say(f"Failed: {'; '.join(f'{name}: {reason}' for name, reason in failures.items())}")
     return 1 if failures else 0
@@ -306,7 +305,8 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
         _refuse_training_options(trained, settings, typed)
     sources = _test_sources(job, begun["pictures"])
     pictures = load_test(sources, chosen.size, settings["split_seed"])
-    trained_on = overlap(pictures.files, begun["training_data"].pop("train_digests"))
+    facts = begun["training_data"]
+    trained_on = overlap(pictures.files, facts.pop("train_digests"))
     if trained_on:
         names = ", ".join(trained_on[:5])
         say(f"Warning: {len(trained_on)} test pictures were trained on: {names}.")
@@ -315,25 +315,31 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
         sources.name,
         chosen.size,
         instruments=metrics.find_instruments(job.options, job.lpips_weights),
+        samples=job.samples,
         num_images=job.num_images,
         batch_size=chosen.batch_size,
     )
-    evaluation.test_baselines(job.results, on, begun["training_data"])
+    training_set = TrainingSet(**facts)
+    evaluation.test_baselines(job.results, on, training_set)
     subject = evaluation.Subject(
         folder=folder,
         model=model,
-        colorizer=weights.model,
-        device=fabric.device,
         sampling=sampling,
         weights=_weights_used(weights, trained),
         settings={**settings, "preset": begun["preset"]},
-        training_data=begun["training_data"],
-        cost=read_json(trained.cost) if trained.cost.exists() else {},
+        training_data=training_set,
+        cost=read_cost(trained.cost),
     )
-    record = evaluation.test(subject, on, job.overwrite and "train" not in job.modes)
-    metrics.write_leaderboard(job.results)
+    evaluation.test(
+        subject,
+        weights.model,
+        on,
+        device=fabric.device,
+        overwrite=job.overwrite and "train" not in job.modes,
+    )
+    found = leaderboard.write(job.results)
     if not lenient:
-        print(render(_with_baselines(record, job.results)))
+        print(leaderboard.tables.markdown(found.only(on.protocol.hash)))
         say(f"Pictures, figure and scores: {on.folder(subject)}")
 
 
@@ -381,15 +387,6 @@ def _weights_used(weights: Weights, folder: RunFolder) -> WeightsUsed:
         sha256=weights.sha256,
         epoch=weights.epoch,
     )
-
-
-def _with_baselines(record: RunRecord, results: Path) -> list[RunRecord]:
-    fixed = [
-        other
-        for other in read_all(results)
-        if other.kind == "fixed" and other.protocol_hash == record.protocol_hash
-    ]
-    return [record, *fixed]
 
 
 # ---- one photo -----------------------------------------------------------------------------------

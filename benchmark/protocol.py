@@ -3,6 +3,7 @@
 Two results may stand in one table if and only if their protocols have the same hash.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,4 +50,19 @@ class Protocol:
     @property
     def hash(self) -> str:
         """SHA-256 over everything but the name, which is only for people."""
-        return sha256_of_json({k: v for k, v in self.describe().items() if k != "name"})
+        return hash_of(self.describe())
+
+
+def hash_of(described: Mapping[str, Any]) -> str:
+    """The hash of a protocol from its description in run.json."""
+    return sha256_of_json({key: value for key, value in described.items() if key != "name"})
+
+
+def fault_of(described: Mapping[str, Any], code: str) -> str | None:
+    """Why a protocol in run.json is not one of this suite's, or None."""
+    if described.get("version") != VERSION:
+        was = described.get("version")
+        return f"protocol version {was}, and this suite's is {VERSION}: test it again"
+    if hash_of(described) != code:
+        return "the protocol's hash is not that of the protocol it describes"
+    return None

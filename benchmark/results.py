@@ -1,18 +1,19 @@
 """The layout of a run's folder, and the schema of run.json."""
 
-import math
 import platform
 import subprocess
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import UserError
 from .files import read_json, write_json
+
+Form = TypeVar("Form", bound=BaseModel)
 
 
 class RunFolder:
@@ -67,7 +68,7 @@ class RunFolder:
 class Strict(BaseModel):
     """Part of run.json: no unknown keys, no numbers as strings, no NaN."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
 class Score(Strict):
@@ -108,26 +109,76 @@ class Timing(Strict):
     device: str
 
 
-class RunRecord(Strict):
-    """run.json: all that the leaderboard reads of one test."""
+class Cost(Strict):
+    """cost.json: what a training took."""
 
-    schema_version: Literal[2] = 2
-    kind: Literal["model", "fixed"]
+    parameters: int
+    training_seconds: float
+    pictures_per_s: float
+    epochs: int
+    steps: int
+    device: str
+    precision: str
+    peak_device_bytes: int | None = Field(description="on a CPU of the whole process")
+    best_epoch: int
+
+
+class TrainingSet(Strict):
+    """What a model was trained on. manifest: a hash of the contents of all pictures."""
+
+    name: str
+    n_train: int
+    n_val: int
+    n_unusable: int
+    manifest: str
+    ab_mean: list[float]
+
+
+class Submission(Strict):
+    """How the pictures of another program were made ready for scoring."""
+
+    lightness: Literal["own", "input"]
+    resized: bool
+
+
+class SeveralSamples(Strict):
+    """`count` samples of each input, where the metrics are of the first one.
+
+    mean: the metrics of the mean of the samples, in Lab. best: of the best sample of each picture
+    by each metric: an oracle chose it, so it ranks nobody.
+    """
+
+    count: int
+    mean: dict[str, Score]
+    best: dict[str, Score]
+
+
+class RunRecord(Strict):
+    """run.json: all that is known of one test but the values of its single pictures.
+
+    per_image_sha256: hash of per_image.csv, where those are.
+    """
+
+    schema_version: Literal[3] = 3
+    kind: Literal["model", "fixed", "submitted"]
     model: str
     run: str
     seed: int
     settings: dict[str, Any]
     sampling: dict[str, Any]
+    submission: Submission | None
     weights: WeightsUsed | None
     protocol: dict[str, Any]
     protocol_hash: str
-    training_data: dict[str, Any]
+    training_data: TrainingSet | None
     n_expected: int
     n_scored: int
     failed: dict[str, str]
     metrics: dict[str, Score]
-    timing: Timing
-    cost: dict[str, Any]
+    samples: SeveralSamples | None
+    per_image_sha256: str
+    timing: Timing | None
+    cost: Cost | None
     environment: dict[str, str]
     finished: str
 
@@ -148,20 +199,24 @@ def write_record(path: Path, record: RunRecord) -> None:
 
 def read_record(path: Path) -> RunRecord:
     """Read and check a run.json. UserError that names the file and the fault."""
+    return read_part(path, RunRecord)
+
+
+def read_cost(path: Path) -> Cost | None:
+    """Read and check a cost.json; None if the training is not finished."""
+    return read_part(path, Cost) if path.exists() else None
+
+
+def read_part(path: Path, form: type[Form]) -> Form:
     values = read_json(path)
     try:
-        return RunRecord.model_validate(values)
+        return form.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"])
         raise UserError(
-            f"{path} is not a run.json of this version: {place}: {fault['msg']}."
+            f"{path} is not a {path.name} of this version: {place}: {fault['msg']}."
         ) from error
-
-
-def finite(value: float) -> float | None:
-    """JSON has no infinity or NaN: None for either."""
-    return value if math.isfinite(value) else None
 
 
 def now() -> str:

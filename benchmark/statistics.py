@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
 RESAMPLES = 2000
@@ -38,12 +39,30 @@ def mean_interval(values: Sequence[float]) -> Interval:
     return Interval(float(array.mean()), float(low), float(high))
 
 
-def paired_difference(first: Sequence[float], second: Sequence[float]) -> Interval:
-    """The mean of first - second on the same pictures, and its interval.
+def paired_differences(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """The intervals of the mean difference of any two rows of values (R, N) on the same pictures.
 
-    Where the interval excludes 0 the two differ. Far sharper than comparing two intervals, since
-    what makes a picture hard for both cancels.
+    Returns low and high, (R, R) each, of row i - row j. Where the interval excludes 0 the two
+    differ. Far sharper than comparing two intervals, since what makes a picture hard for both
+    cancels. N is at least 2.
     """
-    if len(first) != len(second):
-        raise ValueError(f"{len(first)} and {len(second)} values are not pairs")
-    return mean_interval(np.subtract(first, second).tolist())
+    count = values.shape[1]
+    rng = np.random.default_rng(SEED)
+    # How often each picture was drawn: one set of resamples for all rows.
+    drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    means = values @ drawn.T / count
+    tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
+    low, high = np.empty((2, len(values), len(values)))
+    for i, row in enumerate(means):
+        low[i], high[i] = np.percentile(row - means, tails, axis=1)
+    return low, high
+
+
+def ranks(values: NDArray[np.float64], higher_is_better: bool) -> list[int]:
+    """For each row of values (R, N): one more than the rows that are significantly better.
+
+    So rows that no test tells apart share a rank, and the best rows all have rank 1.
+    """
+    low, high = paired_differences(values)
+    worse = high < 0 if higher_is_better else low > 0  # row i than row j
+    return (1 + worse.sum(axis=1)).tolist()

@@ -20,6 +20,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
+from . import memory
 from .checkpoints import load_state, save_state, save_weights
 from .color import rgb_from_8bit, rgb_to_lightness
 from .colorizer import Colorizer
@@ -31,7 +32,7 @@ from .errors import Interrupted, UserError
 from .figures import save_loss_curve, save_results
 from .files import write_json
 from .recipe import Batch, Randomness, Recipe, Settings, mixed
-from .results import RunFolder
+from .results import Cost, RunFolder
 from .tracking import Tracker
 
 SECONDS_BETWEEN_STATES = 60
@@ -134,8 +135,7 @@ class Loop:
 
     def run(self, wandb_mode: str) -> None:
         """Train to the end. Raises Interrupted, state saved, if the user stops it."""
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
+        memory.start_peak(self.device)
         if self.folder.state.exists():
             self._resume()
         if self.step >= self.total:
@@ -344,20 +344,18 @@ class Loop:
             say(f"{self.folder.path}: going on at step {self.step} of {self.total}.")
 
     def _write_cost(self) -> None:
-        cuda = self.device.type == "cuda"
-        peak = torch.cuda.max_memory_allocated(self.device) if cuda else None
-        cost = {
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-            "training_seconds": round(self.seconds, 1),
-            "pictures_per_s": round(self.total * self.batch_size / max(self.seconds, 1e-9), 1),
-            "epochs": self.settings.epochs,
-            "steps": self.total,
-            "device": device_name(self.device),
-            "precision": str(self.fabric._precision.precision),
-            "peak_device_bytes": peak,
-            "best_epoch": self.best_epoch,
-        }
-        write_json(self.folder.cost, cost)
+        cost = Cost(
+            parameters=sum(p.numel() for p in self.model.parameters()),
+            training_seconds=round(self.seconds, 1),
+            pictures_per_s=round(self.total * self.batch_size / max(self.seconds, 1e-9), 1),
+            epochs=self.settings.epochs,
+            steps=self.total,
+            device=device_name(self.device),
+            precision=str(self.fabric._precision.precision),
+            peak_device_bytes=memory.peak(self.device),
+            best_epoch=self.best_epoch,
+        )
+        write_json(self.folder.cost, cost.model_dump())
 
 
 def device_name(device: torch.device) -> str:

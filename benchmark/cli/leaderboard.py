@@ -1,16 +1,23 @@
 """`main.py leaderboard`: the tables again, from the files of the tests."""
 
+from typing import Annotated, Literal
+
 import typer
 
 from . import options
 
 
-def leaderboard(results: options.Results = options.RESULTS) -> None:
-    """Write leaderboard.md and leaderboard.csv from all tests in the results folder."""
-    import metrics
-
+def leaderboard(
+    sort: Annotated[str, typer.Option(help="The metric that orders and ranks the rows.")] = "lpips",
+    format_: Annotated[
+        Literal["md", "csv", "tex", "html"], typer.Option("--format", help="What is printed.")
+    ] = "md",
+    results: options.Results = options.RESULTS,
+) -> None:
+    """Write leaderboard.md, .csv, .tex and .html from all tests, and print one of them."""
+    from .. import leaderboard
     from ..console import say
 
-    written = metrics.write_leaderboard(results)
-    typer.echo(written[0].read_text(encoding="utf-8"))
-    say(f"Written: {', '.join(map(str, written))}")
+    found = leaderboard.write(results, sort)
+    typer.echo(leaderboard.FORMATS[format_](found))
+    say(f"Written: {', '.join(map(str, leaderboard.paths(results)))}")

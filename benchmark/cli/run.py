@@ -56,6 +56,9 @@ def run(
     weights: options.Weights = "best",
     steps: options.Steps = None,
     num_images: Annotated[int, typer.Option(min=1, help="Rows of the test's figure.")] = 4,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Pictures a test input; the first one is ranked.")
+    ] = 1,
     lpips_weights: Annotated[
         str | None,
         typer.Option(help="File with the backbone's layers, where there is no network."),
@@ -116,6 +119,7 @@ def run(
         num_images=num_images,
         lpips_weights=lpips_weights,
         options=Options(lpips_backbone, colorfulness),
+        samples=samples,
         wandb=wandb,
         overwrite=overwrite,
     )

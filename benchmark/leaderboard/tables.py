@@ -1,0 +1,363 @@
+"""The columns of a leaderboard, and its tables as Markdown, CSV and LaTeX."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+import metrics
+
+from ..results import Score
+from .rows import Board, Leaderboard, Row
+
+ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
+FIRST = ("ssim", "lpips", "delta_e2000")
+"""The classic suite's table comes first: Model, SSIM ↑, LPIPS ↓, ΔE ↓; the others follow."""
+Mark = int
+"""0 for the best of a column, 1 and 2 for the next two."""
+MARKS = ("**{}**", "*{}*", "***{}***")
+LATEX_MARKS = (r"\textbf{{{}}}", r"\textit{{{}}}", r"\textbf{{\textit{{{}}}}}")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A place of a table. value: what it is sorted by, None below all others."""
+
+    text: str
+    value: float | str | None = None
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings and rows of cells; `note` says what a reader has to know."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[Cell]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading and the cell of each row under it."""
+
+    heading: str
+    cell: Callable[[Row], Cell]
+
+
+# ---- what a protocol's tables hold ---------------------------------------------------------------
+
+
+def tables_of(board: Board) -> list[Table]:
+    """Quality, cost, and what several samples show where there are some."""
+    tables = [
+        _table("Quality", _quality(board), board.rows),
+        _table("Cost", _cost(), board.models),
+    ]
+    several = [row for row in board.models if row.record.samples is not None]
+    if several:
+        tables.append(
+            _table("Several samples of each picture", _several(several), several, SEVERAL)
+        )
+    return tables
+
+
+SEVERAL = (
+    "The tables above rank the first sample. Diversity is the mean distance between samples. "
+    "The mean is of the samples in Lab, scored like a sample. The best of the samples is chosen "
+    "by the truth, which no user has: an oracle, never ranked."
+)
+
+
+def all_columns(board: Board) -> list[Column]:
+    """Quality and cost side by side, each column once."""
+    quality = _quality(board)
+    there = {column.heading for column in quality}
+    return [*quality, *(column for column in _cost() if column.heading not in there)]
+
+
+def table_of(columns: Sequence[Column], rows: Sequence[Row], title: str = "") -> Table:
+    """The table of these columns and rows."""
+    return _table(title, columns, rows)
+
+
+def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], note: str = "") -> Table:
+    cells = [[column.cell(row) for column in columns] for row in rows]
+    return Table(title, [column.heading for column in columns], cells, note)
+
+
+def metric_keys() -> list[str]:
+    """The metrics of one sample, in the order of the columns."""
+    one = [key for key, metric in metrics.METRICS.items() if not metric.of_samples]
+    return [*FIRST, *(key for key in one if key not in FIRST)]
+
+
+def _identity() -> list[Column]:
+    return [
+        Column("Model", lambda row: Cell(row.name, row.name)),
+        Column("steps", lambda row: _number(row.record.sampling.get("steps"), "{}")),
+        Column("seeds", lambda row: Cell("") if row.is_fixed else _number(len(row.seeds), "{}")),
+    ]
+
+
+def _quality(board: Board) -> list[Column]:
+    rank = Column("rank", lambda row: _number(row.rank, "{}"))
+    return [rank, *_identity(), *(_metric(board, key) for key in metric_keys())]
+
+
+def _metric(board: Board, key: str) -> Column:
+    """A metric with its interval, the three best values marked; equal values share a mark."""
+    first = board.rows[0].scores[key]
+    ranked = {row.scores[key].mean for row in board.models} - {None}
+    best: list[Any] = sorted(ranked, reverse=first.direction == "up")[: len(MARKS)]  # type: ignore[type-var]
+
+    def cell(row: Row) -> Cell:
+        score = row.scores[key]
+        marked = first.direction != "none" and not row.is_fixed and score.mean in best
+        mark = best.index(score.mean) if marked else None
+        return Cell(value_text(score, row.spread(key)), score.mean, mark)
+
+    return Column(heading(first), cell)
+
+
+def heading(score: Score) -> str:
+    """As the record has it, since a label names what was chosen: the backbone of LPIPS, say."""
+    unit = f" [{score.unit}]" if score.unit else ""
+    return f"{score.label}{unit}{ARROWS[score.direction]}"
+
+
+def value_text(score: Score, spread: float | None = None) -> str:
+    """mean ± half the interval, or (σ) of a set's; and the deviation over seeds."""
+    if score.mean is None:
+        return ""
+    digits = 3 if abs(score.mean) < 2 else 2
+    text = f"{score.mean:.{digits}f}"
+    if score.low is not None and score.high is not None:
+        half = (score.high - score.low) / 2
+        text += f" ± {half:.{digits}f}" if half else ""
+    elif score.std is not None:
+        text += f" (σ {score.std:.{digits}f})"
+    return text + (f", seeds {spread:.{digits}f}" if spread is not None else "")
+
+
+def _cost() -> list[Column]:
+    def of_cost(fact: str, form: str, scale: float = 1.0) -> Callable[[Row], Cell]:
+        def cell(row: Row) -> Cell:
+            costs = [test.record.cost for test in row.tests]
+            values = [getattr(cost, fact) for cost in costs if cost is not None]
+            known = [value for value in values if value is not None]
+            return _number(sum(known) / len(known) / scale if known else None, form)
+
+        return cell
+
+    def milliseconds(row: Row) -> Cell:
+        timing, cost = row.record.timing, row.record.cost
+        if timing is None:
+            return Cell("")
+        elsewhere = cost is not None and cost.device != timing.device
+        where = f" ({timing.device})" if elsewhere else ""
+        return Cell(f"{timing.ms_per_picture:.1f}{where}", timing.ms_per_picture)
+
+    def trained_on(row: Row) -> Cell:
+        device = row.record.cost.device if row.record.cost else ""
+        return Cell(device, device or None)
+
+    return [
+        *_identity(),
+        Column("parameters", of_cost("parameters", "{:.2f} M", 1e6)),
+        Column("training", of_cost("training_seconds", "{:.1f} min", 60)),
+        Column("peak memory", of_cost("peak_device_bytes", "{:.2f} GB", 1e9)),
+        Column("ms/picture", milliseconds),
+        Column("trained on", trained_on),
+    ]
+
+
+def _number(value: float | None, form: str) -> Cell:
+    return Cell("") if value is None else Cell(form.format(value), float(value))
+
+
+def _several(rows: Sequence[Row]) -> list[Column]:
+    def count(row: Row) -> Cell:
+        return _number(row.record.samples.count if row.record.samples else None, "{}")
+
+    def of(part: str, key: str) -> Callable[[Row], Cell]:
+        def cell(row: Row) -> Cell:
+            samples = row.record.samples
+            score = getattr(samples, part)[key] if samples else None
+            return Cell("") if score is None else Cell(value_text(score), score.mean)
+
+        return cell
+
+    first = rows[0].record
+    between = [key for key, metric in metrics.METRICS.items() if metric.of_samples]
+    assert first.samples is not None
+    shown = {"mean": (*FIRST, "colorfulness"), "best": FIRST}
+    return [
+        Column("Model", lambda row: Cell(row.name, row.name)),
+        Column("samples", count),
+        *(_plain(heading(first.metrics[key]), key) for key in between),
+        *(
+            Column(f"{heading(getattr(first.samples, part)[key])} {label}", of(part, key))
+            for part, label in (("mean", "of the mean"), ("best", "of the best (oracle)"))
+            for key in shown[part]
+        ),
+    ]
+
+
+def _plain(title: str, key: str) -> Column:
+    """A metric's values without marks."""
+    return Column(title, lambda row: Cell(value_text(row.scores[key]), row.scores[key].mean))
+
+
+# ---- what is said around them --------------------------------------------------------------------
+
+
+def caption(board: Board) -> str:
+    """The protocol, and how the values are to be read."""
+    n, size = board.n_pictures, board.protocol["size"]
+    pictures = f"{n} test picture{'s' * (n != 1)}"
+    spread = (
+        "there is no interval of one picture, and no rank"
+        if n == 1
+        else "± is half its 95 % bootstrap interval over pictures"
+    )
+    return (
+        f"{pictures} of {size}×{size}; protocol {board.code[:8]}, version "
+        f"{board.protocol['version']}. Each value is the mean over pictures; {spread}. "
+        "KID (σ over its subsets) and JSD are each one value of the whole set."
+    )
+
+
+def notes(board: Board) -> list[str]:
+    """What a reader must know of single rows and columns."""
+    first = board.rows[0].scores
+    found = []
+    if any(row.rank for row in board.rows):
+        found.append(
+            f"rank: one more than the number of rows that are significantly better in "
+            f"{first[board.sort].label} (paired bootstrap over pictures, 95 %)."
+        )
+    if board.no_better_than_grey:
+        names = ", ".join(board.no_better_than_grey)
+        found.append(f"Not significantly better than grey in {first[board.sort].label}: {names}.")
+    several = [row for row in board.models if len(row.seeds) > 1]
+    if several:
+        found.append("seeds: the deviation of the value over seeds follows it.")
+    elif board.models:
+        found.append("Every row is of a single seed: how much training varies is not known.")
+    for key, metric in metrics.METRICS.items():
+        if not metric.of_samples:
+            reasons = {row.scores[key].reason for row in board.models} - {None}
+            found += [
+                f"{first[key].label} is empty: {reason}." for reason in sorted(map(str, reasons))
+            ]
+    return found
+
+
+# ---- formats -------------------------------------------------------------------------------------
+
+
+def markdown(leaderboard: Leaderboard) -> str:
+    """All boards, a section for each protocol, never one for two."""
+    lines = ["# Leaderboard", ""]
+    for board in leaderboard.boards:
+        lines += [f"## {_one_line(board.protocol['name'])}", "", caption(board), ""]
+        for table in tables_of(board):
+            lines += [f"### {table.title}", "", _markdown_table(table), ""]
+            lines += [table.note, ""] if table.note else []
+        lines += [f"- {note}" for note in notes(board)] + [""]
+    if leaderboard.refused:
+        lines += ["## Left out", ""]
+        lines += [f"- `{place}`: {_one_line(why)}" for place, why in leaderboard.refused.items()]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_table(table: Table) -> str:
+    """Padded so that it reads well as plain text too."""
+    rows = [table.columns]
+    rows += [[_marked(cell, MARKS, cell.text) for cell in row] for row in table.rows]
+    safe = [[_one_line(text).replace("|", "\\|") for text in row] for row in rows]
+    widths = [max(len(row[column]) for row in safe) for column in range(len(table.columns))]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in safe]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _marked(cell: Cell, marks: Sequence[str], text: str) -> str:
+    return text if cell.mark is None or not text else marks[cell.mark].format(text)
+
+
+def latex(leaderboard: Leaderboard) -> str:
+    r"""The quality and cost of each board as LaTeX tables; wants \usepackage{booktabs}."""
+    return "\n".join(
+        _latex_table(table, board) for board in leaderboard.boards for table in tables_of(board)
+    )
+
+
+def _latex_table(table: Table, board: Board) -> str:
+    cells = [
+        [_marked(cell, LATEX_MARKS, _latex_text(cell.text)) for cell in row] for row in table.rows
+    ]
+    frame = pd.DataFrame(cells, columns=[_latex_text(column) for column in table.columns])
+    title = f"{table.title}. {board.protocol['name']}: {caption(board)}"
+    return frame.style.hide(axis="index").to_latex(
+        hrules=True,
+        column_format="l" * len(table.columns),
+        caption=_latex_text(title),
+        position="t",
+    )
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "Δ": r"$\Delta$", "σ": r"$\sigma$", "±": r"$\pm$", "×": r"$\times$", "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$", "…": r"\dots{}",
+}  # fmt: skip
+
+
+def _latex_text(text: str) -> str:
+    return "".join(_LATEX.get(sign, sign) for sign in _one_line(text))
+
+
+def csv(leaderboard: Leaderboard) -> str:
+    """Every row of every board, all values at full precision."""
+    rows = [_flat(board, row) for board in leaderboard.boards for row in board.rows]
+    text: str = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def _flat(board: Board, row: Row) -> dict[str, Any]:
+    record = row.record
+    flat: dict[str, Any] = {
+        "protocol": board.protocol["name"],
+        "protocol_hash": board.code,
+        "rank": row.rank,
+        "rank_by": board.sort,
+        "kind": record.kind,
+        "model": record.model,
+        "run": record.run,
+        "seeds": " ".join(map(str, row.seeds)),
+        "sampling": " ".join(f"{key}={value}" for key, value in record.sampling.items()),
+        "weights_sha256": " ".join(t.record.weights.sha256 for t in row.tests if t.record.weights),
+        "n": record.n_scored,
+    }
+    for key, score in row.scores.items():
+        flat |= {key: score.mean, f"{key}_std": score.std, f"{key}_low": score.low}
+        flat |= {f"{key}_high": score.high, f"{key}_seeds_std": row.spread(key)}
+    if record.samples is not None:
+        flat["samples"] = record.samples.count
+        for part in ("mean", "best"):
+            scores: dict[str, Score] = getattr(record.samples, part)
+            flat |= {f"{key}_of_{part}": score.mean for key, score in scores.items()}
+    if record.timing is not None:
+        flat["ms_per_picture"] = record.timing.ms_per_picture
+        flat["test_device"] = record.timing.device
+    return flat | (record.cost.model_dump() if record.cost else {})

@@ -1,0 +1,185 @@
+"""The pictures of a test, as written: where each lies, and colouring those that are missing."""
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
+from .colorizer import Colorizer, Sampling
+from .console import progress
+from .data.cache import Pictures
+from .data.reading import read_whole
+from .errors import UserError
+from .figures import save_png
+from .files import sha256_of_file, write_json
+from .recipe import mixed
+from .results import Strict, Timing, read_part
+from .training import device_name
+
+MEAN = "mean"
+"""Stands for the mean of all samples where the number of a sample may stand."""
+Sample = int | str
+
+
+class Maker(Strict):
+    """Who makes the pictures: where this is the same, a picture that is there is the right one."""
+
+    weights_sha256: str | None
+    seed: int
+    sampling: dict[str, Any]
+    protocol_hash: str
+
+
+class Progress(Strict):
+    """colorized.json: the maker, and how long its pictures took so far on the device in use."""
+
+    maker: Maker
+    pictures: int = 0
+    seconds: float = 0.0
+    batch_size: int = 0
+    device: str = ""
+
+
+class Outputs:
+    """The outputs of a test below its folder: the first sample in pictures/, others in samples/."""
+
+    def __init__(self, folder: Path, inputs: Pictures) -> None:
+        self.folder = folder
+        self.inputs = inputs
+        self.names = file_names(inputs)
+        self._progress = folder / "colorized.json"
+
+    def path(self, row: int, sample: Sample = 0) -> Path:
+        """The file of a picture's sample: PNG, 8 bits."""
+        return self.folder / self.place(row, sample)
+
+    def place(self, row: int, sample: Sample = 0) -> str:
+        """The same below the test's folder, as per_image.csv has it."""
+        part = "pictures" if sample == 0 else f"samples/{sample}"
+        return f"{part}/{self.names[row]}"
+
+    def hashes(self, sample: Sample = 0) -> list[str]:
+        """SHA-256 of each file of a sample. UserError for one that is not there."""
+        found = []
+        for row in range(len(self.inputs)):
+            path = self.path(row, sample)
+            if not path.is_file():
+                raise UserError(f"{path} is missing: test again.")
+            found.append(sha256_of_file(path))
+        return found
+
+    def read(self, row: int, sample: Sample = 0) -> Tensor:
+        """One picture as written, uint8 (3, S, S). UserError if it cannot be read."""
+        return torch.from_numpy(read_whole(self.path(row, sample)))
+
+    def beside_truth(self, sample: Sample = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every picture of a sample and its truth, uint8 (3, S, S) each."""
+        for row, truth in enumerate(self.inputs.rgb8):
+            yield self.read(row, sample), truth
+
+    def all_samples(self, samples: int, batch: int = 16) -> Iterator[Tensor]:
+        """The samples of some pictures after another, uint8 (K, B, 3, S, S)."""
+        for rows in torch.split(torch.arange(len(self.inputs)), batch):
+            of_sample = [
+                torch.stack([self.read(row, sample) for row in rows.tolist()])
+                for sample in range(samples)
+            ]
+            yield torch.stack(of_sample)
+
+    def timing(self) -> Timing | None:
+        """Of the pictures coloured so far; None if none was coloured here."""
+        done = read_part(self._progress, Progress) if self._progress.exists() else None
+        if done is None or not done.pictures:
+            return None
+        return Timing(
+            ms_per_picture=round(1000 * done.seconds / done.pictures, 3),
+            batch_size=done.batch_size,
+            device=done.device,
+        )
+
+    def colorize_missing(
+        self,
+        colorizer: Colorizer,
+        maker: Maker,
+        sampling: Sampling,
+        samples: int,
+        *,
+        device: torch.device,
+        batch_size: int,
+        label: str,
+    ) -> None:
+        """Colour and write what is not there yet, one batch after another; `samples` a picture.
+
+        Pictures of another maker are deleted first. Seeds follow the run's seed, the files' names
+        and the samples' numbers.
+        """
+        done = self._start(maker, device_name(device), batch_size)
+        missing = [
+            (row, sample)
+            for sample in range(samples)
+            for row in range(len(self.inputs))
+            if not self.path(row, sample).is_file()
+        ]
+        batches = [missing[i : i + batch_size] for i in range(0, len(missing), batch_size)]
+        for batch in progress(batches, total=len(batches), label=label, unit="batches"):
+            rows = torch.tensor([row for row, _ in batch])
+            lightness = rgb_to_lightness(rgb_from_8bit(self.inputs.rgb8[rows]).to(device))
+            seeds = [
+                mixed(maker.seed, self.inputs.files[row].name, sample) for row, sample in batch
+            ]
+            before = time.perf_counter()
+            rgb = colorizer.colorize(lightness, seeds=seeds, sampling=sampling)
+            rgb = rgb.cpu()  # the clock stops when it is there
+            seconds = time.perf_counter() - before
+            for (row, sample), one in zip(batch, rgb, strict=True):
+                save_png(self.path(row, sample), one)
+            done = done.model_copy(
+                update={
+                    "pictures": done.pictures + len(batch),
+                    "seconds": done.seconds + seconds,
+                }
+            )
+            write_json(self._progress, done.model_dump())
+
+    def _start(self, maker: Maker, device: str, batch_size: int) -> Progress:
+        fresh = Progress(maker=maker, batch_size=batch_size, device=device)
+        try:
+            before = read_part(self._progress, Progress)
+        except UserError:  # none yet, or of another version
+            before = None
+        if before is None or before.maker != maker:
+            self.delete()
+        elif (before.device, before.batch_size) == (device, batch_size):
+            return before
+        write_json(self._progress, fresh.model_dump())
+        return fresh
+
+    def delete(self) -> None:
+        """Delete all pictures."""
+        for part in ("pictures", "samples"):
+            shutil.rmtree(self.folder / part, ignore_errors=True)
+        self._progress.unlink(missing_ok=True)
+
+    def write_means(self, samples: int) -> None:
+        """Write for each picture the mean of its samples, in Lab."""
+        for row in range(len(self.inputs)):
+            rgb8 = torch.stack([self.read(row, sample) for sample in range(samples)])
+            lab = rgb_to_lab(rgb_from_8bit(rgb8)).mean(dim=0, keepdim=True)
+            save_png(self.path(row, MEAN), join(lab[:, :1], lab[:, 1:])[0])
+
+
+def file_names(pictures: Pictures) -> list[str]:
+    """A PNG's name for each picture: its own without folders, numbered where two would collide."""
+    names: list[str] = []
+    seen: Counter[str] = Counter()
+    for picture in pictures.files:
+        stem = Path(picture.name).with_suffix("").as_posix().replace("/", "__")
+        seen[stem] += 1
+        names.append(f"{stem}~{seen[stem]}.png" if seen[stem] > 1 else f"{stem}.png")
+    return names
