@@ -130,14 +130,13 @@ def test(
         batch_size=on.batch_size,
         label=f"testing {subject.model}",
     )
-    return judge(subject, outputs, samples, on)
+    return judge(subject, outputs, on)
 
 
-def judge(subject: Subject, outputs: Outputs, samples: int, on: Test) -> RunRecord:
+def judge(subject: Subject, outputs: Outputs, on: Test) -> RunRecord:
     """Score the pictures that were written; what an earlier test says of them is kept."""
     earlier = Earlier.read(outputs.folder)
-    if earlier is not None and earlier.record.samples is not None:
-        samples = max(samples, earlier.record.samples.count)
+    samples = outputs.samples_there()  # perhaps more than are asked for now
     measured = measure(outputs, samples, on.instruments, earlier)
     _draw_figure(outputs, on)
     if earlier is not None and not measured.is_new and _is_of(earlier.record, subject, on):

@@ -64,6 +64,13 @@ class Outputs:
         part = "pictures" if sample == 0 else f"samples/{sample}"
         return f"{part}/{self.names[row]}"
 
+    def samples_there(self) -> int:
+        """How many samples of every picture there are, counted from the first."""
+        count = 0
+        while all(self.path(row, count).is_file() for row in range(len(self.inputs))):
+            count += 1
+        return count
+
     def hashes(self, sample: Sample = 0) -> list[str]:
         """SHA-256 of each file of a sample. UserError for one that is not there."""
         found = []

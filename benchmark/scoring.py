@@ -130,7 +130,8 @@ def _take_over(
     known = earlier.table.drop(columns=earlier.table.columns.difference([*FACTS, *rows]))
     same = facts.equals(known[list(FACTS)])
     if not same:  # the distances between samples are of the samples there were
-        known = known.drop(columns=[key for key, row in rows.items() if row.of_samples])
+        of_samples = [key for key, row in rows.items() if row.of_samples]
+        known = known.drop(columns=known.columns.intersection(of_samples))
     first = facts["sample"] == "0"
     unmoved = facts[first].equals(known.loc[known["sample"] == "0", list(FACTS)])
     sets = {

@@ -50,11 +50,12 @@ def paired_differences(values: NDArray[np.float64]) -> tuple[NDArray[np.float64]
     rng = np.random.default_rng(SEED)
     # How often each picture was drawn: one set of resamples for all rows.
     drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    means = values @ drawn.T / count
     tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
     low, high = np.empty((2, len(values), len(values)))
-    for i, row in enumerate(means):
-        low[i], high[i] = np.percentile(row - means, tails, axis=1)
+    for i, row in enumerate(values):
+        # Subtracted first: equal rows then differ by 0, not by the rounding of two sums.
+        means = (row - values) @ drawn.T / count
+        low[i], high[i] = np.percentile(means, tails, axis=1)
     return low, high
 
 

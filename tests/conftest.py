@@ -81,7 +81,11 @@ def make_record() -> Callable[..., dict[str, Any]]:
     """make_record(means={"lpips": 0.1}, **changed) → the content of a valid run.json."""
 
     def make(means: dict[str, float | None] | None = None, **changed: Any) -> dict[str, Any]:
+        from benchmark.protocol import VERSION, hash_of
         from metrics import METRICS
+
+        protocol = {"name": "photos-64", "version": VERSION, "size": 64, "n_pictures": 4}
+        protocol = changed.pop("protocol", protocol)
 
         def score(key: str) -> dict[str, Any]:
             metric, mean = METRICS[key], {"ssim": 0.9, **(means or {})}.get(key, 0.5)
@@ -98,28 +102,48 @@ def make_record() -> Callable[..., dict[str, Any]]:
             }
 
         record = {
-            "schema_version": 2,
+            "schema_version": 3,
             "kind": "model",
             "model": "unet",
             "run": "unet",
             "seed": 8000,
             "settings": {"epochs": 2},
             "sampling": {},
+            "submission": None,
             "weights": {
                 "trained_as": "unet",
                 "file": "best.safetensors",
                 "sha256": "0" * 64,
                 "epoch": 2,
             },
-            "protocol": {"name": "photos-64", "version": 1, "size": 64, "n_pictures": 4},
-            "protocol_hash": "a" * 64,
-            "training_data": {"name": "photos"},
+            "protocol": protocol,
+            "protocol_hash": hash_of(protocol),
+            "training_data": {
+                "name": "photos",
+                "n_train": 20,
+                "n_val": 4,
+                "n_unusable": 0,
+                "manifest": "c" * 64,
+                "ab_mean": [1.0, 2.0],
+            },
             "n_expected": 4,
             "n_scored": 4,
             "failed": {},
             "metrics": {key: score(key) for key in METRICS},
+            "samples": None,
+            "per_image_sha256": "0" * 64,
             "timing": {"ms_per_picture": 1.5, "batch_size": 4, "device": "cpu"},
-            "cost": {"parameters": 1_500_000, "training_seconds": 90.0, "device": "cpu"},
+            "cost": {
+                "parameters": 1_500_000,
+                "training_seconds": 90.0,
+                "pictures_per_s": 100.0,
+                "epochs": 2,
+                "steps": 80,
+                "device": "cpu",
+                "precision": "32-true",
+                "peak_device_bytes": 2_000_000_000,
+                "best_epoch": 2,
+            },
             "environment": {"python": "3.12"},
             "finished": "2025-01-01T00:00:00+00:00",
         }

@@ -3,6 +3,7 @@
 import math
 import weakref
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ SEEDS = st.integers(0, 2**32 - 1)
 few = settings(max_examples=8)  # a picture has thousands of pixels, each an example of its own
 ZERO_FOR_EQUALS = ("delta_e76", "delta_e2000", "lightness_error", "colorfulness_gap")
 SYMMETRIC = ("ssim", "psnr", *ZERO_FOR_EQUALS)
-OF_PICTURES = [key for key, metric in metrics.METRICS.items() if metric.measure]
+OF_PICTURES = [key for key, metric in metrics.METRICS.items() if metric.of_pictures]
+OF_ONE_SAMPLE = {key for key, metric in metrics.METRICS.items() if not metric.of_samples}
 
 # Table 1 of Sharma, Wu and Dalal 2005: L*, a*, b* twice, ΔE00.
 SHARMA = """
@@ -227,7 +229,7 @@ def test_a_score_depends_on_neither_batch_nor_order(
     prediction, truth = random_pair(seed, n=5, height=16, width=16)
     whole = scored(prediction, truth)
     shuffled = scored(prediction[order], truth[order], batch_size)
-    assert whole.pictures.keys() | whole.sets.keys() == metrics.METRICS.keys() - {"lpips"}
+    assert whole.pictures.keys() | whole.sets.keys() == OF_ONE_SAMPLE - {"lpips"}
     for key, values in whole.pictures.items():
         expected = [values[row] for row in order]
         np.testing.assert_allclose(shuffled.pictures[key], expected, rtol=1e-5, atol=1e-5)
@@ -366,6 +368,20 @@ def test_the_kernel_distance_grows_with_the_shift_and_has_a_deviation() -> None:
     assert all(distance.deviation for distance in distances)
 
 
+def test_distances_between_samples_are_those_of_all_pairs() -> None:
+    """The mean over a picture's samples of their mean distance from the others."""
+    pictures = torch.stack([random_pair(seed, n=3)[0] for seed in (20, 21, 22, 23)])
+    found = metrics.score_samples([pictures[:, :2], pictures[:, 2:]])
+    assert found.keys() == {"diversity_delta_e2000"}  # LPIPS has no network here
+    values = torch.tensor(found["diversity_delta_e2000"])
+    assert values.shape == (3, 4)
+    rgb = rgb_from_8bit(pictures)
+    pairs = [metrics.delta_e2000(rgb[i], rgb[j]) for i, j in combinations(range(4), 2)]
+    torch.testing.assert_close(values.mean(1), torch.stack(pairs).mean(0))
+    alike = metrics.score_samples([pictures[:1].expand(3, -1, -1, -1, -1)])
+    assert not np.any(alike["diversity_delta_e2000"])
+
+
 def test_the_divergence_of_a_set_is_that_of_all_its_pixels() -> None:
     prediction, truth = random_pair(10, n=5)
     lab = [rgb_to_lab(rgb_from_8bit(part))[:, 1:] for part in (prediction, truth)]
@@ -464,13 +480,13 @@ def test_the_table_describes_every_metric(options: metrics.Options) -> None:
         assert all((metric.label, metric.compares, metric.parameters, metric.source))
         assert metric.label in described[key]
         assert (metric.measure is None) != (metric.gather is None)
-    assert {key for key, metric in table.items() if metric.needs_network} == {"lpips", "kid"}
+    assert {metric.network for metric in table.values()} == {None, "lpips", "kid"}
 
 
 def test_what_is_chosen_stands_in_labels_and_in_the_description() -> None:
     default = metrics.describe(metrics.Options())
     for options, keys, word in (
-        (metrics.Options(lpips_backbone="squeeze"), {"lpips"}, "squeeze"),
+        (metrics.Options(lpips_backbone="squeeze"), {"lpips", "diversity_lpips"}, "squeeze"),
         (metrics.Options(colorfulness="absolute"), {"colorfulness", "colorfulness_gap"}, "|R-G|"),
     ):
         chosen = metrics.describe(options)

@@ -10,13 +10,16 @@ import torch
 from torch import Tensor, nn
 
 import metrics
-from benchmark import evaluation
+from benchmark import evaluation, leaderboard
 from benchmark.baselines import GroundTruth, MeanAb
 from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
+from benchmark.colorizer import Colorizer, Noise, OnStep
 from benchmark.data.cache import Pictures
 from benchmark.data.manifest import Picture
-from benchmark.figures import save_png
-from benchmark.results import RunRecord, read_record
+from benchmark.figures import read_png, save_png
+from benchmark.files import sha256_of_file
+from benchmark.results import RunFolder, RunRecord, TrainingSet, WeightsUsed, read_record
+from benchmark.scoring import FACTS, read_table
 
 
 class Coarse(nn.Module):
@@ -28,7 +31,31 @@ class Coarse(nn.Module):
 
 MISSING = {"lpips": "left out here", "kid": "left out here, too"}
 NOTHING = metrics.Instruments(missing=MISSING)
-SET = {"name": "photos", "n_train": 12, "manifest": "c" * 64, "ab_mean": [3.0, 9.0]}
+SET = TrainingSet(
+    name="photos", n_train=12, n_val=2, n_unusable=0, manifest="c" * 64, ab_mean=[3.0, 9.0]
+)
+
+
+class Painter(Colorizer):
+    """A colour of its own for each seed; counts the pictures it was asked for."""
+
+    stochastic = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def predict(
+        self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
+    ) -> Tensor:
+        self.asked += len(lightness)
+        return (15 * noise(2, 1, 1)).expand(-1, -1, *lightness.shape[2:])
+
+
+def painter_of(results: Path, sha256: str = "1" * 64, **more: Any) -> evaluation.Subject:
+    weights = WeightsUsed(trained_as="painter", file="weights/best", sha256=sha256, epoch=1)
+    folder = RunFolder(results, "painter", 8000)
+    return evaluation.Subject(folder, "painter", weights=weights, **more)
 
 
 def pictures(count: int) -> Pictures:
@@ -61,6 +88,9 @@ def test_the_fixed_rows_are_complete_records(tmp_path: Path) -> None:
         for key, score in record.metrics.items():
             if key in MISSING:
                 assert (score.mean, score.n, score.reason) == (None, 0, MISSING[key])
+            elif metrics.METRICS[key].of_samples:
+                assert score.mean is None
+                assert "--samples" in str(score.reason)
             else:
                 assert score.n == 6
     truth, grey = found["ground-truth"].metrics, found["grey"].metrics
@@ -74,14 +104,17 @@ def test_the_fixed_rows_are_complete_records(tmp_path: Path) -> None:
 
 def test_what_is_scored_are_the_files_as_written(tmp_path: Path) -> None:
     on = prepare()
-    evaluation.test_baselines(tmp_path, on, {})
+    evaluation.test_baselines(tmp_path, on, None)
     (folder,) = (tmp_path / "grey/seed-0/tests").iterdir()
     for picture, rgb8 in zip(on.pictures.files, on.pictures.rgb8, strict=True):
         save_png(tmp_path / "truth" / picture.name, rgb_from_8bit(rgb8))
     again = metrics.score_folder(folder / "pictures", tmp_path / "truth")
     with (folder / "per_image.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    assert rows[0].keys() == {"file", "sha256", "sample", "picture"} | again.pictures.keys()
+    assert rows[0].keys() == set(FACTS) | again.pictures.keys()
+    assert [row["output_sha256"] for row in rows] == [
+        sha256_of_file(folder / row["output"]) for row in rows
+    ]
     for key, values in again.pictures.items():
         assert [float(row[key]) for row in rows] == pytest.approx(values, rel=1e-6)
     record = json.loads((folder / "run.json").read_text())
@@ -96,12 +129,15 @@ def test_mean_ab_is_that_of_its_training_set_and_says_which(tmp_path: Path) -> N
     assert rgb_to_lab(output)[:, 1:].mean(dim=(0, 2, 3)).tolist() == pytest.approx([3, 9], abs=0.5)
 
     on = prepare()
-    other = SET | {"name": "other photos", "manifest": "d" * 64, "ab_mean": [-20.0, 5.0]}
-    without = {key: value for key, value in SET.items() if key != "ab_mean"}
-    for training_set in (SET, other, {}, without):
+    changed = {"name": "other photos", "manifest": "d" * 64, "ab_mean": [-20.0, 5.0]}
+    other = SET.model_copy(update=changed)
+    for training_set in (SET, other, None):
         evaluation.test_baselines(tmp_path, on, training_set)
     means = [record for record in records(tmp_path).values() if record.model == "mean ab"]
-    assert {record.training_data["name"] for record in means} == {"photos", "other photos"}
+    assert {getattr(record.training_data, "name", None) for record in means} == {
+        "photos",
+        "other photos",
+    }
     assert len(means) == 2
     text = metrics.write_leaderboard(tmp_path)[0].read_text(encoding="utf-8")
     assert "| mean ab of photos, 12 pictures " in text
@@ -116,7 +152,7 @@ def test_a_truth_that_is_not_perfect_stops_the_run(
         GroundTruth, "predict", lambda self, lightness, **words: right(self, lightness, **words) + 1
     )
     with pytest.raises(RuntimeError, match="ground truth scores"):
-        evaluation.test_baselines(tmp_path, prepare(), {})
+        evaluation.test_baselines(tmp_path, prepare(), None)
 
 
 def test_one_picture_is_scored_without_an_interval_and_it_is_said(
@@ -126,24 +162,119 @@ def test_one_picture_is_scored_without_an_interval_and_it_is_said(
     said = capsys.readouterr().err
     assert "one test picture only" in said
     assert "LPIPS (alex) is left out: left out here." in said
-    evaluation.test_baselines(tmp_path, on, {})
+    evaluation.test_baselines(tmp_path, on, None)
     score = records(tmp_path)["grey"].metrics["ssim"]
     assert score.mean is not None
     assert (score.std, score.low, score.high, score.n) == (None, None, None, 1)
 
 
 def test_a_network_that_comes_later_is_worth_another_test(tmp_path: Path) -> None:
-    evaluation.test_baselines(tmp_path, prepare(), {})
+    evaluation.test_baselines(tmp_path, prepare(), None)
     before = records(tmp_path)["grey"]
-    evaluation.test_baselines(tmp_path, prepare(), {})
+    evaluation.test_baselines(tmp_path, prepare(), None)
     assert records(tmp_path)["grey"] == before
     later = metrics.Instruments(networks={"kid": Coarse()}, missing={"lpips": "left out here"})
-    evaluation.test_baselines(tmp_path, prepare(instruments=later), {})
+    evaluation.test_baselines(tmp_path, prepare(instruments=later), None)
     kid = records(tmp_path)["grey"].metrics["kid"]
     assert kid.reason is None
     assert (kid.n, kid.low) == (6, None)
     assert kid.mean is not None
     assert kid.std is not None
+
+
+def test_only_what_is_missing_is_coloured(tmp_path: Path) -> None:
+    painter, subject, on = Painter().eval(), painter_of(tmp_path), prepare()
+    record = evaluation.test(subject, painter, on)
+    assert painter.asked == 6
+    assert evaluation.test(subject, painter, on) == record
+    assert painter.asked == 6
+    picture = on.folder(subject) / "pictures/3.png"
+    content = picture.read_bytes()
+    picture.unlink()
+    again = evaluation.test(subject, painter, on)
+    assert painter.asked == 7
+    assert picture.read_bytes() == content
+    assert again.per_image_sha256 == record.per_image_sha256
+    # More samples leave the first as it is; fewer drop none.
+    three = evaluation.test(subject, painter, prepare(samples=3))
+    assert painter.asked == 7 + 12
+    assert three.metrics["ssim"] == record.metrics["ssim"]
+    assert evaluation.test(subject, painter, on) == three
+    # Other weights make other pictures, and so does an order to start anew.
+    evaluation.test(painter_of(tmp_path, "2" * 64), painter, on)
+    assert painter.asked == 19 + 6
+    evaluation.test(painter_of(tmp_path, "2" * 64), painter, on, overwrite=True)
+    assert painter.asked == 25 + 6
+
+
+def test_a_test_that_was_cut_off_goes_on(tmp_path: Path) -> None:
+    class Tired(Painter):
+        def predict(self, lightness: Tensor, **words: Any) -> Tensor:
+            if self.asked == 4:
+                raise KeyboardInterrupt
+            return super().predict(lightness, **words)
+
+    subject, on = painter_of(tmp_path), prepare(batch_size=2)
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.test(subject, Tired().eval(), on)
+    assert not (on.folder(subject) / "run.json").exists()
+    painter = Painter().eval()
+    record = evaluation.test(subject, painter, on)
+    assert painter.asked == 2
+    whole = evaluation.test(painter_of(tmp_path / "whole"), Painter().eval(), on)
+    assert record.per_image_sha256 == whole.per_image_sha256
+
+
+def test_a_damaged_table_is_made_again(tmp_path: Path) -> None:
+    painter, subject, on = Painter().eval(), painter_of(tmp_path), prepare()
+    record = evaluation.test(subject, painter, on)
+    table = on.folder(subject) / "per_image.csv"
+    table.write_bytes(table.read_bytes()[:100])
+    assert evaluation.test(subject, painter, on).per_image_sha256 == record.per_image_sha256
+    assert painter.asked == 6
+
+
+def test_several_samples_have_a_mean_a_best_and_distances(tmp_path: Path) -> None:
+    subject, on = painter_of(tmp_path), prepare(samples=3)
+    record = evaluation.test(subject, Painter().eval(), on)
+    table = read_table(on.folder(subject) / "per_image.csv", record.per_image_sha256)
+    assert table["sample"].value_counts().to_dict() == {"0": 6, "1": 6, "2": 6, "mean": 6}
+
+    def outputs(sample: str) -> Tensor:
+        places = table[table["sample"] == sample]["output"]
+        return torch.stack([read_png(on.folder(subject) / place) for place in places])
+
+    first, second, third, mean = (outputs(sample) for sample in ("0", "1", "2", "mean"))
+    assert not torch.equal(first, second)
+    pairs = [
+        metrics.delta_e2000(*pair).mean()
+        for pair in ((first, second), (first, third), (second, third))
+    ]
+    diversity = record.metrics["diversity_delta_e2000"]
+    assert diversity.mean == pytest.approx(float(sum(pairs)) / 3, rel=1e-4)
+    lab = torch.stack([rgb_to_lab(rgb) for rgb in (first, second, third)]).mean(0)
+    assert (rgb_to_lab(mean) - lab).abs().mean() < 0.5  # up to 8 bits and the gamut
+    several = record.samples
+    assert several is not None
+    truth = rgb_from_8bit(on.pictures.rgb8)
+    errors = torch.stack([metrics.delta_e2000(rgb, truth) for rgb in (first, second, third)])
+    assert several.best["delta_e2000"].mean == pytest.approx(float(errors.amin(0).mean()), rel=1e-4)
+    ssims = torch.stack([metrics.ssim(rgb, truth) for rgb in (first, second, third)])
+    assert several.best["ssim"].mean == pytest.approx(float(ssims.amax(0).mean()), rel=1e-4)
+    error = several.mean["delta_e2000"].mean
+    assert error == pytest.approx(float(metrics.delta_e2000(mean, truth).mean()), rel=1e-4)
+    assert error < record.metrics["delta_e2000"].mean  # type: ignore[operator]
+    text = leaderboard.tables.markdown(leaderboard.write(tmp_path))
+    assert "(oracle)" in text
+
+
+def test_a_model_that_is_not_stochastic_has_one_sample(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on = prepare(samples=3)
+    record = evaluation.test(painter_of(tmp_path), MeanAb((3.0, 9.0)).eval(), on)
+    assert record.samples is None
+    assert "not stochastic" in capsys.readouterr().err
 
 
 def test_other_options_are_another_protocol() -> None:

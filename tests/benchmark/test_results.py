@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.results import RunFolder, RunRecord, finite, read_record, write_record
+from benchmark.results import RunFolder, RunRecord, read_record, write_record
 
 Make = Callable[..., dict[str, Any]]
 
@@ -37,8 +37,8 @@ def _with(make_record: Make, place: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        ("schema_version", 1),
-        ("schema_version", "2"),
+        ("schema_version", 2),
+        ("schema_version", "3"),
         ("seed", "8000"),
         ("seed", 1.5),
         ("n_scored", "4"),
@@ -54,6 +54,9 @@ def _with(make_record: Make, place: str, value: Any) -> dict[str, Any]:
         ("timing.ms_per_picture", math.nan),
         ("timing.ms_per_picture", "fast"),
         ("failed", []),
+        ("cost.parameters", "many"),
+        ("cost.training_seconds", None),
+        ("training_data.ab_mean", [1, "2"]),
     ],
 )
 def test_other_records_are_refused_with_file_and_place(
@@ -126,12 +129,3 @@ def test_seeds_and_runs_have_folders_of_their_own(tmp_path: Path) -> None:
     paths = {RunFolder(tmp_path, run, seed).path for run in ("a", "b") for seed in (1, 2)}
     assert len(paths) == 4
     assert RunFolder(tmp_path, "unet", 7).path == tmp_path / "unet" / "seed-7"
-
-
-def test_json_has_none_for_what_is_not_finite() -> None:
-    assert [finite(value) for value in (1.5, math.inf, -math.inf, math.nan)] == [
-        1.5,
-        None,
-        None,
-        None,
-    ]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.statistics import Interval, mean_interval, paired_difference
+from benchmark.statistics import Interval, mean_interval, paired_differences, ranks
 
 
 def test_the_interval_covers_the_true_mean_in_95_of_100_cases() -> None:
@@ -51,19 +51,37 @@ def test_pairs_tell_apart_what_two_intervals_do_not() -> None:
     assert alone.high is not None
     assert other.low is not None
     assert alone.high > other.low  # they overlap
-    difference = paired_difference(first.tolist(), second.tolist())
-    assert difference.mean == pytest.approx(float(np.mean(first - second)))
-    assert difference.high is not None
-    assert difference.high < 0
+    low, high = paired_differences(np.stack([first, second]))
+    assert high[0, 1] < 0 < low[1, 0]
+    assert ranks(np.stack([first, second]), higher_is_better=False) == [1, 2]
+    assert ranks(np.stack([first, second]), higher_is_better=True) == [2, 1]
 
 
-def test_pairs_are_symmetric_up_to_sign_and_exact_for_a_constant_shift() -> None:
+def test_paired_intervals_are_those_of_the_differences() -> None:
+    """Against SciPy's bootstrap of the differences themselves."""
+    rng = np.random.default_rng(5)
+    values = rng.gamma(4, 1, (3, 80))
+    low, high = paired_differences(values)
+    for i, j in ((0, 1), (1, 2), (2, 0)):
+        _, expected_low, expected_high = mean_interval((values[i] - values[j]).tolist())
+        assert (low[i, j], high[i, j]) == pytest.approx((expected_low, expected_high), abs=0.1)
+        assert (low[i, j], high[i, j]) == pytest.approx((-high[j, i], -low[j, i]))
+
+
+def test_a_constant_shift_is_exact_and_equals_are_ties() -> None:
     values = np.random.default_rng(4).normal(size=40)
-    shifted = paired_difference((values + 2).tolist(), values.tolist())
-    assert tuple(shifted) == pytest.approx((2, 2, 2))
-    assert paired_difference(values.tolist(), values.tolist()) == Interval(0, 0, 0)
+    low, high = paired_differences(np.stack([values + 2, values, values]))
+    assert (low[0, 1], high[0, 1]) == pytest.approx((2, 2))
+    assert (low[1, 2], high[1, 2]) == (0, 0)
+    assert ranks(np.stack([values + 2, values, values]), higher_is_better=False) == [3, 1, 1]
 
 
-def test_values_that_are_not_pairs_are_refused() -> None:
-    with pytest.raises(ValueError, match="3 and 2"):
-        paired_difference([1, 2, 3], [1, 2])
+def test_a_rank_counts_only_those_that_are_surely_better() -> None:
+    """The middle row can be told from neither; the outer two from each other."""
+    rng = np.random.default_rng(6)
+    noise = rng.normal(0, 1, (3, 50))
+    noise -= noise.mean(axis=1, keepdims=True)
+    values = noise + np.array([[0.0], [0.3], [0.6]])
+    assert ranks(values, higher_is_better=False) == [1, 1, 2]
+    assert ranks(values[::-1], higher_is_better=False) == [2, 1, 1]
+    assert ranks(values, higher_is_better=True) == [2, 1, 1]
