@@ -1,9 +1,10 @@
 """How sure a mean over pictures is, and whether two models differ."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
 RESAMPLES = 2000
@@ -47,3 +48,15 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Interv
     if len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} values are not pairs")
     return mean_interval(np.subtract(first, second).tolist())
+
+
+def resampled_sums(values: NDArray[Any]) -> NDArray[Any]:
+    """Bootstrap of sums over pictures: (pictures, columns) → (RESAMPLES, columns).
+
+    For what is no mean of one value a picture, such as a share of objects, of which a picture has
+    several: their whole pictures are drawn with replacement, since they have much in common.
+    """
+    count = len(values)
+    rng = np.random.default_rng(SEED)
+    times = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES)
+    return times @ values

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.statistics import Interval, mean_interval, paired_difference
+from benchmark.statistics import Interval, mean_interval, paired_difference, resampled_sums
 
 
 def test_the_interval_covers_the_true_mean_in_95_of_100_cases() -> None:
@@ -67,3 +67,13 @@ def test_pairs_are_symmetric_up_to_sign_and_exact_for_a_constant_shift() -> None
 def test_values_that_are_not_pairs_are_refused() -> None:
     with pytest.raises(ValueError, match="3 and 2"):
         paired_difference([1, 2, 3], [1, 2])
+
+
+def test_resampled_sums_spread_as_the_mean_does_and_keep_pictures_whole() -> None:
+    values = np.random.default_rng(5).gamma(4, 1, 60)
+    sums = resampled_sums(np.stack([values, 2 * values, np.ones(60)], axis=-1))
+    _, low, high = mean_interval(values.tolist())
+    limits = np.quantile(sums[:, 0] / 60, [0.025, 0.975])
+    assert limits.tolist() == pytest.approx([low, high], abs=0.05)
+    np.testing.assert_allclose(sums[:, 1], 2 * sums[:, 0])
+    np.testing.assert_array_equal(sums[:, 2], 60)
