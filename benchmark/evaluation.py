@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 import metrics
 
 from .baselines import GREY, GROUND_TRUTH, MEAN_AB, Grey, GroundTruth, MeanAb
+from .calibration import PaintedObjects, calibrate, find_painted, object_table, taken_paints
 from .color import rgb_from_8bit, rgb_to_lightness
 from .colorizer import Colorizer, Sampling
 from .console import say
 from .data.cache import Pictures
-from .figures import read_png, save_results
-from .files import sha256_of_json
+from .figures import read_png, save_calibration, save_results
+from .files import sha256_of_json, write_text
 from .outputs import MEAN, Maker, Outputs
 from .protocol import Protocol
 from .recipe import mixed
 from .results import (
+    Calibration,
     Cost,
     RunFolder,
     RunRecord,
@@ -66,7 +68,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Test:
-    """On what: the pictures and their protocol; how many samples, and rows of the figure."""
+    """On what: the pictures and their protocol; how many samples, and rows of the figure.
+
+    painted: the objects of known paints, if these are pictures of the built-in sample.
+    """
 
     pictures: Pictures
     protocol: Protocol
@@ -74,6 +79,7 @@ class Test:
     samples: int
     num_images: int
     batch_size: int
+    painted: PaintedObjects | None
 
     def folder(self, subject: Subject) -> Path:
         """tests/<protocol>[-<choices>]; part of the hash keeps two sets of one name apart."""
@@ -101,7 +107,8 @@ def prepare(
     if len(pictures) == 1:
         say("There is one test picture only: no interval tells how sure its scores are.")
     protocol = Protocol.of(pictures, source, size, instruments.options)
-    return Test(pictures, protocol, instruments, samples, num_images, batch_size)
+    painted = find_painted(pictures)
+    return Test(pictures, protocol, instruments, samples, num_images, batch_size, painted)
 
 
 def test(
@@ -146,9 +153,26 @@ def judge(subject: Subject, outputs: Outputs, on: Test) -> RunRecord:
     path = outputs.folder / "run.json"
     path.unlink(missing_ok=True)  # from here on the folder is not a result until it is whole
     code = write_table(outputs.folder / "per_image.csv", measured.table)
-    record = _record(subject, on, outputs, samples, measured, code)
+    calibration = _calibrate(subject, on, outputs, samples)
+    record = _record(subject, on, outputs, samples, measured, calibration, code)
     write_record(path, record)
     return record
+
+
+def _calibrate(subject: Subject, on: Test, outputs: Outputs, samples: int) -> Calibration | None:
+    """How the objects of known paints were painted: objects.csv, calibration.png, and in short."""
+    if on.painted is None:
+        return None
+    rows = range(len(on.pictures))
+    taken = [
+        taken_paints(on.painted, (outputs.read(row, sample) for row in rows))
+        for sample in range(samples)
+    ]
+    table = object_table(on.painted, taken)
+    write_text(outputs.folder / "objects.csv", table.to_csv(index=False, lineterminator="\n"))
+    calibration = calibrate(on.painted, taken)
+    save_calibration(outputs.folder / "calibration.png", calibration, subject.folder.run)
+    return calibration
 
 
 def _is_of(record: RunRecord, subject: Subject, on: Test) -> bool:
@@ -202,7 +226,13 @@ def _draw_figure(outputs: Outputs, on: Test) -> None:
 
 
 def _record(
-    subject: Subject, on: Test, outputs: Outputs, samples: int, measured: Measured, code: str
+    subject: Subject,
+    on: Test,
+    outputs: Outputs,
+    samples: int,
+    measured: Measured,
+    calibration: Calibration | None,
+    code: str,
 ) -> RunRecord:
     scores, several = summarize(measured, samples, on.instruments.options)
     return RunRecord(
@@ -222,6 +252,7 @@ def _record(
         failed=on.pictures.failures,
         metrics=scores,
         samples=several,
+        calibration=calibration,
         per_image_sha256=code,
         timing=outputs.timing(),
         cost=subject.cost,

@@ -153,6 +153,53 @@ class SeveralSamples(Strict):
     best: dict[str, Score]
 
 
+class Estimate(Strict):
+    """A value and its 95 % bootstrap interval over pictures; of one picture there is none."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class PaintShares(Strict):
+    """Which paints objects took, all of them and all samples taken together.
+
+    shares: of each outcome, the paints and `none`; they add up to 1.
+    total_variation: between shares and their probabilities, 0 to 1. Its interval reaches down to 0
+        where a perfect sampler may well be as far.
+    truth: the total variation of the objects' true paints, which are one sample.
+    perfect, perfect_high: that of perfect samplers which draw as often as was drawn here: the mean,
+        above 0 since draws are finitely many, and what 95 of 100 stay below.
+    """
+
+    n_objects: int
+    n_pictures: int
+    shares: dict[str, Estimate]
+    total_variation: Estimate
+    truth: float
+    perfect: float
+    perfect_high: float
+
+
+class Calibration(Strict):
+    """Calibration of one test.
+
+    n_samples: of each picture. n_left_out: how many objects are too small to be judged.
+    overall: of all objects; kinds: of those of a kind, by its name.
+    per_object: the mean over objects of the total variation of each one's own shares, over its
+        samples; per_object_perfect: that of perfect samplers. It tells a model that draws from one
+        that always gives the same thing the same paint. One sample does not tell: both are None.
+    """
+
+    n_samples: int
+    n_left_out: int
+    probabilities: dict[str, float]
+    overall: PaintShares
+    kinds: dict[str, PaintShares]
+    per_object: Estimate | None
+    per_object_perfect: float | None
+
+
 class RunRecord(Strict):
     """run.json: all that is known of one test but the values of its single pictures.
 
@@ -176,6 +223,7 @@ class RunRecord(Strict):
     failed: dict[str, str]
     metrics: dict[str, Score]
     samples: SeveralSamples | None
+    calibration: Calibration | None = Field(description="only on the built-in sample")
     per_image_sha256: str
     timing: Timing | None
     cost: Cost | None

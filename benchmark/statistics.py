@@ -1,7 +1,7 @@
 """How sure a mean over pictures is, and whether two models differ."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,16 +46,12 @@ def paired_differences(values: NDArray[np.float64]) -> tuple[NDArray[np.float64]
     differ. Far sharper than comparing two intervals, since what makes a picture hard for both
     cancels. N is at least 2.
     """
-    count = values.shape[1]
-    rng = np.random.default_rng(SEED)
-    # How often each picture was drawn: one set of resamples for all rows.
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
     tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
     low, high = np.empty((2, len(values), len(values)))
     for i, row in enumerate(values):
         # Subtracted first: equal rows then differ by 0, not by the rounding of two sums.
-        means = (row - values) @ drawn.T / count
-        low[i], high[i] = np.percentile(means, tails, axis=1)
+        means = resampled_sums((row - values).T) / values.shape[1]
+        low[i], high[i] = np.percentile(means, tails, axis=0)
     return low, high
 
 
@@ -67,3 +63,16 @@ def ranks(values: NDArray[np.float64], higher_is_better: bool) -> list[int]:
     low, high = paired_differences(values)
     worse = high < 0 if higher_is_better else low > 0  # row i than row j
     return (1 + worse.sum(axis=1)).tolist()
+
+
+def resampled_sums(values: NDArray[Any]) -> NDArray[Any]:
+    """Bootstrap of sums over pictures: (pictures, columns) → (RESAMPLES, columns).
+
+    The same pictures are drawn for all columns, and each time it is called. What a picture has
+    several of, such as objects, is summed before: its whole is drawn, since they have much in
+    common.
+    """
+    count = len(values)
+    rng = np.random.default_rng(SEED)
+    times = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES)
+    return times @ values

@@ -131,6 +131,7 @@ def make_record() -> Callable[..., dict[str, Any]]:
             "failed": {},
             "metrics": {key: score(key) for key in METRICS},
             "samples": None,
+            "calibration": None,
             "per_image_sha256": "0" * 64,
             "timing": {"ms_per_picture": 1.5, "batch_size": 4, "device": "cpu"},
             "cost": {

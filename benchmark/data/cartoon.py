@@ -205,7 +205,14 @@ def _write_pictures(
 
 def scene_path(picture: Path) -> Path:
     """Where the scene of a picture of a written sample lies."""
-    return picture.parents[1] / "scenes" / picture.parent.name / f"{picture.stem}.json"
+    return picture.parent.parent / "scenes" / picture.parent.name / f"{picture.stem}.json"
+
+
+def has_scene(picture: Path) -> bool:
+    """Whether a picture is one of a written sample of this version, of any seed and counts."""
+    contents = _contents(picture.parent.parent)
+    of_this_version = isinstance(contents, dict) and contents.get("version") == VERSION
+    return of_this_version and scene_path(picture).is_file()
 
 
 def read_scene(path: Path) -> Scene:

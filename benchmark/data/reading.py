@@ -79,10 +79,14 @@ def read_whole(path: Path) -> np.ndarray:
 
 def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray:
     """A file as uint8 (3, S, S). Raises UnusablePicture."""
-    size = (preprocessing.size, preprocessing.size)
-    method = Image.Resampling[preprocessing.filter.upper()]
-    square = ImageOps.fit(open_rgb(path), size, method=method)
+    square = fit_square(open_rgb(path), preprocessing)
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+
+
+def fit_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    """The square of a picture, or of a plane such as a mask (mode F), that lies over it."""
+    size = (preprocessing.size, preprocessing.size)
+    return ImageOps.fit(image, size, method=Image.Resampling[preprocessing.filter.upper()])
 
 
 def is_grey(rgb8: np.ndarray) -> bool:

@@ -8,7 +8,7 @@ import pandas as pd
 
 import metrics
 
-from ..results import Score
+from ..results import Calibration, Estimate, Score
 from .rows import Board, Leaderboard, Row
 
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
@@ -209,6 +209,49 @@ def _several(rows: Sequence[Row]) -> list[Column]:
 def _plain(title: str, key: str) -> Column:
     """A metric's values without marks."""
     return Column(title, lambda row: Cell(value_text(row.scores[key]), row.scores[key].mean))
+
+
+def _calibration(rows: Sequence[Row]) -> list[Column]:
+    """How often things of random paint took each; of several seeds the first."""
+
+    def share(name: str) -> Callable[[Row], Cell]:
+        return lambda row: _estimate(_of(row).overall.shares[name])
+
+    return [
+        Column("Model", lambda row: Cell(row.name, row.name)),
+        Column("samples", lambda row: _number(_of(row).n_samples, "{}")),
+        Column("total variation ↓", lambda row: _estimate(_of(row).overall.total_variation)),
+        Column("per object ↓", lambda row: _estimate(_of(row).per_object)),
+        *(
+            Column(f"{name} ({chance:.2f})", share(name))
+            for name, chance in _of(rows[0]).probabilities.items()
+        ),
+    ]
+
+
+def _of(row: Row) -> Calibration:
+    calibration = row.record.calibration
+    assert calibration is not None
+    return calibration
+
+
+def _estimate(estimate: Estimate | None) -> Cell:
+    if estimate is None:
+        return Cell("")
+    interval = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if estimate.low is not None else ""
+    return Cell(f"{estimate.value:.2f}{interval}", estimate.value)
+
+
+def _calibration_note(rows: Sequence[Row]) -> str:
+    taken = _of(rows[0]).overall
+    return (
+        f"Shares of {taken.n_objects} things of random paint in {taken.n_pictures} pictures that "
+        "took each paint (in brackets the truth's chance), or none of them (brown, grey). Total "
+        "variation is the share that should have been otherwise: 0 is right; a perfect sampler "
+        f"with one sample of these pictures has {taken.perfect:.2f}, in 95 of 100 cases at most "
+        f"{taken.perfect_high:.2f}. Per object, of several samples, tells a model that draws from "
+        "one that repeats itself."
+    )
 
 
 # ---- what is said around them --------------------------------------------------------------------

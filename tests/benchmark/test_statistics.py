@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.statistics import Interval, mean_interval, paired_differences, ranks
+from benchmark.statistics import (
+    Interval,
+    mean_interval,
+    paired_differences,
+    ranks,
+    resampled_sums,
+)
 
 
 def test_the_interval_covers_the_true_mean_in_95_of_100_cases() -> None:
@@ -85,3 +91,13 @@ def test_a_rank_counts_only_those_that_are_surely_better() -> None:
     assert ranks(values, higher_is_better=False) == [1, 1, 2]
     assert ranks(values[::-1], higher_is_better=False) == [2, 1, 1]
     assert ranks(values, higher_is_better=True) == [2, 1, 1]
+
+
+def test_resampled_sums_spread_as_the_mean_does_and_keep_pictures_whole() -> None:
+    values = np.random.default_rng(5).gamma(4, 1, 60)
+    sums = resampled_sums(np.stack([values, 2 * values, np.ones(60)], axis=-1))
+    _, low, high = mean_interval(values.tolist())
+    limits = np.quantile(sums[:, 0] / 60, [0.025, 0.975])
+    assert limits.tolist() == pytest.approx([low, high], abs=0.05)
+    np.testing.assert_allclose(sums[:, 1], 2 * sums[:, 0])
+    np.testing.assert_array_equal(sums[:, 2], 60)
