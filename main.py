@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from benchmark.cli import colorize, leaderboard, models, run
+from benchmark.cli import colorize, leaderboard, models, run, score, verify
 from benchmark.errors import Interrupted, UserError
 
 # Threads that wait may spin for some microseconds only: beside another program on a full machine,
@@ -37,6 +37,9 @@ app = typer.Typer(
 app.callback(invoke_without_command=True)(run.run)
 app.command("list")(models.list_models)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("inputs")(score.inputs)
+app.command("score")(score.score)
+app.command("verify")(verify.verify)
 app.command("colorize")(colorize.colorize)
 
 

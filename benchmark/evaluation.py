@@ -144,6 +144,8 @@ def judge(subject: Subject, outputs: Outputs, on: Test) -> RunRecord:
     """Score the pictures that were written; what an earlier test says of them is kept."""
     earlier = Earlier.read(outputs.folder)
     samples = outputs.samples_there()  # perhaps more than are asked for now
+    if samples > 1:
+        outputs.write_means(samples)
     measured = measure(outputs, samples, on.instruments, earlier)
     _draw_figure(outputs, on)
     if earlier is not None and not measured.is_new and _is_of(earlier.record, subject, on):

@@ -25,7 +25,7 @@ from .errors import Interrupted, UserError, nearest
 from .figures import save_png
 from .files import read_json, write_json
 from .recipe import BatchSize, Resolved, Settings, Size, mixed, resolve, sentence_of
-from .results import RunFolder, TrainingSet, WeightsUsed, read_cost
+from .results import RunFolder, TrainingSet, WeightsUsed, is_folder_name, read_cost
 from .training import Loop, device_name, make_fabric
 
 DEFAULT_SEED: int = Settings.model_fields["seed"].default
@@ -69,7 +69,7 @@ class Job:
 def run_one(model: str, job: Job) -> None:
     """Train and test one model as asked. UserError for an option that it does not know."""
     registry.require(model)
-    if job.run is not None and (not job.run.strip(".") or {"/", "\\"} & set(job.run)):
+    if job.run is not None and not is_folder_name(job.run):
         raise UserError(f"--run {job.run}: the name of a folder is needed, not a path.")
     sources = locate(job.dataset, job.test_images, job.results) if "train" in job.modes else None
     _run(model, job, sources, lenient=False)

@@ -173,12 +173,16 @@ class Outputs:
             shutil.rmtree(self.folder / part, ignore_errors=True)
         self._progress.unlink(missing_ok=True)
 
+    def mean(self, row: int, samples: int) -> Tensor:
+        """The mean of a picture's samples in Lab, sRGB (3, S, S)."""
+        rgb8 = torch.stack([self.read(row, sample) for sample in range(samples)])
+        lab = rgb_to_lab(rgb_from_8bit(rgb8)).mean(dim=0, keepdim=True)
+        return join(lab[:, :1], lab[:, 1:])[0]
+
     def write_means(self, samples: int) -> None:
-        """Write for each picture the mean of its samples, in Lab."""
+        """Write the mean of each picture's samples."""
         for row in range(len(self.inputs)):
-            rgb8 = torch.stack([self.read(row, sample) for sample in range(samples)])
-            lab = rgb_to_lab(rgb_from_8bit(rgb8)).mean(dim=0, keepdim=True)
-            save_png(self.path(row, MEAN), join(lab[:, :1], lab[:, 1:])[0])
+            save_png(self.path(row, MEAN), self.mean(row, samples))
 
 
 def file_names(pictures: Pictures) -> list[str]:

@@ -16,6 +16,11 @@ from .files import read_json, write_json
 Form = TypeVar("Form", bound=BaseModel)
 
 
+def is_folder_name(name: str) -> bool:
+    """Whether a run may be called so."""
+    return bool(name.strip(". ")) and not {"/", "\\"} & set(name)
+
+
 class RunFolder:
     """Results/<run>/seed-<N>: where everything of one training is."""
 
@@ -53,6 +58,15 @@ class RunFolder:
                 "to say what it was trained on."
             )
         return cls(folder.parent.parent, folder.parent.name, int(seed))
+
+    @classmethod
+    def of_test(cls, test: Path) -> "RunFolder":
+        """The run that the folder of a test belongs to."""
+        seed = test.resolve().parent.parent
+        number = seed.name.removeprefix("seed-")
+        if not number.isdecimal():
+            raise UserError(f"{test} lies in no run's folder, Results/<run>/seed-<N>/tests/.")
+        return cls(seed.parent.parent, seed.parent.name, int(number))
 
     def choose_weights(self, which: str) -> Path:
         """The file that `--weights` names. UserError that says which there are if it is not one."""

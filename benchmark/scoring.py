@@ -91,8 +91,6 @@ def measure(
 ) -> Measured:
     """All metrics of the outputs as written: of each sample and, if several, of their mean."""
     several = samples > 1
-    if several:
-        outputs.write_means(samples)
     who: list[Sample] = [*range(samples), *([MEAN] if several else [])]
     facts = pd.concat([_facts(outputs, sample) for sample in who], ignore_index=True)
     measured = _take_over(facts, earlier, instruments)

@@ -1,7 +1,7 @@
 """Options that several commands share, with their help. No torch here."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,6 +29,18 @@ Steps = Annotated[
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of the model; repeatable."),
+]
+
+LpipsWeights = Annotated[
+    str | None,
+    typer.Option(help="File with the backbone's layers, where there is no network."),
+]
+LpipsBackbone = Annotated[
+    Literal["alex", "squeeze"], typer.Option(help="The network LPIPS looks through.")
+]
+Colorfulness = Annotated[
+    Literal["signed", "absolute"],
+    typer.Option(help="R - G as in Hasler and Süsstrunk's paper, or |R - G| as in much code."),
 ]
 
 RESULTS = ROOT / "Results"

@@ -59,17 +59,9 @@ def run(
     samples: Annotated[
         int, typer.Option(min=1, help="Pictures a test input; the first one is ranked.")
     ] = 1,
-    lpips_weights: Annotated[
-        str | None,
-        typer.Option(help="File with the backbone's layers, where there is no network."),
-    ] = None,
-    lpips_backbone: Annotated[
-        Literal["alex", "squeeze"], typer.Option(help="The network LPIPS looks through.")
-    ] = "alex",
-    colorfulness: Annotated[
-        Literal["signed", "absolute"],
-        typer.Option(help="R - G as in Hasler and Süsstrunk's paper, or |R - G| as in much code."),
-    ] = "signed",
+    lpips_weights: options.LpipsWeights = None,
+    lpips_backbone: options.LpipsBackbone = "alex",
+    colorfulness: options.Colorfulness = "signed",
     wandb: Annotated[
         Literal["online", "offline", "disabled"],
         typer.Option(help="Offline writes into the run's folder and sends nothing."),

@@ -80,6 +80,13 @@ def locate(dataset: str | None, test_images: str | None, results: Path) -> Sourc
     return Sources(folder.resolve().name, folder, tests, cache)
 
 
+def locate_test(dataset: str | None, truth: str | None, results: Path) -> Sources:
+    """Where the pictures of a test are that nothing is trained for: `truth` alone will do."""
+    if truth is None or truth == SAMPLE:
+        return locate(dataset or truth, None, results)
+    return locate(truth, truth, results)
+
+
 def _draw_sample(folder: Path) -> None:
     bar: tqdm[Any] = progress(None, sum(cartoon.COUNTS.values()), "drawing the sample")
     try:

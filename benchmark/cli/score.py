@@ -1,0 +1,62 @@
+"""`main.py inputs` and `main.py score`: for pictures that another program coloured."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from . import options
+
+Truth = Annotated[
+    str | None, typer.Option(help="Folder of the true pictures (default: the test's of --dataset).")
+]
+Dataset = Annotated[
+    str | None, typer.Option(help="The folder whose test pictures are meant (default: Dataset).")
+]
+Size = Annotated[int, typer.Option(min=16, help="Side of the test's pictures in pixels.")]
+
+
+def inputs(
+    out: Annotated[Path, typer.Argument(help="Folder to write into.")],
+    truth: Truth = None,
+    dataset: Dataset = None,
+    size: Size = 64,
+    results: options.Results = options.RESULTS,
+) -> None:
+    """Write the test's inputs, grey PNGs, for another program to colour."""
+    from ..console import say
+    from ..data.loading import locate_test
+    from ..submissions import export_inputs
+
+    count = export_inputs(out, locate_test(dataset, truth, results), size)
+    say(f"{count} pictures in {out}: colour them, keep their names, then `main.py score`.")
+
+
+def score(
+    folder: Annotated[Path, typer.Argument(help="Pictures that another program coloured.")],
+    name: Annotated[str, typer.Option(help="Of the row in the leaderboard.")],
+    truth: Truth = None,
+    dataset: Dataset = None,
+    size: Size = 64,
+    resize: Annotated[
+        bool, typer.Option("--resize", help="Bring pictures of another size to the test's.")
+    ] = False,
+    lightness: Annotated[
+        Literal["own", "input"],
+        typer.Option(help="Score the pictures as they are, or with the input's L* put back."),
+    ] = "own",
+    seed: Annotated[int, typer.Option(min=0, help="Of the program's run; several are a row.")] = 0,
+    results: options.Results = options.RESULTS,
+    lpips_weights: options.LpipsWeights = None,
+    lpips_backbone: options.LpipsBackbone = "alex",
+    colorfulness: options.Colorfulness = "signed",
+) -> None:
+    """Score pictures of another program like a model's, and give them a row."""
+    from metrics import Options, find_instruments
+
+    from ..data.loading import locate_test
+    from ..submissions import Entry, submit
+
+    instruments = find_instruments(Options(lpips_backbone, colorfulness), lpips_weights)
+    entry = Entry(folder, name, seed, resize, lightness)
+    submit(entry, locate_test(dataset, truth, results), size, results, instruments)

@@ -1,0 +1,31 @@
+"""`main.py verify RUN`: whether a run.json is true."""
+
+from typing import Annotated
+
+import typer
+
+from . import options
+from .score import Dataset, Truth
+
+
+def verify(
+    run: Annotated[str, typer.Argument(help="A run's name, its folder, or the folder of a test.")],
+    truth: Truth = None,
+    dataset: Dataset = None,
+    results: options.Results = options.RESULTS,
+    lpips_weights: options.LpipsWeights = None,
+) -> None:
+    """Score the written pictures anew and say whether run.json is true; exit code 1 if not."""
+    from ..verification import find_tests
+    from ..verification import verify as verify_test
+
+    wrong = 0
+    for test in find_tests(run, results):
+        verdict = verify_test(test, dataset, truth, lpips_weights)
+        typer.echo(f"{test}: {'not true' if verdict.faults else 'true'}")
+        for fault in verdict.faults:
+            typer.echo(f"  {fault}")
+        for part in verdict.unchecked:
+            typer.echo(f"  not checked: {part}")
+        wrong += bool(verdict.faults)
+    raise typer.Exit(1 if wrong else 0)
