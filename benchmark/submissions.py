@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 import metrics
 
 from . import evaluation, leaderboard
-from .color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
+from .color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
 from .console import say
 from .data.cache import Pictures
 from .data.loading import Sources, load_test
 from .data.reading import Preprocessing, UnusablePicture, find_pictures, read_square, read_whole
 from .errors import UserError
 from .figures import grey_of, save_png
-from .files import write_json
+from .files import replacing, write_json
 from .outputs import Outputs, file_names
 from .recipe import Settings
 from .results import RunFolder, RunRecord, Submission, is_folder_name
@@ -47,7 +48,10 @@ def export_inputs(out: Path, sources: Sources, size: int) -> int:
     """
     pictures = load_test(sources, size, SPLIT_SEED)
     for name, rgb8 in zip(file_names(pictures), pictures.rgb8, strict=True):
-        save_png(out / name, grey_of(rgb_to_lightness(rgb_from_8bit(rgb8[None])))[0])
+        grey = grey_of(rgb_to_lightness(rgb_from_8bit(rgb8[None])))[0]
+        one_channel = rgb_to_8bit(grey.mean(dim=0))  # which differ by rounding
+        with replacing(out / name) as part:
+            Image.fromarray(one_channel.numpy()).save(part, format="PNG")
     return len(pictures)
 
 
