@@ -221,11 +221,14 @@ def _board(tests: list[Tested], sort: str) -> Board:
 
 
 def _rows(tests: Sequence[Tested]) -> list[Row]:
-    """Seeds of one run that were trained, sampled and tested alike become one row."""
-    alike: dict[str, list[Tested]] = defaultdict(list)
-    for test in tests:
-        alike[_identity(test.record)].append(test)
-    return [Row(tuple(sorted(group, key=lambda t: t.record.seed))) for group in alike.values()]
+    """Seeds of one run that were trained, sampled and tested alike become one row.
+
+    A set of pictures may have been tested on by two names; of the same seed the last test counts.
+    """
+    alike: dict[str, dict[int, Tested]] = defaultdict(dict)
+    for test in sorted(tests, key=lambda test: test.record.finished):
+        alike[_identity(test.record)][test.record.seed] = test
+    return [Row(tuple(of_seed[seed] for seed in sorted(of_seed))) for of_seed in alike.values()]
 
 
 def _identity(record: RunRecord) -> str:

@@ -283,7 +283,7 @@ def notes(board: Board) -> list[str]:
             f"{first[board.sort].label} (paired bootstrap over pictures, 95 %)."
         )
     if board.no_better_than_grey:
-        names = ", ".join(board.no_better_than_grey)
+        names = "; ".join(board.no_better_than_grey)
         found.append(f"Not significantly better than grey in {first[board.sort].label}: {names}.")
     several = [row for row in board.models if len(row.seeds) > 1]
     if several:

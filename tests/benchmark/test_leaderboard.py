@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pandas as pd
@@ -166,6 +167,31 @@ def test_seeds_of_one_run_are_one_row(tmp_path: Path, add: Callable[..., Path]) 
     kid = several.scores["kid"]
     assert (kid.mean, kid.std, kid.low) == (pytest.approx(0.3), None, None)
     assert "seeds 0.265" in (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
+
+
+def test_the_same_seed_tested_under_two_names_counts_once(
+    tmp_path: Path, add: Callable[..., Path], make_record: Make
+) -> None:
+    other = make_record()["protocol"] | {"name": "the same photos"}
+    add("unet", {"lpips": 0.2}, finished="2025-01-02T00:00:00+00:00")
+    add("unet", {"lpips": 0.1}, protocol=other, finished="2025-01-01T00:00:00+00:00")
+    (found,) = leaderboard.write(tmp_path).boards
+    (row,) = found.rows
+    assert (row.seeds, row.scores["lpips"].mean) == ([8000], 0.2)
+
+
+def test_two_programs_may_write_at_once(tmp_path: Path, add: Callable[..., Path]) -> None:
+    """Whoever writes last has read last: no table lacks a test that was there before it."""
+    for run in "abcdefgh":
+        add(run)
+        threads = [Thread(target=leaderboard.write, args=(tmp_path,)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        text = (tmp_path / "leaderboard.csv").read_text(encoding="utf-8")
+        assert f",{run},{run}," in text
+    assert not list(tmp_path.glob(".*.md"))
 
 
 def test_ranks_show_ties(tmp_path: Path, add: Callable[..., Path]) -> None:
