@@ -353,3 +353,45 @@ def test_an_empty_dataset_means_the_sample(
     code, _, err = run("--model", "unet", *out)
     assert code == 0, err
     assert "Dataset/ holds no pictures: the built-in sample, cartoon, is used." in err
+
+
+def test_an_outside_program_gets_its_row_and_the_row_is_verified(
+    run: Run, tmp_path: Path, make_picture: Callable[..., Image.Image]
+) -> None:
+    """The example as its docstring says, then `verify`, the formats, and wrong options."""
+    photos, out = tmp_path / "photos", ["--results", str(tmp_path / "out")]
+    for name, seeds in (("test", range(3)), ("train", range(3, 9))):
+        folder = photos / name
+        folder.mkdir(parents=True)
+        for seed in seeds:
+            make_picture(seed).save(folder / f"{seed}.png")
+    grey, coloured, truth = tmp_path / "grey", tmp_path / "coloured", str(photos / "test")
+    code, _, err = run("inputs", str(grey), "--truth", truth, "--size", "32", *out)
+    assert code == 0, err
+    command = [sys.executable, "examples/welsh.py", str(grey), str(photos / "train"), str(coloured)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    words = ["--name", "<script>", "--truth", truth, "--size", "32", *out]
+    code, table, err = run("score", str(coloured), *words)
+    assert code == 0, err
+    assert "| <script>, submitted " in table
+    for format_, sign in (("md", "| <script>"), ("tex", "textless{}script"), ("csv", "<script>")):
+        code, text, _ = run("leaderboard", "--format", format_, "--sort", "ssim", *out)
+        assert code == 0
+        assert sign in text
+    code, text, err = run("verify", "<script>", *out)
+    assert (code, text.strip().endswith(": true")) == (0, True), text + err
+    picture = next((tmp_path / "out/<script>").rglob("pictures/*.png"))
+    shutil.copy(photos / "test/0.png", picture)
+    code, text, _ = run("verify", "<script>", *out)
+    assert code == 1
+    assert f"{picture.name} is not the picture that was scored" in text
+    for wrong, said in (
+        (("verify", "nobody", *out), "nobody"),
+        (("leaderboard", "--sort", "lpisp", *out), "did you mean 'lpips'"),
+        (("score", str(tmp_path / "none"), *words), "no folder"),
+        (("score", str(coloured), *words, "--size", "64"), "--resize"),
+    ):
+        code, _, err = run(*wrong)
+        assert code == 2
+        assert said in err
+        assert "Traceback" not in err
