@@ -7,7 +7,7 @@ averaging, schedules, checkpoints, validation and progress are the loop's (`trai
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
@@ -57,6 +57,9 @@ class Settings(BaseModel):
     ema_decay: float = Field(0.999, ge=0, lt=1, description="of the averaged weights")
     precision: Annotated[Literal["auto", "32", "bf16", "16"], BeforeValidator(str)] = Field(
         "auto", description="auto is bf16 where the hardware has it, else 32"
+    )
+    accumulate: int = Field(
+        1, ge=1, description="batches a step: their gradients are averaged before it is taken"
     )
     save_every: int = Field(
         0, ge=0, description="epochs between kept weights; 0 keeps best and last"
@@ -161,21 +164,29 @@ def parse_value(text: str) -> Any:
 class Randomness:
     """Random draws of one training step, a function of (seed, step) and the place in the batch.
 
-    A process draws for the whole batch and takes its share, so two processes see what one would;
-    and nothing has to be stored to resume.
+    Whoever works on a part of a step's pictures draws for all of them and takes its share, (index,
+    of how many). So the parts see what the whole would, and nothing has to be stored to resume.
     """
 
-    def __init__(self, seed: int, step: int, device: torch.device) -> None:
+    def __init__(
+        self, seed: int, step: int, device: torch.device, share: tuple[int, int] = (0, 1)
+    ) -> None:
         self.generator = torch.Generator(device).manual_seed(mixed(seed, step))
         self.device = device
+        self.index, self.parts = share
 
-    def normal(self, *shape: int) -> Tensor:
-        """Standard normal, float32."""
-        return torch.randn(shape, generator=self.generator, device=self.device)
+    def normal(self, count: int, *shape: int) -> Tensor:
+        """Standard normal (count, *shape), float32, for `count` pictures of the part."""
+        return self._share(torch.randn, count, shape)
 
-    def uniform(self, *shape: int) -> Tensor:
-        """Uniform on [0, 1), float32."""
-        return torch.rand(shape, generator=self.generator, device=self.device)
+    def uniform(self, count: int, *shape: int) -> Tensor:
+        """Uniform on [0, 1), (count, *shape), float32, for `count` pictures of the part."""
+        return self._share(torch.rand, count, shape)
+
+    def _share(self, draw: Callable[..., Tensor], count: int, shape: tuple[int, ...]) -> Tensor:
+        whole = (count * self.parts, *shape)
+        drawn = draw(whole, generator=self.generator, device=self.device)
+        return drawn[self.index * count :][:count]
 
 
 def mixed(*parts: object) -> int:

@@ -9,7 +9,7 @@ import math
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -31,7 +31,7 @@ from .ema import Average
 from .errors import Interrupted, UserError
 from .figures import save_loss_curve, save_results
 from .files import write_json
-from .recipe import Batch, Randomness, Recipe, Settings, mixed
+from .recipe import Batch, Randomness, Recipe, Settings, Update, mixed
 from .results import Cost, RunFolder
 from .tracking import Tracker
 
@@ -121,7 +121,9 @@ class Loop:
         self.pixels = data.train.rgb8.to(self.device)
         self.val_pixels = center_crop(data.val.rgb8, self.side)
         self.batch_size = min(self.settings.batch_size, len(self.pixels))
-        self.steps_per_epoch = len(self.pixels) // self.batch_size
+        self.batches_per_step = min(self.settings.accumulate, len(self.pixels) // self.batch_size)
+        self.pictures_per_step = self.batch_size * self.batches_per_step
+        self.steps_per_epoch = len(self.pixels) // self.pictures_per_step
         self.total = self.settings.epochs * self.steps_per_epoch
         self.step = 0
         self.seconds = 0.0
@@ -176,7 +178,7 @@ class Loop:
             bar.update()
             if not bar.disable and self.step % 10 == 0:  # reading a loss waits for the device
                 losses = {key: float(total / self.counts[key]) for key, total in self.sums.items()}
-                rate = self.batch_size * (bar.format_dict["rate"] or 0)
+                rate = self.pictures_per_step * (bar.format_dict["rate"] or 0)
                 bar.set_postfix({**losses, "pictures/s": f"{rate:.0f}"})
             if stop:
                 break
@@ -190,38 +192,53 @@ class Loop:
     def _train_step(self) -> None:
         settings = self.settings
         torch.manual_seed(mixed(settings.seed, "layers", self.step))  # for dropout
-        rng = Randomness(settings.seed, self.step, self.device)
         rate = rate_at((self.step + 1) / self.total, settings.warmup)
-        updates = self.recipe.updates(self._batch(rng), rng)
-        while True:
-            with self.fabric.autocast():
-                update = next(updates, None)
-            if update is None:
-                break
-            optimizer = self.optimizers[update.optimizer]
-            owned = [p for group in optimizer.param_groups for p in group["params"]]
+        parts = self.batches_per_step
+        shares = [
+            Randomness(settings.seed, self.step, self.device, (index, parts))
+            for index in range(parts)
+        ]
+        # Side by side, so that a second update sees what the first one did with all batches.
+        running = [self.recipe.updates(self._batch(rng), rng) for rng in shares]
+        while (name := self._add_up_gradients(running)) is not None:
+            optimizer = self.optimizers[name]
             for group in optimizer.param_groups:
                 group["lr"] = group["full_rate"] * rate
-            optimizer.zero_grad()
-            loss = torch.stack(list(update.losses.values())).sum()
-            # `inputs` freezes what other optimizers own: their parameters get no gradient.
-            self.fabric.backward(loss, inputs=owned)
             # fp16 overflows now and then, and its scaler skips that step: not an error here.
             self.fabric.clip_gradients(
                 self.recipe, optimizer, max_norm=settings.clip, error_if_nonfinite=False
             )
             optimizer.step()
+        self.average.update(self.model)
+
+    def _add_up_gradients(self, running: Sequence[Iterator[Update]]) -> str | None:
+        """The next update of every batch of the step: whose it is, or None after the last one."""
+        name = None
+        for updates in running:
+            with self.fabric.autocast():
+                update = next(updates, None)
+            if update is None:
+                continue
+            optimizer = self.optimizers[update.optimizer]
+            if name is None:
+                optimizer.zero_grad()
+            name = update.optimizer
+            owned = [p for group in optimizer.param_groups for p in group["params"]]
+            loss = torch.stack(list(update.losses.values())).sum() / len(running)
+            # `inputs` freezes what other optimizers own: their parameters get no gradient.
+            self.fabric.backward(loss, inputs=owned)
             for key, value in update.losses.items():
                 self.sums[key] += value.detach()
                 self.counts[key] += 1
-        self.average.update(self.model)
+        return name
 
     def _batch(self, rng: Randomness) -> Batch:
         epoch, place = divmod(self.step, self.steps_per_epoch)
         if self.order is None or self.order[0] != epoch:
             generator = torch.Generator().manual_seed(mixed(self.settings.seed, "order", epoch))
             self.order = (epoch, torch.randperm(len(self.pixels), generator=generator))
-        rows = self.order[1][place * self.batch_size :][: self.batch_size].to(self.device)
+        first = place * self.pictures_per_step + rng.index * self.batch_size
+        rows = self.order[1][first:][: self.batch_size].to(self.device)
         rgb = random_crop_and_flip(rgb_from_8bit(self.pixels[rows]), self.side, rng)
         rgb = rgb.contiguous(memory_format=torch.channels_last)
         return Batch(rgb, progress=self.step / self.total)
@@ -255,11 +272,12 @@ class Loop:
         if epoch % max(1, self.settings.epochs // 10) == 0 or epoch == self.settings.epochs:
             self._preview(self.folder.sample(epoch))
         rate = next(iter(self.optimizers.values())).param_groups[0]["lr"]
+        speed = self.step * self.pictures_per_step / max(self.seconds, 1e-9)
         row = {
             "epoch": epoch,
             "step": self.step,
             "seconds": round(self.seconds, 2),
-            "pictures_per_s": round(self.step * self.batch_size / max(self.seconds, 1e-9), 1),
+            "pictures_per_s": round(speed, 1),
             "learning_rate": rate,
             **train,
             **val,
@@ -267,8 +285,8 @@ class Loop:
         if epoch % max(1, self.settings.epochs // 20) == 0:
             numbers = {k: v for k, v in {**train, **val}.items() if not isinstance(v, list)}
             losses = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
-            speed = f"{row['pictures_per_s']:.0f} pictures/s"
-            say(f"{self.name} epoch {epoch}/{self.settings.epochs}: {losses}  {speed}")
+            place = f"{self.name} epoch {epoch}/{self.settings.epochs}"
+            say(f"{place}: {losses}  {speed:.0f} pictures/s")
         if epoch % max(1, self.settings.epochs // 20) == 0 or epoch == self.settings.epochs:
             for warning in self.recipe.warnings(row):
                 say(f"Warning: {self.name}: {warning}")
@@ -347,7 +365,7 @@ class Loop:
         cost = Cost(
             parameters=sum(p.numel() for p in self.model.parameters()),
             training_seconds=round(self.seconds, 1),
-            pictures_per_s=round(self.total * self.batch_size / max(self.seconds, 1e-9), 1),
+            pictures_per_s=round(self.total * self.pictures_per_step / max(self.seconds, 1e-9), 1),
             epochs=self.settings.epochs,
             steps=self.total,
             device=device_name(self.device),

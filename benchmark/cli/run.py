@@ -36,6 +36,9 @@ def run(
         int | None, typer.Option(help="Passes over the pictures (default 100).")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures a step (default 64).")] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Batches whose gradients make one step (default 1).")
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="After warm-up.")] = None,
     latent_dim: Annotated[int | None, typer.Option(help="Of the VAEs (default 256).")] = None,
     size: Annotated[
@@ -84,6 +87,7 @@ def run(
         "seed": seed,
         "epochs": epochs,
         "batch_size": batch_size,
+        "accumulate": accumulate,
         "learning_rate": learning_rate,
         "latent_dim": latent_dim,
         "size": size,

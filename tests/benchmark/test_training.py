@@ -1,5 +1,6 @@
 """The loop, apart from what the contract tests see of it on every model."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,23 @@ def test_unknown_devices_are_user_errors() -> None:
         for device in ("cuda", "0"):
             with pytest.raises(UserError, match="no CUDA device"):
                 make_fabric(device, "32")
+
+
+@pytest.mark.parametrize("name", ["unet", "gan"])
+def test_accumulated_batches_are_one_large_batch(tmp_path: Path, name: str) -> None:
+    """The same pictures, cuts and gradients, hence the same losses at the steps that follow."""
+    data = training_data(blobs(24, 36))
+    losses = []
+    for batch_size, accumulate in ((12, 1), (4, 3)):
+        loop = make_loop(
+            tmp_path / str(accumulate), name, data, epochs=3,
+            batch_size=batch_size, accumulate=accumulate,
+        )  # fmt: skip
+        assert (loop.pictures_per_step, loop.total) == (12, 6)
+        loop.run("disabled")
+        rows = loop.folder.history.read_text().splitlines()
+        losses.append(json.loads(rows[-1]))
+    assert losses[0]["train/color"] < 0.9 * json.loads(rows[0])["train/color"]
+    for key, value in losses[0].items():
+        if key.startswith("train/"):
+            assert losses[1][key] == pytest.approx(value, rel=2e-3, abs=1e-5), key
