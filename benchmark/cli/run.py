@@ -55,6 +55,9 @@ def run(
     device: options.Device = None,
     weights: options.Weights = "best",
     steps: options.Steps = None,
+    sampler: options.Sampler = None,
+    eta: options.Eta = None,
+    guidance: options.Guidance = None,
     num_images: Annotated[int, typer.Option(min=1, help="Rows of the test's figure.")] = 4,
     lpips_weights: Annotated[
         str | None,
@@ -96,6 +99,9 @@ def run(
         "precision": precision,
         "save_every": save_every,
         "steps": steps,
+        "sampler": sampler,
+        "eta": eta,
+        "guidance": guidance,
     }
     from metrics import Options  # only now: this imports torch
 
