@@ -1,4 +1,6 @@
-"""The network and the objective that the diffusion models share; they differ in their samplers.
+"""The network, the objective and the sampling that the diffusion models share.
+
+They differ in how they are usually sampled.
 
 A U-Net denoises standardised ab at a quarter of the resolution, with L beside it folded into
 channels. At that size neighbouring pixels no longer repeat each other, so the network learns at

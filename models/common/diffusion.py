@@ -68,7 +68,7 @@ def zero_terminal_snr(alpha_bar: Tensor) -> Tensor:
 
 
 def shifted(alpha_bar: Tensor, shift: float) -> Tensor:
-    """logSNR - 2 ln s, noisier for s > 1 (Hoogeboom et al. 2023, on noise schedules, s = 64/d)."""
+    """logSNR - 2 ln s, noisier for s > 1 (Hoogeboom et al. 2023, section 3)."""
     return alpha_bar / (alpha_bar + shift**2 * (1 - alpha_bar))
 
 
@@ -200,7 +200,7 @@ def loss_weight(
     """The factor of the squared error of what is predicted, shaped as α.
 
     uniform: 1, for ε the simple loss of Ho et al. 2020, eq. 14. min-snr: on x_0 min(SNR, γ) (Hang
-    et al. 2023, section 3.4), and as the errors of ε and v are α/σ and 1/σ times that of x_0, on
+    et al. 2023, section 3), and as the errors of ε and v are α/σ and 1/σ times that of x_0, on
     them min(1, γ/SNR) and σ² min(SNR, γ). On x_0 and v that goes to 0 with the signal, so the
     steps that decide the hue would hardly be learned; no weight is below `floor`.
     """

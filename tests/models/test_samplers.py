@@ -169,6 +169,7 @@ def test_a_step_of_ddim_is_that_of_diffusers(
     assert compared >= 15
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # theirs
 @pytest.mark.parametrize("steps", [20, 200])
 def test_a_step_of_dpm_solver_is_that_of_diffusers(
     schedule: tuple[Tensor, dict[str, Any]], prediction: Prediction, steps: int
