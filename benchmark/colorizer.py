@@ -136,7 +136,8 @@ class Colorizer(nn.Module, ABC):
 
         seeds: one integer a picture; the same seed gives the same picture in any batch.
         on_step: called with (step, steps, the present estimate as sRGB).
-        Raises ValueError for other shapes or ranges.
+        Raises ValueError for other shapes or ranges, UserError for a sampling that these weights
+        cannot be sampled with.
         """
         _require_lightness(lightness, seeds)
         if self.training:
@@ -155,9 +156,13 @@ class Colorizer(nn.Module, ABC):
                 on_step(step, steps, finish(estimate))
 
         noise = Noise(seeds, lightness.device)
-        chosen = self.sampling_class() if sampling is None else sampling
+        chosen = self.settle(self.sampling_class() if sampling is None else sampling)
         watch = report if on_step is not None else None
         return finish(self.predict(padded, noise=noise, sampling=chosen, on_step=watch))
+
+    def settle(self, sampling: Any) -> Any:
+        """A valid sampling as these very weights can be sampled with; UserError if they cannot."""
+        return sampling
 
     def calibrate(self, statistics: Statistics) -> None:
         """Store what was measured on the training split, so that models work in standardised ab."""

@@ -169,7 +169,7 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
     settings_class = registry.load_settings(model)
     known = settings_class.described()
     preset = job.preset or "standard"
-    typed, _ = _sort_typed(model, job, known, settings_class.model_class, preset, lenient)
+    typed, sampling = _sort_typed(model, job, known, settings_class.model_class, preset, lenient)
     resolved = resolve(settings_class, model, preset, typed)
     settings = resolved.settings
     fabric = make_fabric(job.device, settings.precision)
@@ -179,6 +179,7 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
         metrics.find_instruments(job.options, job.lpips_weights)
     torch.manual_seed(settings.seed)  # the first weights
     network = settings.model_class.build(settings.architecture)
+    network.settle(sampling)  # what cannot be tested later should not be trained for now
     network.calibrate(data.statistics)
     sister = _trained_alike(network, folder, settings, data.facts)
     begun = folder.settings.exists() and read_json(folder.settings)["model"] == model
@@ -301,6 +302,7 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
     chosen = _choose_test(model, settings, typed)
     fabric = make_fabric(job.device, "32")  # a test is always in full precision
     weights = load_weights(path, model, fabric.device)
+    sampling = weights.model.settle(sampling)
     if not lenient:
         _refuse_training_options(trained, settings, typed)
     sources = _test_sources(job, begun["pictures"])

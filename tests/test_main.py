@@ -135,7 +135,7 @@ def test_train_test_list_leaderboard_and_colorize(
     wide.resize((160, 100), Image.Resampling.BICUBIC).save(photo, quality=95)
     colored = tmp_path / "colored.png"
     arguments = ["--model", "unetddim", "--out", str(colored), "--results", str(out)]
-    code, printed, err = run("colorize", str(photo), *arguments, "--steps", "2")
+    code, printed, err = run("colorize", str(photo), *arguments, "--steps", "2", "--eta", "0")
     assert code == 0, err
     assert printed.strip() == str(colored)
     lightness = [lightness_of(path) for path in (photo, colored)]
@@ -163,6 +163,7 @@ MISTAKES = [
     (["--model", "unet", "--mode", "train", "--set", "width=8"], "did you mean 'widths'"),
     (["--model", "unet", "--mode", "train", "--set", "widths=9"], "multiple of 8"),
     (["--model", "unet", "--mode", "train", "--set", "widths"], "key=value"),
+    (["--model", "unetddpm", "--mode", "train", "--set", "prediction=epsilon"], "zero_terminal"),
     (["--model", "unet", "--mode", "train", "--preset", "huge"], "Preset 'huge'"),
     (["--model", "unet", "--mode", "train", "--device", "tpu"], "--device tpu"),
     (["--model", "unet", "--mode", "test"], "train first"),
@@ -172,6 +173,9 @@ MISTAKES = [
     (["list", "unett"], "did you mean 'unet'"),
     (["leaderboard"], "holds no finished test"),
     (["--model", "unetddim", "--steps", "0"], "steps"),  # and not only after the training
+    (["--model", "unetddpm", "--eta", "0"], "eta is of the sampler ddim"),
+    (["--model", "unetddim", "--sampler", "heun"], "sampler"),
+    (["--model", "unetddim", "--guidance", "2"], "condition_dropout=0.1"),
     (["--model", "unet", "--lpips_weights", "none.pth"], "none.pth"),
     (["--model", "unet", "--mode", "train", "--learning_rate", "inf"], "learning_rate"),
     (["--model", "unet", "--mode", "train", "--set", "seed=x"], "seed"),

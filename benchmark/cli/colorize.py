@@ -18,6 +18,9 @@ def colorize(
     seed: options.Seed = None,
     weights: options.Weights = "best",
     steps: options.Steps = None,
+    sampler: options.Sampler = None,
+    eta: options.Eta = None,
+    guidance: options.Guidance = None,
     set_: options.Assignments = None,
     device: options.Device = None,
     results: options.Results = options.RESULTS,
@@ -26,8 +29,10 @@ def colorize(
     from ..jobs import DEFAULT_SEED, colorize_photo
     from ..results import RunFolder
 
-    sampling = options.parse_assignments(set_) | ({} if steps is None else {"steps": str(steps)})
+    typed = {"steps": steps, "sampler": sampler, "eta": eta, "guidance": guidance}
+    chosen = {name: value for name, value in typed.items() if value is not None}
+    sampling = {**options.parse_assignments(set_), **chosen}
     path = out or Path(f"{photo.stem}-{model}.png")
     folder = RunFolder(results, run or model, DEFAULT_SEED if seed is None else seed)
-    colorize_photo(photo, path, model, folder, weights, dict(sampling), device)
+    colorize_photo(photo, path, model, folder, weights, sampling, device)
     typer.echo(str(path))

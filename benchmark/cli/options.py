@@ -26,6 +26,17 @@ Results = Annotated[
 Steps = Annotated[
     int | None, typer.Option(help="Sampling steps of diffusion models (default: the model's).")
 ]
+Sampler = Annotated[
+    str | None,
+    typer.Option(help="Of diffusion models: ddpm, ddim or dpmpp (default: the model's)."),
+]
+Eta = Annotated[
+    float | None, typer.Option(help="Of the sampler ddim: 0 draws no fresh noise, 1 all of it.")
+]
+Guidance = Annotated[
+    float | None,
+    typer.Option(help="By the grey picture; 1 is none, and more needs a training for it."),
+]
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of the model; repeatable."),

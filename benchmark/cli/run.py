@@ -58,6 +58,9 @@ def run(
     device: options.Device = None,
     weights: options.Weights = "best",
     steps: options.Steps = None,
+    sampler: options.Sampler = None,
+    eta: options.Eta = None,
+    guidance: options.Guidance = None,
     num_images: Annotated[int, typer.Option(min=1, help="Rows of the test's figure.")] = 4,
     samples: Annotated[
         int, typer.Option(min=1, help="Pictures a test input; the first one is ranked.")
@@ -95,6 +98,9 @@ def run(
         "precision": precision,
         "save_every": save_every,
         "steps": steps,
+        "sampler": sampler,
+        "eta": eta,
+        "guidance": guidance,
     }
     from metrics import Options  # only now: this imports torch
 

@@ -1,40 +1,131 @@
-"""Diffusion as mathematics: schedule, forward process, v-prediction, the samplers.
+"""Diffusion as mathematics, the way forward: schedules, noising, what a network can be asked.
 
-Symbols are the papers': x_t = α_t x_0 + σ_t ε with α_t² + σ_t² = 1, so ᾱ_t = α_t².
+Symbols are the papers': x_t = α_t x_0 + σ_t ε with α_t² + σ_t² = 1, hence α_t² = ᾱ_t and the signal
+to noise ratio is ᾱ_t / (1 - ᾱ_t). `t` counts 0 … T - 1, so ᾱ_0 has a little noise already. The way
+back is in `samplers.py`.
 """
 
 import math
-from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+ScheduleName = Literal["cosine", "linear", "sigmoid"]
+Prediction = Literal["v", "epsilon", "x0"]
+Weighting = Literal["uniform", "min-snr"]
+Level = tuple[Tensor, Tensor]
+"""α and σ at a step, each (B, 1, 1, 1)."""
+
+MOST_SIGNAL_AT_THE_END = 0.03
+
+
+# ---- schedules: ᾱ (T,), float64 ------------------------------------------------------------------
+
+
+def of_betas(beta: Tensor) -> Tensor:
+    """ᾱ_t = Π (1 - β_s), s ≤ t (Ho et al. 2020, above eq. 4); β_t is the variance a step adds."""
+    return torch.cumprod(1 - beta, dim=0)
+
+
+def betas_of(alpha_bar: Tensor) -> Tensor:
+    """The way back: β_t = 1 - ᾱ_t / ᾱ_{t-1}, with ᾱ_{-1} = 1."""
+    before = torch.cat([alpha_bar.new_ones(1), alpha_bar[:-1]])
+    return 1 - alpha_bar / before
+
+
+def linear(steps: int) -> Tensor:
+    """β evenly from 1e-4 to 0.02 whatever T is (Ho et al. 2020, section 4, there T = 1000)."""
+    return of_betas(torch.linspace(1e-4, 0.02, steps, dtype=torch.float64))
+
+
+def sigmoid(steps: int) -> Tensor:
+    """β from 1e-4 to 0.02 along a sigmoid over [-6, 6], as GeoDiff (Xu et al. 2022) has it."""
+    places = torch.linspace(-6, 6, steps, dtype=torch.float64)
+    return of_betas(1e-4 + (0.02 - 1e-4) * torch.sigmoid(places))
+
+
+def cosine(steps: int, offset: float = 0.0) -> Tensor:
+    """ᾱ_t = f(t) / f(0), f(t) = cos²((t/T + s) / (1 + s) · π/2) (Nichol and Dhariwal 2021, eq. 17).
+
+    The paper's offset s is 0.008. t/T runs to 1, where nothing of the picture is left.
+    """
+    share = torch.arange(1, steps + 1, dtype=torch.float64) / steps
+    start = math.cos(offset / (1 + offset) * math.pi / 2) ** 2
+    return torch.cos((share + offset) / (1 + offset) * math.pi / 2) ** 2 / start
+
+
+def capped(alpha_bar: Tensor, most: float = 0.999) -> Tensor:
+    """No β above `most`, which keeps ᾱ_T off 0 (Nichol and Dhariwal 2021, section 3.2)."""
+    return of_betas(betas_of(alpha_bar).clamp(max=most))
+
+
+def zero_terminal_snr(alpha_bar: Tensor) -> Tensor:
+    """√ᾱ moved and stretched so that √ᾱ_T = 0 and √ᾱ_1 stays (Lin et al. 2024, algorithm 1)."""
+    root = alpha_bar.sqrt()
+    first, last = root[0].clone(), root[-1].clone()
+    return ((root - last) * (first / (first - last))) ** 2
+
+
+def shifted(alpha_bar: Tensor, shift: float) -> Tensor:
+    """logSNR - 2 ln s, noisier for s > 1 (Hoogeboom et al. 2023, section 3)."""
+    return alpha_bar / (alpha_bar + shift**2 * (1 - alpha_bar))
+
+
+def noise_schedule(
+    name: ScheduleName,
+    steps: int,
+    *,
+    offset: float = 0.0,
+    shift: float = 1.0,
+    zero_terminal: bool = True,
+) -> Tensor:
+    """ᾱ (T,) of a named schedule, ended in pure noise or as it was published, then shifted.
+
+    offset is the cosine's. A cosine gets to 0 by itself; published, it stops a little before.
+    """
+    base = {
+        "cosine": lambda: cosine(steps, offset),
+        "linear": lambda: linear(steps),
+        "sigmoid": lambda: sigmoid(steps),
+    }[name]()
+    return shifted(zero_terminal_snr(base) if zero_terminal else capped(base), shift)
+
+
+def require_noise_at_the_end(alpha_bar: Tensor) -> None:
+    """ValueError where √ᾱ_T is above 0.03.
+
+    Sampling starts from pure noise. Training that never saw any has taught the network to find
+    the mean colour of the picture in x_T, and in pure noise it finds a wrong one: 0.
+    """
+    left = float(alpha_bar[-1].sqrt())
+    if left > MOST_SIGNAL_AT_THE_END:
+        raise ValueError(
+            f"the schedule ends with √ᾱ = {left:.3f}, and above {MOST_SIGNAL_AT_THE_END} sampling "
+            "from pure noise goes wrong: set zero_terminal=true, or more timesteps, or a larger "
+            "shift, or allow it with allow_signal=true"
+        )
+
 
 class Schedule(nn.Module):
-    """The cosine schedule (Nichol and Dhariwal 2021, eq. 17, offset 0), shifted towards noise.
-
-    The angle φ_t = π/2 · (t + 1)/T has α = cos φ and σ = sin φ. A shift s makes it
-    tan φ' = s tan φ, that is logSNR - 2 ln s (Hoogeboom et al. 2023, eq. 8). At t = T - 1 nothing
-    of the picture is left, as it must be to start from pure noise (Lin et al. 2024). `t` counts
-    0 … T - 1.
-    """
+    """α_t = √ᾱ_t and σ_t = √(1 - ᾱ_t) in float32, for ᾱ (T,) in float64."""
 
     alpha: Tensor
     sigma: Tensor
 
-    def __init__(self, steps: int, shift: float = 1.0) -> None:
+    def __init__(self, alpha_bar: Tensor) -> None:
         super().__init__()
-        self.steps = steps
-        angle = torch.arange(1, steps + 1, dtype=torch.float64) / steps * (math.pi / 2)
-        shifted = torch.atan2(shift * torch.sin(angle), torch.cos(angle))
-        # Derived from the constructor's arguments, so not part of the weights.
-        self.register_buffer("alpha", torch.cos(shifted).float(), persistent=False)
-        self.register_buffer("sigma", torch.sin(shifted).float(), persistent=False)
-        self.alpha[-1], self.sigma[-1] = 0.0, 1.0  # exactly, not up to the rounding of π
+        self.steps = len(alpha_bar)
+        # Derived from the constructor's arguments of a model, so not part of its weights.
+        self.register_buffer("alpha", alpha_bar.sqrt().float(), persistent=False)
+        self.register_buffer("sigma", (1 - alpha_bar).sqrt().float(), persistent=False)
 
-    def at(self, t: Tensor) -> tuple[Tensor, Tensor]:
+    def at(self, t: Tensor) -> Level:
         """(α_t, σ_t), each (B, 1, 1, 1), for integer t (B,)."""
         return self.alpha[t][:, None, None, None], self.sigma[t][:, None, None, None]
+
+
+# ---- noising, and what a network can be asked ----------------------------------------------------
 
 
 def diffuse(x0: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -48,8 +139,18 @@ def v_of(x0: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
 
 
 def x0_of_v(x: Tensor, v: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """x_0 = α x_t - σ v."""
+    """x_0 = α x_t - σ v (Salimans and Ho 2022, appendix D)."""
     return alpha * x - sigma * v
+
+
+def noise_of_v(x: Tensor, v: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """ε = σ x_t + α v."""
+    return sigma * x + alpha * v
+
+
+def x0_of_noise(x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """x_0 = (x_t - σ ε) / α (Ho et al. 2020, eq. 15); there is none where α = 0."""
+    return (x - sigma * noise) / alpha
 
 
 def noise_of_x0(x: Tensor, x0: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -57,74 +158,72 @@ def noise_of_x0(x: Tensor, x0: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     return (x - alpha * x0) / sigma
 
 
-def trailing_timesteps(total: int, steps: int) -> list[int]:
-    """`steps` of the 0 … total - 1, downwards from the last (Lin et al. 2024, table 2, "trailing").
-
-    Sampling must start where training saw no signal at all, and that is the last one only.
-    """
-    return [round(total - total * i / steps) - 1 for i in range(steps)]
-
-
-Level = tuple[Tensor, Tensor]
-"""α and σ of a step, each (B, 1, 1, 1)."""
-Step = Callable[[Tensor, Tensor, Level, Level], Tensor]
-"""step(x_t, x_0, level of t, level of the next s < t) → x_s."""
+def target_of(
+    prediction: Prediction, x0: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor
+) -> Tensor:
+    """What a network of this kind is to answer for x_t = α x_0 + σ ε."""
+    if prediction == "v":
+        return v_of(x0, noise, alpha, sigma)
+    return noise if prediction == "epsilon" else x0
 
 
-def denoise(
-    predict_v: Callable[[Tensor, Tensor], Tensor],
-    schedule: Schedule,
-    x: Tensor,
-    step: Step,
+def x0_of(
+    prediction: Prediction, answer: Tensor, x: Tensor, alpha: Tensor, sigma: Tensor
+) -> Tensor:
+    """The x_0 that a network's answer to x_t stands for."""
+    if prediction == "v":
+        return x0_of_v(x, answer, alpha, sigma)
+    return x0_of_noise(x, answer, alpha, sigma) if prediction == "epsilon" else answer
+
+
+def require_predictable(prediction: Prediction, alpha_bar: Tensor) -> None:
+    """ValueError for ε where ᾱ_T = 0: there x_t is the noise itself and says nothing of x_0."""
+    if prediction == "epsilon" and alpha_bar[-1] == 0:
+        raise ValueError(
+            "prediction=epsilon learns nothing where no signal is left: set zero_terminal=false, "
+            "or prediction=v"
+        )
+
+
+# ---- the objective -------------------------------------------------------------------------------
+
+
+def loss_weight(
+    prediction: Prediction,
+    weighting: Weighting,
+    alpha: Tensor,
+    sigma: Tensor,
     *,
-    steps: int,
-    limit: float = math.inf,
-    on_step: Callable[[int, int, Tensor], None] | None = None,
+    gamma: float = 5.0,
+    floor: float = 0.0,
 ) -> Tensor:
-    """From noise x_T (B, C, h, w) to x_0 in `steps` steps, each made by `step`.
+    """The factor of the squared error of what is predicted, shaped as α.
 
-    predict_v(x_t, t) is the network. Its x_0 is clipped to ±limit, in the space trained in.
+    uniform: 1, for ε the simple loss of Ho et al. 2020, eq. 14. min-snr: on x_0 min(SNR, γ) (Hang
+    et al. 2023, section 3), and as the errors of ε and v are α/σ and 1/σ times that of x_0, on
+    them min(1, γ/SNR) and σ² min(SNR, γ). On x_0 and v that goes to 0 with the signal, so the
+    steps that decide the hue would hardly be learned; no weight is below `floor`.
     """
-    steps = min(steps, schedule.steps)
-    timesteps = trailing_timesteps(schedule.steps, steps)
-    x0 = torch.zeros_like(x)
-    for index, t in enumerate(timesteps):
-        now = torch.full((len(x),), t, device=x.device)
-        level = schedule.at(now)
-        x0 = x0_of_v(x, predict_v(x, now).float(), *level).clamp(-limit, limit)
-        if on_step is not None:
-            on_step(index + 1, steps, x0)
-        if index + 1 < steps:
-            x = step(x, x0, level, schedule.at(torch.full_like(now, timesteps[index + 1])))
-    return x0
+    if weighting == "uniform":
+        return torch.ones_like(alpha)
+    snr = (alpha / sigma) ** 2
+    if prediction == "epsilon":
+        weight = (gamma / snr).clamp(max=1)
+    else:
+        weight = snr.clamp(max=gamma)
+        weight = weight * sigma**2 if prediction == "v" else weight
+    return weight.clamp(min=floor)
 
 
-def ddim_step(
-    x: Tensor, x0: Tensor, now: Level, after: Level, draw: Callable[[], Tensor], eta: float
-) -> Tensor:
-    """x_s of DDIM (Song et al. 2021, eq. 12); draw() gives fresh noise, used where eta > 0."""
-    (alpha, sigma), (alpha_s, sigma_s) = now, after
-    noise = noise_of_x0(x, x0, alpha, sigma)
-    # eq. 16: the deviation of the noise put back in; eta = 1 makes it DDPM's.
-    fresh = eta * sigma_s / sigma * (1 - (alpha / alpha_s) ** 2).clamp(min=0).sqrt()
-    kept = (sigma_s**2 - fresh**2).clamp(min=0).sqrt()
-    x = alpha_s * x0 + kept * noise
-    return x + fresh * draw() if eta else x
+def stratified_timesteps(draws: Tensor, total: int) -> Tensor:
+    """Uniform draws (B,) in [0, 1) → integer t (B,), one from each B-th of the range.
 
-
-def ddpm_step(
-    x: Tensor, x0: Tensor, now: Level, after: Level, draw: Callable[[], Tensor]
-) -> Tensor:
-    """x_s of DDPM: a draw from q(x_s | x_t, x_0) (Ho et al. 2020, eq. 6 and 7).
-
-    Between any two steps t > s, what the paper calls α_t is ᾱ_t / ᾱ_s, so steps may be left out
-    (Nichol and Dhariwal 2021, section 4).
+    Each t is as likely as any other, but a batch covers the range evenly, so the loss is calmer
+    (Kingma et al. 2021, appendix I.1).
     """
-    (alpha, sigma), (alpha_s, sigma_s) = now, after
-    kept = alpha / alpha_s  # √α of the step; its β is the variance that the step adds,
-    beta = sigma**2 - (kept * sigma_s) ** 2  # 1 - kept², without its cancellation at small t
-    mean = (alpha_s * beta * x0 + kept * sigma_s**2 * x) / sigma**2
-    return mean + (beta.clamp(min=0) * sigma_s**2 / sigma**2).sqrt() * draw()
+    count = len(draws)
+    places = torch.arange(count, device=draws.device)
+    return ((places + draws) / count * total).long().clamp(max=total - 1)
 
 
 class TimeEmbedding(nn.Module):
@@ -145,14 +244,3 @@ class TimeEmbedding(nn.Module):
         angles = t.float()[:, None] * self.frequencies
         embedded: Tensor = self.layers(torch.cat([angles.sin(), angles.cos()], dim=1))
         return embedded
-
-
-def stratified_timesteps(draws: Tensor, total: int) -> Tensor:
-    """Uniform draws (B,) in [0, 1) → integer t (B,), one from each B-th of the range.
-
-    Each t is as likely as any other, but a batch covers the range evenly, so the loss is calmer
-    (Kingma et al. 2021, appendix I.1).
-    """
-    count = len(draws)
-    places = torch.arange(count, device=draws.device)
-    return ((places + draws) / count * total).long().clamp(max=total - 1)

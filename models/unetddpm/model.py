@@ -1,24 +1,20 @@
 """Diffusion of colour, sampled step by step: every seed is another likely colouring.
 
-Network and training are those of unetddim (models/common/denoiser.py), so one training serves
-both. DDPM goes the whole way back, a thousand small steps, each a draw.
+Network, training and samplers are those of unetddim (models/common/denoiser.py), so one training
+serves both. DDPM goes the whole way back, a thousand small steps, each a draw.
 """
 
-from collections.abc import Callable
 from typing import ClassVar
 
-from pydantic import Field
-from torch import Tensor
-
 from ..common import denoiser
-from ..common.denoiser import Denoiser
-from ..common.diffusion import Level, ddpm_step
+from ..common.denoiser import Denoiser, Sampler, Steps
 
 
 class Sampling(denoiser.Sampling):
     presets: ClassVar = {**denoiser.Sampling.presets, "quick": {"steps": 100}}
 
-    steps: int = Field(1000, ge=1, le=1000, description="of the sampler; fewer are spread evenly")
+    steps: Steps = 1000
+    sampler: Sampler = "ddpm"
 
 
 class Model(Denoiser):
@@ -26,14 +22,3 @@ class Model(Denoiser):
 
     sampling_class = Sampling
     sisters = ("unetddim",)
-
-    def step(
-        self,
-        x: Tensor,
-        x0: Tensor,
-        now: Level,
-        after: Level,
-        draw: Callable[[], Tensor],
-        sampling: Sampling,
-    ) -> Tensor:
-        return ddpm_step(x, x0, now, after, draw)

@@ -25,7 +25,7 @@ class Training(Recipe[Model, Settings]):
         return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}
 
     def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
-        yield Update("model", denoising_losses(self.model, batch, rng))
+        yield Update("model", denoising_losses(self.model, batch, rng, self.settings))
 
     def validate(self, model: Model, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
-        return denoising_losses(model, batch, rng)
+        return denoising_losses(model, batch, rng, self.settings)

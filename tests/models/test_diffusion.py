@@ -1,188 +1,175 @@
-"""The mathematics of diffusion, with an oracle that knows x_0: right all along the way, not only
-at its end, which hides a wrong sampler."""
+"""The way forward: schedules against the papers and diffusers, predictions, weights of the loss."""
 
 import math
-from collections.abc import Callable
-from functools import partial
 
 import pytest
 import torch
+from diffusers import DDPMScheduler
 from torch import Tensor
 
 from models.common.diffusion import (
-    Level,
+    Prediction,
     Schedule,
-    ddim_step,
-    ddpm_step,
-    denoise,
+    ScheduleName,
+    betas_of,
+    capped,
+    cosine,
     diffuse,
+    linear,
+    loss_weight,
+    noise_of_v,
     noise_of_x0,
+    noise_schedule,
+    of_betas,
+    require_noise_at_the_end,
+    require_predictable,
+    shifted,
     stratified_timesteps,
-    trailing_timesteps,
+    target_of,
     v_of,
+    x0_of,
+    x0_of_noise,
     x0_of_v,
+    zero_terminal_snr,
 )
 
-Sampler = Callable[..., Tensor]
-"""sampler(x_t, x_0, level of t, level of s, draw) → x_s."""
-DDIM, ANCESTRAL = partial(ddim_step, eta=0.0), partial(ddim_step, eta=1.0)
+NAMES: list[ScheduleName] = ["cosine", "linear", "sigmoid"]
+PREDICTIONS: list[Prediction] = ["v", "epsilon", "x0"]
 
 
-@pytest.mark.parametrize("shift", [0.5, 1.0, 3.0])
-def test_the_schedule_keeps_the_variance_and_ends_in_pure_noise(shift: float) -> None:
-    schedule = Schedule(1000, shift)
-    torch.testing.assert_close(schedule.alpha**2 + schedule.sigma**2, torch.ones(1000))
-    assert (schedule.alpha.diff() < 0).all()
-    assert schedule.alpha[-1] == 0
+def log_snr(alpha_bar: Tensor) -> Tensor:
+    return alpha_bar.log() - (1 - alpha_bar).log()
 
 
-def test_a_shift_moves_the_log_signal_to_noise_ratio() -> None:
-    plain, shifted = Schedule(1000), Schedule(1000, 3.0)
-    t = torch.arange(999)
-    log_snr = [2 * (s.alpha[t] / s.sigma[t]).log() for s in (plain, shifted)]
-    torch.testing.assert_close(log_snr[0] - log_snr[1], torch.full((999,), 2 * math.log(3)))
-
-
-def test_v_and_noise_give_the_picture_back() -> None:
-    schedule = Schedule(1000, 2.0)
-    x0, noise = torch.randn(64, 2, 4, 4), torch.randn(64, 2, 4, 4)
-    alpha, sigma = schedule.at(torch.randint(0, 1000, (64,)))
-    x = diffuse(x0, noise, alpha, sigma)
-    torch.testing.assert_close(x0_of_v(x, v_of(x0, noise, alpha, sigma), alpha, sigma), x0)
-    torch.testing.assert_close(noise_of_x0(x, x0, alpha, sigma) * sigma, noise * sigma)
-
-
-@pytest.mark.parametrize("steps", [1, 3, 10, 50, 333, 1000])
-def test_trailing_timesteps_start_at_the_end(steps: int) -> None:
-    timesteps = trailing_timesteps(1000, steps)
-    assert timesteps[0] == 999
-    assert len(set(timesteps)) == steps
-    assert timesteps == sorted(timesteps, reverse=True)
-    assert timesteps[-1] >= 0
+@pytest.mark.parametrize("zero_terminal", [True, False])
+@pytest.mark.parametrize("steps", [10, 350, 1000, 4000])
+@pytest.mark.parametrize("name", NAMES)
+def test_noise_grows_at_every_step(name: ScheduleName, steps: int, zero_terminal: bool) -> None:
+    alpha_bar = noise_schedule(name, steps, offset=0, shift=2.0, zero_terminal=zero_terminal)
+    assert alpha_bar.shape == (steps,)
+    assert (alpha_bar.diff() < 0).all()
+    assert 0 < alpha_bar[0] < 1
+    assert (alpha_bar[-1] == 0) == zero_terminal
+    schedule = Schedule(alpha_bar)
+    torch.testing.assert_close(schedule.alpha**2 + schedule.sigma**2, torch.ones(steps))
+    assert (schedule.sigma > 0).all()
 
 
 @pytest.mark.parametrize(
-    "sampler",
-    [DDIM, partial(ddim_step, eta=0.5), ANCESTRAL, ddpm_step],
-    ids=["ddim 0", "ddim 0.5", "ddim 1", "ddpm"],
+    ("name", "offset", "theirs"),
+    [("linear", 0, "linear"), ("cosine", 0.008, "squaredcos_cap_v2"), ("sigmoid", 0, "sigmoid")],
 )
-@pytest.mark.parametrize("steps", [10, 50, 1000])
-def test_with_an_oracle_the_spread_is_right_at_every_step(sampler: Sampler, steps: int) -> None:
-    """Noise that is unit normal and independent of x_0, at each x_t on the way."""
+@pytest.mark.parametrize("steps", [100, 1000])
+def test_published_schedules_are_those_of_diffusers(
+    name: ScheduleName, offset: float, theirs: str, steps: int
+) -> None:
+    ours = noise_schedule(name, steps, offset=offset, zero_terminal=False)
+    reference = DDPMScheduler(num_train_timesteps=steps, beta_schedule=theirs).alphas_cumprod
+    seen = ours >= 1e-3
+    torch.testing.assert_close(ours[seen], reference.double()[seen], rtol=1e-5, atol=0)
+    assert ours[-1].sqrt() == pytest.approx(float(reference[-1].sqrt()), rel=1e-3)
+
+
+def test_zero_terminal_snr_is_that_of_diffusers() -> None:
+    reference = DDPMScheduler(beta_schedule="linear", rescale_betas_zero_snr=True).alphas_cumprod
+    ours = noise_schedule("linear", 1000, zero_terminal=True)
+    seen = ours >= 1e-3
+    torch.testing.assert_close(ours[seen], reference.double()[seen], rtol=1e-5, atol=0)
+    assert ours[-1] == 0
+    assert ours[0] == pytest.approx(float(linear(1000)[0]), rel=1e-12)
+    torch.testing.assert_close(zero_terminal_snr(cosine(1000)), cosine(1000))  # is there already
+
+
+def test_betas_there_and_back_and_capped() -> None:
+    alpha_bar = cosine(100, 0.008)
+    torch.testing.assert_close(of_betas(betas_of(alpha_bar)), alpha_bar)
+    limited = capped(alpha_bar)
+    assert betas_of(limited).max() == pytest.approx(0.999)
+    torch.testing.assert_close(limited[:-1], alpha_bar[:-1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shift_moves_the_log_signal_to_noise_ratio(name: ScheduleName) -> None:
+    plain = noise_schedule(name, 1000)
+    moved = log_snr(plain)[:-1] - log_snr(shifted(plain, 3.0))[:-1]
+    torch.testing.assert_close(moved, torch.full_like(moved, 2 * math.log(3)))
+
+
+@pytest.mark.parametrize(("steps", "left"), [(350, 0.170), (500, 0.080), (1000, 0.0064)])
+def test_signal_left_at_the_end_is_refused_with_the_remedy(steps: int, left: float) -> None:
+    """The linear schedule of Ho et al. is made for a thousand steps; recipes shorten it."""
+    alpha_bar = noise_schedule("linear", steps, zero_terminal=False)
+    assert alpha_bar[-1].sqrt() == pytest.approx(left, rel=0.02)
+    if left > 0.03:
+        with pytest.raises(ValueError, match="zero_terminal=true"):
+            require_noise_at_the_end(alpha_bar)
+    else:
+        require_noise_at_the_end(alpha_bar)
+    require_noise_at_the_end(noise_schedule("linear", steps, zero_terminal=True))
+
+
+def test_noise_says_nothing_where_no_signal_is_left() -> None:
+    with pytest.raises(ValueError, match="zero_terminal=false"):
+        require_predictable("epsilon", noise_schedule("cosine", 100))
+    require_predictable("epsilon", noise_schedule("cosine", 100, zero_terminal=False))
+    require_predictable("x0", noise_schedule("cosine", 100))
+
+
+def noised(count: int = 64) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """x_0, ε, x_t, α and σ at random steps, in float64."""
     generator = torch.Generator().manual_seed(0)
-    schedule = Schedule(1000, 2.0)
-    x0 = torch.randn(64, 1, 16, 16, generator=generator)
-    visited = []
-
-    def oracle(x: Tensor, t: Tensor) -> Tensor:
-        alpha, sigma = schedule.at(t)
-        visited.append((x, alpha[0].item(), sigma[0].item()))
-        return v_of(x0, noise_of_x0(x, x0, alpha, sigma), alpha, sigma)
-
-    def draw() -> Tensor:
-        return torch.randn(x0.shape, generator=generator)
-
-    end = denoise(oracle, schedule, draw(), partial(sampler, draw=draw), steps=steps)
-    torch.testing.assert_close(end, x0, atol=1e-3, rtol=1e-3)
-    assert len(visited) == steps
-    for x, alpha, sigma in visited:
-        assert x.std() == pytest.approx(1.0, abs=0.02)
-        signal = (x * x0).mean() / x0.square().mean()
-        assert signal == pytest.approx(alpha, abs=0.03)
-        assert ((x - alpha * x0) / sigma).std() == pytest.approx(1.0, abs=0.03)
-
-
-@pytest.mark.parametrize(
-    ("sampler", "steps"),
-    [(DDIM, 100), (ANCESTRAL, 500), (ddpm_step, 500)],
-    ids=["ddim 0", "ddim 1", "ddpm"],
-)
-def test_the_sampler_reaches_a_gaussian_posterior(sampler: Sampler, steps: int) -> None:
-    """x_0 ~ N(0.7, 0.5²): the best v is known, and samples must have that mean and deviation."""
-    generator = torch.Generator().manual_seed(1)
-    schedule = Schedule(1000, 1.0)
-    mean, std = 0.7, 0.5
-
-    def best(x: Tensor, t: Tensor) -> Tensor:
-        alpha, sigma = schedule.at(t)
-        gain = alpha * std**2 / (alpha**2 * std**2 + sigma**2)
-        x0 = mean + gain * (x - alpha * mean)
-        return v_of(x0, noise_of_x0(x, x0, alpha, sigma), alpha, sigma)
-
-    def draw() -> Tensor:
-        return torch.randn(32, 1, 32, 32, generator=generator)
-
-    samples = denoise(best, schedule, draw(), partial(sampler, draw=draw), steps=steps)
-    assert samples.mean() == pytest.approx(mean, abs=0.02)
-    assert samples.std() == pytest.approx(std, abs=0.02)
-
-
-def between(timesteps: list[int], shift: float) -> tuple[Level, Level]:
-    """Levels (steps - 1, 1, 1, 1) of each of the timesteps but the last, and of the one after it.
-
-    In float64, and with α² + σ² = 1 to that precision, as the buffers in float32 have it not.
-    """
-    schedule = Schedule(1000, shift)
-    alpha, sigma = (level.double() for level in schedule.at(torch.tensor(timesteps)))
-    norm = torch.hypot(alpha, sigma)
-    alpha, sigma = alpha / norm, sigma / norm
-    return (alpha[:-1], sigma[:-1]), (alpha[1:], sigma[1:])
-
-
-@pytest.mark.parametrize("steps", [2, 10, 50, 333, 1000])
-def test_ddpm_is_ddim_with_all_of_the_noise(steps: int) -> None:
-    """From each step to the next; before the first, nothing of the picture is left."""
-    generator = torch.Generator().manual_seed(0)
-    now, after = between(trailing_timesteps(1000, steps), 3.0)
-    x, x0, noise = torch.randn(3, steps - 1, 1, 4, 4, dtype=torch.float64, generator=generator)
-    ddpm = ddpm_step(x, x0, now, after, lambda: noise)
-    ddim = ddim_step(x, x0, now, after, lambda: noise, eta=1.0)
-    torch.testing.assert_close(ddpm, ddim, rtol=1e-8, atol=1e-8)
-
-
-@pytest.mark.parametrize("shift", [1.0, 3.0])
-def test_ddpm_draws_from_the_posterior_of_ho_et_al(shift: float) -> None:
-    """Eq. 6 and 7 in their own symbols, float64, against the step in float32, for every t > 0."""
-    schedule = Schedule(1000, shift)
-    t = torch.arange(1, 1000)
-    tangent = shift * torch.tan(torch.arange(1, 1000, dtype=torch.float64) / 1000 * math.pi / 2)
-    abar = torch.cat([1 / (1 + tangent**2), torch.zeros(1, dtype=torch.float64)])
-    abar_t, abar_s = abar[t], abar[t - 1]
-    alpha = abar_t / abar_s
-    beta = 1 - alpha
-    of_x0 = abar_s.sqrt() * beta / (1 - abar_t)
-    of_x = alpha.sqrt() * (1 - abar_s) / (1 - abar_t)
-    deviation = ((1 - abar_s) / (1 - abar_t) * beta).sqrt()
-
-    def step(x: float, x0: float, noise: float) -> Tensor:
-        full = [torch.full((len(t), 1, 1, 1), value) for value in (x, x0, noise)]
-        return ddpm_step(
-            full[0], full[1], schedule.at(t), schedule.at(t - 1), lambda: full[2]
-        ).flatten()
-
-    close = partial(torch.testing.assert_close, check_dtype=False, rtol=1e-4, atol=1e-5)
-    close(step(0, 0, 1), deviation)
-    close(step(1, 0, 0), of_x)
-    close(step(0, 1, 0), of_x0)
-    # A picture that is all there already: what the mean misses it by is little beside the draw.
-    missed = (step(1, 1, 0) - (of_x + of_x0)).abs() / deviation
-    assert missed.max() < 1e-3
-
-
-@pytest.mark.parametrize("sampler", [DDIM, ddpm_step], ids=["ddim", "ddpm"])
-def test_clipping_bounds_every_estimate(sampler: Sampler) -> None:
-    estimates = []
-    denoise(
-        lambda x, t: 10 * torch.ones_like(x),
-        Schedule(100),
-        torch.randn(2, 1, 4, 4),
-        partial(sampler, draw=lambda: torch.zeros(2, 1, 4, 4)),
-        steps=10,
-        limit=1.5,
-        on_step=lambda step, steps, x0: estimates.append(x0),
+    x0, noise = torch.randn(2, count, 2, 4, 4, dtype=torch.float64, generator=generator)
+    alpha_bar = noise_schedule("cosine", 1000, shift=2.0)
+    t = torch.randint(0, 999, (count,), generator=generator)
+    alpha, sigma = (
+        part[t][:, None, None, None] for part in (alpha_bar**0.5, (1 - alpha_bar) ** 0.5)
     )
-    assert len(estimates) == 10
-    assert max(float(x0.abs().max()) for x0 in estimates) == 1.5
+    return x0, noise, diffuse(x0, noise, alpha, sigma), alpha, sigma
+
+
+def test_predictions_convert_into_each_other() -> None:
+    x0, noise, x, alpha, sigma = noised()
+    v = v_of(x0, noise, alpha, sigma)
+    close = torch.testing.assert_close
+    close(x0_of_v(x, v, alpha, sigma), x0)
+    close(noise_of_v(x, v, alpha, sigma), noise)
+    close(x0_of_noise(x, noise, alpha, sigma), x0, rtol=1e-9, atol=1e-9)
+    close(noise_of_x0(x, x0, alpha, sigma), noise, rtol=1e-9, atol=1e-9)
+    for prediction in PREDICTIONS:
+        target = target_of(prediction, x0, noise, alpha, sigma)
+        close(x0_of(prediction, target, x, alpha, sigma), x0, rtol=1e-9, atol=1e-9)
+
+
+def test_min_snr_weighs_an_error_of_x0_alike_whatever_is_predicted() -> None:
+    """Of one wrong x_0, the errors of v and ε differ; weighted they do not, and are min(SNR, γ)."""
+    x0, noise, x, alpha, sigma = noised()
+    wrong = x0 + 0.1
+    answers = {
+        "x0": (wrong, x0),
+        "epsilon": (noise_of_x0(x, wrong, alpha, sigma), noise),
+        "v": (
+            v_of(wrong, noise_of_x0(x, wrong, alpha, sigma), alpha, sigma),
+            v_of(x0, noise, alpha, sigma),
+        ),
+    }
+    snr = (alpha / sigma) ** 2
+    assert snr.min() < 5 < snr.max()
+    for prediction in PREDICTIONS:
+        answer, target = answers[prediction]
+        weight = loss_weight(prediction, "min-snr", alpha, sigma, gamma=5.0)
+        expected = (snr.clamp(max=5) * 0.01).expand_as(x0)
+        torch.testing.assert_close(weight * (answer - target) ** 2, expected)
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_no_weight_is_below_the_floor(prediction: Prediction) -> None:
+    schedule = Schedule(noise_schedule("cosine", 1000))
+    alpha, sigma = schedule.at(torch.arange(1000))
+    weight = loss_weight(prediction, "min-snr", alpha, sigma, floor=0.1)
+    assert weight.isfinite().all()
+    assert weight.min() == pytest.approx(0.1)
+    plain = loss_weight(prediction, "uniform", alpha, sigma, floor=0.1)
+    assert torch.equal(plain, torch.ones_like(alpha))
 
 
 def test_stratified_timesteps_cover_the_range_evenly() -> None:

@@ -1,0 +1,266 @@
+"""The diffusion models' settings and sampling: what is refused, what depends on what."""
+
+from itertools import combinations
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmark import registry
+from benchmark.color import rgb_from_8bit, rgb_to_lab
+from benchmark.colorizer import Noise
+from benchmark.errors import UserError
+from benchmark.recipe import Batch, Randomness, resolve
+from models.common.denoiser import Denoiser, Sampling, denoising_losses
+from tests.support import awaken, blobs, lightness_like, tiny_model, tiny_recipe
+
+CPU = torch.device("cpu")
+SMALL = {"widths": [8, 8, 8], "blocks": 1}
+CLASSIC = {"fold": 1, "shift": 1, "zero_terminal": False, "prediction": "epsilon"}
+
+
+def small_model(**typed: Any) -> Denoiser:
+    """A tiny unetddim, its layers awake."""
+    model = tiny_model("unetddim", **{**SMALL, **typed})
+    awaken(model)
+    assert isinstance(model, Denoiser)
+    return model
+
+
+def ab_of(model: Denoiser, lightness: Tensor, seeds: list[int], **sampling: Any) -> Tensor:
+    """What it predicts before colour is joined to L: ab, or sRGB."""
+    chosen = model.settle(model.sampling_class(**{"steps": 5, **sampling}))
+    noise = Noise(seeds, CPU)
+    return model.predict(lightness, noise=noise, sampling=chosen, on_step=None).detach()
+
+
+# ---- what is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "remedy"),
+    [
+        (
+            {"schedule": "linear", "timesteps": 350, "zero_terminal": False, "shift": 1},
+            "terminal=true",
+        ),
+        ({"prediction": "epsilon"}, "zero_terminal=false"),
+        ({"schedule": "sigmoid", "offset": 0.008}, "offset"),
+        ({"attention": [3]}, "levels 0 to 2"),
+        ({"attention": [-1]}, "attention"),
+        ({"dropout": 0.6}, "dropout"),
+    ],
+)
+def test_impossible_settings_are_refused_with_the_remedy(
+    typed: dict[str, Any], remedy: str
+) -> None:
+    with pytest.raises(UserError, match=remedy):
+        resolve(registry.load_settings("unetddpm"), "unetddpm", "standard", typed)
+    with pytest.raises(ValueError, match=remedy):  # of the network itself, too
+        registry.load_model("unetddpm").build(typed)
+
+
+def test_a_short_schedule_is_allowed_explicitly_or_repaired() -> None:
+    short = {"schedule": "linear", "timesteps": 350, "shift": 1}
+    allowed = small_model(**short, zero_terminal=False, allow_signal=True)
+    assert float(allowed.schedule.alpha[-1]) == pytest.approx(0.17, abs=0.01)
+    assert float(small_model(**short).schedule.alpha[-1]) == 0
+
+
+def test_a_sampling_that_the_weights_do_not_allow_is_refused() -> None:
+    with pytest.raises(ValueError, match="eta is of the sampler ddim"):
+        Sampling(sampler="dpmpp", eta=0.5)
+    lightness = lightness_like(blobs(1, 32))
+    with pytest.raises(UserError, match="condition_dropout"):
+        small_model().colorize(lightness, seeds=[1], sampling=Sampling(guidance=2))
+    guidable = small_model(condition_dropout=0.1)
+    guidable.colorize(lightness, seeds=[1], sampling=Sampling(steps=2, guidance=2))
+
+
+def test_no_more_steps_are_recorded_than_there_are() -> None:
+    assert small_model(timesteps=20).settle(Sampling(steps=50)).steps == 20
+    assert small_model(timesteps=20).settle(Sampling(steps=5)).steps == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen", "label"),
+    [
+        ("unetddim", {}, "steps50-eta0.8"),
+        ("unetddpm", {}, "steps1000"),
+        ("unetddim", {"steps": 20, "sampler": "dpmpp"}, "steps20-samplerdpmpp"),
+        ("unetddpm", {"sampler": "ddim", "eta": 0.0}, "steps1000-samplerddim-eta0"),
+        ("unetddim", {"guidance": 1.5}, "steps50-eta0.8-guidance1.5"),
+    ],
+)
+def test_a_record_tells_what_is_not_usual_and_no_less(
+    name: str, chosen: dict[str, Any], label: str
+) -> None:
+    kind = registry.load_model(name).sampling_class
+    sampling = kind(**chosen)
+    assert sampling.label() == label
+    assert kind(**sampling.model_dump()) == sampling
+
+
+# ---- what a picture depends on -------------------------------------------------------------------
+
+
+def test_noise_is_bit_equal_whatever_the_batch() -> None:
+    together, alone = Noise([5, 6, 7], CPU), Noise([6], CPU)
+    for _ in range(3):
+        assert torch.equal(together(2, 8, 8)[1], alone(2, 8, 8)[0])
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"sampler": "ddpm"},
+        {"sampler": "ddim", "eta": 0.0},
+        {"sampler": "ddim", "eta": 0.8, "threshold": "dynamic"},
+        {"sampler": "dpmpp", "guidance": 2.0},
+        {"sampler": "ddpm", "spacing": "leading"},
+    ],
+    ids=lambda chosen: " ".join(map(str, chosen.values())),
+)
+def test_a_picture_is_the_same_in_any_batch(chosen: dict[str, Any]) -> None:
+    """To one grey level: the layers' sums may differ in their last bits. Repeated, to the bit."""
+    model = small_model(condition_dropout=0.1, condition="encoder")
+    lightness, sampling = lightness_like(blobs(3, 32)), Sampling(steps=10, **chosen)
+    together = model.colorize(lightness, seeds=[5, 6, 7], sampling=sampling)
+    again = model.colorize(lightness, seeds=[5, 6, 7], sampling=sampling)
+    alone = model.colorize(lightness[1:2], seeds=[6], sampling=sampling)
+    assert torch.equal(together, again)
+    assert (together[1] - alone[0]).abs().max() <= 1 / 255
+
+
+def test_every_choice_gives_another_picture() -> None:
+    model = small_model(condition_dropout=0.1)
+    model.color_limit.fill_(0.5)  # low, so that there is something to clip
+    choices: list[dict[str, Any]] = [
+        {},
+        {"eta": 0.0},
+        {"sampler": "ddpm"},
+        {"sampler": "dpmpp"},
+        {"guidance": 2.0},
+        {"spacing": "leading"},
+        {"threshold": "dynamic"},
+        {"steps": 4},
+    ]
+    lightness = lightness_like(blobs(1, 32))
+    colors = [ab_of(model, lightness, [1], **chosen) for chosen in choices]
+    for (first, one), (second, other) in combinations(zip(choices, colors, strict=True), 2):
+        assert (one - other).abs().max() > 1e-3, (first, second)
+
+
+@pytest.mark.parametrize("condition", ["concat", "encoder"])
+def test_guidance_0_does_not_see_the_picture_and_1_does_as_without(condition: str) -> None:
+    """At full size, where nothing is sharpened along L."""
+    model = small_model(condition_dropout=0.1, condition=condition, fold=1)
+    one, other = lightness_like(blobs(1, 32)), lightness_like(blobs(1, 32, seed=1))
+    colors = {
+        guidance: [ab_of(model, lightness, [1], guidance=guidance) for lightness in (one, other)]
+        for guidance in (0.0, 1.0, 3.0)
+    }
+    assert torch.equal(*colors[0.0])
+    assert not torch.allclose(*colors[1.0])
+    apart = [float((a - b).abs().mean()) for a, b in (colors[1.0], colors[3.0])]
+    assert apart[1] > apart[0]
+
+
+def test_the_encoder_sees_l() -> None:
+    """Its maps alone, L beside the noise being hidden from the trunk."""
+    model = small_model(condition="encoder", fold=1)
+    x, t = torch.randn(1, 2, 32, 32), torch.tensor([500])
+    folded = [model.fold_lightness(lightness_like(blobs(1, 32, seed))) for seed in (0, 1)]
+    nothing = torch.zeros_like(folded[0])
+    answers = [model(x, t, (nothing, model.show(one)[1])) for one in folded]
+    assert not torch.allclose(*answers)
+
+
+def test_samplers_with_an_oracle_for_a_network_find_the_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Through the whole model: standardising, the prediction it was built for, the clip."""
+    rgb8 = blobs(2, 32)
+    ab = rgb_to_lab(rgb_from_8bit(rgb8))[:, 1:]
+    for prediction in ("v", "epsilon", "x0"):
+        model = small_model(**{**CLASSIC, "prediction": prediction})
+        truth = model.standardize(ab)
+        assert truth.abs().max() < model.color_limit
+
+        def oracle(x: Tensor, t: Tensor, condition: object, m: Any = model, x0: Any = truth) -> Any:
+            alpha, sigma = m.schedule.at(t)
+            noise = (x - alpha * x0) / sigma
+            return {"v": alpha * noise - sigma * x0, "epsilon": noise, "x0": x0}[m.prediction]
+
+        monkeypatch.setattr(model, "forward", oracle)
+        for sampler in ("ddpm", "ddim", "dpmpp"):
+            found = ab_of(model, lightness_like(rgb8), [1, 2], sampler=sampler)
+            torch.testing.assert_close(found, ab, rtol=0, atol=0.05)
+
+
+# ---- what is built and learned -------------------------------------------------------------------
+
+
+def test_the_classic_network_has_four_channels_in_and_three_out() -> None:
+    model = small_model(color_space="rgb", **CLASSIC)
+    assert model.trunk.enter.in_channels == 4
+    assert model.velocity.out_channels == 3
+    assert not {"edges", "upsample"} & {name.split(".")[0] for name in model.state_dict()}
+    coarse = torch.randn(1, 3, 32, 32)
+    assert model.sharpen(coarse, torch.zeros(1, 1, 32, 32)) is coarse
+    assert ab_of(model, lightness_like(blobs(1, 32)), [1]).shape == (1, 3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    "preset", [name for name in registry.load_settings("unetddpm").presets if "-" in name]
+)
+def test_presets_of_recipes_learn_and_sample(preset: str) -> None:
+    settings_class = registry.load_settings("unetddpm")
+    settings = resolve(settings_class, "unetddpm", preset, {**SMALL, "time_dim": 12}).settings
+    torch.manual_seed(0)
+    model = settings.model_class.build(settings.architecture)
+    recipe = registry.load_recipe("unetddpm")(model, settings)
+    awaken(recipe)
+    (update,) = recipe.updates(Batch(rgb_from_8bit(blobs(4, 32))), Randomness(0, 0, CPU))
+    torch.stack(list(update.losses.values())).sum().backward()
+    for name, parameter in recipe.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+    rgb = model.eval().colorize(
+        lightness_like(blobs(1, 32)), seeds=[1], sampling=model.sampling_class(steps=3)
+    )
+    assert rgb.isfinite().all()
+
+
+def losses_of(**typed: Any) -> dict[str, float]:
+    """Of the first step of a tiny training, by name."""
+    recipe = tiny_recipe("unetddpm", **{**SMALL, **typed})
+    (update,) = recipe.updates(Batch(rgb_from_8bit(blobs(8, 32))), Randomness(0, 0, CPU))
+    return {name: float(value.detach()) for name, value in update.losses.items()}
+
+
+def test_weights_of_the_loss_and_predictions_are_settings() -> None:
+    """A network that still answers 0 errs by what it should answer."""
+    published = {"zero_terminal": False}
+    plain = losses_of(**published)
+    assert plain["velocity"] > losses_of(**published, weighting="min-snr")["velocity"]
+    assert losses_of(**published, prediction="epsilon")["noise"] == pytest.approx(1, abs=0.1)
+    floor = {"weighting": "min-snr", "weight_floor": 1}
+    assert losses_of(**published, **floor)["velocity"] == pytest.approx(plain["velocity"])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_l_is_hidden_in_training_alone_as_often_as_set(
+    training: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_recipe("unetddpm", **SMALL, condition_dropout=0.25)
+    model = recipe.model.train(training)
+    shown: list[Tensor] = []
+    show = model.show
+    monkeypatch.setattr(model, "show", lambda folded: shown.append(folded) or show(folded))
+    batch = Batch(rgb_from_8bit(blobs(400, 32)))
+    denoising_losses(model, batch, Randomness(0, 0, CPU), recipe.settings)
+    hidden = (shown[0].flatten(1) == 0).all(1).float().mean()
+    assert hidden == pytest.approx(0.25 if training else 0, abs=0.06)
