@@ -1,0 +1,48 @@
+"""The mathematics of the flow, with velocities that are known."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.common.flow import between, follow, stratified_times
+
+
+def test_the_way_begins_at_the_start_and_ends_at_the_end() -> None:
+    start, end = torch.randn(2, 3, 2, 4, 4)
+    torch.testing.assert_close(between(start, end, torch.zeros(3)), start)
+    torch.testing.assert_close(between(start, end, torch.ones(3)), end)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 10])
+def test_a_straight_way_needs_one_step(steps: int) -> None:
+    start, end = torch.randn(2, 3, 2, 4, 4)
+    told = []
+    reached = follow(lambda z, t: end - start, start, steps, lambda *words: told.append(words))
+    torch.testing.assert_close(reached, end)
+    assert [words[:2] for words in told] == [(step + 1, steps) for step in range(steps)]
+    for *_, estimate in told:
+        torch.testing.assert_close(estimate, end)
+
+
+@pytest.mark.parametrize(("mean", "std", "spread"), [(0.7, 0.5, 0.5), (-1.0, 1.2, 0.3)])
+def test_the_best_velocity_carries_a_gaussian_to_a_gaussian(
+    mean: float, std: float, spread: float
+) -> None:
+    """From N(0, spread²) to N(mean, std²), drawn apart: E[z_1 - z_0 | z_t] is known."""
+
+    def best(z: Tensor, t: Tensor) -> Tensor:
+        time = t[:, None, None, None]
+        variance = (1 - time) ** 2 * spread**2 + time**2 * std**2
+        gain = (time * std**2 - (1 - time) * spread**2) / variance
+        return mean + gain * (z - time * mean)
+
+    generator = torch.Generator().manual_seed(0)
+    start = spread * torch.randn(32, 1, 32, 32, generator=generator)
+    end = follow(best, start, 200)
+    assert end.mean() == pytest.approx(mean, abs=0.02)
+    assert end.std() == pytest.approx(std, rel=0.02)
+
+
+def test_stratified_times_cover_the_range_evenly() -> None:
+    t = stratified_times(torch.rand(100))
+    assert torch.equal((t * 100).long(), torch.arange(100))
