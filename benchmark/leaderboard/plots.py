@@ -1,0 +1,401 @@
+"""The plots of a board as SVG to be placed inside a page, in the page's own colours.
+
+matplotlib draws them; every name in them is text, which it escapes.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from itertools import product
+from typing import Any
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.path import Path
+from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.transforms import Bbox
+
+from ..baselines import GREY, GROUND_TRUTH
+from ..results import Score
+from .rows import WITHOUT_LPIPS, Board, Row
+from .tables import all_columns
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito's, which the colour-blind tell apart, less those that white or black swallows."""
+MARKERS = "osD^vPX"
+"""As many as have no factor in common with the colours: 42 pairs before one comes again."""
+INK, RULE = "#010203", "#040506"
+"""Stand for the page's colours of text and of lines, which differ by day and by night."""
+PAGE_COLOURS = {INK: "var(--ink, #222)", RULE: "var(--rule, #ccc)"}
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: it can be found, read aloud and set in any font
+    "svg.hashsalt": "chromabench",  # without it the ids are others each time
+    "text.parse_math": False,  # a name may hold dollars
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": RULE,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "figure.facecolor": "none",
+    "figure.dpi": 72,  # a pixel of the layout is a point of the SVG
+    "grid.color": RULE,
+    "grid.linewidth": 0.5,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "font.size": 9,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+}
+SIZE = (5.0, 3.6)
+SMALL = FontProperties(size=8.5)
+LONGEST_NAME = 30
+LOG_FROM = 20
+"""Values that span this factor are drawn on a logarithmic axis."""
+SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+ElementTree.register_namespace("", SVG)
+ElementTree.register_namespace("xlink", XLINK)
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A picture to stand in a page as it is: `svg` is one element, its text escaped."""
+
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """A row at its place; `name` is written beside it."""
+
+    row: Row
+    x: float
+    y: float
+    name: str
+
+
+Drawn = tuple[str, Figure]
+"""A title and what it is of."""
+
+
+def plots_of(board: Board, prefix: str) -> list[Plot]:
+    """All plots of a board that there are values for; another plot is another entry in `draw`.
+
+    The board's metric stands against other metrics and against costs; then it is shown picture by
+    picture. prefix: of the ids in the SVGs, another for each board of a page.
+    """
+    draw: Sequence[Callable[[Board], Drawn | None]] = (
+        lambda board: _against_metric(board, "delta_e2000"),
+        lambda board: _against_metric(board, "ssim"),
+        lambda board: _against_metric(board, "colorfulness"),
+        _against_time,
+        _against_training,
+        _distributions,
+    )
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        # Of signs its font lacks matplotlib guesses the width only; the browser has other fonts.
+        warnings.filterwarnings("ignore", message="Glyph")
+        drawn = [found for one in draw if (found := one(board))]
+        return [
+            Plot(title, _inline(figure, f"{prefix}-plot-{place}-", title))
+            for place, (title, figure) in enumerate(drawn, start=1)
+        ]
+
+
+# ---- the plots -----------------------------------------------------------------------------------
+
+
+def _against_metric(board: Board, key: str) -> Drawn | None:
+    """The board's metric over another one, with the models' intervals."""
+    points = [
+        Point(row, x, y, _label(board, row))
+        for row in _without_truth(board)
+        for x, y in [(row.scores[key].mean, row.scores[board.sort].mean)]
+        if x is not None and y is not None
+    ]
+    if key == board.sort or all(point.row.is_fixed for point in points):
+        return None
+    across, up = (board.rows[0].scores[name] for name in (key, board.sort))
+    figure, axes = _axes()
+    axes.set(xlabel=_axis_label(across), ylabel=_axis_label(up))
+    for point in points:
+        if point.row.is_fixed:
+            continue  # its interval says nothing of the models, and would stretch the axes
+        colour = _look(board, point.row)[0]
+        x_score, y_score = point.row.scores[key], point.row.scores[board.sort]
+        if x_score.low is not None and x_score.high is not None:
+            axes.hlines(point.y, x_score.low, x_score.high, colour, alpha=0.35, linewidth=1)
+        if y_score.low is not None and y_score.high is not None:
+            axes.vlines(point.x, y_score.low, y_score.high, colour, alpha=0.35, linewidth=1)
+    truth = board.fixed(GROUND_TRUTH)
+    target = truth.scores[key].mean if truth and across.direction == "none" else None
+    if target is not None:
+        axes.axvline(target, color=INK, linewidth=1, linestyle="--")
+        axes.set_xlabel(f"{_axis_label(across)} (dashed: {GROUND_TRUTH})")
+    _mark(axes, board, points)
+    return f"{up.label} against {across.label}", figure
+
+
+def _against_time(board: Board) -> Drawn | None:
+    devices = [row.record.timing.device if row.record.timing else "" for row in board.models]
+    return _against_cost(board, "ms/picture", "milliseconds a picture", devices)
+
+
+def _against_training(board: Board) -> Drawn | None:
+    devices = [row.record.cost.device if row.record.cost else "" for row in board.models]
+    return _against_cost(board, "training", "minutes of training", devices)
+
+
+def _against_cost(board: Board, heading: str, label: str, devices: Sequence[str]) -> Drawn | None:
+    """The board's metric over a column of the costs; the input's own value as a line.
+
+    devices: of each model. Where they differ they are named, since their times do not compare.
+    """
+    cell = next(column.cell for column in all_columns(board) if column.heading == heading)
+    known = sorted({*devices} - {""})
+    points = []
+    for row, device in zip(board.models, devices, strict=True):
+        x, y = cell(row).value, row.scores[board.sort].mean
+        if isinstance(x, float) and y is not None:
+            where = f" on {_short(device)}" if len(known) > 1 else ""
+            points.append(Point(row, x, y, _label(board, row) + where))
+    if not points:
+        return None
+    up = board.rows[0].scores[board.sort]
+    on = f" on {known[0]}" if len(known) == 1 else ""
+    figure, axes = _axes()
+    axes.set(xlabel=f"← better · {label}{on}", ylabel=_axis_label(up))
+    _choose_scale(axes, [point.x for point in points])
+    grey = board.fixed(GREY)
+    level = grey.scores[board.sort].mean if grey else None
+    if level is not None:
+        axes.axhline(level, color=INK, linewidth=1, linestyle="--")
+        axes.set_ylabel(f"{_axis_label(up)} (dashed: {GREY})")
+    _mark(axes, board, points)
+    return f"{up.label} against {label}", figure
+
+
+def _distributions(board: Board) -> Drawn | None:
+    """A box for each row over its pictures."""
+    key = metric_of_pictures(board)
+    by_row = [(row, row.values(key)) for row in _without_truth(board)]
+    found = [(row, values) for row, values in by_row if values is not None]
+    if all(row.is_fixed for row, _ in found):
+        return None
+    found.reverse()  # boxes are stacked from below, and the best row stands on top
+    figure, axes = _axes(height=max(SIZE[1], 1 + 0.28 * len(found)))
+    boxes = axes.boxplot(
+        [values for _, values in found],
+        orientation="horizontal",
+        tick_labels=[_label(board, row) for row, _ in found],
+        widths=0.6,
+        showmeans=True,
+        meanprops={"marker": "D", "markersize": 4, "markeredgecolor": INK, "markerfacecolor": INK},
+        medianprops={"color": INK, "linewidth": 1.5},
+        whiskerprops={"color": INK, "linewidth": 0.8},
+        capprops={"color": INK, "linewidth": 0.8},
+        flierprops={"marker": ".", "markersize": 3, "markeredgecolor": INK, "alpha": 0.6},
+        patch_artist=True,
+    )
+    for (row, _), box in zip(found, boxes["boxes"], strict=True):
+        box.set(facecolor=_look(board, row)[0], alpha=0.6, edgecolor=INK, linewidth=0.8)
+    axes.grid(axis="y", visible=False)
+    axes.tick_params(axis="y", length=0)
+    score = board.rows[0].scores[key]
+    axes.set_xlabel(_axis_label(score))
+    return f"{score.label} of each picture: quartiles, median and mean (diamond)", figure
+
+
+# ---- parts of a plot -----------------------------------------------------------------------------
+
+
+def metric_of_pictures(board: Board) -> str:
+    """The board's metric, or ΔE2000 if that is of whole sets or has no value for some picture."""
+    known = all(row.values(board.sort) is not None for row in board.models)
+    return board.sort if known else WITHOUT_LPIPS
+
+
+def _without_truth(board: Board) -> list[Row]:
+    """The truth is perfect in everything: its place is known, and far from all others."""
+    return [row for row in board.rows if row is not board.fixed(GROUND_TRUTH)]
+
+
+def _axes(height: float = SIZE[1]) -> tuple[Figure, Axes]:
+    """An empty plot of this height in inches. Not pyplot's, which would keep it alive."""
+    figure = Figure(figsize=(SIZE[0], height), layout="constrained")
+    FigureCanvasAgg(figure)  # which can tell how large a text is
+    return figure, figure.add_subplot()
+
+
+def _look(board: Board, row: Row) -> tuple[str, str]:
+    """Colour and marker, the same in all plots of a board; fixed rows are of no colour."""
+    if row.is_fixed:
+        return INK, "+"
+    place = next(place for place, other in enumerate(board.models) if other is row)
+    return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+
+
+def _label(board: Board, row: Row) -> str:
+    """A row's name, shortened; of a fixed row its kind, where it is the only one of it."""
+    alike = sum(other.is_fixed and other.record.model == row.record.model for other in board.rows)
+    return row.record.model if row.is_fixed and alike == 1 else _short(row.name)
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for others: its middle gives way, since ends tell runs apart."""
+    half = (LONGEST_NAME - 1) // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
+
+
+def _axis_label(score: Score) -> str:
+    """The metric, and an arrow along the axis to where it is better."""
+    label = f"{score.label} [{score.unit}]" if score.unit else score.label
+    return {"up": f"{label} · better →", "down": f"← better · {label}", "none": label}[
+        score.direction
+    ]
+
+
+def _choose_scale(axes: Axes, values: Iterable[float]) -> None:
+    """Logarithmic for values of several magnitudes, with plain numbers at 1, 2 and 5."""
+    low, high = min(values), max(values)
+    if low > 0 and high / low > LOG_FROM:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_locator(LogLocator(subs=()))
+
+
+def _mark(axes: Axes, board: Board, points: Sequence[Point]) -> None:
+    """Draw the points, each with its name beside it."""
+    for point in points:
+        colour, marker = _look(board, point.row)
+        axes.plot(point.x, point.y, marker, color=colour, markersize=6, zorder=3)
+    axes.margins(0.12)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # what was found stays, or names would lie elsewhere
+    centres = axes.transData.transform([(point.x, point.y) for point in points])
+    sizes = [_extent(figure, point.name) for point in points]
+    shifts = place_names(centres.tolist(), sizes, axes.get_window_extent())
+    for point, (x, y), (width, height) in zip(points, shifts, sizes, strict=True):
+        gap = max(abs(x) - width / 2, abs(y) - height / 2)
+        side = int(np.sign(x))
+        name = axes.annotate(
+            point.name,
+            (point.x, point.y),
+            # Held at the end that faces the point: in another font it is of another width.
+            xytext=(x - side * width / 2, y),
+            ha={-1: "right", 0: "center", 1: "left"}[side],
+            va="center",
+            textcoords="offset pixels",
+            fontproperties=SMALL,
+            zorder=4,
+            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.5, "shrinkB": 3},
+        )
+        assert name.arrow_patch is not None
+        # A line to the point is needed only where the name is not right beside it.
+        name.arrow_patch.set_visible(gap > GAPS[0])
+
+
+def _extent(figure: Figure, text: str) -> tuple[float, float]:
+    """Width and height of a name in pixels."""
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
+    width, height, _ = renderer.get_text_width_height_descent(text, SMALL, ismath=False)
+    return float(width) + 2, float(height) + 2  # air between two names
+
+
+NEAR = 6
+"""Pixels around the middle of a point that no name covers."""
+GAPS = (9, 15, 23, 34, 48, 66)
+"""Pixels between a point and its name; only the first needs no line from one to the other."""
+
+
+def place_names(
+    centres: Sequence[Sequence[float]], sizes: Sequence[tuple[float, float]], room: Bbox
+) -> list[tuple[float, float]]:
+    """For each point the shift of its name's middle from it, in pixels.
+
+    One name after another goes to the nearest place inside `room` where neither it nor the line to
+    its point covers another point or a name before it; if there is none, to where it covers the
+    fewest. centres: (x, y) of the points; sizes: width and height of their names.
+    """
+    points = [Bbox.from_extents(x - NEAR, y - NEAR, x + NEAR, y + NEAR) for x, y in centres]
+    names: list[Bbox] = []
+    shifts = []
+    for own, (x, y), (width, height) in zip(points, centres, sizes, strict=True):
+        centred = Bbox.from_bounds(x - width / 2, y - height / 2, width, height)
+        others = [box for box in points if box is not own] + names
+        best, least = (0.0, 0.0), math.inf
+        for shift in _shifts(width, height):
+            box = centred.translated(*shift)
+            line = Path([(x, y), (x + shift[0], y + shift[1])])
+            covered = sum(box.overlaps(other) or line.intersects_bbox(other) for other in others)
+            faults = covered + (not _is_inside(box, room))
+            if faults < least:
+                best, least = shift, faults
+            if not faults:
+                break
+        names.append(centred.translated(*best))
+        shifts.append(best)
+    return shifts
+
+
+def _shifts(width: float, height: float) -> Iterator[tuple[float, float]]:
+    """Places around a point, nearest first and of those the right side first."""
+    for gap, turn in product(GAPS, (0, 180, 90, 270, *range(30, 360, 30))):
+        x, y = (round(part(math.radians(turn)), 9) for part in (math.cos, math.sin))
+        yield x * gap + np.sign(x) * width / 2, y * gap + np.sign(y) * height / 2
+
+
+def _is_inside(box: Bbox, room: Bbox) -> bool:
+    return bool(room.x0 <= box.x0 and box.x1 <= room.x1 and room.y0 <= box.y0 and box.y1 <= room.y1)
+
+
+# ---- into the page -------------------------------------------------------------------------------
+
+
+def _inline(figure: Figure, prefix: str, title: str) -> str:
+    """A figure as an SVG element for a page with others: ids of its own, colours of the page."""
+    stream = StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None})
+    root = ElementTree.fromstring(stream.getvalue())
+    for element in [child for child in root if child.tag == f"{{{SVG}}}metadata"]:
+        root.remove(element)
+    for parent in root.iter():
+        for style in parent.findall(f"{{{SVG}}}style"):
+            parent.remove(style)  # in a page it would be the style of everything
+        for name, value in parent.attrib.items():
+            parent.set(name, _adapted(name, value, prefix))
+    for name in ("width", "height", "version"):
+        del root.attrib[name]
+    root.attrib |= {"role": "img", "aria-label": title}
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _adapted(name: str, value: str, prefix: str) -> str:
+    """An attribute as it has to be where several SVGs share a page."""
+    if name == "id":
+        return prefix + value
+    if name == f"{{{XLINK}}}href" and value.startswith("#"):
+        return f"#{prefix}{value[1:]}"
+    if value.startswith("url(#"):
+        return f"url(#{prefix}{value[5:]}"
+    if name == "style":
+        for colour, of_page in PAGE_COLOURS.items():
+            value = value.replace(colour, of_page)
+    return value
