@@ -28,6 +28,10 @@ function sortTable(table, column) {
 for (const table of document.querySelectorAll("table.sortable")) {
   table.tHead.querySelectorAll("button").forEach((button, column) => {
     button.addEventListener("click", () => sortTable(table, column));
+    // A key may bring the focus to a heading that lies below the names at the edge.
+    button.addEventListener("focus", () => {
+      if (button.matches(":focus-visible")) button.scrollIntoView({ block: "nearest", inline: "nearest" });
+    });
   });
 }
 

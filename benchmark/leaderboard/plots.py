@@ -332,7 +332,7 @@ def place_names(
 
     One name after another goes to the nearest place inside `room` where neither it nor the line to
     its point covers another point or a name before it; if there is none, to where it covers the
-    fewest. centres: (x, y) of the points; sizes: width and height of their names.
+    least. centres: (x, y) of the points; sizes: width and height of their names.
     """
     points = [Bbox.from_extents(x - NEAR, y - NEAR, x + NEAR, y + NEAR) for x, y in centres]
     names: list[Bbox] = []
@@ -344,8 +344,8 @@ def place_names(
         for shift in _shifts(width, height):
             box = centred.translated(*shift)
             line = Path([(x, y), (x + shift[0], y + shift[1])])
-            covered = sum(box.overlaps(other) or line.intersects_bbox(other) for other in others)
-            faults = covered + (not _is_inside(box, room))
+            covered = sum(2 * box.overlaps(other) + line.intersects_bbox(other) for other in others)
+            faults = covered + 2 * (not _is_inside(box, room))
             if faults < least:
                 best, least = shift, faults
             if not faults:
