@@ -3,12 +3,10 @@
 matplotlib draws them; every name in them is text, which it escapes.
 """
 
-import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from io import StringIO
-from itertools import product
 from typing import Any
 from xml.etree import ElementTree
 
@@ -18,9 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, LogLocator
-from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
 
 from ..baselines import GREY, GROUND_TRUTH
 from ..results import Score
@@ -268,11 +265,11 @@ def _axis_label(score: Score) -> str:
 
 
 def _choose_scale(axes: Axes, values: Iterable[float]) -> None:
-    """Logarithmic for values of several magnitudes, with plain numbers at 1, 2 and 5."""
+    """Logarithmic for values of several magnitudes, with as many plain numbers as there is room."""
     low, high = min(values), max(values)
     if low > 0 and high / low > LOG_FROM:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 500 else (1,)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(LogLocator(subs=()))
 
@@ -288,8 +285,8 @@ def _mark(axes: Axes, board: Board, points: Sequence[Point]) -> None:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # what was found stays, or names would lie elsewhere
     centres = axes.transData.transform([(point.x, point.y) for point in points])
-    sizes = [_extent(figure, point.name) for point in points]
-    shifts = place_names(centres.tolist(), sizes, axes.get_window_extent())
+    sizes = np.array([_extent(figure, point.name) for point in points])
+    shifts = place_names(centres, sizes, np.array(axes.get_window_extent().extents))
     for point, (x, y), (width, height) in zip(points, shifts, sizes, strict=True):
         gap = max(abs(x) - width / 2, abs(y) - height / 2)
         side = int(np.sign(x))
@@ -326,44 +323,47 @@ GAPS = (9, 15, 23, 34, 48, 66)
 
 
 def place_names(
-    centres: Sequence[Sequence[float]], sizes: Sequence[tuple[float, float]], room: Bbox
-) -> list[tuple[float, float]]:
-    """For each point the shift of its name's middle from it, in pixels.
+    centres: NDArray[np.float64], sizes: NDArray[np.float64], room: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """For each point the shift of its name's middle from it, in pixels, (N, 2).
 
-    One name after another goes to the nearest place inside `room` where neither it nor the line to
-    its point covers another point or a name before it; if there is none, to where it covers the
-    least. centres: (x, y) of the points; sizes: width and height of their names.
+    One name after another goes to the nearest place where neither it nor the line to its point
+    covers another point or a name before it; if there is none, to where they cover the least. It
+    stays in the room if it can. centres: x and y of the points, (N, 2); sizes: width and height of
+    their names, (N, 2); room: the box (left, bottom, right, top).
     """
-    points = [Bbox.from_extents(x - NEAR, y - NEAR, x + NEAR, y + NEAR) for x, y in centres]
-    names: list[Bbox] = []
-    shifts = []
-    for own, (x, y), (width, height) in zip(points, centres, sizes, strict=True):
-        centred = Bbox.from_bounds(x - width / 2, y - height / 2, width, height)
-        others = [box for box in points if box is not own] + names
-        best, least = (0.0, 0.0), math.inf
-        for shift in _shifts(width, height):
-            box = centred.translated(*shift)
-            line = Path([(x, y), (x + shift[0], y + shift[1])])
-            covered = sum(2 * box.overlaps(other) + line.intersects_bbox(other) for other in others)
-            faults = covered + 2 * (not _is_inside(box, room))
-            if faults < least:
-                best, least = shift, faults
-            if not faults:
-                break
-        names.append(centred.translated(*best))
-        shifts.append(best)
+    points = np.concatenate([centres - NEAR, centres + NEAR], axis=1)
+    names = np.empty((0, 4))
+    along = np.linspace(0, 1, 17)[:, None, None]
+    found = []
+    for place, (centre, size) in enumerate(zip(centres, sizes, strict=True)):
+        shifts = _shifts(size)
+        boxes = np.concatenate([centre + shifts - size / 2, centre + shifts + size / 2], axis=1)
+        others = np.concatenate([np.delete(points, place, axis=0), names])
+        line = np.concatenate([centre + along * shifts] * 2, axis=2)  # boxes without extent
+        covered = _overlap(boxes, others).sum(axis=1)
+        crossed = _overlap(line, others).any(axis=0).sum(axis=1)
+        outside = (boxes[:, :2] < room[:2]).any(axis=1) | (boxes[:, 2:] > room[2:]).any(axis=1)
+        best = np.lexsort([np.arange(len(boxes)), 2 * covered + crossed, outside])[0]
+        names = np.concatenate([names, boxes[[best]]])
+        found.append(shifts[best])
+    return np.array(found)
+
+
+def _overlap(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether boxes (..., 4) have a part in common with each of some others (M, 4): (..., M)."""
+    low, high = boxes[..., None, :2], boxes[..., None, 2:]
+    return np.all((low < others[:, 2:]) & (others[:, :2] < high), axis=-1)
+
+
+def _shifts(size: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Places around a point, (C, 2), nearest first and of those the right side first."""
+    turns = np.radians([0, 180, 90, 270, *range(15, 360, 15)])
+    ways = np.stack([np.cos(turns), np.sin(turns)], axis=1).round(9)
+    shifts: NDArray[np.float64] = np.concatenate(
+        [gap * ways + np.sign(ways) * size / 2 for gap in GAPS]
+    )
     return shifts
-
-
-def _shifts(width: float, height: float) -> Iterator[tuple[float, float]]:
-    """Places around a point, nearest first and of those the right side first."""
-    for gap, turn in product(GAPS, (0, 180, 90, 270, *range(30, 360, 30))):
-        x, y = (round(part(math.radians(turn)), 9) for part in (math.cos, math.sin))
-        yield x * gap + np.sign(x) * width / 2, y * gap + np.sign(y) * height / 2
-
-
-def _is_inside(box: Bbox, room: Bbox) -> bool:
-    return bool(room.x0 <= box.x0 and box.x1 <= room.x1 and room.y0 <= box.y0 and box.y1 <= room.y1)
 
 
 # ---- into the page -------------------------------------------------------------------------------

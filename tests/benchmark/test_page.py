@@ -208,17 +208,13 @@ def test_names_in_plots_are_those_of_the_rows(found: Leaderboard, plots: list[Pl
 def test_names_lie_beside_their_points_and_never_on_each_other(
     points: list[tuple[float, float]], widths: list[float]
 ) -> None:
-    room = Bbox.from_bounds(0, 0, 400, 300)
-    sizes = [(width, 10.0) for width in widths[: len(points)]]
-    shifts = place_names(points, sizes, room)
-    boxes = [
-        Bbox.from_bounds(x + dx - width / 2, y + dy - height / 2, width, height)
-        for (x, y), (dx, dy), (width, height) in zip(points, shifts, sizes, strict=True)
-    ]
+    centres, sizes = np.array(points), np.array([[width, 10.0] for width in widths[: len(points)]])
+    middles = centres + place_names(centres, sizes, np.array([0, 0, 400, 300]))
+    boxes = [Bbox(corners) for corners in np.stack([middles - sizes / 2, middles + sizes / 2], 1)]
     for place, (box, (x, y)) in enumerate(zip(boxes, points, strict=True)):
         assert box.count_overlaps(boxes[:place]) == 0
-        assert room.x0 <= box.x0 < box.x1 <= room.x1
-        assert room.y0 <= box.y0 < box.y1 <= room.y1
+        assert 0 <= box.x0 < box.x1 <= 400
+        assert 0 <= box.y0 < box.y1 <= 300
         assert not box.contains(x, y)
         assert box.padded(GAPS[-1] + 1).contains(x, y)
 
