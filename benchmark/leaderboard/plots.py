@@ -4,7 +4,7 @@ matplotlib draws them; every name in them is text, which it escapes.
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
@@ -58,6 +58,10 @@ STYLE: dict[Any, Any] = {
 SIZE = (5.0, 3.6)
 SMALL = FontProperties(size=8.5)
 LONGEST_NAME = 30
+NEAR = 6
+"""Pixels around the middle of a point that no name covers."""
+GAPS = (9, 15, 23, 34, 48, 66)
+"""Pixels between a point and its name; only the first needs no line from one to the other."""
 LOG_FROM = 20
 """Values that span this factor are drawn on a logarithmic axis."""
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
@@ -252,6 +256,7 @@ def _label(board: Board, row: Row) -> str:
 
 def _short(name: str) -> str:
     """A name that leaves room for others: its middle gives way, since ends tell runs apart."""
+    name = "".join(sign if sign.isprintable() else "�" for sign in name)  # XML takes not all signs
     half = (LONGEST_NAME - 1) // 2
     return name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
 
@@ -264,7 +269,7 @@ def _axis_label(score: Score) -> str:
     ]
 
 
-def _choose_scale(axes: Axes, values: Iterable[float]) -> None:
+def _choose_scale(axes: Axes, values: Sequence[float]) -> None:
     """Logarithmic for values of several magnitudes, with as many plain numbers as there is room."""
     low, high = min(values), max(values)
     if low > 0 and high / low > LOG_FROM:
@@ -314,12 +319,6 @@ def _extent(figure: Figure, text: str) -> tuple[float, float]:
     renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
     width, height, _ = renderer.get_text_width_height_descent(text, SMALL, ismath=False)
     return float(width) + 2, float(height) + 2  # air between two names
-
-
-NEAR = 6
-"""Pixels around the middle of a point that no name covers."""
-GAPS = (9, 15, 23, 34, 48, 66)
-"""Pixels between a point and its name; only the first needs no line from one to the other."""
 
 
 def place_names(

@@ -201,6 +201,16 @@ def test_names_in_plots_are_those_of_the_rows(found: Leaderboard, plots: list[Pl
                 assert f"{row.name} on {row.record.cost.device}" in lines
 
 
+def test_signs_that_xml_does_not_take_are_replaced_in_plots(found: Leaderboard) -> None:
+    board = board_of(found, "spare-32")
+    (row,) = board.rows
+    record = row.record.model_copy(update={"run": "bell\x07\n", "model": "bell\x07\n"})
+    named = replace(row, tests=(replace(row.tests[0], record=record),))
+    for plot in plots_of(replace(board, rows=[named]), "x"):
+        lines = [element.text or "" for element in ElementTree.fromstring(plot.svg).iter()]
+        assert any(line.startswith("bell��") for line in lines)
+
+
 @given(
     st.lists(st.tuples(st.floats(50, 350), st.floats(30, 270)), min_size=1, max_size=6),
     st.lists(st.floats(10, 120), min_size=6, max_size=6),
