@@ -6,13 +6,14 @@ from pathlib import Path
 from filelock import FileLock
 
 from ..files import write_text
-from . import tables
+from . import page, tables
 from .rows import DEFAULT_SORT, Leaderboard, read
 
 FORMATS: dict[str, Callable[[Leaderboard], str]] = {
     "md": tables.markdown,
     "csv": tables.csv,
     "tex": tables.latex,
+    "html": page.html,
 }
 
 

@@ -1,0 +1,83 @@
+"use strict";
+
+// ---- tables: a heading sorts by its column, once more turns it round ----
+
+/** What a cell is sorted by: a number, a text, or null for an empty one. */
+function valueOf(cell) {
+  const { number, text } = cell.dataset;
+  return number !== undefined ? Number(number) : (text ?? null);
+}
+
+/** Compare two values; empty ones come last whichever way the others go. */
+function compare(a, b, sign) {
+  if (a === null || b === null) return (a === null) - (b === null);
+  return sign * (typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true }));
+}
+
+function sortTable(table, column) {
+  const heads = [...table.tHead.rows[0].cells];
+  const ascending = heads[column].getAttribute("aria-sort") !== "ascending";
+  for (const head of heads) head.setAttribute("aria-sort", "none");
+  heads[column].setAttribute("aria-sort", ascending ? "ascending" : "descending");
+  const key = (row) => valueOf(row.cells[column]);
+  for (const body of table.tBodies) {
+    body.append(...[...body.rows].sort((a, b) => compare(key(a), key(b), ascending ? 1 : -1)));
+  }
+}
+
+for (const table of document.querySelectorAll("table.sortable")) {
+  table.tHead.querySelectorAll("button").forEach((button, column) => {
+    button.addEventListener("click", () => sortTable(table, column));
+    // A key may bring the focus to a heading that lies below the names at the edge.
+    button.addEventListener("focus", () => {
+      if (button.matches(":focus-visible")) button.scrollIntoView({ block: "nearest", inline: "nearest" });
+    });
+  });
+}
+
+// ---- gallery: pictures by any metric of any row ----
+
+/** The mean of those that are there, or null. */
+function mean(values) {
+  const known = values.filter((value) => value !== null);
+  return known.length ? known.reduce((sum, value) => sum + value) / known.length : null;
+}
+
+function shown(value) {
+  return value === null ? "–" : value.toFixed(Math.abs(value) < 2 ? 3 : 2);
+}
+
+function setUp(gallery) {
+  const facts = JSON.parse(gallery.querySelector("script").textContent);
+  const list = gallery.querySelector("ol");
+  const pictures = [...list.children]; // in the order of the values
+  const [metric, row, order] = gallery.querySelectorAll("select");
+  const status = gallery.querySelector("[role=status]");
+
+  function update() {
+    const { direction, values } = facts[metric.value];
+    const [worst, best] = direction === "none" ? ["highest", "lowest"] : ["worst", "best"];
+    order.options[0].text = `${worst} first`;
+    order.options[1].text = `${best} first`;
+    const judged = row.value === "all" ? values : [values[row.value]];
+    const keys = pictures.map((_, place) => mean(judged.map((of) => of[place])));
+    const sign = (direction === "up") === (order.value === "worst") ? 1 : -1;
+    const places = [...keys.keys()].sort((a, b) => compare(keys[a], keys[b], sign));
+    list.append(...places.map((place) => pictures[place]));
+    pictures.forEach((picture, place) => {
+      const head = picture.querySelector("h4 output");
+      head.value = row.value === "all" ? `mean ${shown(keys[place])}` : "";
+      for (const tile of picture.querySelectorAll("[data-row]")) {
+        tile.querySelector("output").value = shown(values[tile.dataset.row][place]);
+        tile.classList.toggle("chosen", tile.dataset.row === row.value);
+      }
+    });
+    const names = [metric, row, order].map((select) => select.selectedOptions[0].text);
+    status.textContent = `Sorted by ${names[0]} of ${names[1]}, ${names[2]}.`;
+  }
+
+  for (const select of [metric, row, order]) select.addEventListener("change", update);
+  update(); // a browser may have kept other choices
+}
+
+document.querySelectorAll(".gallery").forEach(setUp);
