@@ -107,7 +107,7 @@ def calibration_figure(calibration: Calibration, title: str) -> Figure:
     """
     taken, names = calibration.overall, list(calibration.probabilities)
     places = np.arange(len(names))
-    colours = [_outcome_colour(name) for name in names]
+    colours = [outcome_colour(name) for name in names]
     shares = [taken.shares[name] for name in names]
     often = f" × {calibration.n_samples} samples" if calibration.n_samples > 1 else ""
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
@@ -142,7 +142,7 @@ def _total_variation_line(taken: PaintShares) -> str:
     )
 
 
-def _outcome_colour(name: str) -> tuple[float, ...]:
+def outcome_colour(name: str) -> tuple[float, ...]:
     """The colour of a paint, sRGB in [0, 1]; of `none` that of the paints' mean."""
     if name != NONE:
         return tuple(level / 255 for level in PAINTS[name].rgb)

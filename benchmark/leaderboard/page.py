@@ -30,8 +30,6 @@ HERE = Path(__file__).resolve().parent
 MOST_PICTURES = 100
 MOST_PIXELS = 2**24
 """What a gallery may hold in all its pictures: some 40 MB as they stand in the file."""
-SIDE_BY_SIDE = ("Quality", "Cost")
-"""The tables that the page shows as one."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,7 @@ def _section(board: Board, code: str) -> Section:
         models=tables.table_of(columns, board.models),
         fixed=tables.table_of(columns, [row for row in board.rows if row.is_fixed]),
         sorted_by=tables.heading(board.rows[0].scores[board.sort]),
-        others=[table for table in tables.tables_of(board) if table.title not in SIDE_BY_SIDE],
+        others=tables.further_tables(board),
         notes=tables.notes(board),
         plots=plots_of(board, code),
         gallery=_gallery(board),

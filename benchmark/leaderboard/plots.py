@@ -20,6 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import NDArray
 
 from ..baselines import GREY, GROUND_TRUTH
+from ..figures import outcome_colour
 from ..results import Score
 from .rows import WITHOUT_LPIPS, Board, Row
 from .tables import all_columns
@@ -104,6 +105,7 @@ def plots_of(board: Board, prefix: str) -> list[Plot]:
         _against_time,
         _against_training,
         _distributions,
+        _calibration,
     )
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # Of signs its font lacks matplotlib guesses the width only; the browser has other fonts.
@@ -217,6 +219,33 @@ def _distributions(board: Board) -> Drawn | None:
     score = board.rows[0].scores[key]
     axes.set_xlabel(_axis_label(score))
     return f"{score.label} of each picture: quartiles, median and mean (diamond)", figure
+
+
+def _calibration(board: Board) -> Drawn | None:
+    """Which paints things of random paint took: a bar in the paints' own colours for each row.
+
+    On top what a right sampler would take. Of several seeds the first is shown, as in the table.
+    """
+    known = [(_label(board, row), row.record.calibration) for row in _without_truth(board)]
+    found = [(name, calibration) for name, calibration in known if calibration is not None]
+    if not found:
+        return None
+    chances = found[0][1].probabilities
+    figure, axes = _axes(height=max(SIZE[1], 1.4 + 0.28 * len(found)))
+    places = np.arange(len(found) + 1)
+    left = np.zeros(len(places))
+    for paint, chance in chances.items():
+        shares = np.array([chance, *(of.overall.shares[paint].value for _, of in found)])
+        axes.barh(places, shares, 0.7, left, color=outcome_colour(paint), label=paint)
+        left += shares
+    names = [f"{name} ({of.overall.total_variation.value:.2f})" for name, of in found]
+    axes.set_yticks(places, ["right", *names])
+    axes.invert_yaxis()  # in the order of the table
+    axes.set(xlim=(0, 1), xlabel="share of things (in brackets total variation: 0 is right)")
+    axes.grid(visible=False)
+    axes.tick_params(axis="y", length=0)
+    figure.legend(loc="outside upper center", ncols=len(chances), frameon=False, fontsize="small")
+    return "Paints that things of random paint took", figure
 
 
 # ---- parts of a plot -----------------------------------------------------------------------------

@@ -51,16 +51,25 @@ class Column:
 
 
 def tables_of(board: Board) -> list[Table]:
-    """Quality, cost, and what several samples show where there are some."""
-    tables = [
+    """Quality, cost, and the further tables."""
+    return [
         _table("Quality", _quality(board), board.rows),
         _table("Cost", _cost(), board.models),
+        *further_tables(board),
     ]
+
+
+def further_tables(board: Board) -> list[Table]:
+    """What several samples show, and calibration, where there are such tests."""
+    tables = []
     several = [row for row in board.models if row.record.samples is not None]
     if several:
-        tables.append(
-            _table("Several samples of each picture", _several(several), several, SEVERAL)
-        )
+        title = "Several samples of each picture"
+        tables.append(_table(title, _several(several), several, SEVERAL))
+    painted = [row for row in board.rows if row.record.calibration is not None]
+    if painted:
+        note = _calibration_note(painted)
+        tables.append(_table("Calibration", _calibration(painted), painted, note))
     return tables
 
 

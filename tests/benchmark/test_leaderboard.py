@@ -182,9 +182,9 @@ def test_the_same_seed_tested_under_two_names_counts_once(
 
 def test_two_programs_may_write_at_once(tmp_path: Path, add: Callable[..., Path]) -> None:
     """Whoever writes last has read last: no table lacks a test that was there before it."""
-    for run in "abcdefgh":
+    for run in "abc":
         add(run)
-        threads = [Thread(target=leaderboard.write, args=(tmp_path,)) for _ in range(3)]
+        threads = [Thread(target=leaderboard.write, args=(tmp_path,)) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -23,10 +23,17 @@ from benchmark import evaluation
 from benchmark.baselines import MeanAb
 from benchmark.data.cache import Pictures
 from benchmark.data.manifest import Picture
-from benchmark.leaderboard import page
+from benchmark.leaderboard import page, tables
 from benchmark.leaderboard.plots import GAPS, Plot, place_names, plots_of
 from benchmark.leaderboard.rows import Board, Leaderboard, read
-from benchmark.results import Cost, RunFolder, WeightsUsed
+from benchmark.results import (
+    Calibration,
+    Cost,
+    Estimate,
+    PaintShares,
+    RunFolder,
+    WeightsUsed,
+)
 
 EVIL = "<script>alert(1)</script>"
 COST = Cost(
@@ -188,6 +195,41 @@ def test_each_board_has_the_plots_that_it_has_values_for(
         "ΔE2000 against milliseconds a picture",
         "ΔE2000 of each picture",
     ]
+
+
+def test_calibration_is_drawn_for_the_rows_that_have_it(found: Leaderboard) -> None:
+    even = {"red": 0.5, "blue": 0.5, "none": 0.0}
+    shares = {name: Estimate(value=value, low=None, high=None) for name, value in even.items()}
+    taken = PaintShares(
+        n_objects=2,
+        n_pictures=1,
+        shares=shares,
+        total_variation=shares["none"],
+        truth=0.0,
+        perfect=0.1,
+        perfect_high=0.2,
+    )
+    calibration = Calibration(
+        n_samples=1,
+        n_left_out=0,
+        probabilities=even,
+        overall=taken,
+        kinds={},
+        per_object=None,
+        per_object_perfect=None,
+    )
+    board = board_of(found, "spare-32")
+    (row,) = board.rows
+    record = row.record.model_copy(update={"calibration": calibration})
+    painted = replace(row, tests=(replace(row.tests[0], record=record),))
+    board = replace(board, rows=[painted])
+    table = tables.tables_of(board)[-1]
+    assert table.title == "Calibration"
+    assert {"red (0.50)", "blue (0.50)", "none (0.00)"} <= set(table.columns)
+    assert [cell.text for cell in table.rows[0]].count("0.50") == 2
+    plot = plots_of(board, "x")[-1]
+    lines = {element.text for element in ElementTree.fromstring(plot.svg).iter()}
+    assert {"right", "alone (0.00)", *even} <= lines
 
 
 def test_names_in_plots_are_those_of_the_rows(found: Leaderboard, plots: list[Plot]) -> None:
