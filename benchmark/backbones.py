@@ -166,8 +166,8 @@ def inception_network() -> nn.Module:
     path = Path(named) if named else _hub() / INCEPTION_URL.rpartition("/")[2]
     if not path.is_file() and not named:
         raise NoBackbone(
-            f"Inception's weights are not at hand; put {INCEPTION_URL} into {path.parent} "
-            f"or name it by {INCEPTION_VARIABLE}"
+            f"Inception's weights are not at hand; put {INCEPTION_URL} into torch's cache, folder "
+            f"hub/checkpoints, or name it by {INCEPTION_VARIABLE}"
         )
     try:
         genuine = sha256_of_file(path).startswith(_digest(INCEPTION_URL))
