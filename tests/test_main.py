@@ -394,6 +394,7 @@ def test_an_outside_program_gets_its_row_and_the_row_is_verified(
         (("leaderboard", "--sort", "lpisp", *out), "did you mean 'lpips'"),
         (("score", str(tmp_path / "none"), *words), "no folder"),
         (("score", str(coloured), *words, "--size", "64"), "--resize"),
+        (("score", str(coloured), *words, "--truth", str(photos / "no")), "--truth: the folder"),
     ):
         code, _, err = run(*wrong)
         assert code == 2

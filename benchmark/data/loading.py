@@ -64,9 +64,8 @@ def locate(dataset: str | None, test_images: str | None, results: Path) -> Sourc
     """
     cache = results / ".cache"
     for option, given in (("--dataset", dataset), ("--test_images", test_images)):
-        if given and given != SAMPLE and not has_pictures(Path(given)):
-            problem = "holds no picture" if Path(given).is_dir() else "does not exist"
-            raise UserError(f"{option}: the folder {given} {problem}.")
+        if given and given != SAMPLE:
+            _require_pictures(option, Path(given))
     tests = Path(test_images) if test_images else None
     if tests is None and has_pictures(TEST_IMAGES):
         tests = TEST_IMAGES
@@ -80,10 +79,17 @@ def locate(dataset: str | None, test_images: str | None, results: Path) -> Sourc
     return Sources(folder.resolve().name, folder, tests, cache)
 
 
+def _require_pictures(option: str, folder: Path) -> None:
+    if not has_pictures(folder):
+        problem = "holds no picture" if folder.is_dir() else "does not exist"
+        raise UserError(f"{option}: the folder {folder} {problem}.")
+
+
 def locate_test(dataset: str | None, truth: str | None, results: Path) -> Sources:
     """Where the pictures of a test are that nothing is trained for: `truth` alone will do."""
     if truth is None or truth == SAMPLE:
         return locate(dataset or truth, None, results)
+    _require_pictures("--truth", Path(truth))
     return locate(truth, truth, results)
 
 
