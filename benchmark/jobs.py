@@ -25,7 +25,7 @@ from .errors import Interrupted, UserError, nearest
 from .figures import save_png
 from .files import read_json, write_json
 from .recipe import BatchSize, Resolved, Settings, Size, mixed, resolve, sentence_of
-from .results import RunFolder, TrainingSet, WeightsUsed, is_folder_name, read_cost
+from .results import RunFolder, TrainingSet, WeightsUsed, read_cost, require_run_name
 from .training import Loop, device_name, make_fabric
 
 DEFAULT_SEED: int = Settings.model_fields["seed"].default
@@ -69,8 +69,8 @@ class Job:
 def run_one(model: str, job: Job) -> None:
     """Train and test one model as asked. UserError for an option that it does not know."""
     registry.require(model)
-    if job.run is not None and not is_folder_name(job.run):
-        raise UserError(f"--run {job.run}: the name of a folder is needed, not a path.")
+    if job.run is not None:
+        require_run_name("--run", job.run)
     sources = locate(job.dataset, job.test_images, job.results) if "train" in job.modes else None
     _run(model, job, sources, lenient=False)
 
@@ -231,6 +231,8 @@ def _write_settings(
 
 def _require_same(folder: RunFolder, earlier: dict[str, Any], record: dict[str, Any]) -> None:
     remedy = "Give this one a name of its own with --run, or start anew with --overwrite."
+    if "settings" not in earlier:
+        raise UserError(f"{folder.path} holds pictures of another program. {remedy}")
     if earlier["model"] != record["model"]:
         raise UserError(f"{folder.path} is a run of {earlier['model']}. {remedy}")
     before, after = earlier["settings"], record["settings"]

@@ -2,8 +2,8 @@
 
 import shutil
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain, count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from .errors import UserError
 from .figures import save_png
 from .files import sha256_of_file, write_json
 from .recipe import mixed
-from .results import Strict, Timing, read_part
+from .results import Strict, Timing, environment, read_part
 from .training import device_name
 
 MEAN = "mean"
@@ -28,31 +28,39 @@ Sample = int | str
 
 
 class Maker(Strict):
-    """Who makes the pictures: where this is the same, a picture that is there is the right one."""
+    """Who makes the pictures: where this is the same, a picture that is there is the right one.
+
+    inputs: a hash of the test pictures by their names, since files and seeds follow these.
+    """
 
     weights_sha256: str | None
+    inputs: str
     seed: int
     sampling: dict[str, Any]
     protocol_hash: str
 
 
 class Progress(Strict):
-    """colorized.json: the maker, and how long its pictures took so far on the device in use."""
+    """colorized.json: the maker, and how long its pictures took so far on the device in use.
+
+    environment: versions and commit when the last of them were made.
+    """
 
     maker: Maker
     pictures: int = 0
     seconds: float = 0.0
     batch_size: int = 0
     device: str = ""
+    environment: dict[str, str] = {}
 
 
 class Outputs:
     """The outputs of a test below its folder: the first sample in pictures/, others in samples/."""
 
-    def __init__(self, folder: Path, inputs: Pictures) -> None:
+    def __init__(self, folder: Path, inputs: Pictures, names: Sequence[str] | None = None) -> None:
         self.folder = folder
         self.inputs = inputs
-        self.names = file_names(inputs)
+        self.names = file_names(inputs) if names is None else names
         self._progress = folder / "colorized.json"
 
     def path(self, row: int, sample: Sample = 0) -> Path:
@@ -66,10 +74,9 @@ class Outputs:
 
     def samples_there(self) -> int:
         """How many samples of every picture there are, counted from the first."""
-        count = 0
-        while all(self.path(row, count).is_file() for row in range(len(self.inputs))):
-            count += 1
-        return count
+        rows = range(len(self.inputs))
+        complete = (all(self.path(row, sample).is_file() for row in rows) for sample in count())
+        return sum(1 for _ in takewhile(bool, complete))
 
     def hashes(self, sample: Sample = 0) -> list[str]:
         """SHA-256 of each file of a sample. UserError for one that is not there."""
@@ -99,9 +106,20 @@ class Outputs:
             ]
             yield torch.stack(of_sample)
 
+    def made_in(self) -> dict[str, str]:
+        """Versions and commit that the pictures were made with; the present ones if not here."""
+        done = self._done()
+        return done.environment if done is not None and done.environment else environment()
+
+    def _done(self) -> Progress | None:
+        try:
+            return read_part(self._progress, Progress)
+        except UserError:  # none yet, or of another version
+            return None
+
     def timing(self) -> Timing | None:
         """Of the pictures coloured so far; None if none was coloured here."""
-        done = read_part(self._progress, Progress) if self._progress.exists() else None
+        done = self._done()
         if done is None or not done.pictures:
             return None
         return Timing(
@@ -120,19 +138,30 @@ class Outputs:
         device: torch.device,
         batch_size: int,
         label: str,
-    ) -> None:
+    ) -> int:
         """Colour and write what is not there yet, one batch after another; `samples` a picture.
+
+        Returns how many pictures were coloured.
 
         Pictures of another maker are deleted first. Seeds follow the run's seed, the files' names
         and the samples' numbers.
         """
-        done = self._start(maker, device_name(device), batch_size)
+        done = self._done()
+        if done is None or done.maker != maker:
+            self.delete()
+            done = None
         missing = [
             (row, sample)
             for sample in range(samples)
             for row in range(len(self.inputs))
             if not self.path(row, sample).is_file()
         ]
+        if not missing:
+            return 0
+        where = device_name(device)
+        if done is None or (done.batch_size, done.device) != (batch_size, where):
+            done = Progress(maker=maker, batch_size=batch_size, device=where)
+        done = done.model_copy(update={"environment": environment()})
         batches = [missing[i : i + batch_size] for i in range(0, len(missing), batch_size)]
         for batch in progress(batches, total=len(batches), label=label, unit="batches"):
             rows = torch.tensor([row for row, _ in batch])
@@ -153,22 +182,11 @@ class Outputs:
                 }
             )
             write_json(self._progress, done.model_dump())
-
-    def _start(self, maker: Maker, device: str, batch_size: int) -> Progress:
-        fresh = Progress(maker=maker, batch_size=batch_size, device=device)
-        try:
-            before = read_part(self._progress, Progress)
-        except UserError:  # none yet, or of another version
-            before = None
-        if before is None or before.maker != maker:
-            self.delete()
-        elif (before.device, before.batch_size) == (device, batch_size):
-            return before
-        write_json(self._progress, fresh.model_dump())
-        return fresh
+        return len(missing)
 
     def delete(self) -> None:
-        """Delete all pictures."""
+        """Delete all pictures; what was said of them goes first."""
+        (self.folder / "run.json").unlink(missing_ok=True)
         for part in ("pictures", "samples"):
             shutil.rmtree(self.folder / part, ignore_errors=True)
         self._progress.unlink(missing_ok=True)
@@ -187,10 +205,9 @@ class Outputs:
 
 def file_names(pictures: Pictures) -> list[str]:
     """A PNG's name for each picture: its own without folders, numbered where two would collide."""
-    names: list[str] = []
-    seen: Counter[str] = Counter()
+    names: dict[str, None] = {}
     for picture in pictures.files:
         stem = Path(picture.name).with_suffix("").as_posix().replace("/", "__")
-        seen[stem] += 1
-        names.append(f"{stem}~{seen[stem]}.png" if seen[stem] > 1 else f"{stem}.png")
-    return names
+        choices = chain([stem], (f"{stem}~{number}" for number in count(2)))
+        names[next(f"{choice}.png" for choice in choices if f"{choice}.png" not in names)] = None
+    return list(names)

@@ -5,10 +5,12 @@ Two results may stand in one table if and only if their protocols have the same 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
 import metrics
 
+from .backbones import LpipsBackbone
 from .data.cache import Pictures
 from .data.manifest import digest_of
 from .data.reading import Preprocessing
@@ -65,4 +67,13 @@ def fault_of(described: Mapping[str, Any], code: str) -> str | None:
         return f"protocol version {was}, and this suite's is {VERSION}: test it again"
     if hash_of(described) != code:
         return "the protocol's hash is not that of the protocol it describes"
+    if options_of(described) is None:
+        return "its metrics are none of this suite's"
     return None
+
+
+def options_of(described: Mapping[str, Any]) -> metrics.Options | None:
+    """The options that a protocol's metrics were described from, or None."""
+    choices = product(get_args(LpipsBackbone), get_args(metrics.Variant))
+    every = [metrics.Options(backbone, variant) for backbone, variant in choices]
+    return next((one for one in every if metrics.describe(one) == described.get("metrics")), None)

@@ -16,9 +16,19 @@ from .files import read_json, write_json
 Form = TypeVar("Form", bound=BaseModel)
 
 
-def is_folder_name(name: str) -> bool:
-    """Whether a run may be called so."""
-    return bool(name.strip(". ")) and not {"/", "\\"} & set(name)
+FIXED_RUNS = ("grey", "ground-truth", "mean-ab")
+"""Runs of the fixed rows, the last one with a hash; the names are theirs alone."""
+
+
+def require_run_name(option: str, name: str) -> None:
+    """UserError unless a run may be called so: one folder, of printable signs, nobody else's."""
+    if not name.isprintable() or not name.strip(" ") or {"/", "\\"} & set(name):
+        raise UserError(f"{option} {name!r}: the name of a folder is needed, not a path.")
+    if len(name.encode(errors="replace")) > 100:
+        raise UserError(f"{option}: a name of at most 100 bytes is needed.")
+    reserved = name in FIXED_RUNS or name.startswith((".", "leaderboard.", "mean-ab-"))
+    if reserved:
+        raise UserError(f"{option} {name}: that name is taken by the suite itself.")
 
 
 class RunFolder:
@@ -91,7 +101,7 @@ class Score(Strict):
     n: how many pictures it is of. Without a value, `reason` says why.
     """
 
-    label: str
+    label: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$")
     unit: str
     direction: Literal["up", "down", "none"]
     mean: float | None
@@ -226,7 +236,7 @@ class RunRecord(Strict):
     run: str
     seed: int
     settings: dict[str, Any]
-    sampling: dict[str, Any]
+    sampling: dict[str, int | float | str | bool]
     submission: Submission | None
     weights: WeightsUsed | None
     protocol: dict[str, Any]

@@ -15,7 +15,8 @@ import metrics
 from .errors import UserError
 from .files import replacing, sha256_of_bytes
 from .outputs import MEAN, Outputs, Sample
-from .results import RunRecord, read_record
+from .protocol import fault_of
+from .results import RunFolder, RunRecord, read_record
 
 FACTS = ("file", "sha256", "sample", "output", "output_sha256")
 """The columns that are no metric: the test picture and its hash; the sample, its file and hash."""
@@ -40,6 +41,60 @@ def read_table(path: Path, sha256: str) -> pd.DataFrame:
     return pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(FACTS, str))
 
 
+def read_test(folder: Path) -> tuple[RunRecord, pd.DataFrame]:
+    """A test's run.json and per_image.csv, checked as far as they say it of each other.
+
+    UserError, with the reason, for what may not stand in a table.
+    """
+    record = read_record(folder / "run.json")
+    table = read_table(folder / "per_image.csv", record.per_image_sha256)
+    fault = record.refusal or fault_of(record.protocol, record.protocol_hash)
+    fault = fault or _fault_of_place(record, folder) or _fault_of_table(record, table)
+    if fault is not None:
+        raise UserError(f"{folder / 'run.json'}: {fault}.")
+    return record, table
+
+
+def _fault_of_place(record: RunRecord, folder: Path) -> str | None:
+    run = RunFolder.of_test(folder)
+    if (record.run, record.seed) != (run.run, run.seed):
+        return f"it is of run {record.run}, seed {record.seed}, and lies in another's folder"
+    return None
+
+
+def _fault_of_table(record: RunRecord, table: pd.DataFrame) -> str | None:
+    """What per_image.csv lacks of what run.json says, or None."""
+    rows = metrics.METRICS
+    if record.metrics.keys() != rows.keys():
+        differing = record.metrics.keys() ^ rows.keys()
+        return f"it has other metrics than this suite: {', '.join(sorted(differing))}"
+    several = record.samples
+    if several is not None and several.mean.keys() != {k for k, m in rows.items() if m.of_pictures}:
+        return "the scores of the mean of its samples are not complete"
+    valued = [
+        key
+        for key, score in record.metrics.items()
+        if score.mean is not None and rows[key].gather is None
+    ]
+    lacking = [name for name in (*FACTS, *valued) if name not in table]
+    if lacking:
+        return f"per_image.csv has no {', '.join(lacking)}"
+    for key in rows:
+        if key in table and not pd.api.types.is_numeric_dtype(table[key]):
+            return f"per_image.csv has a {key} that is no number"
+    samples = several.count if several is not None else 1
+    who = {str(sample) for sample in [*range(samples), *([MEAN] if several is not None else [])]}
+    counts = table["sample"].value_counts().to_dict()
+    n = record.n_expected
+    if record.protocol["n_pictures"] != n or counts != dict.fromkeys(who, n):
+        return f"per_image.csv has not the {n} pictures of each sample that run.json tells of"
+    for sample, place in zip(table["sample"], table["output"], strict=True):
+        part = "pictures" if sample == "0" else f"samples/{sample}"
+        if Path(place).parent.as_posix() != part:
+            return f"per_image.csv has an output elsewhere than in {part}/: {place!r}"
+    return None
+
+
 @dataclass(frozen=True)
 class Earlier:
     """The test that was in a folder before: its record and its table."""
@@ -51,10 +106,18 @@ class Earlier:
     def read(cls, folder: Path) -> "Earlier | None":
         """None where there is none that can be read."""
         try:
-            record = read_record(folder / "run.json")
-            return cls(record, read_table(folder / "per_image.csv", record.per_image_sha256))
+            return cls(*read_test(folder))
         except UserError:
             return None
+
+    def is_of(self, outputs: Outputs, samples: int) -> bool:
+        """Whether it is of these very files, the mean of the samples among them."""
+        who: list[Sample] = [*range(samples), *([MEAN] if samples > 1 else [])]
+        try:
+            now = pd.concat([_facts(outputs, sample) for sample in who], ignore_index=True)
+        except UserError:  # a file is missing
+            return False
+        return now.equals(self.table[list(FACTS)])
 
 
 @dataclass

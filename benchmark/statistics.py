@@ -33,6 +33,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
         n_resamples=RESAMPLES,
         confidence_level=LEVEL,
         method="percentile",
+        batch=100,  # so that memory does not grow with resamples times pictures
         rng=np.random.default_rng(SEED),
     )
     low, high = result.confidence_interval

@@ -22,7 +22,7 @@ from .figures import grey_of, save_png
 from .files import replacing, write_json
 from .outputs import Outputs, file_names
 from .recipe import Settings
-from .results import RunFolder, RunRecord, Submission, is_folder_name
+from .results import RunFolder, RunRecord, Submission, require_run_name
 
 MOST_NAMED = 5
 
@@ -46,6 +46,8 @@ def export_inputs(out: Path, sources: Sources, size: int) -> int:
 
     A picture's name is the one under which its colouring is looked for.
     """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is no empty folder: inputs are written into a new one.")
     pictures = load_test(sources, size, SPLIT_SEED)
     for name, rgb8 in zip(file_names(pictures), pictures.rgb8, strict=True):
         grey = grey_of(rgb_to_lightness(rgb_from_8bit(rgb8[None])))[0]
@@ -59,14 +61,14 @@ def submit(
     entry: Entry, sources: Sources, size: int, results: Path, instruments: metrics.Instruments
 ) -> RunRecord:
     """Score a folder against the test pictures and give it a row. UserError for what is wrong."""
-    if not is_folder_name(entry.name):
-        raise UserError(f"--name {entry.name}: the name of a folder is needed, not a path.")
+    require_run_name("--name", entry.name)
     folder = RunFolder(results, entry.name, entry.seed)
     if folder.weights.exists():
         raise UserError(f"--name {entry.name}: {folder.path} is a run that was trained here.")
     pictures = load_test(sources, size, SPLIT_SEED)
     files = match(entry.folder, pictures)
-    outputs = list(read_outputs(files, pictures, entry))  # all are looked at before any is written
+    for _ in read_outputs(files, pictures, entry):
+        pass  # all are looked at before any is written
     on = evaluation.prepare(pictures, sources.name, size, instruments=instruments)
     evaluation.test_baselines(results, on, None)
     subject = evaluation.Subject(
@@ -76,11 +78,12 @@ def submit(
         submission=Submission(lightness=entry.lightness, resized=entry.resize),
     )
     place = Outputs(on.folder(subject), pictures)
-    place.delete()
-    for row, rgb in enumerate(outputs):
-        save_png(place.path(row), rgb)
-    write_json(folder.settings, {"model": entry.name, "pictures": sources.describe()})
-    record = evaluation.judge(subject, place, on)
+    with evaluation.lock(place.folder):
+        place.delete()
+        for row, rgb in enumerate(read_outputs(files, pictures, entry)):
+            save_png(place.path(row), rgb)
+        write_json(folder.settings, {"model": entry.name, "pictures": sources.describe()})
+        record = evaluation.judge(subject, place, on)
     found = leaderboard.write(results)
     print(leaderboard.tables.markdown(found.only(on.protocol.hash)))
     say(f"Pictures, figure and scores: {place.folder}")

@@ -137,7 +137,7 @@ class Loop:
 
     def run(self, wandb_mode: str) -> None:
         """Train to the end. Raises Interrupted, state saved, if the user stops it."""
-        memory.start_peak(self.device)
+        self.counts_memory = memory.start_peak(self.device)
         if self.folder.state.exists():
             self._resume()
         if self.step >= self.total:
@@ -370,7 +370,7 @@ class Loop:
             steps=self.total,
             device=device_name(self.device),
             precision=str(self.fabric._precision.precision),
-            peak_device_bytes=memory.peak(self.device),
+            peak_device_bytes=memory.peak(self.device) if self.counts_memory else None,
             best_epoch=self.best_epoch,
         )
         write_json(self.folder.cost, cost.model_dump())

@@ -2,30 +2,27 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pandas as pd
 
 import metrics
 
-from .backbones import LpipsBackbone
-from .calibration import calibrate, find_painted, taken_paints
+from .calibration import calibrate, find_painted
 from .color import rgb_to_8bit
 from .data.loading import load_test, locate, locate_test
 from .errors import UserError
-from .evaluation import summarize
+from .evaluation import summarize, taken_by
 from .files import read_json, sha256_of_file
 from .outputs import MEAN, Outputs
-from .protocol import Protocol, fault_of
+from .protocol import Protocol, options_of
 from .recipe import Settings
-from .results import RunFolder, RunRecord, Score, read_record
-from .scoring import Measured, measure, read_table
+from .results import FIXED_RUNS, RunFolder, RunRecord, Score
+from .scoring import Measured, measure, read_test
 
-TOLERANCE = 1e-3
-"""Of a value, relative and absolute: other processors round otherwise; a lie is larger."""
+RELATIVE, ABSOLUTE = 1e-4, 3e-5
+"""How far two measurements of one thing may be apart: other processors round otherwise."""
 
 
 @dataclass
@@ -39,7 +36,7 @@ class Verdict:
 
 def find_tests(run: str, results: Path) -> list[Path]:
     """The folders of the tests of a run: by its name, its folder, or the folder of one test."""
-    folder = Path(run) if Path(run).is_dir() else results / run
+    folder = results / run if (results / run).is_dir() else Path(run)
     found = sorted(
         path.parent
         for pattern in ("run.json", "tests/*/run.json", "seed-*/tests/*/run.json")
@@ -56,20 +53,15 @@ def verify(
     """Check one test. UserError if its pictures' truths are not at hand."""
     verdict = Verdict(test)
     try:
-        record = read_record(test / "run.json")
-        table = read_table(test / "per_image.csv", record.per_image_sha256)
+        record, table = read_test(test)
     except UserError as error:
         verdict.faults.append(str(error))
         return verdict
-    fault = record.refusal or fault_of(record.protocol, record.protocol_hash)
-    options = _options_of(record)
-    if fault is None and options is None:
-        fault = "its metrics are none of this suite's"
-    if fault is not None or options is None:
-        verdict.faults.append(f"{fault}.")
-        return verdict
+    options = options_of(record.protocol)
+    assert options is not None  # read_test has refused others
     instruments = metrics.find_instruments(options, lpips_weights)
-    outputs = _outputs(test, record, options, dataset, truth)
+    outputs = _outputs(test, record, options, table, dataset, truth)
+    verdict.faults += _check_kind(record)
     verdict.faults += _check_files(outputs, table)
     if verdict.faults:
         return verdict
@@ -78,8 +70,9 @@ def verify(
     anew = measure(outputs, samples, instruments, None)
     verdict.faults += _check_values(anew.table, table)
     verdict.faults += _check_summary(record, anew, table, samples, options)
-    verdict.faults += _check_calibration(record, outputs, samples)
+    _check_calibration(record, outputs, samples, verdict)
     _check_weights(record, test, verdict)
+    verdict.unchecked.append("what it says of training, cost, time and environment.")
     rows = metrics.table(options)
     verdict.unchecked += [
         f"{rows[key].label}: {anew.missing[key]}."
@@ -89,26 +82,21 @@ def verify(
     return verdict
 
 
-def _options_of(record: RunRecord) -> metrics.Options | None:
-    """The options that a protocol's metrics were described from."""
-    choices = product(get_args(LpipsBackbone), get_args(metrics.Variant))
-    every = [metrics.Options(backbone, variant) for backbone, variant in choices]
-    described = record.protocol.get("metrics")
-    return next((options for options in every if metrics.describe(options) == described), None)
-
-
 def _outputs(
     test: Path,
     record: RunRecord,
     options: metrics.Options,
+    table: pd.DataFrame,
     dataset: str | None,
     truth: str | None,
 ) -> Outputs:
     """The written pictures beside their truths. UserError if these are not those of the test."""
     folder = RunFolder.of_test(test)
-    begun = read_json(folder.settings)["pictures"] if folder.settings.exists() else {}
-    if dataset is None and truth is None and begun:
-        sources = locate(begun["dataset"], begun["test_images"], folder.results)
+    begun = read_json(folder.settings).get("pictures", {}) if folder.settings.exists() else {}
+    if dataset is None and truth is None and not begun:
+        raise UserError(f"{test} does not say where its pictures are: name --truth or --dataset.")
+    if dataset is None and truth is None:
+        sources = locate(begun.get("dataset"), begun.get("test_images"), folder.results)
     else:
         sources = locate_test(dataset, truth, folder.results)
     split_seed = record.settings.get("split_seed", Settings.model_fields["split_seed"].default)
@@ -119,7 +107,20 @@ def _outputs(
             f"The {len(pictures)} test pictures of {sources.test_images or sources.dataset} are "
             f"not those of {test}: name theirs with --truth, or the --dataset they came from."
         )
-    return Outputs(test, pictures)
+    # Files may have had other names when they were tested on.
+    first = table[table["sample"] == "0"]
+    place_of = dict(zip(first["sha256"], first["output"], strict=True))
+    names = [Path(place_of.get(picture.digest, "-")).name for picture in pictures.files]
+    return Outputs(test, pictures, names)
+
+
+def _check_kind(record: RunRecord) -> Iterator[str]:
+    """Fixed rows have their own names, and nobody else has them."""
+    own = record.run in FIXED_RUNS or record.run.startswith(f"{FIXED_RUNS[-1]}-")
+    if own != (record.kind == "fixed"):
+        yield f"the run {record.run} cannot be of kind {record.kind}."
+    if (record.submission is None) == (record.kind == "submitted"):
+        yield "only what was submitted, and all of it, says how its pictures were prepared."
 
 
 def _check_files(outputs: Outputs, table: pd.DataFrame) -> Iterator[str]:
@@ -151,9 +152,9 @@ def _check_values(anew: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:
     anew, table = (part.sort_values(order, ignore_index=True) for part in (anew, table))
     for key in metrics.METRICS:
         if key not in anew or key not in table:
-            continue
+            continue  # what is missing in the table, run.json may not have either
         said, found = table[key].to_numpy(float), anew[key].to_numpy(float)
-        wrong = ~np.isclose(said, found, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+        wrong = ~np.isclose(said, found, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
         if wrong.any():
             row = int(np.argmax(wrong))
             yield (
@@ -183,27 +184,29 @@ def _check_summary(
         for key, score in found.items():
             if score.mean is None and key in anew.missing:
                 continue
-            for fact in ("mean", "std", "low", "high"):
-                was, is_ = getattr(said[key], fact), getattr(score, fact)
-                if (was is None) != (is_ is None) or (was is not None and not _near(was, is_)):
-                    yield f"{fact} of {key}{what} is {was} in run.json and {is_} measured."
+            if key not in said:
+                yield f"run.json has no {key}{what}."
+                continue
+            for fact in ("label", "unit", "direction", "n", "mean", "std", "low", "high"):
+                was, found_now = getattr(said[key], fact), getattr(score, fact)
+                if was != found_now and not _near(was, found_now):
+                    yield f"{fact} of {key}{what} is {was} in run.json and {found_now} measured."
 
 
-def _near(first: float, second: float) -> bool:
-    return bool(np.isclose(first, second, rtol=TOLERANCE, atol=TOLERANCE))
+def _near(first: object, second: object) -> bool:
+    if not isinstance(first, float) or not isinstance(second, float):
+        return False
+    return bool(np.isclose(first, second, rtol=RELATIVE, atol=ABSOLUTE))
 
 
-def _check_calibration(record: RunRecord, outputs: Outputs, samples: int) -> Iterator[str]:
+def _check_calibration(record: RunRecord, outputs: Outputs, samples: int, verdict: Verdict) -> None:
     painted = find_painted(outputs.inputs)
-    if painted is None or record.calibration is None:
-        return
-    rows = range(len(outputs.inputs))
-    taken = [
-        taken_paints(painted, (outputs.read(row, sample) for row in rows))
-        for sample in range(samples)
-    ]
-    if calibrate(painted, taken) != record.calibration:
-        yield "the calibration is not that of the pictures."
+    if painted is None and record.calibration is not None:
+        verdict.faults.append("it tells of a calibration, and its pictures have no known paints.")
+    if painted is not None and calibrate(painted, taken_by(painted, outputs, samples)) != (
+        record.calibration
+    ):
+        verdict.faults.append("the calibration is not that of the pictures.")
 
 
 def _check_weights(record: RunRecord, test: Path, verdict: Verdict) -> None:

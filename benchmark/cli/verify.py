@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import UserError
 from . import options
 from .score import Dataset, Truth
 
@@ -19,13 +20,19 @@ def verify(
     from ..verification import find_tests
     from ..verification import verify as verify_test
 
-    wrong = 0
+    wrong, unclear = 0, 0
     for test in find_tests(run, results):
-        verdict = verify_test(test, dataset, truth, lpips_weights)
+        try:
+            verdict = verify_test(test, dataset, truth, lpips_weights)
+        except UserError as error:
+            typer.echo(f"{test}: cannot be checked")
+            typer.echo(f"  {error}")
+            unclear += 1
+            continue
         typer.echo(f"{test}: {'not true' if verdict.faults else 'true'}")
         for fault in verdict.faults:
             typer.echo(f"  {fault}")
         for part in verdict.unchecked:
             typer.echo(f"  not checked: {part}")
         wrong += bool(verdict.faults)
-    raise typer.Exit(1 if wrong else 0)
+    raise typer.Exit(1 if wrong else 2 if unclear else 0)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from ..errors import UserError
 from ..files import write_text
 from . import page, tables
 from .rows import DEFAULT_SORT, Leaderboard, read
@@ -24,10 +25,12 @@ def paths(results: Path) -> list[Path]:
 
 def write(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
     """Write the leaderboard of all tests in every format. UserError if there is no test."""
-    results.mkdir(parents=True, exist_ok=True)
+    if not results.is_dir():
+        raise UserError(f"There is no folder {results}.")
     # What is written last was read last, however many programs write.
     with FileLock(results / ".leaderboard.lock"):
         found = read(results, sort)
-        for path, show in zip(paths(results), FORMATS.values(), strict=True):
-            write_text(path, show(found))
+        texts = [show(found) for show in FORMATS.values()]  # all of them, or none
+        for path, text in zip(paths(results), texts, strict=True):
+            write_text(path, text)
     return found

@@ -17,10 +17,9 @@ import metrics
 from ..baselines import GREY
 from ..console import say
 from ..errors import UserError, nearest
-from ..protocol import fault_of
 from ..recipe import Settings
-from ..results import RunRecord, Score, read_record
-from ..scoring import read_table
+from ..results import RunRecord, Score, SeveralSamples
+from ..scoring import read_test
 from ..statistics import mean_interval, ranks
 
 DEFAULT_SORT = "lpips"
@@ -120,6 +119,33 @@ class Row:
         several = {"mean": mean, "std": None, "low": low, "high": high}
         return scores[0].model_copy(update=several)
 
+    @property
+    def milliseconds(self) -> float | None:
+        """Of colouring a picture, mean over seeds."""
+        known = [test.record.timing for test in self.tests if test.record.timing]
+        return sum(t.ms_per_picture for t in known) / len(known) if known else None
+
+    @cached_property
+    def samples(self) -> SeveralSamples | None:
+        """What several samples showed, mean over seeds; None unless all seeds have as many."""
+        each = [test.record.samples for test in self.tests]
+        first = each[0]
+        if first is None or any(one is None or one.count != first.count for one in each):
+            return None
+        if len(each) == 1:
+            return first
+
+        def mean(part: str) -> dict[str, Score]:
+            found = {}
+            for key, score in getattr(first, part).items():
+                means = [getattr(one, part)[key].mean for one in each]
+                value = float(np.mean(means)) if None not in means else None
+                update = {"mean": value, "std": None, "low": None, "high": None}
+                found[key] = score.model_copy(update=update)
+            return found
+
+        return SeveralSamples(count=first.count, mean=mean("mean"), best=mean("best"))
+
     def spread(self, key: str) -> float | None:
         """The deviation of a metric over seeds; None of a single seed."""
         means = [test.record.metrics[key].mean for test in self.tests]
@@ -172,8 +198,9 @@ def read(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
 
     UserError for a metric that does not exist, or if there is no test.
     """
-    if sort not in metrics.METRICS or metrics.METRICS[sort].of_samples:
-        raise UserError(f"There is no metric {sort!r}{nearest(sort, metrics.METRICS)}.")
+    known = [key for key, metric in metrics.METRICS.items() if not metric.of_samples]
+    if sort not in known:
+        raise UserError(f"No row is ordered by {sort!r}{nearest(sort.lower(), known)}.")
     tests, refused = _read_tests(results)
     for path, reason in refused.items():
         say(f"Left out: {path}: {reason}")
@@ -193,20 +220,14 @@ def _read_tests(results: Path) -> tuple[list[Tested], dict[str, str]]:
         try:
             tests.append(_read_test(path))
         except UserError as error:
-            refused[place] = str(error).replace(f"{path} ", "it ").replace(f"{path.parent}/", "")
+            reason = str(error).removeprefix(f"{path}: ").replace(f"{path} ", "it ")
+            refused[place] = reason.replace(f"{path.parent}/", "")
     return tests, refused
 
 
 def _read_test(path: Path) -> Tested:
     """UserError with the reason why it may not stand in a table."""
-    record = read_record(path)
-    fault = record.refusal or fault_of(record.protocol, record.protocol_hash)
-    if fault is None and record.metrics.keys() != metrics.METRICS.keys():
-        differing = record.metrics.keys() ^ metrics.METRICS.keys()
-        fault = f"it has other metrics than this suite: {', '.join(sorted(differing))}"
-    if fault is not None:
-        raise UserError(f"{fault}.")
-    table = read_table(path.parent / "per_image.csv", record.per_image_sha256)
+    record, table = read_test(path.parent)
     # The order of their contents, which is that of no folder, so that tests are compared in pairs.
     table = table.sort_values(["sha256", "file"], kind="stable", ignore_index=True)
     return Tested(path.parent, record, table)

@@ -62,7 +62,7 @@ def tables_of(board: Board) -> list[Table]:
 def further_tables(board: Board) -> list[Table]:
     """What several samples show, and calibration, where there are such tests."""
     tables = []
-    several = [row for row in board.models if row.record.samples is not None]
+    several = [row for row in board.models if row.samples is not None]
     if several:
         title = "Several samples of each picture"
         tables.append(_table(title, _several(several), several, SEVERAL))
@@ -104,9 +104,13 @@ def metric_keys() -> list[str]:
 
 
 def _identity() -> list[Column]:
+    def steps(row: Row) -> Cell:
+        value = row.record.sampling.get("steps", "")
+        return Cell(str(value), value or None)
+
     return [
         Column("Model", lambda row: Cell(row.name, row.name)),
-        Column("steps", lambda row: _number(row.record.sampling.get("steps"), "{}")),
+        Column("steps", steps),
         Column("seeds", lambda row: Cell("") if row.is_fixed else _number(len(row.seeds), "{}")),
     ]
 
@@ -163,11 +167,11 @@ def _cost() -> list[Column]:
 
     def milliseconds(row: Row) -> Cell:
         timing, cost = row.record.timing, row.record.cost
-        if timing is None:
+        value = row.milliseconds
+        if timing is None or value is None:
             return Cell("")
         elsewhere = cost is not None and cost.device != timing.device
-        where = f" ({timing.device})" if elsewhere else ""
-        return Cell(f"{timing.ms_per_picture:.1f}{where}", timing.ms_per_picture)
+        return Cell(f"{value:.1f}" + (f" ({timing.device})" if elsewhere else ""), value)
 
     def trained_on(row: Row) -> Cell:
         device = row.record.cost.device if row.record.cost else ""
@@ -189,26 +193,25 @@ def _number(value: float | None, form: str) -> Cell:
 
 def _several(rows: Sequence[Row]) -> list[Column]:
     def count(row: Row) -> Cell:
-        return _number(row.record.samples.count if row.record.samples else None, "{}")
+        return _number(row.samples.count if row.samples else None, "{}")
 
     def of(part: str, key: str) -> Callable[[Row], Cell]:
         def cell(row: Row) -> Cell:
-            samples = row.record.samples
-            score = getattr(samples, part)[key] if samples else None
+            score = getattr(row.samples, part)[key] if row.samples else None
             return Cell("") if score is None else Cell(value_text(score), score.mean)
 
         return cell
 
-    first = rows[0].record
+    first, samples = rows[0].record, rows[0].samples
     between = [key for key, metric in metrics.METRICS.items() if metric.of_samples]
-    assert first.samples is not None
+    assert samples is not None
     shown = {"mean": (*FIRST, "colorfulness"), "best": FIRST}
     return [
         Column("Model", lambda row: Cell(row.name, row.name)),
         Column("samples", count),
         *(_plain(heading(first.metrics[key]), key) for key in between),
         *(
-            Column(f"{heading(getattr(first.samples, part)[key])} {label}", of(part, key))
+            Column(f"{heading(getattr(samples, part)[key])} {label}", of(part, key))
             for part, label in (("mean", "of the mean"), ("best", "of the best (oracle)"))
             for key in shown[part]
         ),
@@ -294,6 +297,10 @@ def notes(board: Board) -> list[str]:
     if board.no_better_than_grey:
         names = "; ".join(board.no_better_than_grey)
         found.append(f"Not significantly better than grey in {first[board.sort].label}: {names}.")
+    for row in board.models:
+        counts = [test.record.samples.count if test.record.samples else 1 for test in row.tests]
+        if len(set(counts)) > 1:
+            found.append(f"{row.name}: its seeds have {counts} samples, so they are not compared.")
     several = [row for row in board.models if len(row.seeds) > 1]
     if several:
         found.append("seeds: the deviation of the value over seeds follows it.")
@@ -330,11 +337,18 @@ def _markdown_table(table: Table) -> str:
     """Padded so that it reads well as plain text too."""
     rows = [table.columns]
     rows += [[_marked(cell, MARKS, cell.text) for cell in row] for row in table.rows]
-    safe = [[_one_line(text).replace("|", "\\|") for text in row] for row in rows]
+    safe = [
+        [_one_line(text).replace("|", "\\|").replace("<", "\\<") for text in row] for row in rows
+    ]
     widths = [max(len(row[column]) for row in safe) for column in range(len(table.columns))]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in safe]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _markdown_text(text: str) -> str:
+    """As a cell: neither a bar nor a tag ends it."""
+    return _one_line(text).replace("|", "\\|").replace("<", "\\<")
 
 
 def _one_line(text: str) -> str:
@@ -371,7 +385,7 @@ _LATEX = {
     "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
     "Δ": r"$\Delta$", "σ": r"$\sigma$", "±": r"$\pm$", "×": r"$\times$", "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$", "…": r"\dots{}",
+    "↓": r"$\downarrow$", "…": r"\dots{}", "[": "{[}",
 }  # fmt: skip
 
 
@@ -404,12 +418,12 @@ def _flat(board: Board, row: Row) -> dict[str, Any]:
     for key, score in row.scores.items():
         flat |= {key: score.mean, f"{key}_std": score.std, f"{key}_low": score.low}
         flat |= {f"{key}_high": score.high, f"{key}_seeds_std": row.spread(key)}
-    if record.samples is not None:
-        flat["samples"] = record.samples.count
+    if row.samples is not None:
+        flat["samples"] = row.samples.count
         for part in ("mean", "best"):
-            scores: dict[str, Score] = getattr(record.samples, part)
+            scores: dict[str, Score] = getattr(row.samples, part)
             flat |= {f"{key}_of_{part}": score.mean for key, score in scores.items()}
     if record.timing is not None:
-        flat["ms_per_picture"] = record.timing.ms_per_picture
+        flat["ms_per_picture"] = row.milliseconds
         flat["test_device"] = record.timing.device
     return flat | (record.cost.model_dump() if record.cost else {})

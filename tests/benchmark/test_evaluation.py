@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,7 @@ def test_a_truth_that_is_not_perfect_stops_the_run(
     )
     with pytest.raises(RuntimeError, match="ground truth scores"):
         evaluation.test_baselines(tmp_path, prepare(), None)
+    assert not list(tmp_path.rglob("run.json"))
 
 
 def test_one_picture_is_scored_without_an_interval_and_it_is_said(
@@ -205,6 +207,53 @@ def test_only_what_is_missing_is_coloured(tmp_path: Path) -> None:
     assert painter.asked == 19 + 6
     evaluation.test(painter_of(tmp_path, "2" * 64), painter, on, overwrite=True)
     assert painter.asked == 25 + 6
+
+
+def test_what_was_measured_before_does_not_outlive_its_pictures(tmp_path: Path) -> None:
+    """1, 3, then 5 samples, then other weights: all values are those of a test made at once."""
+    painter, subject = Painter().eval(), painter_of(tmp_path / "slowly")
+    for samples in (1, 3, 5):
+        grown = evaluation.test(subject, painter, prepare(samples=samples))
+        at_once = evaluation.test(
+            painter_of(tmp_path / str(samples)), painter, prepare(samples=samples)
+        )
+        assert (grown.metrics, grown.samples) == (at_once.metrics, at_once.samples)
+        assert grown.per_image_sha256 == at_once.per_image_sha256
+
+    class Bold(Painter):
+        def predict(self, lightness: Tensor, **words: Any) -> Tensor:
+            return 3 * super().predict(lightness, **words)
+
+    other = evaluation.test(painter_of(tmp_path / "slowly", "2" * 64), Bold().eval(), prepare())
+    at_once = evaluation.test(painter_of(tmp_path / "bold", "2" * 64), Bold().eval(), prepare())
+    assert other.metrics == at_once.metrics
+    assert other.metrics["ab_divergence"] != grown.metrics["ab_divergence"]
+
+
+def test_pictures_that_changed_names_are_made_again(tmp_path: Path) -> None:
+    """Files and seeds follow names, so what lies there is another picture's."""
+    painter, subject, on = Painter().eval(), painter_of(tmp_path), prepare()
+    evaluation.test(subject, painter, on)
+    first, second, *rest = on.pictures.files
+    swapped = [replace(first, digest=second.digest), replace(second, digest=first.digest), *rest]
+    rgb8 = on.pictures.rgb8[[1, 0, 2, 3, 4, 5]]
+    renamed = replace(on, pictures=Pictures(swapped, rgb8, {}))
+    assert renamed.protocol.hash == on.protocol.hash
+    evaluation.test(subject, painter, renamed)
+    assert painter.asked == 12
+    evaluation.test_baselines(tmp_path, on, None)
+    evaluation.test_baselines(tmp_path, renamed, None)
+
+
+def test_a_seed_of_its_own_makes_other_pictures(tmp_path: Path) -> None:
+    on = prepare(samples=2)
+    hashes = []
+    for seed in (1, 2):
+        subject = replace(painter_of(tmp_path), folder=RunFolder(tmp_path, "painter", seed))
+        evaluation.test(subject, Painter().eval(), on)
+        folder = on.folder(subject)
+        hashes += [sha256_of_file(folder / place / "0.png") for place in ("pictures", "samples/1")]
+    assert len(set(hashes)) == 4
 
 
 def test_a_test_that_was_cut_off_goes_on(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def add(tmp_path: Path, make_record: Make) -> Callable[..., Path]:
         if record["weights"]:
             record["weights"]["trained_as"] = record["model"]
         test = f"{record['protocol']['name']}-{record['protocol_hash'][:8]}"
-        folder = tmp_path / run.replace("|", "_") / f"seed-{record['seed']}" / "tests" / test
+        folder = tmp_path / run / f"seed-{record['seed']}" / "tests" / test
         folder.mkdir(parents=True)
         record["per_image_sha256"] = write_table(folder / "per_image.csv", per_image(record))
         (folder / "run.json").write_text(json.dumps(record))
@@ -47,7 +47,8 @@ def per_image(record: dict[str, Any]) -> pd.DataFrame:
     """Values of four pictures around each mean of a record."""
     count = record["protocol"]["n_pictures"]
     names = [f"{row}.png" for row in range(count)]
-    table = pd.DataFrame({"file": names, "sha256": names, "sample": "0", "output": names})
+    table = pd.DataFrame({"file": names, "sha256": names, "sample": "0"})
+    table["output"] = [f"pictures/{name}" for name in names]
     table["output_sha256"] = names
     around = [(row - (count - 1) / 2) / 1000 for row in range(count)]
     for key, score in record["metrics"].items():
@@ -397,7 +398,7 @@ def test_a_heading_names_what_was_chosen(
 def test_a_table_of_one_picture_says_that_it_has_no_intervals(
     tmp_path: Path, add: Callable[..., Path], make_record: Make
 ) -> None:
-    add("a", protocol=make_record()["protocol"] | {"n_pictures": 1})
+    add("a", protocol=make_record()["protocol"] | {"n_pictures": 1}, n_expected=1, n_scored=1)
     leaderboard.write(tmp_path)
     text = (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
     assert "1 test picture of" in text

@@ -35,7 +35,7 @@ from benchmark.results import (
     WeightsUsed,
 )
 
-EVIL = "<script>alert(1)</script>"
+EVIL = "<script>alert(1)"
 COST = Cost(
     parameters=1_500_000,
     training_seconds=90.0,
@@ -81,7 +81,7 @@ def add(
     cost: Cost | None = COST,
 ) -> None:
     """Test a model that paints everything in one colour."""
-    folder = RunFolder(results, run.replace("/", "-"), seed)
+    folder = RunFolder(results, run, seed)
     folder.run = run  # no folder can be named so, but a run.json can say so
     weights = WeightsUsed(trained_as=run, file="best.safetensors", sha256="0" * 64, epoch=1)
     subject = evaluation.Subject(folder, run, weights=weights, cost=cost)

@@ -1,6 +1,7 @@
 """A true run.json is called true; whatever was tampered with is named."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,9 +107,77 @@ def test_an_edited_picture_even_with_its_hash(test: Path, truth: Path) -> None:
 
 def test_a_picture_left_out(test: Path) -> None:
     edit_table(test, lambda table: table.drop(index=0))
-    assert "other test pictures" in check(test).faults[0]
+    assert "has not the 4 pictures" in check(test).faults[0]
+
+
+def test_a_picture_that_is_gone(test: Path) -> None:
     (test / "pictures/picture_003.png").unlink()
-    assert "pictures/picture_003.png is missing." in check(test).faults
+    assert check(test).faults == ["pictures/picture_003.png is missing."]
+
+
+def test_a_picture_of_another_folder(test: Path) -> None:
+    """Neither verify nor the gallery goes where a table points to."""
+
+    def point_elsewhere(table: pd.DataFrame) -> pd.DataFrame:
+        truth = next(test.parents[3].glob("ground-truth/seed-0/tests/*")) / "pictures"
+        place = os.path.relpath(truth / "picture_000.png", test)
+        places, codes = [*table["output"]], [*table["output_sha256"]]
+        places[0], codes[0] = place, sha256_of_file(truth / "picture_000.png")
+        return table.assign(output=places, output_sha256=codes)
+
+    edit_table(test, point_elsewhere)
+    (fault,) = check(test).faults
+    assert "an output elsewhere than in pictures/" in fault
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("metrics", "ssim", "label"), "LPIPS"),
+        (("metrics", "ssim", "direction"), "down"),
+        (("metrics", "ssim", "n"), 99_999),
+        (("n_scored",), 3),
+        (("kind",), "fixed"),
+        (("run",), "unet"),
+        (("seed",), 1),
+        (("submission",), None),
+        (("protocol_hash",), "0" * 64),
+    ],
+    ids=str,
+)
+def test_whatever_can_be_derived_is_compared(
+    test: Path, place: tuple[str, ...], value: object
+) -> None:
+    def forge(record: dict[str, Any]) -> None:
+        *folders, last = place
+        for key in folders:
+            record = record[key]
+        record[last] = value
+
+    edit(test, forge)
+    assert check(test).faults
+
+
+def test_a_calibration_that_no_picture_has(test: Path) -> None:
+    estimate = {"value": 0.0, "low": None, "high": None}
+    overall = {
+        "n_objects": 1, "n_pictures": 1, "shares": {}, "total_variation": estimate,
+        "truth": 0.0, "perfect": 0.0, "perfect_high": 0.0,
+    }  # fmt: skip
+    calibration = {
+        "n_samples": 1, "n_left_out": 0, "probabilities": {}, "overall": overall, "kinds": {},
+        "per_object": None, "per_object_perfect": None,
+    }  # fmt: skip
+    edit(test, lambda record: record.update(calibration=calibration))
+    (fault,) = check(test).faults
+    assert "calibration" in fault
+
+
+def test_files_under_other_names_are_the_same_pictures(test: Path, truth: Path) -> None:
+    """By the hash of a picture, whatever its file is called now."""
+    for path in sorted(truth.iterdir()):
+        path.rename(path.with_name(f"renamed_{path.name}"))
+    assert check(test).faults == []
 
 
 @pytest.mark.parametrize("file", ["run.json", "per_image.csv"])
@@ -135,10 +204,13 @@ def test_other_truths_are_refused(
 
 def test_what_cannot_be_measured_is_named(test: Path) -> None:
     def claim(record: dict[str, Any]) -> None:
-        record["metrics"]["lpips"].update(mean=0.1, std=0.1, low=0.05, high=0.15, n=4, reason=None)
+        record["metrics"]["lpips"].update(mean=0.1, std=0.0, low=0.1, high=0.1, n=4, reason=None)
 
     edit(test, claim)
+    assert "has no lpips" in check(test).faults[0]
+    edit_table(test, lambda table: table.assign(lpips=0.1))
     verdict = check(test)
+    assert verdict.faults == []
     assert any("LPIPS" in part for part in verdict.unchecked)
 
 
