@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-from kornia.metrics import ssim as kornia_ssim
 from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
 from benchmark.backbones import (
     LPIPS_BACKBONES,
@@ -25,12 +25,13 @@ from benchmark.backbones import (
     inception_network,
     lpips_network,
 )
-from benchmark.color import require_rgb, rgb_from_8bit, rgb_to_8bit, rgb_to_lab
+from benchmark.color import require_rgb, rgb8_to_lab, rgb_from_8bit, rgb_to_8bit, rgb_to_lab
 from benchmark.data.reading import find_pictures, read_whole
 from benchmark.errors import UserError
 from benchmark.histogram import ab_histogram, jensen_shannon
 
-SSIM_WINDOW = 11
+SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
+SSIM_CONSTANTS = 0.01**2, 0.03**2
 
 Variant = Literal["signed", "absolute"]
 
@@ -45,6 +46,13 @@ class Pair:
         require_rgb(output, "prediction")
         require_rgb(truth, "truth")
         self.output, self.truth = output.float(), truth.float()
+
+    @classmethod
+    def from_8bit(cls, output8: Tensor, truth8: Tensor) -> "Pair":
+        """Of written pictures, uint8 (B, 3, H, W), whose Lab is found faster."""
+        pair = cls(rgb_from_8bit(output8), rgb_from_8bit(truth8))
+        pair.lab = rgb8_to_lab(output8), rgb8_to_lab(truth8)
+        return pair
 
     @cached_property
     def lab(self) -> tuple[Tensor, Tensor]:
@@ -61,15 +69,30 @@ def ssim(prediction: Tensor, truth: Tensor) -> Tensor:
     Gaussian window of 11×11 with σ 1.5, population covariance, data range 1, mean over the places
     where the window lies wholly inside; sides of at least 11 pixels.
     """
-    pair = Pair(prediction, truth)
-    if min(prediction.shape[2:]) < SSIM_WINDOW:
-        sides = tuple(prediction.shape[2:])
+    return _ssim(Pair(prediction, truth))
+
+
+def _ssim(pair: Pair) -> Tensor:
+    if min(pair.output.shape[2:]) < SSIM_WINDOW:
+        sides = tuple(pair.output.shape[2:])
         raise ValueError(f"prediction has sides {sides}; SSIM needs at least {SSIM_WINDOW} pixels")
-    # Kornia's eps would take 1e-5 off equal black pictures; the constants of SSIM need none.
-    values: Tensor = kornia_ssim(
-        pair.output, pair.truth, SSIM_WINDOW, max_val=1.0, eps=0.0, padding="valid"
-    )
-    return values.mean(dim=(1, 2, 3))
+    # Variances are what is left of squares: counted from mid-grey, float32 keeps them to 1e-6.
+    x, y = pair.output - 0.5, pair.truth - 0.5
+    moments = torch.cat([x, y, x * x + y * y, x * y], dim=1)
+    row = _gaussian(moments).expand(len(moments[0]), 1, 1, SSIM_WINDOW)
+    means = conv2d(conv2d(moments, row, groups=len(row)), row.mT, groups=len(row))
+    x, y, squares, product = means.chunk(4, dim=1)
+    variances, covariance = squares - (x * x + y * y), product - x * y
+    x, y = x + 0.5, y + 0.5
+    c1, c2 = SSIM_CONSTANTS
+    numerator = (2 * x * y + c1) * (2 * covariance + c2)
+    return (numerator / ((x * x + y * y + c1) * (variances + c2))).mean(dim=(1, 2, 3))
+
+
+def _gaussian(like: Tensor) -> Tensor:
+    """The window of SSIM along one axis, (11,), of sum 1."""
+    places = torch.arange(SSIM_WINDOW, device=like.device) - SSIM_WINDOW // 2
+    return torch.softmax(-(places**2) / (2 * SSIM_SIGMA**2), dim=0)
 
 
 def psnr(prediction: Tensor, truth: Tensor) -> Tensor:
@@ -104,7 +127,7 @@ def lightness_difference(lab1: Tensor, lab2: Tensor) -> Tensor:
 
 def cie76(lab1: Tensor, lab2: Tensor) -> Tensor:
     """CIE 1976 difference, the Euclidean distance of Lab colours: (B, 3, …) → (B, …)."""
-    return torch.linalg.vector_norm(lab1 - lab2, dim=1)
+    return (lab1 - lab2).square().sum(dim=1).sqrt()  # several times as fast as vector_norm
 
 
 def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
@@ -114,25 +137,22 @@ def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     """
     l1, a1, b1 = lab1.unbind(1)
     l2, a2, b2 = lab2.unbind(1)
-    c_mean = (torch.hypot(a1, b1) + torch.hypot(a2, b2)) / 2  # (2), (3)
-    g = 0.5 * (1 - _seventh(c_mean))  # (4)
-    a1, a2 = (1 + g) * a1, (1 + g) * a2  # (5)
-    c1, c2 = torch.hypot(a1, b1), torch.hypot(a2, b2)  # (6)
-    h1, h2 = (torch.atan2(b, a) % (2 * math.pi) for a, b in ((a1, b1), (a2, b2)))  # (7)
-    grey = c1 * c2 == 0
+    c_mean = (_chroma(a1, b1) + _chroma(a2, b2)) / 2  # (2), (3)
+    scale = 1.5 - 0.5 * _seventh(c_mean)  # 1 + G of (4)
+    a1, a2 = scale * a1, scale * a2  # (5)
+    c1, c2 = _chroma(a1, b1), _chroma(a2, b2)  # (6)
+    h1, h2 = _hue(a1, b1), _hue(a2, b2)  # (7)
 
+    # The shorter way round from hue to hue, and of two equal ways the one that passes no 0°: hence
+    # the slack, lest rounding decide. Of grey, which has no hue, neither this nor (14) matters.
     turn = h2 - h1
-    turn = torch.where(turn > math.pi, turn - 2 * math.pi, turn)
-    turn = torch.where(turn < -math.pi, turn + 2 * math.pi, turn)
-    turn = torch.where(grey, 0.0, turn)  # (10)
+    turn = turn - 2 * math.pi * (turn / (2 * math.pi + 1e-6)).round()  # (10)
     d_l, d_c = l2 - l1, c2 - c1  # (8), (9)
     d_h = 2 * (c1 * c2).sqrt() * torch.sin(turn / 2)  # (11)
 
     l_bar, c_bar = (l1 + l2) / 2, (c1 + c2) / 2  # (12), (13)
-    h_sum = h1 + h2
-    around = torch.where(h_sum < 2 * math.pi, h_sum + 2 * math.pi, h_sum - 2 * math.pi)
-    h_bar = torch.where((h1 - h2).abs() <= math.pi, h_sum, around) / 2
-    h_bar = torch.where(grey, h_sum, h_bar)  # (14)
+    h_bar = h1 + turn / 2
+    h_bar = h_bar - 2 * math.pi * (h_bar / (2 * math.pi)).floor()  # (14)
     t = (
         1
         - 0.17 * torch.cos(h_bar - math.radians(30))
@@ -142,7 +162,8 @@ def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     )  # (15)
     d_theta = math.radians(30) * torch.exp(-(((torch.rad2deg(h_bar) - 275) / 25) ** 2))  # (16)
     r_c = 2 * _seventh(c_bar)  # (17)
-    s_l = 1 + 0.015 * (l_bar - 50) ** 2 / (20 + (l_bar - 50) ** 2).sqrt()  # (18)
+    lightness = (l_bar - 50) ** 2
+    s_l = 1 + 0.015 * lightness / (20 + lightness).sqrt()  # (18)
     s_c, s_h = 1 + 0.045 * c_bar, 1 + 0.015 * c_bar * t  # (19), (20)
     r_t = -torch.sin(2 * d_theta) * r_c  # (21)
     l_term, c_term, h_term = d_l / s_l, d_c / s_c, d_h / s_h
@@ -150,9 +171,21 @@ def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     return squared.clamp(min=0).sqrt()
 
 
+def _chroma(a: Tensor, b: Tensor) -> Tensor:
+    return (a * a + b * b).sqrt()  # half the time of hypot, which guards against overflow
+
+
+def _hue(a: Tensor, b: Tensor) -> Tensor:
+    """The angle of a colour in [0, 2π]."""
+    return torch.atan2(-b, -a) + math.pi
+
+
 def _seventh(chroma: Tensor) -> Tensor:
     """√(C⁷ / (C⁷ + 25⁷)), which blue needs."""
-    return (chroma**7 / (chroma**7 + 25.0**7)).sqrt()
+    ratio = chroma / 25
+    square = ratio * ratio
+    power = square * square * square * ratio  # a tenth of the time of **7
+    return (power / (power + 1)).sqrt()
 
 
 def colorfulness(rgb: Tensor, variant: Variant = "signed") -> Tensor:
@@ -166,7 +199,8 @@ def colorfulness(rgb: Tensor, variant: Variant = "signed") -> Tensor:
     opponents = torch.stack([red - green, (red + green) / 2 - blue], dim=1).flatten(2)
     if variant == "absolute":
         opponents = opponents.abs()
-    std, mean = opponents.std(dim=2, correction=0), opponents.mean(dim=2)
+    mean = opponents.mean(dim=2)
+    std = (opponents - mean[..., None]).square().mean(dim=2).sqrt()  # faster than torch's std
     return torch.linalg.vector_norm(std, dim=1) + 0.3 * torch.linalg.vector_norm(mean, dim=1)
 
 
@@ -334,7 +368,7 @@ def table(options: Options) -> dict[str, Metric]:
         Metric(
             "ssim", "SSIM", "", "up", both,
             "RGB, Gaussian 11×11 σ 1.5, population covariance, range 1, borders cropped",
-            "Wang et al. 2004", 1.0, lambda pair: ssim(pair.output, pair.truth),
+            "Wang et al. 2004", 1.0, _ssim,
         ),
         Metric(
             "lpips", f"LPIPS ({backbone})", "", "down", both,
@@ -460,7 +494,7 @@ def score(
     }
     n = 0
     for output8, truth8 in batches:
-        pair = Pair(rgb_from_8bit(output8), rgb_from_8bit(truth8))
+        pair = Pair.from_8bit(output8, truth8)
         n += len(output8)
         for key, column in values.items():
             measure = rows[key].measure

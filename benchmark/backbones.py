@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .errors import UserError
 from .files import sha256_of_file
+from .small_maps import faster_for_small_maps
 
 LpipsBackbone = Literal["alex", "squeeze"]
 
@@ -122,6 +123,7 @@ def _assemble_lpips(key: LpipsBackbone, tensors: dict[str, Tensor]) -> nn.Module
                 {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
             )
     network.requires_grad_(False)
+    faster_for_small_maps(network)
     # Channels last is how convolutions run fastest: on a CPU a third faster.
     return network.eval().to(memory_format=torch.channels_last)
 
