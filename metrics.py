@@ -8,11 +8,13 @@ this field were made from [-1, 1] pictures where [0, 1] was meant.
 
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -213,15 +215,11 @@ def colorfulness_gap(prediction: Tensor, truth: Tensor, variant: Variant = "sign
 def lpips(prediction: Tensor, truth: Tensor, network: nn.Module) -> Tensor:
     """Learned perceptual distance (Zhang et al. 2018, v0.1), 0 for equal pictures.
 
-    network: from `lpips_network`. Takes [0, 1] and converts to the [-1, 1] that the package wants.
+    network: from `lpips_network`.
     """
     pair = Pair(prediction, truth)
-    first, second = (
-        (rgb * 2 - 1).contiguous(memory_format=torch.channels_last)
-        for rgb in (pair.output, pair.truth)
-    )
-    distance: Tensor = network(first, second)
-    return distance.flatten()
+    distance: Tensor = network(pair.output, pair.truth)
+    return distance
 
 
 # ---- metrics of sets -----------------------------------------------------------------------------
@@ -241,10 +239,15 @@ class Undefined(Exception):
 
 
 class SetMetric(ABC):
-    """A metric of a whole set: batches are added, the value comes in the end."""
+    """A metric of a whole set: what is seen of batches is kept, and the value comes in the end."""
 
     @abstractmethod
-    def add(self, pair: Pair) -> None: ...
+    def look(self, pair: Pair) -> tuple[Tensor, Tensor]:
+        """What is needed of a batch, of its outputs and of its truths; changes nothing."""
+
+    @abstractmethod
+    def add(self, output: Tensor, truth: Tensor) -> None:
+        """Keep what `look` returned."""
 
     @abstractmethod
     def result(self) -> SetScore:
@@ -257,8 +260,11 @@ class AbDivergence(SetMetric):
     def __init__(self) -> None:
         self.counts: tuple[Tensor, Tensor] | None = None
 
-    def add(self, pair: Pair) -> None:
-        output, truth = (ab_histogram(lab[:, 1:]) for lab in pair.lab)
+    def look(self, pair: Pair) -> tuple[Tensor, Tensor]:
+        output, truth = pair.lab
+        return ab_histogram(output[:, 1:]), ab_histogram(truth[:, 1:])
+
+    def add(self, output: Tensor, truth: Tensor) -> None:
         before = self.counts or (torch.zeros_like(output), torch.zeros_like(truth))
         self.counts = before[0] + output, before[1] + truth
 
@@ -278,9 +284,13 @@ class KernelInceptionDistance(SetMetric):
         self.outputs: list[Tensor] = []
         self.truths: list[Tensor] = []
 
-    def add(self, pair: Pair) -> None:
-        self.outputs.append(self.network(rgb_to_8bit(pair.output)).float().cpu())
-        self.truths.append(self.network(rgb_to_8bit(pair.truth)).float().cpu())
+    def look(self, pair: Pair) -> tuple[Tensor, Tensor]:
+        output, truth = (self.network(rgb_to_8bit(rgb)) for rgb in (pair.output, pair.truth))
+        return output.float().cpu(), truth.float().cpu()
+
+    def add(self, output: Tensor, truth: Tensor) -> None:
+        self.outputs.append(output)
+        self.truths.append(truth)
 
     def result(self) -> SetScore:
         return kernel_distance(torch.cat(self.outputs), torch.cat(self.truths))
@@ -467,15 +477,14 @@ class Scores:
     missing: dict[str, str]
 
 
-@torch.no_grad()
 def score(
     batches: Iterable[tuple[Tensor, Tensor]], instruments: Instruments = Instruments()
 ) -> Scores:
     """Every metric of written pictures: batches of (output, truth), uint8 (B, 3, H, W).
 
-    The 8-bit pictures are what is scored, since they are what anyone else can score again. A batch
-    is let go before the next one is asked for, so memory does not depend on their number (KID
-    alone keeps the features of all). ValueError if there is no picture.
+    The 8-bit pictures are what is scored, since they are what anyone else can score again. No more
+    batches are asked for than torch has threads to score them, so memory does not depend on their
+    number (KID alone keeps the features of all). ValueError if there is no picture.
     """
     rows = table(instruments.options)
     needed = {key for key, row in rows.items() if row.needs_network}
@@ -484,24 +493,28 @@ def score(
         for key in needed - instruments.networks.keys()
     }
     network = {key: (instruments.networks[key],) for key in needed - missing.keys()}
-    values: dict[str, list[float]] = {
-        key: [] for key, row in rows.items() if row.measure and key not in missing
-    }
+    measures = {key: row.measure for key, row in rows.items() if row.measure and key not in missing}
     gathered = {
         key: row.gather(*network.get(key, ()))
         for key, row in rows.items()
         if row.gather and key not in missing
     }
-    n = 0
-    for output8, truth8 in batches:
-        pair = Pair.from_8bit(output8, truth8)
-        n += len(output8)
-        for key, column in values.items():
-            measure = rows[key].measure
-            assert measure is not None
-            column += measure(pair, *network.get(key, ())).tolist()
-        for metric in gathered.values():
-            metric.add(pair)
+
+    @torch.no_grad()
+    def look(batch: tuple[Tensor, Tensor]) -> tuple[dict[str, list[float]], list[Any]]:
+        pair = Pair.from_8bit(*batch)
+        columns = {
+            key: measure(pair, *network.get(key, ())).tolist() for key, measure in measures.items()
+        }
+        return columns, [metric.look(pair) for metric in gathered.values()]
+
+    values: dict[str, list[float]] = {key: [] for key in measures}
+    for columns, seen in _in_parallel(look, batches):
+        for key, column in columns.items():
+            values[key] += column
+        for metric, sides in zip(gathered.values(), seen, strict=True):
+            metric.add(*sides)
+    n = len(values["ssim"])
     if not n:
         raise ValueError("there is no picture to score")
     sets = {}
@@ -513,8 +526,34 @@ def score(
     return Scores(n, values, sets, missing)
 
 
-PIXELS_AT_ONCE = 64 * 64**2
-"""Pixels of a batch: enough to keep a processor busy, few enough to stay in its cache."""
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """function(item) of each, in order, on as many threads as torch has.
+
+    Each thread works alone on an item: small tensors gain little from being shared among threads,
+    and on a busy machine all would wait for the last. An item is made while those before are used.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            running: deque[Future[Result]] = deque()
+            for item in items:
+                if len(running) == threads:
+                    yield running.popleft().result()
+                running.append(pool.submit(function, item))
+            while running:
+                yield running.popleft().result()
+    finally:
+        torch.set_num_threads(threads)
+
+
+PIXELS_AT_ONCE = 32 * 64**2
+"""Pixels of a batch: enough to keep a processor busy; with more, what is allocated for it goes back
+to the system after each batch, and fetching it again takes a fifth of the time."""
 
 
 def in_batches(
