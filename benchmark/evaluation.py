@@ -296,7 +296,7 @@ def summarize(
             return _score(metric, *measured.sets[metric.key], n=len(each[0]))
         if metric.of_samples and metric.key in measured.table:
             return _of_pictures(
-                metric, np.mean([part[metric.key].to_numpy() for part in each], axis=0)
+                metric, np.mean([part[metric.key].to_numpy(np.float64) for part in each], axis=0)
             )
         return _of_column(metric, each[0], measured.missing)
 
@@ -309,7 +309,7 @@ def summarize(
     for metric in ranked:
         if metric.key in best and metric.direction != "none":
             choose = np.maximum.reduce if metric.direction == "up" else np.minimum.reduce
-            best[metric.key] = choose([part[metric.key].to_numpy() for part in each])
+            best[metric.key] = choose([part[metric.key].to_numpy(np.float64) for part in each])
     return scores, SeveralSamples(
         count=samples,
         mean={row.key: _of_column(row, mean, measured.missing) for row in ranked},
@@ -324,7 +324,7 @@ def summarize(
 def _of_column(metric: metrics.Metric, table: pd.DataFrame, missing: Mapping[str, str]) -> Score:
     if metric.key not in table:
         return _score(metric, n=0, reason=missing[metric.key])
-    return _of_pictures(metric, table[metric.key].to_numpy())
+    return _of_pictures(metric, table[metric.key].to_numpy(np.float64))
 
 
 def _of_pictures(metric: metrics.Metric, values: NDArray[np.float64]) -> Score:

@@ -3,8 +3,9 @@
 Test files import nothing from here; they ask for fixtures by name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
+from torch import nn
 
+THREADS = torch.get_num_threads()
 torch.set_num_threads(1)  # tiny tensors gain nothing from more, and a busy machine loses
 
 # The same examples each time, and no limit on time: the machine may be busy with a training.
@@ -74,6 +77,40 @@ def lpips_weights(shared: Path) -> dict[str, Path]:
     if not all(path.is_file() for path in paths.values()):
         pytest.skip("no genuine weights in ../shared/weights: LPIPS is not compared")
     return paths
+
+
+@pytest.fixture
+def package_lpips(
+    lpips_weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], nn.Module]:
+    """package_lpips("alex") → the `lpips` package's own network with the genuine layers.
+
+    The package builds its backbone from torchvision, which would download: it is handed
+    torchvision's own network with the file's layers instead (on "meta" until it is filled).
+    """
+    import lpips
+    import torchvision  # type: ignore[import-untyped]
+
+    def make(key: str) -> nn.Module:
+        name = {"alex": "alexnet", "squeeze": "squeezenet1_1"}[key]
+        with torch.device("meta"):
+            backbone = getattr(torchvision.models, name)()
+        state = torch.load(lpips_weights[key], weights_only=True)
+        backbone.load_state_dict(state, strict=False, assign=True)
+        stand_in = SimpleNamespace(**{name: lambda pretrained: backbone})
+        monkeypatch.setattr(lpips.pretrained_networks, "tv", stand_in)
+        network: nn.Module = lpips.LPIPS(net=key, verbose=False)
+        return network.eval()
+
+    return make
+
+
+@pytest.fixture
+def default_threads() -> Iterator[int]:
+    """As many threads as torch takes by itself, for this test."""
+    torch.set_num_threads(THREADS)
+    yield THREADS
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,15 @@ def each(prediction: Tensor, truth: Tensor, reference: Callable[..., Any]) -> li
 
 
 def test_ssim_equals_scikit_image_with_wangs_settings() -> None:
-    prediction, truth = floats(0, n=4)
+    prediction, truth = floats(0, n=6)
+    # Next to no variance, where that of large squares would be lost in rounding: white and black
+    # with a few values a step off.
+    specks = (torch.rand(truth[4].shape, generator=torch.Generator().manual_seed(0)) < 0.02) / 255
+    prediction[4:], truth[4], truth[5] = (
+        torch.tensor([1.0, 0.0]).view(2, 1, 1, 1),
+        1 - specks,
+        specks,
+    )
     expected = each(
         prediction,
         truth,
@@ -426,7 +434,15 @@ def test_a_folder_that_does_not_match_is_refused(tmp_path: Path) -> None:
         metrics.score_folder(outputs, truths)
 
 
-def test_memory_does_not_depend_on_the_number_of_pictures() -> None:
+@pytest.fixture(params=[1, 3])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """So many threads for this test."""
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(1)
+
+
+def test_memory_does_not_depend_on_the_number_of_pictures(threads: int) -> None:
     alive: list[weakref.ref[Tensor]] = []
     most = 0
 
@@ -439,7 +455,25 @@ def test_memory_does_not_depend_on_the_number_of_pictures() -> None:
             yield output, truth
 
     assert metrics.score(batches()).n == 40
-    assert most <= 4  # the batch that was scored, and the one that is made
+    # The batches being scored, the one that is made, and one that a thread is about to let go.
+    assert most <= 2 * (threads + 2)
+
+
+def test_threads_change_no_value(threads: int) -> None:
+    prediction, truth = random_pair(11, n=9)
+    torch.set_num_threads(1)
+    alone = scored(prediction, truth, 2)
+    torch.set_num_threads(threads)
+    assert scored(prediction, truth, 2) == alone
+
+
+def test_torch_has_its_threads_back_whatever_happens(threads: int) -> None:
+    prediction, truth = random_pair(12)
+    scored(prediction, truth, 1)
+    assert torch.get_num_threads() == threads
+    with pytest.raises(ValueError, match="at least 11 pixels"):
+        scored(prediction[..., :10], truth[..., :10], 1)
+    assert torch.get_num_threads() == threads
 
 
 # ---- the grey picture ----------------------------------------------------------------------------

@@ -1,17 +1,15 @@
 """Only genuine weights are taken: whatever else is in a file is refused, and nothing is made up."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from urllib.error import URLError
 
-import lpips as package
 import pytest
 import torch
 import torchvision  # type: ignore[import-untyped]
-from torch import Tensor
+from torch import Tensor, nn
 
 import metrics
 from benchmark import backbones
@@ -146,27 +144,20 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", KEYS)
 def test_lpips_equals_the_package_with_the_same_weights(
-    key: LpipsBackbone, lpips_weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    key: LpipsBackbone,
+    lpips_weights: dict[str, Path],
+    package_lpips: Callable[[str], nn.Module],
 ) -> None:
-    # The package builds its backbone from torchvision, which would download: it is handed
-    # torchvision's own network with the file's layers instead (on "meta" until it is filled).
-    name = {"alex": "alexnet", "squeeze": "squeezenet1_1"}[key]
-    with torch.device("meta"):
-        backbone = getattr(torchvision.models, name)()
-    state = torch.load(lpips_weights[key], weights_only=True)
-    backbone.load_state_dict(state, strict=False, assign=True)
-    stand_in = SimpleNamespace(**{name: lambda pretrained: backbone})
-    monkeypatch.setattr(package.pretrained_networks, "tv", stand_in)
-    reference = package.LPIPS(net=key, verbose=False).eval()
-
-    network = lpips_network(str(lpips_weights[key]), key)
-    prediction, truth = torch.rand(2, 4, 3, 64, 48, generator=torch.Generator().manual_seed(7))
-    with torch.no_grad():
-        expected = reference(prediction, truth, normalize=True).flatten()
-        ours = metrics.lpips(prediction, truth, network)
-    assert float(expected.min()) > 0.05
-    torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
-    assert metrics.lpips(truth, truth, network).abs().max() == 0
+    reference, network = package_lpips(key), lpips_network(str(lpips_weights[key]), key)
+    generator = torch.Generator().manual_seed(7)
+    for height, width in ((64, 48), (96, 128)):  # of small maps alone, and of others
+        prediction, truth = torch.rand(2, 4, 3, height, width, generator=generator)
+        with torch.no_grad():
+            expected = reference(prediction, truth, normalize=True).flatten()
+            ours = metrics.lpips(prediction, truth, network)
+        assert float(expected.min()) > 0.05
+        torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
+        assert metrics.lpips(truth, truth, network).abs().max() == 0
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
 

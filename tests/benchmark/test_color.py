@@ -13,6 +13,7 @@ from benchmark.color import (
     join,
     lab_to_rgb,
     require_rgb,
+    rgb8_to_lab,
     rgb_from_8bit,
     rgb_to_8bit,
     rgb_to_lab,
@@ -37,8 +38,8 @@ def test_lab_equals_scikit_image() -> None:
     rgb8[0, :, 1] = 255  # … to white
     rgb8[1, :, 0, :8] = torch.tensor([[0, 255, 0, 0, 255, 255, 0, 255]] * 3).byte()
     reference = skimage_color.rgb2lab(rgb8.permute(0, 2, 3, 1).numpy() / 255.0)
-    ours = rgb_to_lab(rgb_from_8bit(rgb8)).permute(0, 2, 3, 1).numpy()
-    np.testing.assert_allclose(ours, reference, atol=1e-3)
+    for ours in (rgb_to_lab(rgb_from_8bit(rgb8)), rgb8_to_lab(rgb8)):
+        np.testing.assert_allclose(ours.permute(0, 2, 3, 1), reference, atol=1e-3)
 
 
 def test_lab_and_back_is_the_identity() -> None:

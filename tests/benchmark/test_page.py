@@ -53,7 +53,7 @@ class MeanDifference(nn.Module):
     """A stand-in for LPIPS."""
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        return (first - second).abs().mean(dim=(1, 2, 3), keepdim=True)
+        return (first - second).abs().mean(dim=(1, 2, 3))
 
 
 def pictures(count: int) -> Pictures:
@@ -82,7 +82,6 @@ def add(
 ) -> None:
     """Test a model that paints everything in one colour."""
     folder = RunFolder(results, run, seed)
-    folder.run = run  # no folder can be named so, but a run.json can say so
     weights = WeightsUsed(trained_as=run, file="best.safetensors", sha256="0" * 64, epoch=1)
     subject = evaluation.Subject(folder, run, weights=weights, cost=cost)
     evaluation.test(subject, MeanAb(ab).eval(), on)
