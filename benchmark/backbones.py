@@ -4,7 +4,9 @@ A number from random weights would look like the metric and be none. So a file i
 is used, and where there is none the metric has no value but a reason.
 """
 
+import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,46 +35,23 @@ LPIPS_VARIABLE = "CHROMABENCH_LPIPS"
 class Backbone:
     """A network of torchvision's with the weights that LPIPS was made for (IMAGENET1K_V1).
 
-    deviations: the standard deviation of each convolution's weights, to tell the genuine ones from
-    any others: those of a fresh initialisation differ by far.
+    sha256: of its convolutions, as `digest_of_layers` has it.
     """
 
     name: str
     url: str
-    deviations: dict[str, float]
+    sha256: str
 
 
 ALEXNET = Backbone(
     "AlexNet",
     "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-    {
-        "features.0.weight": 0.11698,
-        "features.3.weight": 0.04707,
-        "features.6.weight": 0.03503,
-        "features.8.weight": 0.02762,
-        "features.10.weight": 0.02638,
-    },
+    "44534cd66e37ce9a6258bb5e845ef8cd47c33aa68024441c7e616d63c0c1c41a",
 )
-
-_FIRES = {
-    3: (0.27385, 0.21682, 0.09346),
-    4: (0.19760, 0.21444, 0.10627),
-    6: (0.17361, 0.12106, 0.05926),
-    7: (0.12069, 0.12349, 0.06086),
-    9: (0.10934, 0.08403, 0.04765),
-    10: (0.08725, 0.08594, 0.04559),
-    11: (0.07857, 0.06897, 0.03659),
-    12: (0.07286, 0.09769, 0.03651),
-}
 SQUEEZENET = Backbone(
     "SqueezeNet",
     "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
-    {"features.0.weight": 0.26150}
-    | {
-        f"features.{place}.{layer}.weight": deviation
-        for place, deviations in _FIRES.items()
-        for layer, deviation in zip(("squeeze", "expand1x1", "expand3x3"), deviations, strict=True)
-    },
+    "9a3cd24c3da63ec76ec50dabac44e862029b5c84992e5ddd582be22d0f9ef388",
 )
 
 LPIPS_BACKBONES: dict[LpipsBackbone, Backbone] = {"alex": ALEXNET, "squeeze": SQUEEZENET}
@@ -98,9 +77,8 @@ def _read_lpips(key: LpipsBackbone, path: Path) -> nn.Module:
     backbone = LPIPS_BACKBONES[key]
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-        for name, deviation in backbone.deviations.items():
-            if not abs(float(tensors[name].std()) / deviation - 1) <= 0.01:
-                raise ValueError(f"{name} is not torchvision's")
+        if digest_of_layers(tensors) != backbone.sha256:
+            raise ValueError("its numbers are not torchvision's")
         return _assemble_lpips(key, tensors)
     except FileNotFoundError as error:
         raise UserError(f"LPIPS: there is no file {path}.") from error
@@ -108,6 +86,15 @@ def _read_lpips(key: LpipsBackbone, path: Path) -> nn.Module:
         raise UserError(
             f"LPIPS: {path} does not hold {backbone.name}'s layers ({_first_line(error)})."
         ) from error
+
+
+def digest_of_layers(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a network's convolutions, their names and float32 values in order of name."""
+    digest = hashlib.sha256()
+    for name in sorted(name for name in tensors if name.startswith("features.")):
+        digest.update(name.encode())
+        digest.update(tensors[name].float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _assemble_lpips(key: LpipsBackbone, tensors: dict[str, Tensor]) -> nn.Module:
