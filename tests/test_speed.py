@@ -86,7 +86,9 @@ def write_parts(folder: Path) -> list[Path]:
 @torch.no_grad()
 def one_by_one(part: Path, network: nn.Module) -> dict[str, list[float]]:
     """The usual loop: scikit-image and `lpips`, a picture at a time."""
-    values: dict[str, list[float]] = {key: [] for key, m in metrics.METRICS.items() if m.measure}
+    values: dict[str, list[float]] = {
+        key: [] for key, m in metrics.METRICS.items() if m.of_pictures
+    }
     for path in sorted((part / "outputs").iterdir()):
         output8, truth8 = (
             np.array(Image.open(file).convert("RGB"))
