@@ -29,7 +29,7 @@ from benchmark.backbones import (
     lpips_network,
 )
 from benchmark.color import require_rgb, rgb8_to_lab, rgb_from_8bit, rgb_to_8bit, rgb_to_lab
-from benchmark.data.reading import find_pictures, read_whole
+from benchmark.data.reading import pictures_by_name, read_whole
 from benchmark.errors import UserError
 from benchmark.histogram import ab_histogram, jensen_shannon
 
@@ -660,7 +660,7 @@ def score_folder(outputs: Path, truths: Path, instruments: Instruments = Instrum
     batch at a time. UserError for a folder without pictures, a picture without its counterpart, of
     another size or not readable.
     """
-    first, second = _by_name(outputs), _by_name(truths)
+    first, second = pictures_by_name(outputs), pictures_by_name(truths)
     for name in first.keys() ^ second.keys():
         there, lacking = (first, truths) if name in first else (second, outputs)
         raise UserError(f"{there[name]} has no counterpart in {lacking}.")
@@ -673,18 +673,6 @@ def score_folder(outputs: Path, truths: Path, instruments: Instruments = Instrum
             yield pair[0], pair[1]
 
     return score(in_batches(pairs()), instruments)
-
-
-def _by_name(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in find_pictures(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise UserError(f"{found[name]} and {path} differ in their suffix alone.")
-        found[name] = path
-    if not found:
-        raise UserError(f"{folder} holds no picture to score.")
-    return found
 
 
 def write_leaderboard(results: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """What is said to the person at the terminal: on stderr, since stdout is for data."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -12,6 +12,12 @@ Item = TypeVar("Item")
 def say(message: str) -> None:
     """One line to the user; a progress bar that is drawn moves down for it."""
     tqdm.write(message, file=sys.stderr)
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def progress(

@@ -13,18 +13,16 @@ import metrics
 
 from . import evaluation, leaderboard
 from .color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
-from .console import say
+from .console import say, some
 from .data.cache import Pictures
 from .data.loading import Sources, load_test
-from .data.reading import Preprocessing, UnusablePicture, find_pictures, read_square, read_whole
+from .data.reading import Preprocessing, UnusablePicture, pictures_by_name, read_square, read_whole
 from .errors import UserError
 from .figures import grey_of, save_png
 from .files import replacing, write_json
 from .outputs import Outputs, file_names
 from .recipe import Settings
 from .results import RunFolder, RunRecord, Submission, require_run_name
-
-MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -99,16 +97,7 @@ def match(folder: Path, pictures: Pictures) -> list[Path]:
     A picture of a sub-folder may be called as it is there or as `export_inputs` called it, with __
     for /. UserError that names what is missing, what is too much, and what is there twice.
     """
-    if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}.")
-    found: dict[str, Path] = {}
-    for path in find_pictures(folder):
-        stem = path.relative_to(folder).with_suffix("").as_posix()
-        if stem in found:
-            raise UserError(f"{found[stem]} and {path} differ in their suffix alone: which is it?")
-        found[stem] = path
-    if not found:
-        raise UserError(f"{folder} holds no picture to score.")
+    found = pictures_by_name(folder)
     matched: list[Path] = []
     missing: list[str] = []
     for picture, name in zip(pictures.files, file_names(pictures), strict=True):
@@ -120,11 +109,11 @@ def match(folder: Path, pictures: Pictures) -> list[Path]:
             matched.append(found.pop(known))
     if missing:
         raise UserError(
-            f"{folder} lacks {len(missing)} of {len(pictures)} test pictures: {_some(missing)}."
+            f"{folder} lacks {len(missing)} of {len(pictures)} test pictures: {some(missing)}."
         )
     if found:
         raise UserError(
-            f"{folder} holds {len(found)} pictures that are not of the test: {_some(list(found))}."
+            f"{folder} holds {len(found)} pictures that are not of the test: {some(list(found))}."
         )
     return matched
 
@@ -154,8 +143,3 @@ def _read(path: Path, size: int, resize: bool) -> Tensor:
             "`main.py inputs` writes, or ask for --resize (short side, then the centre)."
         )
     return picture
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from ..color import rgb_from_8bit, rgb_to_lab
 from ..colorizer import Statistics
-from ..console import progress, say
+from ..console import progress, say, some
 from ..errors import UserError
 from ..recipe import Settings
 from . import cartoon
@@ -183,7 +183,7 @@ def _drop_grey(pictures: Pictures, settings: Settings) -> Pictures:
     if any(grey):
         verb = "not trained on" if settings.drop_grey else "trained on all the same"
         names = [p.name for p, found in zip(pictures.files, grey, strict=True) if found]
-        say(f"{len(names)} greyscale files are {verb}: {_some(names)}.")
+        say(f"{len(names)} greyscale files are {verb}: {some(names)}.")
     keep = [not (found and settings.drop_grey) for found in grey]
     if settings.min_colorfulness:
         values = [float(colorfulness(rgb_from_8bit(one[None]))) for one in pictures.rgb8]
@@ -196,12 +196,7 @@ def _drop_grey(pictures: Pictures, settings: Settings) -> Pictures:
 def _report_failures(failures: dict[str, str]) -> None:
     if failures:
         listed = [f"{name} ({reason})" for name, reason in failures.items()]
-        say(f"{len(failures)} files cannot be used and are left out: {_some(listed)}.")
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+        say(f"{len(failures)} files cannot be used and are left out: {some(listed)}.")
 
 
 def overlap(pictures: list[Picture], train_digests: list[str]) -> list[str]:

@@ -40,6 +40,24 @@ def find_pictures(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def pictures_by_name(folder: Path) -> dict[str, Path]:
+    """The picture files below `folder` by their name in it, POSIX, without the suffix.
+
+    UserError if there is no such folder, no picture, or two that differ in their suffix alone.
+    """
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}.")
+    found: dict[str, Path] = {}
+    for path in find_pictures(folder):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise UserError(f"{found[name]} and {path} differ in their suffix alone: which is it?")
+        found[name] = path
+    if not found:
+        raise UserError(f"{folder} holds no picture to score.")
+    return found
+
+
 def open_rgb(path: Path) -> Image.Image:
     """Decode a file to 8-bit sRGB, upright. Raises UnusablePicture with the reason.
 
