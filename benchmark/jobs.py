@@ -176,7 +176,7 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
     data = load_training(sources, settings)
     if "test" in job.modes:  # hours from now is too late to learn that no test is possible
         load_test(sources, settings.size, settings.split_seed)
-        metrics.find_instruments(job.options, job.lpips_weights)
+    instruments = metrics.find_instruments(job.options, job.lpips_weights)
     torch.manual_seed(settings.seed)  # the first weights
     network = settings.model_class.build(settings.architecture)
     network.settle(sampling)  # what cannot be tested later should not be trained for now
@@ -194,7 +194,7 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
             shutil.rmtree(folder.path)
         return
     recipe = registry.load_recipe(model)(network, settings)
-    loop = Loop(folder, model, network, recipe, data, fabric)
+    loop = Loop(folder, model, network, recipe, data, fabric, instruments)
     if job.overwrite and folder.path.exists():
         shutil.rmtree(folder.path)
     _write_settings(folder, model, preset, sources, resolved, data.facts)

@@ -48,6 +48,7 @@ class Settings(BaseModel):
 
     seed: int = Field(8000, ge=0, description="of weights, batches and noise")
     epochs: int = Field(100, ge=1, description="passes over the training pictures")
+    max_steps: int = Field(0, ge=0, description="end after so many steps; 0: after the epochs")
     batch_size: BatchSize = 64
     size: Size = 64
     learning_rate: float = Field(5e-4, gt=0, description="AdamW's, after warm-up")
@@ -224,6 +225,10 @@ class Update:
 class Recipe(nn.Module, ABC, Generic[ModelType, SettingsType]):
     """How a model learns. Holds the model, and what only training needs (discriminators)."""
 
+    judged_by: ClassVar[Literal["loss", "pictures"]] = "loss"
+    """What the best weights are chosen by: the first loss of `validate`, or a few pictures that
+    they colour (`panel.py`), where a loss says nothing of colour."""
+
     def __init__(self, model: ModelType, settings: SettingsType) -> None:
         super().__init__()
         self.model = model
@@ -243,7 +248,7 @@ class Recipe(nn.Module, ABC, Generic[ModelType, SettingsType]):
 
     @abstractmethod
     def validate(self, model: ModelType, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
-        """Losses of the averaged `model` by name; the first decides which weights are the best.
+        """Losses of the averaged `model` by name; if it is judged by loss, by the first of them.
 
         A value that is no scalar, (D,), goes into the history as a list. `rng` is the same in
         every epoch, so that the curve shows the model and not the draw.

@@ -20,6 +20,8 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
+import metrics
+
 from . import memory
 from .checkpoints import load_state, save_state, save_weights
 from .color import rgb_from_8bit, rgb_to_lightness
@@ -31,12 +33,15 @@ from .ema import Average
 from .errors import Interrupted, UserError
 from .figures import save_loss_curve, save_results
 from .files import write_json
+from .panel import Panel
 from .recipe import Batch, Randomness, Recipe, Settings, Update, mixed
 from .results import Cost, RunFolder
 from .tracking import Tracker
 
 SECONDS_BETWEEN_STATES = 60
 PREVIEWS = 4
+JUDGEMENTS = 10
+"""How often a training is judged by pictures, and draws some."""
 
 
 def make_fabric(device: str | None, precision: str) -> Fabric:
@@ -98,6 +103,7 @@ class Loop:
         recipe: Recipe[Any, Any],
         data: TrainingData,
         fabric: Fabric,
+        instruments: metrics.Instruments | None = None,
     ) -> None:
         self.folder, self.name, self.data, self.fabric = folder, name, data, fabric
         self.settings: Settings = recipe.settings
@@ -120,11 +126,15 @@ class Loop:
         # The whole set on the device, as bytes: no step waits for a file.
         self.pixels = data.train.rgb8.to(self.device)
         self.val_pixels = center_crop(data.val.rgb8, self.side)
+        self.panel = Panel(self.val_pixels, instruments or metrics.Instruments())
         self.batch_size = min(self.settings.batch_size, len(self.pixels))
         self.batches_per_step = min(self.settings.accumulate, len(self.pixels) // self.batch_size)
         self.pictures_per_step = self.batch_size * self.batches_per_step
         self.steps_per_epoch = len(self.pixels) // self.pictures_per_step
         self.total = self.settings.epochs * self.steps_per_epoch
+        if self.settings.max_steps:
+            self.total = min(self.total, self.settings.max_steps)
+        self.epochs = math.ceil(self.total / self.steps_per_epoch)  # the last one may be cut short
         self.step = 0
         self.seconds = 0.0
         self.best = math.inf
@@ -141,7 +151,7 @@ class Loop:
         if self.folder.state.exists():
             self._resume()
         if self.step >= self.total:
-            say(f"{self.folder.path} is already trained: {self.settings.epochs} epochs.")
+            say(f"{self.folder.path} is already trained: {self.epochs} epochs.")
             return
         epoch = self.step // self.steps_per_epoch
         settings = self.settings.model_dump(mode="json")
@@ -151,8 +161,8 @@ class Loop:
             tqdm(total=self.total, initial=self.step, unit="step", disable=None) as bar,
         ):
             self.saved = time.monotonic()
-            for self.epoch in range(epoch, self.settings.epochs):  # noqa: B020
-                bar.set_description(f"{self.name} {self.epoch + 1}/{self.settings.epochs}")
+            for self.epoch in range(epoch, self.epochs):  # noqa: B020
+                bar.set_description(f"{self.name} {self.epoch + 1}/{self.epochs}")
                 if self._train_epoch(bar, stop):
                     tracker.record(self._close_epoch())
                 if self.step == self.total:
@@ -171,7 +181,7 @@ class Loop:
         # Testing pictures in between sets eval mode; forgetting this froze many a discriminator.
         self.recipe.train()
         before = time.monotonic()
-        end = (self.epoch + 1) * self.steps_per_epoch
+        end = min((self.epoch + 1) * self.steps_per_epoch, self.total)
         while self.step < end:
             self._train_step()
             self.step += 1
@@ -252,7 +262,15 @@ class Loop:
         }
         self.sums.clear()
         self.counts.clear()
-        val = self._validate()
+        val: dict[str, Any] = self._validate()
+        epoch = self.epoch + 1
+        score = next(iter(val.values()))
+        every = math.ceil(self.epochs / JUDGEMENTS)
+        due = epoch in (1, self.epochs) or epoch % every == 0
+        if self.recipe.judged_by == "pictures":
+            scores = self.panel.scores(self.average.model, self.device) if due else {}
+            score = Panel.verdict(scores) if due else math.inf
+            val |= {f"val/{key}": value for key, value in scores.items()}
         values = [torch.tensor(value).flatten() for value in [*train.values(), *val.values()]]
         if not torch.cat(values).isfinite().all():
             rates = [key for key in self.settings.flat() if key.endswith("_rate")]
@@ -260,16 +278,14 @@ class Loop:
                 f"{self.name} diverged in epoch {self.epoch + 1} (a loss is not a number); "
                 f"try a smaller {' or '.join(rates)}."
             )
-        epoch = self.epoch + 1
-        score = next(iter(val.values()))
         if score < self.best:
             self.best, self.best_epoch = score, epoch
             self._save_weights("best")
-        if epoch == self.settings.epochs:
+        if epoch == self.epochs:
             self._save_weights("last")
         if self.settings.save_every and epoch % self.settings.save_every == 0:
             self._save_weights(epoch)
-        if epoch % max(1, self.settings.epochs // 10) == 0 or epoch == self.settings.epochs:
+        if due:
             self._preview(self.folder.sample(epoch))
         rate = next(iter(self.optimizers.values())).param_groups[0]["lr"]
         speed = self.step * self.pictures_per_step / max(self.seconds, 1e-9)
@@ -282,12 +298,12 @@ class Loop:
             **train,
             **val,
         }
-        if epoch % max(1, self.settings.epochs // 20) == 0:
+        if epoch % max(1, self.epochs // 20) == 0:
             numbers = {k: v for k, v in {**train, **val}.items() if not isinstance(v, list)}
             losses = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
-            place = f"{self.name} epoch {epoch}/{self.settings.epochs}"
+            place = f"{self.name} epoch {epoch}/{self.epochs}"
             say(f"{place}: {losses}  {speed:.0f} pictures/s")
-        if epoch % max(1, self.settings.epochs // 20) == 0 or epoch == self.settings.epochs:
+        if epoch % max(1, self.epochs // 20) == 0 or epoch == self.epochs:
             for warning in self.recipe.warnings(row):
                 say(f"Warning: {self.name}: {warning}")
         return row
@@ -366,7 +382,7 @@ class Loop:
             parameters=sum(p.numel() for p in self.model.parameters()),
             training_seconds=round(self.seconds, 1),
             pictures_per_s=round(self.total * self.pictures_per_step / max(self.seconds, 1e-9), 1),
-            epochs=self.settings.epochs,
+            epochs=self.epochs,
             steps=self.total,
             device=device_name(self.device),
             precision=str(self.fabric._precision.precision),

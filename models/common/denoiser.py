@@ -14,11 +14,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from torch import Tensor, nn
 
 from benchmark import colorizer, recipe
-from benchmark.colorizer import Colorizer, ColorSpace, Noise, OnStep
+from benchmark.colorizer import Colorizer, ColorSpace, Noise, OnStep, Statistics
 from benchmark.errors import UserError
 from benchmark.recipe import Batch, Randomness
 
@@ -77,6 +83,9 @@ class Sampling(colorizer.Sampling):
     guidance: float = Field(
         1.0, ge=0, le=20, description="by L; 1 is none, else train with condition_dropout"
     )
+    temperature: float = Field(
+        1.0, gt=0, le=2, description="deviation of all noise drawn: below 1 safer, less diverse"
+    )
     spacing: Spacing = Field("trailing", description="of the steps: from T down, or leading, to 0")
     threshold: Literal["static", "dynamic"] = Field(
         "static", description="of x_0: clipped to the data's range, or scaled into it"
@@ -103,7 +112,7 @@ class Sampling(colorizer.Sampling):
         return {key: v for key, v in values.items() if key in told or v != usual[key]}
 
     def preview(self) -> Self:
-        return self.model_copy(update={"steps": min(self.steps, 20)})
+        return self.model_copy(update={"steps": min(self.steps, 10)})
 
 
 class Denoiser(Colorizer):
@@ -120,6 +129,11 @@ class Denoiser(Colorizer):
         fold: Fold = 4,
         timesteps: Annotated[int, Field(ge=10, le=4000, description="T, in training")] = 1000,
         shift: Annotated[float, Field(gt=0, description="of the schedule, towards noise")] = 3.0,
+        ab_scale: Annotated[
+            Literal["measured", "110"],
+            BeforeValidator(str),
+            Field(description="ab is divided by its own deviation, or by 110 as in much code"),
+        ] = "measured",
         dropout: Annotated[float, Field(ge=0, le=0.5, description="in residual blocks")] = 0.0,
         schedule: Annotated[
             ScheduleName, Field(description="of noise: cosine, linear or sigmoid")
@@ -150,6 +164,7 @@ class Denoiser(Colorizer):
     ) -> None:
         super().__init__(color_space=color_space)
         require_levels(attention, widths)
+        self.ab_scale = ab_scale
         self.fold = fold
         self.multiple = fold * 2 ** (len(widths) - 1)
         self.prediction = prediction
@@ -186,6 +201,10 @@ class Denoiser(Colorizer):
             )
             self.upsample = ConvexUpsample(widths[0], fold, color_space, skip=fold**2)
         self.encoder = UNetEncoder(fold**2, widths, blocks, dropout=dropout) if encoded else None
+
+    def calibrate(self, statistics: Statistics) -> None:
+        by_110 = Statistics((0.0, 0.0), (110.0, 110.0), 1.0)
+        super().calibrate(statistics if self.ab_scale == "measured" else by_110)
 
     def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """The answer, (B, C, h, w), to noisy colour x_t (B, C, h, w) at t (B,)."""
@@ -227,7 +246,7 @@ class Denoiser(Colorizer):
         limit = float(self.color_limit)
 
         def draw() -> Tensor:
-            return noise(self.channels, *folded.shape[2:])
+            return sampling.temperature * noise(self.channels, *folded.shape[2:])
 
         def estimate(x: Tensor, t: Tensor) -> Tensor:
             answer = self(x, t, shown).float()

@@ -21,6 +21,8 @@ class Settings(DenoiserSettings):
 
 
 class Training(Recipe[Model, Settings]):
+    judged_by = "pictures"
+
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}
 

@@ -32,6 +32,8 @@ class Settings(recipe.Settings):
 
 
 class Training(Recipe[Model, Settings]):
+    judged_by = "pictures"
+
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}
 
