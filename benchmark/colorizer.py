@@ -25,8 +25,12 @@ ColorSpace = Annotated[
     Literal["lab", "rgb"],
     Field(description="what is predicted: ab beside the kept L (lab), or all of sRGB (rgb)"),
 ]
-OnStep = Callable[[int, int, Tensor], None]
-"""Called as on_step(step, steps, estimate) while a picture is being made; steps count from 1."""
+OnStep = Callable[[int, int, Tensor, Tensor], None]
+"""Called as on_step(step, steps, state, estimate) at each step of the way from noise to a picture.
+
+Steps count from 1. The state is what the step starts from, at the first one pure noise; the
+estimate is where the way would end as seen from there, at the last step the picture itself.
+"""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,8 @@ class Colorizer(nn.Module, ABC):
 
         Returns ab in Lab units (B, 2, h, w), or sRGB (B, 3, h, w) if `color_space` is "rgb", at
         whatever resolution the model works in. `noise(*shape)` draws one sample a picture;
-        `sampling` is an instance of this model's `sampling_class`.
+        `sampling` is an instance of this model's `sampling_class`. A model that has steps calls
+        `on_step`, unless it is None, at each of them, with colour as it returns it.
         """
 
     @final
@@ -135,7 +140,8 @@ class Colorizer(nn.Module, ABC):
         """Colour pictures: L* (B, 1, H, W) in [0, 100], sides ≥ 16 → sRGB [0, 1], (B, 3, H, W).
 
         seeds: one integer a picture; the same seed gives the same picture in any batch.
-        on_step: called with (step, steps, the present estimate as sRGB).
+        on_step: told of each step, the state and the estimate as sRGB (B, 3, H, W); never called
+        unless `has_steps`.
         Raises ValueError for other shapes or ranges, UserError for a sampling that these weights
         cannot be sampled with.
         """
@@ -151,14 +157,19 @@ class Colorizer(nn.Module, ABC):
             color = _resize(color.float(), padded.shape[2:])[:, :, :height, :width]
             return color.clamp(0, 1) if self.color_space == "rgb" else join(lightness, color)
 
-        def report(step: int, steps: int, estimate: Tensor) -> None:
+        def report(step: int, steps: int, state: Tensor, estimate: Tensor) -> None:
             if on_step is not None:
-                on_step(step, steps, finish(estimate))
+                on_step(step, steps, finish(state), finish(estimate))
 
         noise = Noise(seeds, lightness.device)
         chosen = self.settle(self.sampling_class() if sampling is None else sampling)
         watch = report if on_step is not None else None
         return finish(self.predict(padded, noise=noise, sampling=chosen, on_step=watch))
+
+    @classmethod
+    def has_steps(cls) -> bool:
+        """Whether pictures are made step by step: then `steps` is among what can be chosen."""
+        return "steps" in cls.sampling_class.model_fields
 
     def settle(self, sampling: Any) -> Any:
         """A valid sampling as these very weights can be sampled with; UserError if they cannot."""

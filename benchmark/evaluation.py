@@ -144,6 +144,26 @@ def test(
         return judge(subject, outputs, on)
 
 
+def write_frames(
+    subject: Subject, colorizer: Colorizer, on: Test, *, device: torch.device = CPU
+) -> list[Path]:
+    """The way from noise to the first pictures of a test that is done, as many as its figure has.
+
+    Returns the files.
+    """
+    outputs = Outputs(on.folder(subject), on.pictures)
+    maker = subject.maker(on.protocol, on.pictures)
+    with lock(outputs.folder):
+        return outputs.write_frames(
+            colorizer,
+            maker,
+            subject.sampling,
+            on.num_images,
+            device=device,
+            batch_size=on.batch_size,
+        )
+
+
 def lock(test: Path) -> FileLock:
     """Two programs may come to the same test, of a fixed row above all: one waits for the other."""
     test.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Pictures for people: rows of input, output, truth; and the loss curve."""
+"""Pictures for people: grids of pictures, rows of input, output, truth; and the loss curve."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ from .data.cartoon_canvas import lab_to_srgb
 from .files import replacing
 from .results import Calibration, PaintShares
 
-GAP, HEAD = 4, 22
+GAP, HEAD, MARGIN = 4, 22, 64
 
 
 def to_image(rgb: Tensor) -> Image.Image:
@@ -33,8 +33,12 @@ def to_image(rgb: Tensor) -> Image.Image:
 
 def save_png(path: Path, rgb: Tensor) -> None:
     """Write one picture (3, H, W), whole or not at all."""
+    _save_image(path, to_image(rgb))
+
+
+def _save_image(path: Path, image: Image.Image) -> None:
     with replacing(path) as part:
-        to_image(rgb).save(part, format="PNG")
+        image.save(part, format="PNG")
 
 
 def read_png(path: Path) -> Tensor:
@@ -49,27 +53,41 @@ def grey_of(lightness: Tensor) -> Tensor:
     return join(lightness, torch.zeros_like(lightness).expand(-1, 2, -1, -1))
 
 
-def save_grid(path: Path, columns: dict[str, Tensor], side: int = 128) -> None:
-    """A figure with a titled column for each entry and a row for each picture of (B, 3, H, W)."""
+def grid(
+    columns: dict[str, Tensor], side: int = 128, row_titles: Sequence[str] = ()
+) -> Image.Image:
+    """A figure with a titled column for each entry and a row for each picture of (B, 3, H, W).
+
+    side: about how many pixels the longer side of a picture shall have; pictures are enlarged to
+    it, and larger ones stay as they are. row_titles: of the rows, at the left, if there are any.
+    """
     height, width = next(iter(columns.values())).shape[2:]
     scale = max(1, round(side / max(height, width)))  # whole pixels, so nothing is blurred
     height, width = height * scale, width * scale
     rows = len(next(iter(columns.values())))
+    left = MARGIN if row_titles else 0
     sheet = Image.new(
         "RGB",
-        (len(columns) * (width + GAP) + GAP, rows * (height + GAP) + GAP + HEAD),
+        (left + len(columns) * (width + GAP) + GAP, rows * (height + GAP) + GAP + HEAD),
         "white",
     )
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(13)
+    for row, title in enumerate(row_titles):
+        y = HEAD + GAP + row * (height + GAP) + height / 2
+        draw.text((left / 2, y), title, fill="black", font=font, anchor="mm")
     for column, (title, pictures) in enumerate(columns.items()):
-        x = GAP + column * (width + GAP)
+        x = left + GAP + column * (width + GAP)
         draw.text((x + width / 2, HEAD / 2 + 2), title, fill="black", font=font, anchor="mm")
         enlarged = F.interpolate(pictures.float().cpu(), scale_factor=scale, mode="nearest")
         for row, picture in enumerate(enlarged):
             sheet.paste(to_image(picture), (x, HEAD + GAP + row * (height + GAP)))
-    with replacing(path) as part:
-        sheet.save(part, format="PNG")
+    return sheet
+
+
+def save_grid(path: Path, columns: dict[str, Tensor], row_titles: Sequence[str] = ()) -> None:
+    """Write a `grid`."""
+    _save_image(path, grid(columns, row_titles=row_titles))
 
 
 def save_results(path: Path, lightness: Tensor, output: Tensor, truth8: Tensor) -> None:

@@ -18,12 +18,13 @@ from . import evaluation, leaderboard, registry
 from .checkpoints import Weights, load_weights
 from .color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
 from .colorizer import Colorizer, Sampling
-from .console import say
+from .console import say, some
 from .data.loading import Sources, load_test, load_training, locate, overlap
 from .data.reading import open_photo
 from .errors import Interrupted, UserError, nearest
 from .figures import save_png
 from .files import read_json, write_json
+from .frames import Frames
 from .recipe import BatchSize, Resolved, Settings, Size, mixed, resolve, sentence_of
 from .results import RunFolder, TrainingSet, WeightsUsed, read_cost, require_run_name
 from .training import Loop, device_name, make_fabric
@@ -52,6 +53,7 @@ class Job:
     lpips_weights: str | None
     options: metrics.Options
     samples: int
+    frames: bool
     wandb: str
     overwrite: bool
     trained_now: frozenset[str] = frozenset()
@@ -71,6 +73,8 @@ def run_one(model: str, job: Job) -> None:
     registry.require(model)
     if job.run is not None:
         require_run_name("--run", job.run)
+    if job.frames and "test" in job.modes:
+        _has_frames(model, registry.load_model(model))
     sources = locate(job.dataset, job.test_images, job.results) if "train" in job.modes else None
     _run(model, job, sources, lenient=False)
 
@@ -155,6 +159,17 @@ def choose_sampling(
         return network.sampling_class(**chosen)
     except ValidationError as error:
         raise UserError(f"{model}: {sentence_of(error)}") from error
+
+
+def _has_frames(model: str, network: type[Colorizer], lenient: bool = False) -> bool:
+    """Whether a model can do --frames. Where it cannot: UserError, or a line if lenient."""
+    if network.has_steps():
+        return True
+    reason = f"{model} colours in one go and has no steps to show"
+    if not lenient:
+        raise UserError(f"{reason}: leave --frames out.")
+    say(f"{reason}: --frames is skipped.")
+    return False
 
 
 # ---- training ------------------------------------------------------------------------------------
@@ -341,10 +356,16 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
         device=fabric.device,
         overwrite=job.overwrite and "train" not in job.modes,
     )
+    frames: list[Path] = []
+    if job.frames and _has_frames(model, network, lenient):
+        frames = evaluation.write_frames(subject, weights.model, on, device=fabric.device)
     if not lenient:  # a batch writes it once, after all
         found = leaderboard.write(job.results)
         print(leaderboard.tables.markdown(found.only(on.protocol.hash)))
         say(f"Pictures, figure and scores: {on.folder(subject)}")
+    if frames:
+        names = some([path.name for path in frames])
+        say(f"From noise to colour, in {frames[0].parent}: {names}")
 
 
 class TestSettings(BaseModel):
@@ -404,14 +425,17 @@ def colorize_photo(
     weights: str,
     sampling: dict[str, Any],
     device: str | None,
+    with_frames: bool,
 ) -> None:
     """Colour one picture file at its full resolution and write it as PNG.
 
     The model works at the size it was trained for; its colour is brought to the photo's size and
-    joined to the photo's own lightness.
+    joined to the photo's own lightness. with_frames: write beside it the way from noise to colour
+    too, at the size that the model worked at.
     """
     image = open_photo(photo)
     registry.require(model)
+    frames = Frames() if with_frames and _has_frames(model, registry.load_model(model)) else None
     fabric = make_fabric(device, "32")
     path = _find_weights(model, folder, weights)
     loaded = load_weights(path, model, fabric.device)
@@ -424,7 +448,13 @@ def colorize_photo(
     small = [max(size, round(side * scale)) for side in lightness.shape[2:]]
     reduced = F.interpolate(lightness, small, mode="bicubic", antialias=True).clamp(0, 100)
     seeds = [mixed(folder.seed, photo.name, 0)]
-    rgb = loaded.model.colorize(reduced.to(fabric.device), seeds=seeds, sampling=chosen)
+    rgb = loaded.model.colorize(
+        reduced.to(fabric.device), seeds=seeds, sampling=chosen, on_step=frames
+    )
     ab = rgb_to_lab(rgb)[:, 1:].cpu()
     full = F.interpolate(ab, lightness.shape[2:], mode="bicubic", antialias=True)
     save_png(out, join(lightness, full)[0])
+    if frames is not None:
+        strip, animation = (out.with_name(f"{out.stem}-frames{end}") for end in (".png", ".webp"))
+        frames.save(0, rgb[0], strip, animation)
+        say(f"From noise to colour: {strip}, {animation}")

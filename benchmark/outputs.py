@@ -18,6 +18,7 @@ from .data.reading import read_whole
 from .errors import UserError
 from .figures import save_png
 from .files import sha256_of_file, write_json
+from .frames import Frames
 from .recipe import mixed
 from .results import Strict, Timing, environment, read_part
 from .training import device_name
@@ -25,6 +26,8 @@ from .training import device_name
 MEAN = "mean"
 """Stands for the mean of all samples where the number of a sample may stand."""
 Sample = int | str
+AT_ONCE = 8
+"""The most pictures whose frames are kept in memory together."""
 
 
 class Maker(Strict):
@@ -164,11 +167,8 @@ class Outputs:
         done = done.model_copy(update={"environment": environment()})
         batches = [missing[i : i + batch_size] for i in range(0, len(missing), batch_size)]
         for batch in progress(batches, total=len(batches), label=label, unit="batches"):
-            rows = torch.tensor([row for row, _ in batch])
-            lightness = rgb_to_lightness(rgb_from_8bit(self.inputs.rgb8[rows]).to(device))
-            seeds = [
-                mixed(maker.seed, self.inputs.files[row].name, sample) for row, sample in batch
-            ]
+            lightness = self._lightness([row for row, _ in batch], device)
+            seeds = [self._seed(maker, row, sample) for row, sample in batch]
             before = time.perf_counter()
             rgb = colorizer.colorize(lightness, seeds=seeds, sampling=sampling)
             rgb = rgb.cpu()  # the clock stops when it is there
@@ -184,10 +184,53 @@ class Outputs:
             write_json(self._progress, done.model_dump())
         return len(missing)
 
+    def write_frames(
+        self,
+        colorizer: Colorizer,
+        maker: Maker,
+        sampling: Sampling,
+        count: int,
+        *,
+        device: torch.device,
+        batch_size: int,
+    ) -> list[Path]:
+        """Write the way from noise to each of the first `count` pictures, if not there yet.
+
+        They are coloured once more for it, and their seeds make them the same pictures: so it does
+        not matter whether these are there already, and watching costs nothing that is timed.
+        Returns the files of all of them.
+        """
+        files = {row: self._frames(row) for row in range(min(count, len(self.inputs)))}
+        missing = [row for row, paths in files.items() if not all(p.is_file() for p in paths)]
+        at_once = min(AT_ONCE, batch_size)
+        batches = [missing[i : i + at_once] for i in range(0, len(missing), at_once)]
+        for batch in progress(batches, total=len(batches), label="frames", unit="batches"):
+            frames = Frames()
+            rgb = colorizer.colorize(
+                self._lightness(batch, device),
+                seeds=[self._seed(maker, row, 0) for row in batch],
+                sampling=sampling,
+                on_step=frames,
+            )
+            for place, row in enumerate(batch):
+                frames.save(place, rgb[place], *files[row])
+        return [path for paths in files.values() for path in paths]
+
+    def _frames(self, row: int) -> tuple[Path, Path]:
+        """The strip and the animation of a picture."""
+        stem = self.names[row].removesuffix(".png")
+        return self.folder / f"frames/{stem}.png", self.folder / f"frames/{stem}.webp"
+
+    def _lightness(self, rows: list[int], device: torch.device) -> Tensor:
+        return rgb_to_lightness(rgb_from_8bit(self.inputs.rgb8[rows]).to(device))
+
+    def _seed(self, maker: Maker, row: int, sample: int) -> int:
+        return mixed(maker.seed, self.inputs.files[row].name, sample)
+
     def delete(self) -> None:
         """Delete all pictures; what was said of them goes first."""
         (self.folder / "run.json").unlink(missing_ok=True)
-        for part in ("pictures", "samples"):
+        for part in ("pictures", "samples", "frames"):
             shutil.rmtree(self.folder / part, ignore_errors=True)
         self._progress.unlink(missing_ok=True)
 

@@ -105,7 +105,8 @@ def test_train_test_list_leaderboard_and_colorize(
     assert begun["settings"]["batch_size"] == 4
     assert begun["sources"]["batch_size"] == "typed"
 
-    code, table, err = run("--model", "unetddim", "--mode", "test", "--steps", "3", *words)
+    few = ["--mode", "test", "--steps", "3"]
+    code, table, err = run("--model", "unetddim", *few, "--frames", "--num-images", "1", *words)
     assert code == 0, err
     assert "unetddim" in table
     assert "LPIPS (alex) is empty" in table  # and why
@@ -114,6 +115,9 @@ def test_train_test_list_leaderboard_and_colorize(
     assert record["sampling"]["steps"] == 3
     assert record["n_scored"] == record["n_expected"] == len(list((test / "pictures").iterdir()))
     assert (test / "figure.png").exists()
+    strip, animation = sorted((test / "frames").iterdir())
+    assert (strip.suffix, animation.suffix) == (".png", ".webp")
+    assert f"{test / 'frames'}: {strip.name}, {animation.name}" in err.splitlines()[-1]
     lines = (test / "per_image.csv").read_text().splitlines()
     assert len(lines) == 1 + record["n_scored"]
 
@@ -121,9 +125,7 @@ def test_train_test_list_leaderboard_and_colorize(
         "already trained"
         in run("--model", "unetddim", "--mode", "train", "--batch-size", "4", *words)[2]
     )
-    assert (
-        "already tested" in run("--model", "unetddim", "--mode", "test", "--steps", "3", *words)[2]
-    )
+    assert "already tested" in run("--model", "unetddim", *few, *words)[2]
     before = (out / "leaderboard.md").read_text()
     (out / "leaderboard.md").unlink()
     assert run("leaderboard", "--results", str(out))[0] == 0
@@ -135,9 +137,13 @@ def test_train_test_list_leaderboard_and_colorize(
     wide.resize((160, 100), Image.Resampling.BICUBIC).save(photo, quality=95)
     colored = tmp_path / "colored.png"
     arguments = ["--model", "unetddim", "--out", str(colored), "--results", str(out)]
-    code, printed, err = run("colorize", str(photo), *arguments, "--steps", "2", "--eta", "0")
+    arguments += ["--steps", "2", "--eta", "0", "--frames"]
+    code, printed, err = run("colorize", str(photo), *arguments)
     assert code == 0, err
     assert printed.strip() == str(colored)
+    for beside in (tmp_path / "colored-frames.png", tmp_path / "colored-frames.webp"):
+        assert str(beside) in err
+        assert beside.is_file()
     lightness = [lightness_of(path) for path in (photo, colored)]
     assert lightness[0].shape == lightness[1].shape
     assert np.abs(lightness[0] - lightness[1]).max() < 0.5
@@ -176,6 +182,7 @@ MISTAKES = [
     (["--model", "unetddpm", "--eta", "0"], "eta is of the sampler ddim"),
     (["--model", "unetddim", "--sampler", "heun"], "sampler"),
     (["--model", "unetddim", "--guidance", "2"], "condition_dropout=0.1"),
+    (["--model", "unet", "--frames"], "unet colours in one go and has no steps to show"),
     (["--model", "unet", "--lpips_weights", "none.pth"], "none.pth"),
     (["--model", "unet", "--mode", "train", "--learning_rate", "inf"], "learning_rate"),
     (["--model", "unet", "--mode", "train", "--set", "seed=x"], "seed"),
@@ -340,8 +347,10 @@ def test_a_batch_goes_on_after_a_model_that_fails(
         "benchmark.training.save_weights",
         lambda path, model, name, epoch: (built.append(name), save(path, model, name, epoch)),
     )
-    code, out, err = run("--model", "all", *words, "--steps", "2")
+    code, out, err = run("--model", "all", *words, "--steps", "2", "--frames")
     assert code == 0, err
+    assert "unet colours in one go and has no steps to show: --frames is skipped" in err
+    assert len(list((tmp_path / "out").glob("unetddim/*/tests/*/frames/*"))) == 2 * 2
     assert set(built) == {"unet"}  # the other one was done
 
 

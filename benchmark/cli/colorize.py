@@ -21,6 +21,7 @@ def colorize(
     sampler: options.Sampler = None,
     eta: options.Eta = None,
     guidance: options.Guidance = None,
+    frames: options.Frames = False,
     set_: options.Assignments = None,
     device: options.Device = None,
     results: options.Results = options.RESULTS,
@@ -34,5 +35,5 @@ def colorize(
     sampling = {**options.parse_assignments(set_), **chosen}
     path = out or Path(f"{photo.stem}-{model}.png")
     folder = RunFolder(results, run or model, DEFAULT_SEED if seed is None else seed)
-    colorize_photo(photo, path, model, folder, weights, sampling, device)
+    colorize_photo(photo, path, model, folder, weights, sampling, device, frames)
     typer.echo(str(path))

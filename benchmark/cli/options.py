@@ -37,6 +37,13 @@ Guidance = Annotated[
     float | None,
     typer.Option(help="By the grey picture; 1 is none, and more needs a training for it."),
 ]
+Frames = Annotated[
+    bool,
+    typer.Option(
+        "--frames",
+        help="Also the way from noise to colour, a strip and an animation, of a model with steps.",
+    ),
+]
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of the model; repeatable."),

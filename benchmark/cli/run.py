@@ -61,10 +61,13 @@ def run(
     sampler: options.Sampler = None,
     eta: options.Eta = None,
     guidance: options.Guidance = None,
-    num_images: Annotated[int, typer.Option(min=1, help="Rows of the test's figure.")] = 4,
+    num_images: Annotated[
+        int, typer.Option(min=1, help="Rows of the test's figure, and pictures of --frames.")
+    ] = 4,
     samples: Annotated[
         int, typer.Option(min=1, help="Pictures a test input; the first one is ranked.")
     ] = 1,
+    frames: options.Frames = False,
     lpips_weights: options.LpipsWeights = None,
     lpips_backbone: options.LpipsBackbone = "alex",
     colorfulness: options.Colorfulness = "signed",
@@ -122,6 +125,7 @@ def run(
         lpips_weights=lpips_weights,
         options=Options(lpips_backbone, colorfulness),
         samples=samples,
+        frames=frames,
         wandb=wandb,
         overwrite=overwrite,
     )

@@ -254,9 +254,12 @@ class Denoiser(Colorizer):
                 answer = guided(answer, self(x, t, hidden).float(), sampling.guidance)
             return clip(x0_of(self.prediction, answer, x, *self.schedule.at(t)), limit)
 
-        def report(step: int, steps: int, coarse: Tensor) -> None:
+        def finished(coarse: Tensor) -> Tensor:
+            return self.unstandardize(self.sharpen(coarse, folded))
+
+        def report(step: int, steps: int, x: Tensor, x0: Tensor) -> None:
             if on_step is not None:
-                on_step(step, steps, self.unstandardize(self.sharpen(coarse, folded)))
+                on_step(step, steps, finished(x), finished(x0))
 
         coarse = denoise(
             estimate,
@@ -266,7 +269,7 @@ class Denoiser(Colorizer):
             timesteps=timesteps_of(sampling.spacing, self.schedule.steps, sampling.steps),
             on_step=report if on_step is not None else None,
         )
-        return self.unstandardize(self.sharpen(coarse, folded))
+        return finished(coarse)
 
 
 def usable_schedule(

@@ -26,17 +26,18 @@ def follow(
     velocity: Callable[[Tensor, Tensor], Tensor],
     start: Tensor,
     steps: int,
-    on_step: Callable[[int, int, Tensor], None] | None = None,
+    on_step: Callable[[int, int, Tensor, Tensor], None] | None = None,
 ) -> Tensor:
     """From `start` (B, C, H, W) at t = 0 to t = 1 in equal steps of Euler's method.
 
-    velocity(z_t, t) is the network, t (B,). on_step is told where the present velocity ends.
+    velocity(z_t, t) is the network, t (B,). on_step is called with (step, steps, z_t, where the
+    present velocity ends).
     """
     z = start
     for step in range(steps):
         time = step / steps
         v = velocity(z, torch.full((len(z),), time, device=z.device))
         if on_step is not None:
-            on_step(step + 1, steps, z + (1 - time) * v)
+            on_step(step + 1, steps, z, z + (1 - time) * v)
         z = z + v / steps
     return z

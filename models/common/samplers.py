@@ -151,19 +151,19 @@ def denoise(
     step: Step,
     *,
     timesteps: list[int],
-    on_step: Callable[[int, int, Tensor], None] | None = None,
+    on_step: Callable[[int, int, Tensor, Tensor], None] | None = None,
 ) -> Tensor:
     """From noise x (B, C, h, w) at the first of the timesteps, downwards, to x_0.
 
     estimate(x_t, t) → x_0 asks the network, t (B,). The last estimate is what every sampler's step
-    to σ = 0 would give. on_step is called with (step, steps, estimate).
+    to σ = 0 would give. on_step is called with (step, steps, x_t, estimate of x_0).
     """
 
     def look(index: int, t: int) -> Estimate:
         times = torch.full((len(x),), t, device=x.device)
         now = Estimate(estimate(x, times), schedule.at(times))
         if on_step is not None:
-            on_step(index, len(timesteps), now.x0)
+            on_step(index, len(timesteps), x, now.x0)
         return now
 
     before: Estimate | None = None

@@ -95,9 +95,9 @@ class Model(Colorizer):
         def finished(coarse: Tensor) -> Tensor:
             return self.unstandardize(self.sharpen(coarse.clamp(-limit, limit), folded))
 
-        def report(step: int, steps: int, coarse: Tensor) -> None:
+        def report(step: int, steps: int, z: Tensor, end: Tensor) -> None:
             if on_step is not None:
-                on_step(step, steps, finished(coarse))
+                on_step(step, steps, finished(z), finished(end))
 
         coarse = follow(
             lambda z, t: self(z, t, mean, folded).float(),

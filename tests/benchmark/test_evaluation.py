@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 import metrics
@@ -17,10 +19,11 @@ from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.colorizer import Colorizer, Noise, OnStep
 from benchmark.data.cache import Pictures
 from benchmark.data.manifest import Picture
-from benchmark.figures import read_png, save_png
+from benchmark.figures import GAP, read_png, save_png
 from benchmark.files import sha256_of_file
 from benchmark.results import RunFolder, RunRecord, TrainingSet, WeightsUsed, read_record
 from benchmark.scoring import FACTS, read_table
+from tests.support import awaken, tiny_model
 
 
 class Coarse(nn.Module):
@@ -207,6 +210,35 @@ def test_only_what_is_missing_is_coloured(tmp_path: Path) -> None:
     assert painter.asked == 19 + 6
     evaluation.test(painter_of(tmp_path, "2" * 64), painter, on, overwrite=True)
     assert painter.asked == 25 + 6
+
+
+def test_frames_end_in_the_pictures_as_written(tmp_path: Path) -> None:
+    """Although they are made later, in another batch; and they go when the pictures go."""
+    model = tiny_model("unetddim")
+    awaken(model)
+    sampling = model.sampling_class(steps=3)
+    subject, on = painter_of(tmp_path, sampling=sampling), prepare(num_images=2)
+    evaluation.test(subject, model, on)
+    folder = on.folder(subject)
+    first = evaluation.write_frames(subject, model, on)
+    assert first == [folder / f"frames/{name}" for name in ("0.png", "0.webp", "1.png", "1.webp")]
+    for row in range(2):
+        with Image.open(folder / f"frames/{row}.webp") as animation:
+            animation.seek(3)
+            sheet = torch.from_numpy(np.array(animation.convert("RGB"))).permute(2, 0, 1)
+        last = sheet[:, -256 - GAP : -GAP, -256 - GAP : -GAP][:, ::8, ::8] / 255
+        written = read_png(folder / f"pictures/{row}.png")
+        assert (last - written).abs().max() <= 1.01 / 255
+
+    before = [path.stat().st_mtime_ns for path in first]
+    first[2].unlink()
+    three = evaluation.write_frames(subject, model, replace(on, num_images=3))
+    after = [path.stat().st_mtime_ns for path in three]
+    assert after[:2] == before[:2]  # only what is missing is made
+    assert after[3] > before[3]
+    other = painter_of(tmp_path, "2" * 64, sampling=sampling)
+    evaluation.test(other, model, on)
+    assert not any(path.exists() for path in three)
 
 
 def test_what_was_measured_before_does_not_outlive_its_pictures(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 import metrics
 from benchmark import evaluation, registry
@@ -110,6 +111,26 @@ def test_a_picture_depends_on_its_seed_and_not_on_its_batch(name: str) -> None:
     assert torch.equal(together, again)
     other = model.colorize(lightness[1:2], seeds=[60], sampling=few)
     assert ((other - alone).abs().max() > 1 / 255) == model.stochastic
+
+
+@pytest.mark.parametrize("color_space", ["lab", "rgb"])
+def test_who_has_steps_tells_of_each(name: str, color_space: str) -> None:
+    """From noise to the picture as it is without being watched; others tell of nothing."""
+    model = tiny_model(name, color_space=color_space)
+    awaken(model)
+    lightness, few = lightness_like(blobs(2, 24)), tiny_sampling(model)
+    told: list[tuple[int, int, Tensor, Tensor]] = []
+    rgb = model.colorize(
+        lightness, seeds=[5, 6], sampling=few, on_step=lambda *words: told.append(words)
+    )
+    assert torch.equal(rgb, model.colorize(lightness, seeds=[5, 6], sampling=few))
+    count = few.model_dump()["steps"] if model.has_steps() else 0
+    assert [words[:2] for words in told] == [(step, count) for step in range(1, count + 1)]
+    for *_, state, estimate in told:
+        assert state.shape == estimate.shape == rgb.shape
+        assert not torch.equal(state, estimate)
+    if told:
+        assert (told[-1][3] - rgb).abs().max() < 1e-5
 
 
 def test_overfits_eight_pictures(name: str, tmp_path: Path) -> None:

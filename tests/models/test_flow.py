@@ -20,7 +20,8 @@ def test_a_straight_way_needs_one_step(steps: int) -> None:
     reached = follow(lambda z, t: end - start, start, steps, lambda *words: told.append(words))
     torch.testing.assert_close(reached, end)
     assert [words[:2] for words in told] == [(step + 1, steps) for step in range(steps)]
-    for *_, estimate in told:
+    for step, (*_, state, estimate) in enumerate(told):
+        torch.testing.assert_close(state, start + step / steps * (end - start))
         torch.testing.assert_close(estimate, end)
 
 

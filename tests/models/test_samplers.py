@@ -272,7 +272,21 @@ def walk(
         return estimate(x, schedule.at(t))
 
     first = start(draw(), schedule.at(torch.tensor([timesteps[0]])))
-    end = denoise(look, schedule, first, step_of(sampler, draw, eta), timesteps=timesteps)
+    told: list[tuple[int, int, Tensor, Tensor]] = []
+    end = denoise(
+        look,
+        schedule,
+        first,
+        step_of(sampler, draw, eta),
+        timesteps=timesteps,
+        on_step=lambda *words: told.append(words),
+    )
+    # What is told of is the way itself, from the noise to the end.
+    steps = len(timesteps)
+    assert [words[:2] for words in told] == [(step, steps) for step in range(1, steps + 1)]
+    assert all(state is x for (*_, state, _), (x, _) in zip(told, visited, strict=True))
+    assert told[0][2] is first
+    assert told[-1][3] is end
     return end, visited
 
 
