@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from benchmark.colorizer import Colorizer, Noise, OnStep
 from benchmark.ema import Average
 from benchmark.errors import UserError
+from benchmark.panel import Panel
 from benchmark.recipe import Batch, Randomness, Recipe, Settings, Update
 from benchmark.results import RunFolder
 from benchmark.training import Loop, make_fabric, rate_at
@@ -63,7 +64,8 @@ class Rivals(Recipe[Two, TwoSettings]):
 
 
 def rivals(folder: Path, **typed: Any) -> Loop:
-    settings = TwoSettings(epochs=2, batch_size=4, size=32, precision="32", **typed)
+    chosen = {"epochs": 2, **typed}
+    settings = TwoSettings(batch_size=4, size=32, precision="32", **chosen)
     model = Two()
     recipe = Rivals(model, settings)
     data = training_data(blobs(8, 32))
@@ -123,6 +125,31 @@ def test_kept_epochs_sort_as_numbers(tmp_path: Path) -> None:
     loop.run("disabled")
     names = sorted(path.stem for path in loop.folder.weights.iterdir())
     assert names == ["best", "epoch_0001", "epoch_0002", "epoch_0003", "last"]
+
+
+def test_a_model_that_samples_is_judged_by_its_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by its loss, which falls all the while; and not in every epoch."""
+    divergences = iter([0.5, 0.3, 0.1, 0.2, 0.4, 0.3, 0.2, 0.2, 0.2, 0.2, 0.2])
+    monkeypatch.setattr(
+        Panel, "scores", lambda *_: {"lpips": 0.1, "ab_divergence": next(divergences)}
+    )
+    loop = rivals(tmp_path, epochs=20)
+    loop.recipe.judged_by = "pictures"  # type: ignore[misc]
+    loop.run("disabled")
+    rows = [json.loads(line) for line in loop.folder.history.read_text().splitlines()]
+    judged = [row["epoch"] for row in rows if "val/lpips" in row]
+    assert judged == [1, *range(2, 21, 2)]
+    assert loop.best_epoch == 4
+    assert rows[-1]["val/distance"] < rows[3]["val/distance"]
+
+
+def test_a_training_may_end_within_an_epoch(tmp_path: Path) -> None:
+    loop = rivals(tmp_path, max_steps=3)
+    loop.run("disabled")
+    assert (loop.steps_per_epoch, loop.step, loop.epochs) == (2, 3, 2)
+    assert {path.stem for path in loop.folder.weights.iterdir()} == {"best", "last"}
 
 
 def test_unknown_devices_are_user_errors() -> None:
