@@ -183,7 +183,7 @@ class Loop:
         before = time.monotonic()
         end = min((self.epoch + 1) * self.steps_per_epoch, self.total)
         while self.step < end:
-            self._train_step()
+            self.take_step()
             self.step += 1
             bar.update()
             if not bar.disable and self.step % 10 == 0:  # reading a loss waits for the device
@@ -199,7 +199,8 @@ class Loop:
         self.seconds += time.monotonic() - before
         return self.step == end
 
-    def _train_step(self) -> None:
+    def take_step(self) -> None:
+        """One step of the optimizers on the next pictures; `step` counts what was taken."""
         settings = self.settings
         torch.manual_seed(mixed(settings.seed, "layers", self.step))  # for dropout
         rate = rate_at((self.step + 1) / self.total, settings.warmup)

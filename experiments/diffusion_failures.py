@@ -1,0 +1,157 @@
+"""Four ways in which diffusion colorizers fail, each brought about, beside one that works.
+
+    python -m experiments.diffusion_failures --dataset ../shared/data/scenes --minutes 5
+
+Static and deep-fried pictures come of the sampling alone: sound weights, sampled wrongly. Grey and
+blotched ones come of the training: three trainings of --minutes on one core each. Writes a figure,
+and prints how far the deviation of ab is from the truth's at three scales.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+import typer
+from torch import Tensor
+
+from benchmark.checkpoints import load_weights
+from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
+from benchmark.colorizer import Noise
+from benchmark.data.loading import load_training, locate
+from benchmark.figures import grey_of, save_grid
+from benchmark.recipe import resolve
+from benchmark.registry import load_settings
+from benchmark.results import RunFolder
+from metrics import colorfulness
+from models.common.denoiser import Denoiser, Sampling
+from models.common.diffusion import x0_of
+from models.common.samplers import ddpm_step, guided, trailing_timesteps
+
+from .trainings import MODEL, SEED, Choice, train
+
+CPU = torch.device("cpu")
+STEPS, SHOWN = 50, 6
+SOUND = Choice("sound", "sound", {})
+GREY = Choice(
+    "grey",
+    "grey: T 100 with the β of T 1000, never pure noise",
+    {"schedule": "linear", "timesteps": 100, "zero_terminal": "false", "allow_signal": "true",
+     "shift": 1},
+)  # fmt: skip
+BLOTCHES = Choice(
+    "blotches", "blotches: schedule not shifted, 1/2 of the size", {"fold": 2, "shift": 1}
+)
+
+
+def main(
+    dataset: Annotated[str, typer.Option(help="A folder of pictures, or cartoon.")] = "cartoon",
+    results: Annotated[Path, typer.Option(help="Where the runs go.")] = Path("Results/failures"),
+    minutes: Annotated[float, typer.Option(min=0.01, help="Of each training, on one core.")] = 5,
+    pictures: Annotated[int, typer.Option(min=SHOWN, help="Validation pictures.")] = 32,
+) -> None:
+    """Train, sample in right and wrong ways, print the table, write the figure."""
+    sources = locate(dataset, None, results)
+    train([SOUND, GREY, BLOTCHES], dataset, sources, results, 60 * minutes)
+    settings = resolve(load_settings(MODEL), MODEL, "standard", {}).settings
+    truth = rgb_from_8bit(load_training(sources, settings).val.rgb8[:pictures])
+    lightness = rgb_to_lightness(truth)
+    sound = weights_of(results, SOUND)
+    outputs = {
+        "sound": colorize(sound, lightness),
+        "static": wrong_coefficients(sound, lightness),
+        "deep-fried": unclipped(sound, lightness, guidance=8),
+        "grey": colorize(weights_of(results, GREY), lightness),
+        "blotches": colorize(weights_of(results, BLOTCHES), lightness),
+    }
+    print(table(outputs, truth))
+    columns = {"input": grey_of(lightness), **outputs, "truth": truth}
+    figure = results / "failures.png"
+    save_grid(figure, {title: rgb[:SHOWN] for title, rgb in columns.items()})
+    typer.echo(f"Written: {figure}", err=True)
+
+
+def weights_of(results: Path, choice: Choice) -> Denoiser:
+    path = RunFolder(results, choice.run, SEED).weights_of("best")
+    model = load_weights(path, MODEL, CPU).model
+    assert isinstance(model, Denoiser)
+    return model
+
+
+def colorize(model: Denoiser, lightness: Tensor) -> Tensor:
+    """As anybody would: DDIM in the usual steps."""
+    return model.colorize(lightness, seeds=range(len(lightness)), sampling=Sampling(steps=STEPS))
+
+
+def wrong_coefficients(model: Denoiser, lightness: Tensor) -> Tensor:
+    """DDPM with steps left out, but each with the coefficients of the very next level.
+
+    A twentieth of the noise that should go is taken away, and the rest is what one sees.
+    """
+    timesteps = trailing_timesteps(model.schedule.steps, STEPS)
+    return sampled(model, lightness, [(t, max(t - 1, 0)) for t in timesteps], clip=True)
+
+
+def unclipped(model: Denoiser, lightness: Tensor, guidance: float) -> Tensor:
+    """Guidance far beyond what was trained, and x_0 never clipped to the range of colours."""
+    timesteps = trailing_timesteps(model.schedule.steps, STEPS)
+    ways = list(zip(timesteps, [*timesteps[1:], 0], strict=True))
+    return sampled(model, lightness, ways, clip=False, guidance=guidance)
+
+
+@torch.no_grad()
+def sampled(
+    model: Denoiser,
+    lightness: Tensor,
+    ways: list[tuple[int, int]],
+    *,
+    clip: bool,
+    guidance: float = 1.0,
+) -> Tensor:
+    """DDPM from level t to level s for each (t, s); what is left in the end is the picture."""
+    folded = model.fold_lightness(lightness)
+    shown, hidden = model.show(folded), model.show(torch.zeros_like(folded))
+    noise = Noise(range(len(lightness)), CPU)
+    limit = float(model.color_limit) if clip else torch.inf
+
+    def draw() -> Tensor:
+        return noise(model.channels, *folded.shape[2:])
+
+    x = draw()
+    for t, s in ways:
+        times = torch.full((len(x),), t)
+        answer = model(x, times, shown)
+        if guidance != 1:
+            answer = guided(answer, model(x, times, hidden), guidance)
+        level = model.schedule.at(times)
+        x0 = x0_of(model.prediction, answer, x, *level).clamp(-limit, limit)
+        after = model.schedule.at(torch.full_like(times, s))
+        x = ddpm_step(x, x0, level, after, draw)
+    return join(lightness, model.unstandardize(model.sharpen(x, folded)))
+
+
+def table(outputs: Mapping[str, Tensor], truth: Tensor) -> str:
+    """Markdown: deviations of ab at three scales and colourfulness, as shares of the truth's."""
+    scales = ("of whole pictures", "of patches within them", "of pixels within patches")
+    lines = [f"| | {' | '.join(scales)} | colourfulness |", "|---|---|---|---|---|"]
+    of_truth, colourful = deviations(truth), float(colorfulness(truth).mean())
+    for name, rgb in outputs.items():
+        shares = [one / other for one, other in zip(deviations(rgb), of_truth, strict=True)]
+        shares.append(float(colorfulness(rgb).mean()) / colourful)
+        lines.append(f"| {name} | {' | '.join(f'{share:.2f}' for share in shares)} |")
+    return "\n".join(lines)
+
+
+def deviations(rgb: Tensor, patch: int = 8) -> list[float]:
+    """Of ab: of pictures' means, of patches from their picture's, of pixels from their patch's."""
+    ab = rgb_to_lab(rgb)[:, 1:]
+    whole = ab.mean(dim=(2, 3), keepdim=True)
+    patches = F.avg_pool2d(ab, patch)
+    pixels = ab - F.interpolate(patches, scale_factor=patch, mode="nearest")
+    whole_ones = whole - whole.mean(dim=0)
+    return [float(part.square().mean().sqrt()) for part in (whole_ones, patches - whole, pixels)]
+
+
+if __name__ == "__main__":
+    typer.run(main)
