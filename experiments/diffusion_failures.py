@@ -3,7 +3,8 @@
     python -m experiments.diffusion_failures --dataset ../shared/data/scenes --minutes 5
 
 Static and deep-fried pictures come of the sampling alone: sound weights, sampled wrongly. Grey and
-blotched ones come of the training: three trainings of --minutes on one core each. Writes a figure,
+blotched ones come of the training: three trainings of --minutes on one core each, of which the
+sound one is the reference of `diffusion_choices`, taken if it lies in --results. Writes a figure,
 and prints how far the deviation of ab is from the truth's at three scales.
 """
 
@@ -33,7 +34,7 @@ from .trainings import MODEL, SEED, Choice, train
 
 CPU = torch.device("cpu")
 STEPS, SHOWN = 50, 6
-SOUND = Choice("sound", "sound", {})
+SOUND = Choice("reference", "sound", {})
 GREY = Choice(
     "grey",
     "grey: T 100 with the β of T 1000, never pure noise",

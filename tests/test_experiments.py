@@ -1,0 +1,64 @@
+"""The experiments that the documents quote."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark import registry
+from benchmark.color import join
+from benchmark.figures import save_png
+from benchmark.recipe import Settings, resolve
+from experiments.diffusion_choices import CHOICES
+from experiments.diffusion_failures import BLOTCHES, GREY, SOUND, deviations
+from experiments.trainings import MODEL, ROOT, Choice, typed
+from tests.support import blobs
+
+
+@pytest.mark.parametrize("choice", [*CHOICES, GREY, BLOTCHES], ids=lambda choice: choice.run)
+def test_every_choice_can_be_trained(choice: Choice) -> None:
+    """Its settings are known and possible, and differ from the reference's."""
+
+    def settings(chosen: Choice) -> Settings:
+        return resolve(registry.load_settings(MODEL), MODEL, "standard", typed(chosen)).settings
+
+    assert (settings(choice) == settings(SOUND)) == (choice.run == SOUND.run)
+
+
+def test_deviations_tell_the_scales_apart() -> None:
+    """Colour of whole pictures, of patches and of pixels each shows in its own place alone."""
+    lightness = torch.full((4, 1, 32, 32), 60.0)
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(side: int) -> torch.Tensor:
+        ab = 8 * torch.randn(4, 2, side, side, generator=generator)
+        if side > 1:  # of a coarser scale nothing
+            cells = side // 4 if side == 32 else side
+            blocks = ab.reshape(4, 2, side // cells, cells, side // cells, cells)
+            ab = (blocks - blocks.mean(dim=(3, 5), keepdim=True)).reshape(ab.shape)
+        return ab.repeat_interleave(32 // side, 2).repeat_interleave(32 // side, 3)
+
+    for place, side in enumerate((1, 4, 32)):
+        shares = torch.tensor(deviations(join(lightness, drawn(side))))
+        others = torch.cat([shares[:place], shares[place + 1 :]])
+        assert shares[place] > 4
+        assert (others < 0.05).all()
+
+
+@pytest.mark.slow
+def test_the_experiments_run(tmp_path: Path) -> None:
+    for row, rgb8 in enumerate(blobs(40, 64)):
+        save_png(tmp_path / "photos" / f"{row}.png", rgb8 / 255)
+    common = ["--dataset", str(tmp_path / "photos"), "--results", str(tmp_path / "results")]
+    common += ["--minutes", "0.03"]
+    for name, extra, told in (
+        ("choices", ["--only", "reference,predict-x0", "--steps", "3"], "predict x0"),
+        ("failures", ["--pictures", "6"], "deep-fried"),
+    ):
+        command = [sys.executable, "-m", f"experiments.diffusion_{name}", *common, *extra]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert told in done.stdout
+    assert (tmp_path / "results" / "failures.png").exists()
