@@ -10,8 +10,10 @@ from torch import Tensor
 
 from benchmark import registry
 from benchmark.checkpoints import load_weights
+from benchmark.color import rgb_from_8bit
 from benchmark.compiling import with_compiled
-from tests.support import blobs, make_loop, training_data
+from benchmark.recipe import Batch, Randomness
+from tests.support import awaken, blobs, make_loop, tiny_recipe, training_data
 
 NAMES = [entry.name for entry in registry.entries() if not entry.broken]
 CPU = torch.device("cpu")
@@ -77,12 +79,28 @@ def test_every_recipe_calls_what_is_compiled(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["unet", "unetvae"])
-def test_a_compiled_training_is_the_same_training(
-    tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]
+def test_compiled_gradients_are_the_eager_ones(
+    name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    expected = trained(tmp_path / "eager", name, False)
-    found = trained(tmp_path / "compiled", name, True)
+    """Not weights after some steps: of a gradient that is mere rounding Adam makes a whole step."""
+    recipe = tiny_recipe(name).train()
+    awaken(recipe)
+    recipe.to(memory_format=torch.channels_last)
+    batch = Batch(rgb_from_8bit(blobs(8, 32)), progress=0.5)
+
+    def gradients() -> dict[str, Tensor]:
+        recipe.zero_grad()
+        (update,) = recipe.updates(batch, Randomness(0, 0, CPU))
+        torch.stack(list(update.losses.values())).sum().backward()
+        found = {key: p.grad for key, p in recipe.named_parameters()}
+        return {key: gradient for key, gradient in found.items() if gradient is not None}
+
+    expected = gradients()
+    results: list[dict[str, Tensor]] = []
+    with_compiled(recipe.model, lambda: results.append(gradients()))()
     assert "failed" not in capfd.readouterr().err
+    (found,) = results
     assert found.keys() == expected.keys()
     for key, value in expected.items():
-        torch.testing.assert_close(found[key], value, rtol=1e-3, atol=1e-4, msg=key)
+        error = (found[key] - value).norm() / value.norm()
+        assert error < 1e-4, key
