@@ -128,14 +128,10 @@ class Lpips(nn.Module):
         # Channels last is how convolutions run fastest: on a CPU a third faster.
         features = self.features(both.contiguous(memory_format=torch.channels_last))
         distance = first.new_zeros(len(first))
-        for maps, layer in zip(features, self.layers, strict=True):
-            places = maps.permute(0, 2, 3, 1).flatten(0, 2)  # (2B·h·w, C), nothing is moved
-            length = places.square().sum(dim=1, keepdim=True).sqrt()
-            # In place, and by one product a value: passes over the maps cost more than arithmetic.
-            one, other = (places * (1 / (length + 1e-10))).chunk(2)
-            weights = layer.model[-1].weight.flatten()
-            apart = one.sub_(other).square_() @ weights
-            distance += apart.view(len(first), -1).mean(dim=1)
+        for maps, weigh in zip(features, self.layers, strict=True):
+            length = maps.square().sum(dim=1, keepdim=True).sqrt()
+            one, other = (maps / (length + 1e-10)).chunk(2)
+            distance += weigh((one - other).square()).mean(dim=(1, 2, 3))
         return distance
 
 
