@@ -80,11 +80,14 @@ def _ssim(pair: Pair) -> Tensor:
         sides = tuple(pair.output.shape[2:])
         raise ValueError(f"prediction has sides {sides}; SSIM needs at least {SSIM_WINDOW} pixels")
     # Variances are what is left of squares: counted from mid-grey, float32 keeps them to 1e-6.
-    x, y = pair.output - 0.5, pair.truth - 0.5
+    # Channels last, in which these convolutions take a third of the time.
+    x, y = (
+        rgb.contiguous(memory_format=torch.channels_last) - 0.5 for rgb in (pair.output, pair.truth)
+    )
     moments = torch.cat([x, y, x * x + y * y, x * y], dim=1)
     row = _gaussian(moments).expand(len(moments[0]), 1, 1, SSIM_WINDOW)
     means = conv2d(conv2d(moments, row, groups=len(row)), row.mT, groups=len(row))
-    x, y, squares, product = means.chunk(4, dim=1)
+    x, y, squares, product = means.contiguous().chunk(4, dim=1)
     variances, covariance = squares - (x * x + y * y), product - x * y
     x, y = x + 0.5, y + 0.5
     c1, c2 = SSIM_CONSTANTS

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from .errors import UserError
+from .errors import UserError, first_line
 from .files import sha256_of_file
 from .small_maps import speed_up_small_maps
 
@@ -84,7 +84,7 @@ def _read_lpips(key: LpipsBackbone, path: Path) -> nn.Module:
         raise UserError(f"LPIPS: there is no file {path}.") from error
     except Exception as error:  # whatever an arbitrary file makes torch stumble over
         raise UserError(
-            f"LPIPS: {path} does not hold {backbone.name}'s layers ({_first_line(error)})."
+            f"LPIPS: {path} does not hold {backbone.name}'s layers ({first_line(error)})."
         ) from error
 
 
@@ -199,8 +199,3 @@ def _hub() -> Path:
 def _digest(url: str) -> str:
     """The start of the file's SHA-256, which the makers of both sets of weights put in its name."""
     return url.rpartition("-")[2].removesuffix(".pth")
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"

@@ -37,6 +37,7 @@ class Job:
     """What was asked for on the command line.
 
     typed: values of settings and of the sampling, by name, those of `--set` among them.
+    compiled: whether training compiles the network.
     trained_now: models that this very command has trained before.
     """
 
@@ -56,6 +57,7 @@ class Job:
     frames: bool
     wandb: str
     overwrite: bool
+    compiled: bool = False
     trained_now: frozenset[str] = frozenset()
 
     def folder(self, model: str) -> RunFolder:
@@ -214,7 +216,7 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
         shutil.rmtree(folder.path)
     _write_settings(folder, model, preset, sources, resolved, data.facts)
     say(f"{model} trains on {device_name(fabric.device)} in {fabric._precision.precision}.")
-    loop.run(job.wandb)
+    loop.run(job.wandb, job.compiled)
 
 
 def _write_settings(

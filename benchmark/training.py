@@ -26,6 +26,7 @@ from . import memory
 from .checkpoints import load_state, save_state, save_weights
 from .color import rgb_from_8bit, rgb_to_lightness
 from .colorizer import Colorizer
+from .compiling import with_compiled
 from .console import say
 from .data.augmentation import center_crop, random_crop_and_flip
 from .data.loading import TrainingData
@@ -145,8 +146,10 @@ class Loop:
 
     # ---- the loop ----------------------------------------------------------------------------
 
-    def run(self, wandb_mode: str) -> None:
+    def run(self, wandb_mode: str, compiled: bool = False) -> None:
         """Train to the end. Raises Interrupted, state saved, if the user stops it."""
+        step = self._train_step
+        self.take_step = with_compiled(self.model, step) if compiled else step
         self.counts_memory = memory.start_peak(self.device)
         if self.folder.state.exists():
             self._resume()

@@ -1,8 +1,9 @@
-"""How fast a folder is scored, beside the usual loop: `pytest -m slow -s tests/test_speed.py`."""
+"""How fast folders are scored, pictures sampled, networks trained; `pytest -m slow -s` prints."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,14 @@ from skimage import metrics as skimage_metrics
 from torch import nn
 
 import metrics
+from benchmark import registry
+from benchmark.color import rgb_from_8bit
+from benchmark.colorizer import Colorizer
 from benchmark.figures import save_png
+from benchmark.recipe import Randomness, Recipe, resolve
+from benchmark.results import RunFolder
+from benchmark.training import Loop, make_fabric
+from tests.support import blobs, lightness_like, training_data
 
 COUNT, SIDE, PARTS = 500, 64, 5
 
@@ -130,3 +138,99 @@ def colorfulness(rgb8: Any) -> float:
     first, second = red - green, (red + green) / 2 - blue
     spread = np.hypot(first.std(), second.std())
     return float(spread + 0.3 * np.hypot(first.mean(), second.mean()))
+
+
+# ---- the usual network ---------------------------------------------------------------------------
+
+
+def usual_recipe(name: str) -> Recipe[Any, Any]:
+    """A model as it is trained unless something is chosen, untrained."""
+    settings = resolve(registry.load_settings(name), name, "standard", {"batch_size": 32}).settings
+    torch.manual_seed(settings.seed)
+    model = settings.model_class.build(settings.architecture)
+    model.calibrate(training_data(blobs(4, SIDE)).statistics)
+    return registry.load_recipe(name)(model, settings)
+
+
+@pytest.mark.slow
+def test_sampling_spends_its_time_in_the_network(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Drawing, the sampler's arithmetic, checks and the way to sRGB are the rest."""
+    model: Colorizer = usual_recipe("unetddim").model.eval()
+    model.to(memory_format=torch.channels_last)
+    lightness = lightness_like(blobs(16, SIDE))
+    forward, inside = model.forward, []
+
+    def timed(*inputs: Any) -> Any:
+        before = time.process_time()
+        answer = forward(*inputs)
+        inside.append(time.process_time() - before)
+        return answer
+
+    monkeypatch.setattr(model, "forward", timed)
+    model.colorize(lightness, seeds=range(16), sampling=model.sampling_class(steps=2))
+    inside.clear()
+    before = time.process_time()
+    model.colorize(lightness, seeds=range(16))
+    seconds = time.process_time() - before
+    share = sum(inside) / seconds
+    with capsys.disabled():
+        print(
+            f"\n16 pictures of {SIDE}×{SIDE} in {len(inside)} steps of unetddim, one thread: "
+            f"{seconds:.1f} s of the processor, {share:.1%} of it in the network",
+            end="",
+        )
+    assert len(inside) == model.sampling_class().steps
+    assert share >= 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["unet", "unetddim"])
+def test_training_costs_little_more_than_a_bare_loop(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bare: the recipe's losses of colours that are ready, backward, the optimizer's step.
+
+    What the loop does besides is to make batches (crop, flip, Lab), clip, average and keep account.
+    Both take turns step by step, so that what else the machine does slows both; a step's time is
+    its median.
+    """
+    recipe = usual_recipe(name).train()
+    data, fabric = training_data(blobs(64, SIDE)), make_fabric("cpu", "32")
+    loop = Loop(RunFolder(tmp_path, name, 0), name, recipe.model, recipe, data, fabric)
+    bare_one = bare_step(usual_recipe(name).train(), data.train.rgb8[:32])
+    steps = {"bare": bare_one, "loop": loop._train_step}
+    seconds: dict[str, list[float]] = {key: [] for key in steps}
+    for _ in range(16):
+        for key, step in steps.items():
+            before = time.process_time()
+            step()
+            seconds[key].append(time.process_time() - before)
+        loop.step += 1
+    bare, whole = (float(np.median(values[1:])) for values in seconds.values())
+    with capsys.disabled():
+        print(
+            f"\n{name}, a step of 32 pictures of {SIDE}×{SIDE}, one thread: {1000 * whole:.0f} ms "
+            f"of the processor, {1000 * bare:.0f} in a bare loop, {whole / bare - 1:+.1%}",
+            end="",
+        )
+    assert whole / bare <= 1.05
+
+
+def bare_step(recipe: Recipe[Any, Any], rgb8: torch.Tensor) -> Callable[[], None]:
+    """A training step of one optimizer on one batch whose Lab is known already."""
+    recipe.to(memory_format=torch.channels_last)
+    model, (optimizer,) = recipe.model, recipe.optimizers().values()
+    target = model.target(rgb_from_8bit(rgb8)).contiguous(memory_format=torch.channels_last)
+    batch = SimpleNamespace(rgb=target, lightness=lightness_like(rgb8), progress=0.5)
+    model.target = lambda ready: ready
+    rng = Randomness(0, 0, torch.device("cpu"))
+
+    def step() -> None:
+        (update,) = recipe.updates(batch, rng)  # type: ignore[arg-type]
+        optimizer.zero_grad()
+        sum(update.losses.values()).backward()  # type: ignore[union-attr]
+        optimizer.step()
+
+    return step

@@ -51,6 +51,9 @@ def run(
         Literal["auto", "32", "bf16", "16"] | None,
         typer.Option(help="Of training (default auto: bf16 where the hardware has it)."),
     ] = None,
+    compile_: Annotated[
+        bool, typer.Option("--compile", help="Train with torch.compile, where it works.")
+    ] = False,
     save_every: Annotated[
         int | None, typer.Option(help="Epochs between kept weights (default: best and last only).")
     ] = None,
@@ -128,6 +131,7 @@ def run(
         frames=frames,
         wandb=wandb,
         overwrite=overwrite,
+        compiled=compile_,
     )
     if model == "all":
         raise typer.Exit(run_all(job))

@@ -119,7 +119,8 @@ class ConvexUpsample(nn.Module):
         b, c, h, w = coarse.shape
         f = self.factor
         weights = self.weights(features).float().reshape(b, 9, f * f, h, w).softmax(dim=1)
-        around = F.pad(coarse.float(), (1, 1, 1, 1), mode="replicate")
+        # Contiguous: of other layouts torch.compile mistakes the strides of this pad's gradient.
+        around = F.pad(coarse.float().contiguous(), (1, 1, 1, 1), mode="replicate")
         # A sum over nine shifted copies: unfold would hold all nine at once, for every channel.
         fine = torch.zeros(b, c, f * f, h, w, device=coarse.device)
         for place in range(9):

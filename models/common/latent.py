@@ -7,7 +7,7 @@ it modulates the coarse levels wherever they are, so the size of pictures is fre
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -64,13 +64,15 @@ def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
 
 
 class Variational(Protocol):
-    """What a VAE's model offers to its training; `encoded` is whatever encode() gives."""
+    """What a VAE's model offers to its training.
+
+    A call with L* (B, 1, H, W) and a latent (B, D) gives the colour (B, C, H, W) that it decodes to
+    and the prior p(z | L).
+    """
 
     def target(self, rgb: Tensor) -> Tensor: ...
     def standardize_lightness(self, lightness: Tensor) -> Tensor: ...
-    def encode(self, lightness: Tensor) -> Any: ...
-    def prior(self, encoded: Any) -> Gaussian: ...
-    def decode(self, encoded: Any, latent: Tensor) -> Tensor: ...
+    def __call__(self, lightness: Tensor, latent: Tensor) -> tuple[Tensor, Gaussian]: ...
 
 
 def color_and_kl(
@@ -79,10 +81,10 @@ def color_and_kl(
     """The two sides of the bound: how far the colour decoded from a draw of the posterior is from
     the truth (Huber), and KL(posterior ‖ prior) of each picture and dimension, nats, (B, D)."""
     real = model.target(batch.rgb)
-    encoded = model.encode(batch.lightness)
     q = posterior(model.standardize_lightness(batch.lightness), real)
     latent = q.sample(rng.normal(*q.mean.shape))
-    return huber(model.decode(encoded, latent), real), kl_divergence(q, model.prior(encoded))
+    color, p = model(batch.lightness, latent)
+    return huber(color, real), kl_divergence(q, p)
 
 
 def kl_price(kl: Tensor, settings: VariationalSettings, progress: float) -> Tensor:

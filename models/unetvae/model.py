@@ -65,6 +65,11 @@ class Model(Colorizer):
         full: Tensor = self.upsample(self.color(features), features, folded)
         return full
 
+    def forward(self, lightness: Tensor, latent: Tensor) -> tuple[Tensor, Gaussian]:
+        """L* (B, 1, H, W), z (B, latent_dim) → standardised colour (B, C, H, W), and p(z | L)."""
+        encoded = self.encode(lightness)
+        return self.decode(encoded, latent), self.prior(encoded)
+
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Sampling, on_step: OnStep | None
     ) -> Tensor:
