@@ -148,8 +148,7 @@ class Loop:
 
     def run(self, wandb_mode: str, compiled: bool = False) -> None:
         """Train to the end. Raises Interrupted, state saved, if the user stops it."""
-        step = self._train_step
-        self.take_step = with_compiled(self.model, step) if compiled else step
+        self.next_step = with_compiled(self.model, self.take_step) if compiled else self.take_step
         self.counts_memory = memory.start_peak(self.device)
         if self.folder.state.exists():
             self._resume()
@@ -186,7 +185,7 @@ class Loop:
         before = time.monotonic()
         end = min((self.epoch + 1) * self.steps_per_epoch, self.total)
         while self.step < end:
-            self.take_step()
+            self.next_step()
             self.step += 1
             bar.update()
             if not bar.disable and self.step % 10 == 0:  # reading a loss waits for the device

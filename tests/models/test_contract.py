@@ -206,7 +206,7 @@ def test_every_training_step_is_in_training_mode(name: str, tmp_path: Path) -> N
     """The classic suite froze its GANs after the first validation."""
     loop = make_loop(tmp_path, name, training_data(blobs(16, 36)), epochs=3)
     modes = []
-    step, validate = loop._train_step, loop._validate
+    step, validate = loop.take_step, loop._validate
 
     def careless() -> dict[str, Any]:
         loop.recipe.eval()  # as a validation might that forgets what comes after
@@ -218,7 +218,7 @@ def test_every_training_step_is_in_training_mode(name: str, tmp_path: Path) -> N
         modes.extend(module.training for module in loop.recipe.modules())
         step()
 
-    loop._train_step = watched  # type: ignore[method-assign]
+    loop.take_step = watched  # type: ignore[method-assign]
     loop.run("disabled")
     assert modes
     assert all(modes)
@@ -250,11 +250,11 @@ def test_sisters_differ_in_their_sampler_alone(name: str, sister: str) -> None:
 
 def interrupt_at(loop: Loop, step: int) -> None:
     """Send Ctrl-C during the given step of a training."""
-    train_step = loop._train_step
+    train_step = loop.take_step
 
     def interrupted() -> None:
         if loop.step == step - 1:
             signal.raise_signal(signal.SIGINT)
         train_step()
 
-    loop._train_step = interrupted  # type: ignore[method-assign]
+    loop.take_step = interrupted  # type: ignore[method-assign]
