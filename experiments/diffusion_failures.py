@@ -3,9 +3,9 @@
     python -m experiments.diffusion_failures --dataset ../shared/data/scenes --minutes 5
 
 Static and deep-fried pictures come of the sampling alone: sound weights, sampled wrongly. Grey and
-blotched ones come of the training: three trainings of --minutes on one core each, of which the
-sound one is the reference of `diffusion_choices`, taken if it lies in --results. Writes a figure,
-and prints how far the deviation of ab is from the truth's at three scales.
+blotched ones come of the training: three trainings of --minutes on one core each, of which two are
+among those of `diffusion_choices` and are taken if they lie in --results. Writes a figure, and
+prints how far the deviation of ab is from the truth's at three scales.
 """
 
 from collections.abc import Mapping
@@ -37,13 +37,11 @@ STEPS, SHOWN = 50, 6
 SOUND = Choice("reference", "sound", {})
 GREY = Choice(
     "grey",
-    "grey: T 100 with the β of T 1000, never pure noise",
+    "T 100 with the β of T 1000, never pure noise",
     {"schedule": "linear", "timesteps": 100, "zero_terminal": "false", "allow_signal": "true",
      "shift": 1},
 )  # fmt: skip
-BLOTCHES = Choice(
-    "blotches", "blotches: schedule not shifted, 1/2 of the size", {"fold": 2, "shift": 1}
-)
+BLOTCHES = Choice("shift-1", "schedule not shifted", {"shift": 1})
 
 
 def main(
