@@ -65,6 +65,8 @@ Steps = Annotated[
 Sampler = Annotated[
     SamplerName, Field(description="ddpm, ddim or dpmpp, which is DPM-Solver++(2M)")
 ]
+GUIDANCE = 2.0
+"""Where it was not chosen, and the weights were trained with condition_dropout."""
 LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "picture"}
 
 
@@ -80,8 +82,11 @@ class Sampling(colorizer.Sampling):
     eta: float = Field(
         0.8, ge=0, le=1, description="fresh noise of ddim: 0 deterministic, 1 ancestral"
     )
-    guidance: float = Field(
-        1.0, ge=0, le=20, description="by L; 1 is none, else train with condition_dropout"
+    guidance: float | None = Field(
+        None,
+        ge=0,
+        le=20,
+        description=f"by L; 1 is none, and usual is {GUIDANCE:g} with weights trained for it",
     )
     temperature: float = Field(
         1.0, gt=0, le=2, description="deviation of all noise drawn: below 1 safer, less diverse"
@@ -102,7 +107,7 @@ class Sampling(colorizer.Sampling):
 
     @model_serializer(mode="wrap")
     def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The steps, DDIM's η, and what else is not as usual with this model.
+        """The steps, DDIM's η, guidance where there is a choice, and what else is not as usual.
 
         So a row's name stays short, and a test made before an option existed is still the same.
         """
@@ -160,7 +165,7 @@ class Denoiser(Colorizer):
         ] = "concat",
         condition_dropout: Annotated[
             float, Field(ge=0, le=0.5, description="share of training without L, for guidance")
-        ] = 0.0,
+        ] = 0.1,
     ) -> None:
         super().__init__(color_space=color_space)
         require_levels(attention, widths)
@@ -228,20 +233,26 @@ class Denoiser(Colorizer):
         return full
 
     def settle(self, sampling: Any) -> Any:
-        if sampling.guidance != 1 and not self.condition_dropout:
+        guidance = sampling.guidance
+        if self.condition_dropout:
+            guidance = GUIDANCE if guidance is None else guidance
+        elif guidance == 1:
+            guidance = None  # there is no other
+        if guidance is not None and not self.condition_dropout:
             raise UserError(
-                f"guidance {sampling.guidance:g} needs weights that were trained without L now and "
-                "then: train with --set condition_dropout=0.1, or leave guidance out."
+                f"guidance {guidance:g} needs weights that were trained without L now and then: "
+                "train with --set condition_dropout=0.1, or leave guidance out."
             )
         steps = min(sampling.steps, self.schedule.steps)
-        return sampling.model_copy(update={"steps": steps})
+        return sampling.model_copy(update={"steps": steps, "guidance": guidance})
 
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
     ) -> Tensor:
         folded = self.fold_lightness(lightness)
         shown = self.show(folded)
-        hidden = self.show(torch.zeros_like(folded)) if sampling.guidance != 1 else None
+        guidance = 1.0 if sampling.guidance is None else sampling.guidance
+        hidden = self.show(torch.zeros_like(folded)) if guidance != 1 else None
         clip = static_threshold if sampling.threshold == "static" else dynamic_threshold
         limit = float(self.color_limit)
 
@@ -251,7 +262,7 @@ class Denoiser(Colorizer):
         def estimate(x: Tensor, t: Tensor) -> Tensor:
             answer = self(x, t, shown).float()
             if hidden is not None:
-                answer = guided(answer, self(x, t, hidden).float(), sampling.guidance)
+                answer = guided(answer, self(x, t, hidden).float(), guidance)
             return clip(x0_of(self.prediction, answer, x, *self.schedule.at(t)), limit)
 
         def finished(coarse: Tensor) -> Tensor:
@@ -313,6 +324,7 @@ class DenoiserSettings(recipe.Settings):
         "shift": 1.0,
         "zero_terminal": False,
         "prediction": "epsilon",
+        "condition_dropout": 0.0,
         "batch_size": 2,
         "accumulate": 4,
         "ema_decay": 0.9999,
@@ -334,6 +346,7 @@ class DenoiserSettings(recipe.Settings):
             "schedule": "linear",
             "timesteps": 350,
             "shift": 1.0,
+            "condition_dropout": 0.0,
         },
     }
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from benchmark import registry
 from benchmark.color import rgb_from_8bit, rgb_to_lab
-from benchmark.colorizer import Noise
+from benchmark.colorizer import Noise, Statistics
 from benchmark.errors import UserError
 from benchmark.recipe import Batch, Randomness, resolve
-from models.common.denoiser import Denoiser, Sampling, denoising_losses
+from models.common.denoiser import GUIDANCE, Denoiser, Sampling, denoising_losses
 from tests.support import awaken, blobs, lightness_like, tiny_model, tiny_recipe
 
 CPU = torch.device("cpu")
@@ -73,9 +73,24 @@ def test_a_sampling_that_the_weights_do_not_allow_is_refused() -> None:
         Sampling(sampler="dpmpp", eta=0.5)
     lightness = lightness_like(blobs(1, 32))
     with pytest.raises(UserError, match="condition_dropout"):
-        small_model().colorize(lightness, seeds=[1], sampling=Sampling(guidance=2))
+        small_model(condition_dropout=0).settle(Sampling(guidance=2))
     guidable = small_model(condition_dropout=0.1)
     guidable.colorize(lightness, seeds=[1], sampling=Sampling(steps=2, guidance=2))
+
+
+def test_guidance_is_usual_with_weights_that_know_it() -> None:
+    assert small_model(condition_dropout=0.1).settle(Sampling()).guidance == GUIDANCE
+    for chosen in (None, 1):
+        assert small_model(condition_dropout=0).settle(Sampling(guidance=chosen)).guidance is None
+    assert small_model(condition_dropout=0.1).settle(Sampling(guidance=1)).guidance == 1
+
+
+def test_ab_may_be_scaled_as_in_much_code() -> None:
+    model = small_model(ab_scale=110)
+    model.calibrate(Statistics((2.0, 8.0), (12.0, 18.0), 4.0))
+    ab = torch.tensor([55.0, -110.0]).view(1, 2, 1, 1)
+    assert model.standardize(ab).flatten().tolist() == [0.5, -1.0]
+    assert float(model.color_limit) == 1.0
 
 
 def test_no_more_steps_are_recorded_than_there_are() -> None:
@@ -91,6 +106,7 @@ def test_no_more_steps_are_recorded_than_there_are() -> None:
         ("unetddim", {"steps": 20, "sampler": "dpmpp"}, "steps20-samplerdpmpp"),
         ("unetddpm", {"sampler": "ddim", "eta": 0.0}, "steps1000-samplerddim-eta0"),
         ("unetddim", {"guidance": 1.5}, "steps50-eta0.8-guidance1.5"),
+        ("unetddim", {"guidance": 1.0}, "steps50-eta0.8-guidance1"),
     ],
 )
 def test_a_record_tells_what_is_not_usual_and_no_less(
@@ -141,9 +157,10 @@ def test_every_choice_gives_another_picture() -> None:
         {"eta": 0.0},
         {"sampler": "ddpm"},
         {"sampler": "dpmpp"},
-        {"guidance": 2.0},
+        {"guidance": 1.0},
         {"spacing": "leading"},
         {"threshold": "dynamic"},
+        {"temperature": 0.7},
         {"steps": 4},
     ]
     lightness = lightness_like(blobs(1, 32))
