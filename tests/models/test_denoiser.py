@@ -12,7 +12,7 @@ from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.colorizer import Noise, Statistics
 from benchmark.errors import UserError
 from benchmark.recipe import Batch, Randomness, resolve
-from models.common.denoiser import GUIDANCE, Denoiser, Sampling, denoising_losses
+from models.common.denoiser import GUIDANCE, TEMPERATURE, Denoiser, Sampling, denoising_losses
 from tests.support import awaken, blobs, lightness_like, tiny_model, tiny_recipe
 
 CPU = torch.device("cpu")
@@ -79,10 +79,12 @@ def test_a_sampling_that_the_weights_do_not_allow_is_refused() -> None:
 
 
 def test_guidance_is_usual_with_weights_that_know_it() -> None:
-    assert small_model(condition_dropout=0.1).settle(Sampling()).guidance == GUIDANCE
-    for chosen in (None, 1):
-        assert small_model(condition_dropout=0).settle(Sampling(guidance=chosen)).guidance is None
-    assert small_model(condition_dropout=0.1).settle(Sampling(guidance=1)).guidance == 1
+    knows, knows_not = (small_model(condition_dropout=share) for share in (0.1, 0))
+    assert knows.settle(Sampling()) == Sampling(guidance=GUIDANCE, temperature=TEMPERATURE)
+    honest = Sampling(guidance=1, temperature=1)
+    assert knows.settle(honest) == honest
+    for chosen in (Sampling(), honest):
+        assert knows_not.settle(chosen) == Sampling()
 
 
 def test_ab_may_be_scaled_as_in_much_code() -> None:
