@@ -181,7 +181,10 @@ MISTAKES = [
     (["--model", "unetddim", "--steps", "0"], "steps"),  # and not only after the training
     (["--model", "unetddpm", "--eta", "0"], "eta is of the sampler ddim"),
     (["--model", "unetddim", "--sampler", "heun"], "sampler"),
-    (["--model", "unetddim", "--guidance", "2"], "condition_dropout=0.1"),
+    (
+        ["--model", "unetddim", "--set", "condition_dropout=0", "--guidance", "2"],
+        "condition_dropout=0.1",
+    ),
     (["--model", "unet", "--frames"], "unet colours in one go and has no steps to show"),
     (["--model", "unet", "--lpips_weights", "none.pth"], "none.pth"),
     (["--model", "unet", "--mode", "train", "--learning_rate", "inf"], "learning_rate"),
