@@ -193,7 +193,10 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
     data = load_training(sources, settings)
     if "test" in job.modes:  # hours from now is too late to learn that no test is possible
         load_test(sources, settings.size, settings.split_seed)
-    instruments = metrics.find_instruments(job.options, job.lpips_weights)
+    recipe_class = registry.load_recipe(model)
+    instruments = metrics.Instruments()
+    if "test" in job.modes or recipe_class.judged_by == "pictures":
+        instruments = metrics.find_instruments(job.options, job.lpips_weights)
     torch.manual_seed(settings.seed)  # the first weights
     network = settings.model_class.build(settings.architecture)
     network.settle(sampling)  # what cannot be tested later should not be trained for now
@@ -210,7 +213,7 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
         if job.overwrite and folder.path.exists():
             shutil.rmtree(folder.path)
         return
-    recipe = registry.load_recipe(model)(network, settings)
+    recipe = recipe_class(network, settings)
     loop = Loop(folder, model, network, recipe, data, fabric, instruments)
     if job.overwrite and folder.path.exists():
         shutil.rmtree(folder.path)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from benchmark import registry
-from benchmark.data.loading import Sources, load_training, splits_of
+from benchmark.data.loading import Sources, TrainingData, load_training, splits_of
 from benchmark.files import read_json
 from benchmark.recipe import Settings, parse_value, resolve
 from benchmark.results import RunFolder
@@ -74,6 +74,7 @@ def steps_that_fit(
     What was measured before is kept: a run that was begun has its number of steps.
     """
     found = {}
+    data: TrainingData | None = None
     torch.set_num_threads(1)
     for choice in choices:
         folder = RunFolder(results, choice.run, SEED)
@@ -81,8 +82,8 @@ def steps_that_fit(
             found[choice.run] = read_json(folder.settings)["settings"]["max_steps"]
             continue
         settings = resolve(registry.load_settings(MODEL), MODEL, "standard", typed(choice)).settings
+        data = data or load_training(sources, settings)  # no choice is about the pictures
         network = settings.model_class.build(settings.architecture)
-        data = load_training(sources, settings)
         network.calibrate(data.statistics)
         recipe = registry.load_recipe(MODEL)(network, settings)
         loop = Loop(folder, MODEL, network, recipe, data, make_fabric("cpu", settings.precision))
