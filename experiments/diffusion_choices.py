@@ -24,7 +24,8 @@ from benchmark.statistics import paired_differences
 from .trainings import SEED, Choice, call, copy_validation, side_by_side, train
 
 CHOICES = (
-    Choice("reference", "the defaults, at these widths", {}),
+    Choice("reference", "the first", {}),
+    Choice("regression", "beside a regression, whose mean it refines", {"condition": "regression"}),
     Choice("predict-epsilon", "predict ε, ended a little before pure noise",
            {"prediction": "epsilon", "zero_terminal": "false"}),
     Choice("predict-x0", "predict x0", {"prediction": "x0"}),

@@ -109,13 +109,13 @@ def sampled(
     guidance: float = 1.0,
 ) -> Tensor:
     """DDPM from level t to level s for each (t, s); what is left in the end is the picture."""
-    folded = model.fold_lightness(lightness)
-    shown, hidden = model.show(folded), model.show(torch.zeros_like(folded))
+    shown = model.show(lightness)
+    hidden = shown.where(torch.zeros(len(lightness), 1, 1, 1))
     noise = Noise(range(len(lightness)), CPU)
     limit = float(model.color_limit) if clip else torch.inf
 
     def draw() -> Tensor:
-        return noise(model.channels, *folded.shape[2:])
+        return noise(model.channels, *shown.folded.shape[2:])
 
     x = draw()
     for t, s in ways:
@@ -127,7 +127,7 @@ def sampled(
         x0 = x0_of(model.prediction, answer, x, *level).clamp(-limit, limit)
         after = model.schedule.at(torch.full_like(times, s))
         x = ddpm_step(x, x0, level, after, draw)
-    return join(lightness, model.unstandardize(model.sharpen(x, folded)))
+    return join(lightness, model.unstandardize(model.sharpen(x, shown)))
 
 
 def table(outputs: Mapping[str, Tensor], truth: Tensor) -> str:

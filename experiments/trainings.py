@@ -24,8 +24,16 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL = "unetddim"
 SEED, SPLIT_SEED = (Settings.model_fields[key].default for key in ("seed", "split_seed"))
 
-REFERENCE = {"widths": "32,64,128", "batch_size": 16, "epochs": 100_000}
-"""Small, since minutes are short; max_steps ends it. Whatever else is the model's default."""
+REFERENCE = {
+    "widths": "32,64,128",
+    "batch_size": 16,
+    "epochs": 100_000,
+    "condition": "concat",
+}
+"""Small, since minutes are short; max_steps ends it. Diffusion alone, no regression beside it.
+
+Whatever else is the model's default.
+"""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,13 @@ channels. At that size neighbouring pixels no longer repeat each other, so the n
 the noisy steps, where hues are decided, and sampling is cheap. A small network then brings the
 colour to full size along the edges of L. With `fold=1` the U-Net works at full size, and there is
 nothing to sharpen: in sRGB that is the classic recipe, four channels in and three out.
+
+Unless set so, it need not find out from noise what can be told at once: a second U-Net answers
+with the mean of what is likely, as `unet` does, and the first denoises what that leaves open.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -57,8 +60,6 @@ from .samplers import (
 )
 from .unet import AttentionLevels, Blocks, Fold, UNet, UNetEncoder, Widths
 
-Condition = tuple[Tensor, Sequence[Tensor]]
-"""What the denoiser is shown of L: folded (B, fold², h, w), and an encoder's map at each level."""
 Steps = Annotated[
     int, Field(ge=1, le=4000, description="of the sampler; at most T, fewer are spread evenly")
 ]
@@ -71,13 +72,16 @@ GUIDANCE, TEMPERATURE = 1.8, 0.85
 Chosen on validation pictures: the least LPIPS among those within a tenth of the truth's
 colourfulness and with well below half of the ab divergence that regression has.
 """
+VIVIDNESS, REFINING_TEMPERATURE = 1.45, 0.8
+"""The same of weights that refine a regression's mean."""
 LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "picture"}
 
 
 class Sampling(colorizer.Sampling):
     """What can be chosen at test time, with any weights of a diffusion model."""
 
-    presets: ClassVar = {"tiny": {"steps": 20}}
+    # To learn pictures by heart: vivid ones would be others.
+    presets: ClassVar = {"tiny": {"steps": 20, "vividness": 1, "temperature": 1}}
 
     steps: Steps = 50
     sampler: Sampler = "ddim"
@@ -98,6 +102,13 @@ class Sampling(colorizer.Sampling):
         le=2,
         description="deviation of all noise drawn: below 1 safer, less diverse; 1, or "
         f"{TEMPERATURE:g} with weights trained for guidance",
+    )
+    vividness: float | None = Field(
+        None,
+        ge=0,
+        le=4,
+        description="of the mean that is refined: above 1 makes up for what averaging pales; 1, or "
+        f"{VIVIDNESS:g} with weights that refine a mean of ab",
     )
     spacing: Spacing = Field("trailing", description="of the steps: from T down, or leading, to 0")
     threshold: Literal["static", "dynamic"] = Field(
@@ -126,6 +137,32 @@ class Sampling(colorizer.Sampling):
 
     def preview(self) -> Self:
         return self.model_copy(update={"steps": min(self.steps, 10)})
+
+
+class Shown(NamedTuple):
+    """What the denoiser is shown of L.
+
+    folded: L itself, (B, fold², h, w). maps: an encoder's, (B, widths[i], h / 2^i, w / 2^i).
+    features and mean: a regression's, (B, widths[0], h, w), and its colour, (B, C, h, w).
+    """
+
+    folded: Tensor
+    maps: Sequence[Tensor] = ()
+    features: Tensor | None = None
+    mean: Tensor | None = None
+
+    def where(self, kept: Tensor) -> "Shown":
+        """Nothing of the pictures whose `kept` (B, 1, 1, 1) is 0, all of those where it is 1."""
+        return self._each(lambda one: one * kept)
+
+    def repeated(self, times: int) -> "Shown":
+        """Each picture so many times, one after the other: (B · times, …)."""
+        return self._each(lambda one: one.repeat_interleave(times, 0)) if times > 1 else self
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Shown":
+        features = None if self.features is None else change(self.features)
+        mean = None if self.mean is None else change(self.mean)
+        return Shown(change(self.folded), [change(one) for one in self.maps], features, mean)
 
 
 class Denoiser(Colorizer):
@@ -168,9 +205,12 @@ class Denoiser(Colorizer):
             int, Field(ge=0, le=4096, description="of the time embedding; 0 is 4 × the first width")
         ] = 0,
         condition: Annotated[
-            Literal["concat", "encoder"],
-            Field(description="L beside the noisy colour, or also an encoder's maps of it"),
-        ] = "concat",
+            Literal["regression", "encoder", "concat"],
+            Field(
+                description="beside the noisy colour: L and a regression's mean colour, which is "
+                "refined; or L and an encoder's maps of it; or L alone"
+            ),
+        ] = "regression",
         condition_dropout: Annotated[
             float, Field(ge=0, le=0.5, description="share of training without L, for guidance")
         ] = 0.1,
@@ -194,9 +234,9 @@ class Denoiser(Colorizer):
         self.schedule = Schedule(alpha_bar)
         embedding = time_dim or 4 * widths[0]
         self.time = TimeEmbedding(embedding, timesteps)
-        encoded = condition == "encoder"
+        encoded, refining = condition == "encoder", condition == "regression"
         self.trunk = UNet(
-            fold**2 + self.channels,
+            fold**2 + self.channels + (widths[0] + self.channels if refining else 0),
             widths,
             blocks,
             embedding=embedding,
@@ -209,66 +249,91 @@ class Denoiser(Colorizer):
         self.edges: nn.Sequential | None = None
         self.upsample: ConvexUpsample | None = None
         if fold > 1:
+            self.upsample = ConvexUpsample(widths[0], fold, color_space, skip=fold**2)
+        if fold > 1 and not refining:  # a regression's features know the edges
             self.edges = nn.Sequential(
                 conv3(fold**2, widths[0]), nn.SiLU(), conv3(widths[0], widths[0]), nn.SiLU()
             )
-            self.upsample = ConvexUpsample(widths[0], fold, color_space, skip=fold**2)
         self.encoder = UNetEncoder(fold**2, widths, blocks, dropout=dropout) if encoded else None
+        self.regression = UNet(fold**2, widths, blocks, dropout=dropout) if refining else None
+        self.mean = nn.Conv2d(widths[0], self.channels, 1) if refining else None
 
     def calibrate(self, statistics: Statistics) -> None:
         by_110 = Statistics((0.0, 0.0), (110.0, 110.0), 1.0)
         super().calibrate(statistics if self.ab_scale == "measured" else by_110)
 
-    def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        """The answer, (B, C, h, w), to noisy colour x_t (B, C, h, w) at t (B,)."""
-        folded, maps = condition
-        answer: Tensor = self.velocity(self.trunk(torch.cat([x, folded], 1), self.time(t), maps))
-        return answer
+    def forward(self, x: Tensor, t: Tensor, shown: Shown) -> Tensor:
+        """The answer, (B, C, h, w), to noisy colour x_t (B, C, h, w) at t (B,).
 
-    def fold_lightness(self, lightness: Tensor) -> Tensor:
-        """L* (B, 1, H, W) → (B, fold², H/fold, W/fold)."""
-        return F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
+        With a mean, the trunk sees and answers what is left when that is taken away: of colour
+        x_0 = mean + rest, x_t - α mean is the rest in the same noise (as Whang et al. 2022 refine).
+        """
+        if shown.mean is None or shown.features is None:
+            answer: Tensor = self.velocity(
+                self.trunk(torch.cat([x, shown.folded], 1), self.time(t), shown.maps)
+            )
+            return answer
+        mean = shown.mean.detach()  # else it would be drawn to what is easily refined
+        alpha, sigma = self.schedule.at(t)
+        seen = torch.cat([x - alpha * mean, shown.folded, mean, shown.features], 1)
+        rest = self.velocity(self.trunk(seen, self.time(t)))
+        return rest + target_of(self.prediction, mean, torch.zeros_like(mean), alpha, sigma)
 
-    def show(self, folded: Tensor) -> Condition:
-        """What the denoiser sees of L folded; of zeros, as if there were no picture."""
-        return folded, (self.encoder.levels(folded) if self.encoder is not None else ())
+    def show(self, lightness: Tensor) -> Shown:
+        """What the denoiser sees of L* (B, 1, H, W)."""
+        folded = F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
+        maps = self.encoder.levels(folded) if self.encoder is not None else ()
+        if self.regression is None or self.mean is None:
+            return Shown(folded, maps)
+        features = self.regression(folded)
+        return Shown(folded, maps, features, self.mean(features).float())
 
-    def sharpen(self, coarse: Tensor, folded: Tensor) -> Tensor:
+    def sharpen(self, coarse: Tensor, shown: Shown) -> Tensor:
         """Standardised colour at the denoiser's size → at full size, along the edges of L."""
-        if self.upsample is None or self.edges is None:
+        if self.upsample is None:
             return coarse
-        full: Tensor = self.upsample(coarse, self.edges(folded), folded)
+        features = self.edges(shown.folded) if self.edges is not None else shown.features
+        full: Tensor = self.upsample(coarse, features, shown.folded)
         return full
 
     def settle(self, sampling: Any) -> Any:
         steps = min(sampling.steps, self.schedule.steps)
-        guidance, temperature = sampling.guidance, sampling.temperature
-        if self.condition_dropout:
-            guidance = GUIDANCE if guidance is None else guidance
-            temperature = TEMPERATURE if temperature is None else temperature
-        elif guidance not in (None, 1):
+        usual = {"guidance": 1.0, "vividness": 1.0, "temperature": 1.0}
+        refines, guidable = self.regression is not None, bool(self.condition_dropout)
+        if refines and self.color_space == "lab":
+            usual |= {"vividness": VIVIDNESS, "temperature": REFINING_TEMPERATURE}
+        elif guidable and not refines:
+            usual |= {"guidance": GUIDANCE, "temperature": TEMPERATURE}
+        chosen = {key: getattr(sampling, key) for key in usual}
+        chosen = {key: usual[key] if value is None else value for key, value in chosen.items()}
+        if chosen["guidance"] != 1 and not guidable:
             raise UserError(
-                f"guidance {guidance:g} needs weights that were trained without L now and then: "
-                "train with --set condition_dropout=0.1, or leave guidance out."
+                f"guidance {chosen['guidance']:g} needs weights that were trained without L now "
+                "and then: train with --set condition_dropout=0.1, or leave guidance out."
             )
-        else:  # there is no other guidance, and nothing to tell of what is 1
-            guidance, temperature = None, None if temperature == 1 else temperature
-        settled = {"steps": steps, "guidance": guidance, "temperature": temperature}
-        return sampling.model_copy(update=settled)
+        if chosen["vividness"] != 1 and not refines:
+            raise UserError(
+                f"vividness {chosen['vividness']:g} needs weights that refine a regression's mean: "
+                "train with --set condition=regression, or leave vividness out."
+            )
+        # What is 1 and could not be else is not told.
+        told = {key: None if one == usual[key] == 1 else one for key, one in chosen.items()}
+        return sampling.model_copy(update={"steps": steps, **told})
 
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
     ) -> Tensor:
-        folded = self.fold_lightness(lightness)
-        shown = self.show(folded)
+        shown = self.show(lightness)
         guidance = 1.0 if sampling.guidance is None else sampling.guidance
         temperature = 1.0 if sampling.temperature is None else sampling.temperature
-        hidden = self.show(torch.zeros_like(folded)) if guidance != 1 else None
+        vividness = 1.0 if sampling.vividness is None else sampling.vividness
+        nothing = shown.folded.new_zeros(len(lightness), 1, 1, 1)
+        hidden = shown.where(nothing) if guidance != 1 else None
         clip = static_threshold if sampling.threshold == "static" else dynamic_threshold
         limit = float(self.color_limit)
 
         def draw() -> Tensor:
-            return temperature * noise(self.channels, *folded.shape[2:])
+            return temperature * noise(self.channels, *shown.folded.shape[2:])
 
         def estimate(x: Tensor, t: Tensor) -> Tensor:
             answer = self(x, t, shown).float()
@@ -277,7 +342,9 @@ class Denoiser(Colorizer):
             return clip(x0_of(self.prediction, answer, x, *self.schedule.at(t)), limit)
 
         def finished(coarse: Tensor) -> Tensor:
-            return self.unstandardize(self.sharpen(coarse, folded))
+            if shown.mean is not None:
+                coarse = coarse + (vividness - 1) * shown.mean
+            return self.unstandardize(self.sharpen(coarse, shown))
 
         def report(step: int, steps: int, x: Tensor, x0: Tensor) -> None:
             if on_step is not None:
@@ -335,6 +402,7 @@ class DenoiserSettings(recipe.Settings):
         "shift": 1.0,
         "zero_terminal": False,
         "prediction": "epsilon",
+        "condition": "concat",
         "condition_dropout": 0.0,
         "batch_size": 2,
         "accumulate": 4,
@@ -343,7 +411,7 @@ class DenoiserSettings(recipe.Settings):
         "weight_decay": 0.01,
     }
     presets: ClassVar[recipe.Presets] = {
-        # To learn pictures by heart: guidance would go beyond them.
+        # To learn pictures by heart: guidance, too, would go beyond them.
         "tiny": {
             "widths": [16, 32],
             "shift": 1.5,
@@ -357,6 +425,7 @@ class DenoiserSettings(recipe.Settings):
             "widths": [48, 96],
             "fold": 8,
             "shift": 2.0,
+            "condition": "concat",
             "condition_dropout": 0.0,
         },
         "large": {"widths": [128, 256, 384, 512], "shift": 8.0},
@@ -375,6 +444,9 @@ class DenoiserSettings(recipe.Settings):
     }
 
     learning_rate: float = Field(1e-3, gt=0, description="AdamW's, after warm-up")
+    draws: int = Field(
+        1, ge=1, description="noisy forms of each picture in a step; what L says is worked out once"
+    )
     weighting: Weighting = Field(
         "uniform", description="of the noise levels in the loss: uniform or min-snr"
     )
@@ -393,19 +465,26 @@ class DenoiserSettings(recipe.Settings):
 def denoising_losses(
     model: Denoiser, batch: Batch, rng: Randomness, settings: DenoiserSettings
 ) -> dict[str, Tensor]:
-    """The prediction at random noise levels, by squared error; true colour sharpened, by Huber."""
+    """The prediction at random noise levels, by squared error; true colour sharpened, by Huber.
+
+    Where a regression's mean is refined, that learns at once, as `unet` does.
+    """
     fine = model.target(batch.rgb)
     coarse = F.avg_pool2d(fine, model.fold)
-    folded = model.fold_lightness(batch.lightness)
-    t = stratified_timesteps(rng.uniform(len(fine)), model.schedule.steps)
+    shown = model.show(batch.lightness)
+    count, draws = len(fine), settings.draws
+    x0 = coarse.repeat_interleave(draws, 0)
+    # The draws of a picture from all over the range, not from one stretch of it.
+    uniform = rng.uniform(count, draws).T.flatten()
+    t = stratified_timesteps(uniform, model.schedule.steps).view(draws, count).T.flatten()
     alpha, sigma = model.schedule.at(t)
-    noise = rng.normal(*coarse.shape)
-    shown = folded
+    noise = rng.normal(count, draws, *coarse.shape[1:]).flatten(0, 1)
+    seen = shown.repeated(draws)
     if model.training and model.condition_dropout:
-        kept = rng.uniform(len(fine), 1, 1, 1) >= model.condition_dropout
-        shown = folded * kept
-    answer = model(diffuse(coarse, noise, alpha, sigma), t, model.show(shown))
-    target = target_of(model.prediction, coarse, noise, alpha, sigma)
+        hidden = rng.uniform(count, draws).view(-1, 1, 1, 1) < model.condition_dropout
+        seen = seen.where(~hidden)
+    answer = model(diffuse(x0, noise, alpha, sigma), t, seen)
+    target = target_of(model.prediction, x0, noise, alpha, sigma)
     weight = loss_weight(
         model.prediction,
         settings.weighting,
@@ -415,7 +494,8 @@ def denoising_losses(
         floor=settings.weight_floor,
     )
     losses = {LOSS_NAMES[model.prediction]: (weight * (answer.float() - target) ** 2).mean()}
+    if shown.mean is not None:
+        losses["mean"] = huber(model.sharpen(shown.mean, shown), fine)
     if model.upsample is not None:
-        # Nothing the denoiser learns depends on this: the two share no weights.
-        losses["sharpen"] = huber(model.sharpen(coarse, folded), fine)
+        losses["sharpen"] = huber(model.sharpen(coarse, shown), fine)
     return losses

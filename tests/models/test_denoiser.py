@@ -12,12 +12,29 @@ from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.colorizer import Noise, Statistics
 from benchmark.errors import UserError
 from benchmark.recipe import Batch, Randomness, resolve
-from models.common.denoiser import GUIDANCE, TEMPERATURE, Denoiser, Sampling, denoising_losses
+from models.common.denoiser import (
+    GUIDANCE,
+    REFINING_TEMPERATURE,
+    TEMPERATURE,
+    VIVIDNESS,
+    Denoiser,
+    Sampling,
+    Shown,
+    denoising_losses,
+)
+from models.common.diffusion import x0_of
 from tests.support import awaken, blobs, lightness_like, tiny_model, tiny_recipe
 
 CPU = torch.device("cpu")
 SMALL = {"widths": [8, 8, 8], "blocks": 1}
-CLASSIC = {"fold": 1, "shift": 1, "zero_terminal": False, "prediction": "epsilon"}
+CLASSIC = {
+    "fold": 1,
+    "shift": 1,
+    "zero_terminal": False,
+    "prediction": "epsilon",
+    "condition": "concat",
+}
+CONDITIONS = ["concat", "encoder", "regression"]
 
 
 def small_model(**typed: Any) -> Denoiser:
@@ -76,10 +93,24 @@ def test_a_sampling_that_the_weights_do_not_allow_is_refused() -> None:
         small_model(condition_dropout=0).settle(Sampling(guidance=2))
     guidable = small_model(condition_dropout=0.1)
     guidable.colorize(lightness, seeds=[1], sampling=Sampling(steps=2, guidance=2))
+    with pytest.raises(UserError, match="condition=regression"):
+        small_model(condition="concat").settle(Sampling(vividness=2))
+
+
+@pytest.mark.parametrize("color_space", ["lab", "rgb"])
+def test_vividness_is_usual_with_weights_that_refine_ab(color_space: str) -> None:
+    model = small_model(color_space=color_space, condition_dropout=0.1)
+    usual = Sampling(vividness=VIVIDNESS, temperature=REFINING_TEMPERATURE)
+    assert model.settle(Sampling()) == (usual if color_space == "lab" else Sampling())
+    honest = Sampling(vividness=1, temperature=1)
+    assert model.settle(honest) == (honest if color_space == "lab" else Sampling())
+    assert model.settle(Sampling(guidance=2)).guidance == 2
 
 
 def test_guidance_is_usual_with_weights_that_know_it() -> None:
-    knows, knows_not = (small_model(condition_dropout=share) for share in (0.1, 0))
+    knows, knows_not = (
+        small_model(condition="concat", condition_dropout=share) for share in (0.1, 0)
+    )
     assert knows.settle(Sampling()) == Sampling(guidance=GUIDANCE, temperature=TEMPERATURE)
     honest = Sampling(guidance=1, temperature=1)
     assert knows.settle(honest) == honest
@@ -140,9 +171,10 @@ def test_noise_is_bit_equal_whatever_the_batch() -> None:
     ],
     ids=lambda chosen: " ".join(map(str, chosen.values())),
 )
-def test_a_picture_is_the_same_in_any_batch(chosen: dict[str, Any]) -> None:
+@pytest.mark.parametrize("condition", ["encoder", "regression"])
+def test_a_picture_is_the_same_in_any_batch(condition: str, chosen: dict[str, Any]) -> None:
     """To one grey level: the layers' sums may differ in their last bits. Repeated, to the bit."""
-    model = small_model(condition_dropout=0.1, condition="encoder")
+    model = small_model(condition_dropout=0.1, condition=condition)
     lightness, sampling = lightness_like(blobs(3, 32)), Sampling(steps=10, **chosen)
     together = model.colorize(lightness, seeds=[5, 6, 7], sampling=sampling)
     again = model.colorize(lightness, seeds=[5, 6, 7], sampling=sampling)
@@ -159,7 +191,8 @@ def test_every_choice_gives_another_picture() -> None:
         {"eta": 0.0},
         {"sampler": "ddpm"},
         {"sampler": "dpmpp"},
-        {"guidance": 1.0},
+        {"guidance": 1.5},
+        {"vividness": 1.0},
         {"spacing": "leading"},
         {"threshold": "dynamic"},
         {"temperature": 0.7},
@@ -171,13 +204,16 @@ def test_every_choice_gives_another_picture() -> None:
         assert (one - other).abs().max() > 1e-3, (first, second)
 
 
-@pytest.mark.parametrize("condition", ["concat", "encoder"])
+@pytest.mark.parametrize("condition", CONDITIONS)
 def test_guidance_0_does_not_see_the_picture_and_1_does_as_without(condition: str) -> None:
     """At full size, where nothing is sharpened along L."""
     model = small_model(condition_dropout=0.1, condition=condition, fold=1)
     one, other = lightness_like(blobs(1, 32)), lightness_like(blobs(1, 32, seed=1))
+    plain = {"temperature": 1.0, **({"vividness": 1.0} if condition == "regression" else {})}
     colors = {
-        guidance: [ab_of(model, lightness, [1], guidance=guidance) for lightness in (one, other)]
+        guidance: [
+            ab_of(model, lightness, [1], guidance=guidance, **plain) for lightness in (one, other)
+        ]
         for guidance in (0.0, 1.0, 3.0)
     }
     assert torch.equal(*colors[0.0])
@@ -186,14 +222,63 @@ def test_guidance_0_does_not_see_the_picture_and_1_does_as_without(condition: st
     assert apart[1] > apart[0]
 
 
-def test_the_encoder_sees_l() -> None:
-    """Its maps alone, L beside the noise being hidden from the trunk."""
-    model = small_model(condition="encoder", fold=1)
+@pytest.mark.parametrize("condition", ["encoder", "regression"])
+def test_what_is_shown_besides_l_is_of_l(condition: str) -> None:
+    """An encoder's maps or a regression's features alone, all else being hidden from the trunk."""
+    model = small_model(condition=condition, fold=1)
     x, t = torch.randn(1, 2, 32, 32), torch.tensor([500])
-    folded = [model.fold_lightness(lightness_like(blobs(1, 32, seed))) for seed in (0, 1)]
-    nothing = torch.zeros_like(folded[0])
-    answers = [model(x, t, (nothing, model.show(one)[1])) for one in folded]
-    assert not torch.allclose(*answers)
+    shown = [model.show(lightness_like(blobs(1, 32, seed))) for seed in (0, 1)]
+    hidden = [one.where(torch.zeros(1, 1, 1, 1)) for one in shown]
+    beside = [
+        nothing._replace(maps=one.maps, features=one.features)
+        for nothing, one in zip(hidden, shown, strict=True)
+    ]
+    assert not torch.allclose(*(model(x, t, one) for one in beside))
+    assert torch.equal(*(model(x, t, one) for one in hidden))
+
+
+@pytest.mark.parametrize("prediction", ["v", "x0", "epsilon"])
+def test_a_mean_is_refined_by_denoising_what_it_leaves(
+    prediction: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """x_0 found beside a mean is the mean and the x_0 found in x_t without its share of it."""
+    published = {"zero_terminal": False}
+    model = small_model(prediction=prediction, fold=1, **published)
+    trunk = model.trunk.forward
+    level = model.schedule.at(torch.tensor([300]))
+
+    def blind(seen: Tensor, *rest: Any) -> Any:  # to all but noisy colour
+        return trunk(torch.cat([seen[:, :2], torch.zeros_like(seen[:, 2:])], 1), *rest)
+
+    def found(x: Tensor, shown: Shown) -> Tensor:
+        answer = model(x, torch.tensor([300]), shown)
+        return x0_of(model.prediction, answer, x, *level)
+
+    monkeypatch.setattr(model.trunk, "forward", blind)
+    x, mean = torch.randn(2, 1, 2, 32, 32).unbind()
+    shown = model.show(lightness_like(blobs(1, 32)))._replace(mean=mean)
+    without = shown._replace(mean=torch.zeros_like(mean))
+    torch.testing.assert_close(
+        found(x, shown), mean + found(x - level[0] * mean, without), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_vividness_is_that_of_the_mean_and_not_of_what_is_drawn() -> None:
+    """Each tenth of it adds a tenth of the mean, whatever the seed."""
+    model = small_model()
+    lightness = lightness_like(blobs(1, 32))
+
+    def added(seed: int, *vividness: float) -> Tensor:
+        one, other = (ab_of(model, lightness, [seed], vividness=value) for value in vividness)
+        return other - one
+
+    tenth = added(1, 1.0, 1.1)
+    torch.testing.assert_close(added(2, 1.0, 1.1), tenth, rtol=0, atol=1e-4)
+    torch.testing.assert_close(added(1, 0.0, 1.0), 10 * tenth, rtol=0, atol=1e-3)
+    mean = model.unstandardize(model.show(lightness).mean)
+    torch.testing.assert_close(
+        10 * tenth.mean(), mean.mean() - float(model.color_mean.mean()), rtol=0, atol=0.5
+    )
 
 
 def test_samplers_with_an_oracle_for_a_network_find_the_picture(
@@ -227,7 +312,7 @@ def test_the_classic_network_has_four_channels_in_and_three_out() -> None:
     assert model.velocity.out_channels == 3
     assert not {"edges", "upsample"} & {name.split(".")[0] for name in model.state_dict()}
     coarse = torch.randn(1, 3, 32, 32)
-    assert model.sharpen(coarse, torch.zeros(1, 1, 32, 32)) is coarse
+    assert model.sharpen(coarse, model.show(torch.zeros(1, 1, 32, 32))) is coarse
     assert ab_of(model, lightness_like(blobs(1, 32)), [1]).shape == (1, 3, 32, 32)
 
 
@@ -275,11 +360,15 @@ def test_l_is_hidden_in_training_alone_as_often_as_set(
     training: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = tiny_recipe("unetddpm", **SMALL, condition_dropout=0.25)
+    awaken(recipe)
     model = recipe.model.train(training)
-    shown: list[Tensor] = []
-    show = model.show
-    monkeypatch.setattr(model, "show", lambda folded: shown.append(folded) or show(folded))
+    seen: list[Shown] = []
+    forward = model.forward
+    monkeypatch.setattr(model, "forward", lambda x, t, s: seen.append(s) or forward(x, t, s))
     batch = Batch(rgb_from_8bit(blobs(400, 32)))
     denoising_losses(model, batch, Randomness(0, 0, CPU), recipe.settings)
-    hidden = (shown[0].flatten(1) == 0).all(1).float().mean()
-    assert hidden == pytest.approx(0.25 if training else 0, abs=0.06)
+    (shown,) = seen
+    hidden = [(one.flatten(1) == 0).all(1) for one in (shown.folded, shown.mean, shown.features)]
+    assert hidden[0].float().mean() == pytest.approx(0.25 if training else 0, abs=0.06)
+    assert torch.equal(hidden[0], hidden[1])
+    assert torch.equal(hidden[0], hidden[2])
