@@ -58,7 +58,7 @@ from .samplers import (
     step_of,
     timesteps_of,
 )
-from .unet import AttentionLevels, Blocks, Fold, UNet, UNetEncoder, Widths
+from .unet import AttentionLevels, Blocks, Fold, UNet, UNetEncoder, Widths, WidthsOrNone
 
 Steps = Annotated[
     int, Field(ge=1, le=4000, description="of the sampler; at most T, fewer are spread evenly")
@@ -143,7 +143,7 @@ class Shown(NamedTuple):
     """What the denoiser is shown of L.
 
     folded: L itself, (B, fold², h, w). maps: an encoder's, (B, widths[i], h / 2^i, w / 2^i).
-    features and mean: a regression's, (B, widths[0], h, w), and its colour, (B, C, h, w).
+    features and mean: a regression's, (B, F, h, w), and its colour, (B, C, h, w).
     """
 
     folded: Tensor
@@ -211,6 +211,9 @@ class Denoiser(Colorizer):
                 "refined; or L and an encoder's maps of it; or L alone"
             ),
         ] = "regression",
+        regression_widths: Annotated[
+            WidthsOrNone, Field(description="of the regression; none: as widths")
+        ] = [],
         condition_dropout: Annotated[
             float, Field(ge=0, le=0.5, description="share of training without L, for guidance")
         ] = 0.1,
@@ -219,7 +222,10 @@ class Denoiser(Colorizer):
         require_levels(attention, widths)
         self.ab_scale = ab_scale
         self.fold = fold
-        self.multiple = fold * 2 ** (len(widths) - 1)
+        regression_widths = regression_widths or widths
+        encoded, refining = condition == "encoder", condition == "regression"
+        levels = max(len(widths), len(regression_widths)) if refining else len(widths)
+        self.multiple = fold * 2 ** (levels - 1)
         self.prediction = prediction
         self.condition_dropout = condition_dropout
         alpha_bar = usable_schedule(
@@ -234,9 +240,8 @@ class Denoiser(Colorizer):
         self.schedule = Schedule(alpha_bar)
         embedding = time_dim or 4 * widths[0]
         self.time = TimeEmbedding(embedding, timesteps)
-        encoded, refining = condition == "encoder", condition == "regression"
         self.trunk = UNet(
-            fold**2 + self.channels + (widths[0] + self.channels if refining else 0),
+            fold**2 + self.channels + (regression_widths[0] + self.channels if refining else 0),
             widths,
             blocks,
             embedding=embedding,
@@ -249,14 +254,18 @@ class Denoiser(Colorizer):
         self.edges: nn.Sequential | None = None
         self.upsample: ConvexUpsample | None = None
         if fold > 1:
-            self.upsample = ConvexUpsample(widths[0], fold, color_space, skip=fold**2)
+            features = regression_widths[0] if refining else widths[0]
+            self.upsample = ConvexUpsample(features, fold, color_space, skip=fold**2)
         if fold > 1 and not refining:  # a regression's features know the edges
             self.edges = nn.Sequential(
                 conv3(fold**2, widths[0]), nn.SiLU(), conv3(widths[0], widths[0]), nn.SiLU()
             )
         self.encoder = UNetEncoder(fold**2, widths, blocks, dropout=dropout) if encoded else None
-        self.regression = UNet(fold**2, widths, blocks, dropout=dropout) if refining else None
-        self.mean = nn.Conv2d(widths[0], self.channels, 1) if refining else None
+        self.regression: UNet | None = None
+        self.mean: nn.Conv2d | None = None
+        if refining:
+            self.regression = UNet(fold**2, regression_widths, blocks, dropout=dropout)
+            self.mean = nn.Conv2d(regression_widths[0], self.channels, 1)
 
     def calibrate(self, statistics: Statistics) -> None:
         by_110 = Statistics((0.0, 0.0), (110.0, 110.0), 1.0)

@@ -23,15 +23,21 @@ def as_list(value: object) -> object:
 
 
 def _check_widths(widths: list[int]) -> list[int]:
-    if not widths or any(width < GROUPS or width % GROUPS for width in widths):
+    if any(width < GROUPS or width % GROUPS for width in widths):
         raise ValueError(f"each width must be a multiple of {GROUPS}")
     return widths
 
 
+def _check_some(widths: list[int]) -> list[int]:
+    if not widths:
+        raise ValueError("at least one width is needed")
+    return widths
+
+
+WidthsOrNone = Annotated[list[int], BeforeValidator(as_list), AfterValidator(_check_widths)]
 Widths = Annotated[
-    list[int],
-    BeforeValidator(as_list),
-    AfterValidator(_check_widths),
+    WidthsOrNone,
+    AfterValidator(_check_some),
     Field(description="channels at each level, the finest first"),
 ]
 Blocks = Annotated[int, Field(ge=1, le=8, description="residual blocks a level")]

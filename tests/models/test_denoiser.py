@@ -263,6 +263,44 @@ def test_a_mean_is_refined_by_denoising_what_it_leaves(
     )
 
 
+def test_the_regression_may_be_wider_and_deeper_than_the_denoiser() -> None:
+    model = small_model(regression_widths=[16, 24, 8, 8])
+    assert model.multiple == 32
+    assert model.show(lightness_like(blobs(1, 32))).features.shape[1] == 16
+    rgb = model.colorize(
+        lightness_like(blobs(1, 64))[..., :40], seeds=[1], sampling=Sampling(steps=2)
+    )
+    assert rgb.shape == (1, 3, 64, 40)
+    assert small_model().regression.enter.out_channels == SMALL["widths"][0]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_draws_are_as_many_pictures_of_one_draw(
+    training: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each sees its own picture, at its own level and in its own noise; L is worked out once."""
+    recipe = tiny_recipe("unetddpm", **SMALL, condition_dropout=0, draws=3)
+    awaken(recipe)
+    model, calls = recipe.model.train(training), []
+    forward = model.forward
+    monkeypatch.setattr(
+        model, "forward", lambda *given: calls.append((given, forward(*given))) or calls[-1][1]
+    )
+    denoising_losses(
+        model, Batch(rgb_from_8bit(blobs(4, 32))), Randomness(0, 0, CPU), recipe.settings
+    )
+    (((x, t, _), answers),) = calls
+    assert x.shape[0] == len(t.unique()) == 12
+    shown = model.show(Batch(rgb_from_8bit(blobs(4, 32))).lightness)
+    for row in range(12):
+        alone = Shown(*(one[[row // 3]] if torch.is_tensor(one) else one for one in shown))
+        torch.testing.assert_close(
+            forward(x[[row]], t[[row]], alone), answers[[row]], rtol=1e-3, atol=1e-4
+        )
+    by_picture = t.view(4, 3)  # low, middle and high noise of each
+    assert (by_picture.diff(dim=1) > 1000 / 6).all()
+
+
 def test_vividness_is_that_of_the_mean_and_not_of_what_is_drawn() -> None:
     """Each tenth of it adds a tenth of the mean, whatever the seed."""
     model = small_model()
