@@ -266,7 +266,7 @@ def test_a_mean_is_refined_by_denoising_what_it_leaves(
 def test_the_regression_may_be_wider_and_deeper_than_the_denoiser() -> None:
     model = small_model(regression_widths=[16, 24, 8, 8])
     assert model.multiple == 32
-    assert model.show(lightness_like(blobs(1, 32))).features.shape[1] == 16
+    assert model.show(lightness_like(blobs(1, 64))).features.shape[1] == 16
     rgb = model.colorize(
         lightness_like(blobs(1, 64))[..., :40], seeds=[1], sampling=Sampling(steps=2)
     )
