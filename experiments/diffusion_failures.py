@@ -36,7 +36,7 @@ CPU = torch.device("cpu")
 STEPS, SHOWN = 50, 6
 SOUND = Choice("reference", "sound", {})
 GREY = Choice(
-    "grey",
+    "signal-left",
     "T 100 with the β of T 1000, never pure noise",
     {"schedule": "linear", "timesteps": 100, "zero_terminal": "false", "allow_signal": "true",
      "shift": 1},
