@@ -72,8 +72,8 @@ GUIDANCE, TEMPERATURE = 1.8, 0.85
 Chosen on validation pictures: the least LPIPS among those within a tenth of the truth's
 colourfulness and with well below half of the ab divergence that regression has.
 """
-VIVIDNESS, REFINING_TEMPERATURE = 1.45, 0.8
-"""The same of weights that refine a regression's mean."""
+REFINING_TEMPERATURE = 0.8
+"""The same of weights that refine a regression's mean, with the vividness that makes up for it."""
 LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "picture"}
 
 
@@ -107,8 +107,8 @@ class Sampling(colorizer.Sampling):
         None,
         ge=0,
         le=4,
-        description="of the mean that is refined: above 1 makes up for what averaging pales; 1, or "
-        f"{VIVIDNESS:g} with weights that refine a mean of ab",
+        description="of the mean that is refined: 1, or with weights that refine a mean of ab what "
+        "makes up for a temperature below 1",
     )
     spacing: Spacing = Field("trailing", description="of the steps: from T down, or leading, to 0")
     threshold: Literal["static", "dynamic"] = Field(
@@ -169,6 +169,7 @@ class Denoiser(Colorizer):
     """Predicts v (Salimans and Ho 2022) under a schedule shifted towards noise, unless set so."""
 
     stochastic = True
+    explained: Tensor
 
     def __init__(
         self,
@@ -266,6 +267,8 @@ class Denoiser(Colorizer):
         if refining:
             self.regression = UNet(fold**2, regression_widths, blocks, dropout=dropout)
             self.mean = nn.Conv2d(regression_widths[0], self.channels, 1)
+            # What share of the variance of colour the mean has, as training finds it.
+            self.register_buffer("explained", torch.full((), 0.5))
 
     def calibrate(self, statistics: Statistics) -> None:
         by_110 = Statistics((0.0, 0.0), (110.0, 110.0), 1.0)
@@ -297,6 +300,21 @@ class Denoiser(Colorizer):
         features = self.regression(folded)
         return Shown(folded, maps, features, self.mean(features).float())
 
+    @torch.no_grad()
+    def measure(self, mean: Tensor, coarse: Tensor) -> None:
+        """Learn of a batch how much of its colour the mean explains."""
+        own, rest = mean.var(dim=(0, 2, 3)).mean(), (coarse - mean).square().mean()
+        self.explained.lerp_(own / (own + rest), 0.01)
+
+    def vividness_for(self, temperature: float) -> float:
+        """What the mean must be multiplied by for colours as strong as at temperature 1.
+
+        Of the variance 1 of colour, the mean has `explained`, and what is drawn beside it the rest.
+        Noise of a lower temperature, at every step, leaves τ⁴ of the latter, as measured.
+        """
+        lost = (1 - min(temperature, 1.0) ** 4) * (1 / max(float(self.explained), 0.1) - 1)
+        return round((1 + lost) ** 0.5, 2)
+
     def sharpen(self, coarse: Tensor, shown: Shown) -> Tensor:
         """Standardised colour at the denoiser's size → at full size, along the edges of L."""
         if self.upsample is None:
@@ -310,7 +328,9 @@ class Denoiser(Colorizer):
         usual = {"guidance": 1.0, "vividness": 1.0, "temperature": 1.0}
         refines, guidable = self.regression is not None, bool(self.condition_dropout)
         if refines and self.color_space == "lab":
-            usual |= {"vividness": VIVIDNESS, "temperature": REFINING_TEMPERATURE}
+            usual["temperature"] = REFINING_TEMPERATURE
+            temperature = sampling.temperature or REFINING_TEMPERATURE
+            usual["vividness"] = self.vividness_for(temperature)
         elif guidable and not refines:
             usual |= {"guidance": GUIDANCE, "temperature": TEMPERATURE}
         chosen = {key: getattr(sampling, key) for key in usual}
@@ -504,6 +524,8 @@ def denoising_losses(
     )
     losses = {LOSS_NAMES[model.prediction]: (weight * (answer.float() - target) ** 2).mean()}
     if shown.mean is not None:
+        if model.training:
+            model.measure(shown.mean, coarse)
         losses["mean"] = huber(model.sharpen(shown.mean, shown), fine)
     if model.upsample is not None:
         losses["sharpen"] = huber(model.sharpen(coarse, shown), fine)

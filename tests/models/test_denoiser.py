@@ -16,7 +16,6 @@ from models.common.denoiser import (
     GUIDANCE,
     REFINING_TEMPERATURE,
     TEMPERATURE,
-    VIVIDNESS,
     Denoiser,
     Sampling,
     Shown,
@@ -100,11 +99,29 @@ def test_a_sampling_that_the_weights_do_not_allow_is_refused() -> None:
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
 def test_vividness_is_usual_with_weights_that_refine_ab(color_space: str) -> None:
     model = small_model(color_space=color_space, condition_dropout=0.1)
-    usual = Sampling(vividness=VIVIDNESS, temperature=REFINING_TEMPERATURE)
+    made_up = model.vividness_for(REFINING_TEMPERATURE)
+    usual = Sampling(vividness=made_up, temperature=REFINING_TEMPERATURE)
     assert model.settle(Sampling()) == (usual if color_space == "lab" else Sampling())
     honest = Sampling(vividness=1, temperature=1)
-    assert model.settle(honest) == (honest if color_space == "lab" else Sampling())
+    for chosen in (honest, Sampling(temperature=1)):
+        told = Sampling(temperature=1) if color_space == "lab" else Sampling()
+        assert model.settle(chosen) == told
     assert model.settle(Sampling(guidance=2)).guidance == 2
+
+
+def test_vividness_makes_up_for_the_variance_that_a_low_temperature_takes() -> None:
+    model = small_model()
+    generator = torch.Generator().manual_seed(0)
+    mean, rest = torch.randn(2, 8, 2, 64, 64, generator=generator) * torch.tensor([0.6, 0.8]).view(
+        2, 1, 1, 1, 1
+    )
+    for _ in range(1000):
+        model.measure(mean, mean + rest)
+    assert float(model.explained) == pytest.approx(0.36, abs=0.01)
+    assert model.vividness_for(1.0) == model.vividness_for(1.5) == 1
+    calm = 0.8
+    whole = model.vividness_for(calm) ** 2 * 0.36 + calm**4 * 0.64
+    assert whole == pytest.approx(1, abs=0.02)
 
 
 def test_guidance_is_usual_with_weights_that_know_it() -> None:
