@@ -29,7 +29,7 @@ class Panel:
     def scores(self, model: Colorizer, device: torch.device) -> dict[str, float]:
         """LPIPS and colourfulness, means over the pictures, and the divergence of their ab."""
         lightness = rgb_to_lightness(rgb_from_8bit(self.truth8)).to(device)
-        sampling = model.sampling_class().preview()
+        sampling = model.sampling_class().judged()
         output = model.colorize(lightness, seeds=range(len(lightness)), sampling=sampling)
         pair = (rgb_to_8bit(output).cpu(), self.truth8)
         found = metrics.score([pair], self.instruments, SCORES)

@@ -109,6 +109,23 @@ def test_vividness_is_usual_with_weights_that_refine_ab(color_space: str) -> Non
     assert model.settle(Sampling(guidance=2)).guidance == 2
 
 
+@pytest.mark.parametrize(
+    "typed", [{}, {"condition": "concat", "condition_dropout": 0.1}, {"condition_dropout": 0}]
+)
+def test_weights_are_judged_by_honest_draws(typed: dict[str, Any]) -> None:
+    """Else those of the first epoch were the best: speckle is a rich palette, and was hidden."""
+    model, lightness = small_model(**typed), lightness_like(blobs(1, 32))
+    honest = {"steps": 10, "guidance": 1.0, "temperature": 1.0, "vividness": None}
+    judged = Sampling(temperature=0.5).judged()
+    drawn = [
+        model.colorize(lightness, seeds=[1], sampling=sampling)
+        for sampling in (judged, Sampling(**honest))
+    ]
+    assert torch.equal(*drawn)
+    usual = model.colorize(lightness, seeds=[1], sampling=Sampling(steps=10))
+    assert not torch.allclose(usual, drawn[0], atol=1e-3)
+
+
 def test_vividness_makes_up_for_the_variance_that_a_low_temperature_takes() -> None:
     model = small_model()
     generator = torch.Generator().manual_seed(0)
