@@ -139,7 +139,7 @@ class Sampling(colorizer.Sampling):
         return self.model_copy(update={"steps": min(self.steps, 10)})
 
     def judged(self) -> Self:
-        """An honest draw. A low temperature would hide the speckle that training has yet to mend."""
+        """An honest draw: a low temperature hides the speckle that training has yet to mend."""
         return self.preview().model_copy(update={"guidance": 1.0, "temperature": 1.0})
 
 
