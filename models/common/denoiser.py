@@ -100,8 +100,9 @@ class Sampling(colorizer.Sampling):
         None,
         gt=0,
         le=2,
-        description="deviation of all noise drawn: below 1 safer, less diverse; 1, or "
-        f"{TEMPERATURE:g} with weights trained for guidance",
+        description="of what is drawn, all noise or all colour beside a mean: below 1 safer, "
+        f"less diverse; 1, {TEMPERATURE:g} with weights trained for guidance or "
+        f"{REFINING_TEMPERATURE:g} with those that refine a mean of ab",
     )
     vividness: float | None = Field(
         None,
@@ -313,10 +314,10 @@ class Denoiser(Colorizer):
     def vividness_for(self, temperature: float) -> float:
         """What the mean must be multiplied by for colours as strong as at temperature 1.
 
-        Of the variance 1 of colour, the mean has `explained`, and what is drawn beside it the rest.
-        Noise of a lower temperature, at every step, leaves τ⁴ of the latter, as measured.
+        Of the variance of colour, the mean has the share `explained`, and what is drawn beside it
+        the rest, of which the temperature leaves τ².
         """
-        lost = (1 - min(temperature, 1.0) ** 4) * (1 / max(float(self.explained), 0.1) - 1)
+        lost = (1 - min(temperature, 1.0) ** 2) * (1 / max(float(self.explained), 0.1) - 1)
         return round((1 + lost) ** 0.5, 2)
 
     def sharpen(self, coarse: Tensor, shown: Shown) -> Tensor:
@@ -366,7 +367,8 @@ class Denoiser(Colorizer):
         limit = float(self.color_limit)
 
         def draw() -> Tensor:
-            return temperature * noise(self.channels, *shown.folded.shape[2:])
+            drawn = noise(self.channels, *shown.folded.shape[2:])
+            return drawn if shown.mean is not None else temperature * drawn
 
         def estimate(x: Tensor, t: Tensor) -> Tensor:
             answer = self(x, t, shown).float()
@@ -376,7 +378,8 @@ class Denoiser(Colorizer):
 
         def finished(coarse: Tensor) -> Tensor:
             if shown.mean is not None:
-                coarse = coarse + (vividness - 1) * shown.mean
+                # vividness · mean + temperature · (coarse - mean)
+                coarse = temperature * coarse + (vividness - temperature) * shown.mean
             return self.unstandardize(self.sharpen(coarse, shown))
 
         def report(step: int, steps: int, x: Tensor, x0: Tensor) -> None:

@@ -137,7 +137,7 @@ def test_vividness_makes_up_for_the_variance_that_a_low_temperature_takes() -> N
     assert float(model.explained) == pytest.approx(0.36, abs=0.01)
     assert model.vividness_for(1.0) == model.vividness_for(1.5) == 1
     calm = 0.8
-    whole = model.vividness_for(calm) ** 2 * 0.36 + calm**4 * 0.64
+    whole = model.vividness_for(calm) ** 2 * 0.36 + calm**2 * 0.64
     assert whole == pytest.approx(1, abs=0.02)
 
 
@@ -333,6 +333,18 @@ def test_draws_are_as_many_pictures_of_one_draw(
         )
     by_picture = t.view(4, 3)  # low, middle and high noise of each
     assert (by_picture.diff(dim=1) > 1000 / 6).all()
+
+
+def test_temperature_is_how_far_a_draw_is_from_the_mean_that_it_refines() -> None:
+    model, lightness = small_model(), lightness_like(blobs(1, 32))
+    half, whole, more = (
+        ab_of(model, lightness, [1], temperature=temperature, vividness=1.0)
+        for temperature in (0.5, 1.0, 1.5)
+    )
+    torch.testing.assert_close(whole - half, more - whole, rtol=0, atol=1e-3)
+    shown = model.show(lightness)
+    mean = model.unstandardize(model.sharpen(shown.mean, shown))
+    torch.testing.assert_close(whole - 2 * (whole - half), mean, rtol=0, atol=1e-3)
 
 
 def test_vividness_is_that_of_the_mean_and_not_of_what_is_drawn() -> None:
