@@ -70,9 +70,9 @@ GUIDANCE, TEMPERATURE = 1.8, 0.85
 """Where they were not chosen, and the weights were trained with condition_dropout.
 
 Chosen on validation pictures: the least LPIPS among those within a tenth of the truth's
-colourfulness and with less than half of the ab divergence that regression has.
+colourfulness and with well below half of the ab divergence that regression has.
 """
-REFINING_TEMPERATURE = 0.6
+REFINING_TEMPERATURE = 0.7
 """The same of weights that refine a regression's mean, with the vividness that makes up for it."""
 LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "picture"}
 
