@@ -72,8 +72,12 @@ GUIDANCE, TEMPERATURE = 1.8, 0.85
 Chosen on validation pictures: the least LPIPS among those within a tenth of the truth's
 colourfulness and with well below half of the ab divergence that regression has.
 """
-REFINING_TEMPERATURE = 0.7
-"""The same of weights that refine a regression's mean, with the vividness that makes up for it."""
+REFINING_TEMPERATURE = 0.75
+"""Of weights that refine a regression's mean, with the vividness that makes up for it.
+
+Chosen on validation pictures in sets of 64: the least ab divergence, 0.43 of the regression's,
+among those within a tenth of the truth's colourfulness.
+"""
 LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "picture"}
 
 
