@@ -49,7 +49,6 @@ class Pair:
         require_rgb(output, "prediction")
         require_rgb(truth, "truth")
         self.output, self.truth = output.float(), truth.float()
-        self._colorfulness: dict[Variant, tuple[Tensor, Tensor]] = {}
 
     @classmethod
     def from_8bit(cls, output8: Tensor, truth8: Tensor) -> "Pair":
@@ -62,13 +61,6 @@ class Pair:
     def lab(self) -> tuple[Tensor, Tensor]:
         """Lab of the outputs and of the truths, (B, 3, H, W) each."""
         return rgb_to_lab(self.output), rgb_to_lab(self.truth)
-
-    def colorfulness(self, variant: Variant) -> tuple[Tensor, Tensor]:
-        """Of the outputs and of the truths, (B,) each."""
-        if variant not in self._colorfulness:
-            both = colorfulness(self.output, variant), colorfulness(self.truth, variant)
-            self._colorfulness[variant] = both
-        return self._colorfulness[variant]
 
 
 # ---- metrics of pictures -------------------------------------------------------------------------
@@ -111,10 +103,7 @@ def _gaussian(like: Tensor) -> Tensor:
 
 def psnr(prediction: Tensor, truth: Tensor) -> Tensor:
     """Peak signal-to-noise ratio over RGB in dB; infinite for equal pictures."""
-    return _psnr(Pair(prediction, truth))
-
-
-def _psnr(pair: Pair) -> Tensor:
+    pair = Pair(prediction, truth)
     return -10 * torch.log10((pair.output - pair.truth).square().mean(dim=(1, 2, 3)))
 
 
@@ -223,12 +212,8 @@ def colorfulness(rgb: Tensor, variant: Variant = "signed") -> Tensor:
 
 def colorfulness_gap(prediction: Tensor, truth: Tensor, variant: Variant = "signed") -> Tensor:
     """How far the colourfulness of a picture is from its truth's, either way."""
-    return _colorfulness_gap(Pair(prediction, truth), variant)
-
-
-def _colorfulness_gap(pair: Pair, variant: Variant) -> Tensor:
-    output, truth = pair.colorfulness(variant)
-    return (output - truth).abs()
+    pair = Pair(prediction, truth)
+    return (colorfulness(pair.output, variant) - colorfulness(pair.truth, variant)).abs()
 
 
 def lpips(prediction: Tensor, truth: Tensor, network: nn.Module) -> Tensor:
@@ -236,10 +221,7 @@ def lpips(prediction: Tensor, truth: Tensor, network: nn.Module) -> Tensor:
 
     network: from `lpips_network`.
     """
-    return _lpips(Pair(prediction, truth), network)
-
-
-def _lpips(pair: Pair, network: nn.Module) -> Tensor:
+    pair = Pair(prediction, truth)
     distance: Tensor = network(pair.output, pair.truth)
     return distance
 
@@ -412,8 +394,8 @@ def table(options: Options) -> dict[str, Metric]:
         ),
         Metric(
             "lpips", f"LPIPS ({backbone})", "", "down", both,
-            f"v0.1, {LPIPS_BACKBONES[backbone].name}", "Zhang et al. 2018", 0.0, _lpips,
-            network="lpips",
+            f"v0.1, {LPIPS_BACKBONES[backbone].name}", "Zhang et al. 2018", 0.0,
+            lambda pair, network: lpips(pair.output, pair.truth, network), network="lpips",
         ),
         Metric(
             "delta_e2000", "ΔE2000", "", "down", both, "mean over pixels, k = 1",
@@ -424,17 +406,18 @@ def table(options: Options) -> dict[str, Metric]:
             lambda pair: _over_pixels(cie76, pair),
         ),
         Metric(
-            "psnr", "PSNR", "dB", "up", both, "RGB, peak 1", "mean squared error", None, _psnr,
+            "psnr", "PSNR", "dB", "up", both, "RGB, peak 1", "mean squared error", None,
+            lambda pair: psnr(pair.output, pair.truth),
         ),
         Metric(
             "colorfulness", f"Colourfulness{suffix}", "", "none", "nothing: the output alone",
             f"{opponents}, scale 0…255", "Hasler and Süsstrunk 2003", None,
-            lambda pair: pair.colorfulness(variant)[0],
+            lambda pair: colorfulness(pair.output, variant),
         ),
         Metric(
             "colorfulness_gap", f"Colourfulness gap{suffix}", "", "down", both,
             f"{opponents}, scale 0…255, either way", "Hasler and Süsstrunk 2003", 0.0,
-            lambda pair: _colorfulness_gap(pair, variant),
+            lambda pair: colorfulness_gap(pair.output, pair.truth, variant),
         ),
         Metric(
             "lightness_error", "|ΔL*|", "", "down", "L* of output and input", "mean over pixels",
@@ -452,7 +435,9 @@ def table(options: Options) -> dict[str, Metric]:
         ),
         Metric(
             "diversity_lpips", f"Diversity, LPIPS ({backbone})", "", "none", "samples of one input",
-            "mean over pairs", "Zhang et al. 2018", None, _lpips, network="lpips", of_samples=True,
+            "mean over pairs", "Zhang et al. 2018", None,
+            lambda pair, network: lpips(pair.output, pair.truth, network), network="lpips",
+            of_samples=True,
         ),
         Metric(
             "diversity_delta_e2000", "Diversity, ΔE2000", "", "none", "samples of one input",
@@ -544,22 +529,10 @@ def score(
     }
 
     @torch.no_grad()
-    def look(batch: tuple[Tensor, Tensor]) -> tuple[int, dict[str, list[float]], dict[str, Any]]:
-        whole, parts = Pair.from_8bit(*batch), [Pair.from_8bit(*part) for part in _in_parts(*batch)]
-
-        def pairs_for(key: str) -> list[Pair]:
-            return [whole] if networks[key] else parts
-
-        columns = {
-            key: [
-                value for pair in pairs_for(key) for value in measure(pair, *networks[key]).tolist()
-            ]
-            for key, measure in measures.items()
-        }
-        seen = {
-            key: [metric.look(pair) for pair in pairs_for(key)] for key, metric in gathered.items()
-        }
-        return len(batch[0]), columns, seen
+    def look(batch: tuple[Tensor, Tensor]) -> tuple[int, dict[str, list[float]], list[Any]]:
+        pair = Pair.from_8bit(*batch)
+        columns = {key: measure(pair, *networks[key]).tolist() for key, measure in measures.items()}
+        return len(pair.output), columns, [metric.look(pair) for metric in gathered.values()]
 
     n = 0
     values: dict[str, list[float]] = {key: [] for key in measures}
@@ -567,9 +540,8 @@ def score(
         n += count
         for key, column in columns.items():
             values[key] += column
-        for key, metric in gathered.items():
-            for sides in seen[key]:
-                metric.add(*sides)
+        for metric, sides in zip(gathered.values(), seen, strict=True):
+            metric.add(*sides)
     if not n:
         raise ValueError("there is no picture to score")
     sets = {}
@@ -655,16 +627,6 @@ def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> I
 PIXELS_AT_ONCE = 32 * 64**2
 """Pixels of a batch: enough to keep a processor busy; with more, what is allocated for it goes back
 to the system after each batch, and fetching it again takes a fifth of the time."""
-
-
-PIXELS_IN_CACHE = 8 * 64**2
-"""Pixels of a part of a batch: of so few, what a metric computes on the way stays in the cache."""
-
-
-def _in_parts(output8: Tensor, truth8: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """What networks are not needed for is done part by part."""
-    most = max(1, PIXELS_IN_CACHE // output8[0, 0].numel())
-    return zip(torch.split(output8, most), torch.split(truth8, most), strict=True)
 
 
 def in_batches(

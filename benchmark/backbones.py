@@ -128,14 +128,10 @@ class Lpips(nn.Module):
         # Channels last is how convolutions run fastest: on a CPU a third faster.
         features = self.features(both.contiguous(memory_format=torch.channels_last))
         distance = first.new_zeros(len(first))
-        for maps, layer in zip(features, self.layers, strict=True):
-            places = maps.permute(0, 2, 3, 1).flatten(1, 2)  # (2B, H·W, C)
-            scale = 1 / (torch.linalg.vector_norm(places, dim=2, keepdim=True) + 1e-10)
-            one, other = (
-                side * part for side, part in zip(places.chunk(2), scale.chunk(2), strict=True)
-            )
-            weights = layer.model[-1].weight.flatten()  # a 1×1 convolution to one channel
-            distance += ((one - other).square() @ weights).mean(dim=1)
+        for maps, weigh in zip(features, self.layers, strict=True):
+            length = maps.square().sum(dim=1, keepdim=True).sqrt()
+            one, other = (maps / (length + 1e-10)).chunk(2)
+            distance += weigh((one - other).square()).mean(dim=(1, 2, 3))
         return distance
 
 

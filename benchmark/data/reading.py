@@ -68,9 +68,7 @@ def open_rgb(path: Path) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 _require_sides(*image.size)
-                image.load()
-                ImageOps.exif_transpose(image, in_place=True)  # else it copies what is upright, too
-                return _to_srgb(image)
+                return _to_srgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
         raise UnusablePicture("not a picture") from error
     except Image.DecompressionBombError as error:
@@ -144,4 +142,4 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return image.convert("RGB")
