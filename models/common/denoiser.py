@@ -84,8 +84,8 @@ LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0
 class Sampling(colorizer.Sampling):
     """What can be chosen at test time, with any weights of a diffusion model."""
 
-    # To learn pictures by heart: vivid ones would be others.
-    presets: ClassVar = {"tiny": {"steps": 20, "vividness": 1, "temperature": 1}}
+    # To learn pictures by heart: calm or vivid ones would be others.
+    presets: ClassVar = {"tiny": {"steps": 20, "temperature": 1}}
 
     steps: Steps = 50
     sampler: Sampler = "ddim"
@@ -365,8 +365,7 @@ class Denoiser(Colorizer):
         guidance = 1.0 if sampling.guidance is None else sampling.guidance
         temperature = 1.0 if sampling.temperature is None else sampling.temperature
         vividness = 1.0 if sampling.vividness is None else sampling.vividness
-        nothing = shown.folded.new_zeros(len(lightness), 1, 1, 1)
-        hidden = shown.where(nothing) if guidance != 1 else None
+        hidden = shown.where(torch.zeros_like(lightness[:, :, :1, :1])) if guidance != 1 else None
         clip = static_threshold if sampling.threshold == "static" else dynamic_threshold
         limit = float(self.color_limit)
 

@@ -33,7 +33,6 @@ CLASSIC = {
     "prediction": "epsilon",
     "condition": "concat",
 }
-CONDITIONS = ["concat", "encoder", "regression"]
 
 
 def small_model(**typed: Any) -> Denoiser:
@@ -238,15 +237,15 @@ def test_every_choice_gives_another_picture() -> None:
         assert (one - other).abs().max() > 1e-3, (first, second)
 
 
-@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("condition", ["concat", "encoder", "regression"])
 def test_guidance_0_does_not_see_the_picture_and_1_does_as_without(condition: str) -> None:
     """At full size, where nothing is sharpened along L."""
     model = small_model(condition_dropout=0.1, condition=condition, fold=1)
     one, other = lightness_like(blobs(1, 32)), lightness_like(blobs(1, 32, seed=1))
-    plain = {"temperature": 1.0, **({"vividness": 1.0} if condition == "regression" else {})}
     colors = {
         guidance: [
-            ab_of(model, lightness, [1], guidance=guidance, **plain) for lightness in (one, other)
+            ab_of(model, lightness, [1], guidance=guidance, temperature=1.0)
+            for lightness in (one, other)
         ]
         for guidance in (0.0, 1.0, 3.0)
     }
