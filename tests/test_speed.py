@@ -37,70 +37,73 @@ def test_a_folder_is_scored_faster_than_picture_by_picture(
 ) -> None:
     """Prints the ratios, with one thread and with torch's own number of them; values must agree.
 
-    The two take turns at parts of the folder, so that whatever else the machine does slows both;
-    a ratio is the median over the parts.
+    The whole folder takes turns with parts of it for the loop, so that whatever else the machine
+    does slows both; a ratio is the median over the turns.
     """
     network = metrics.lpips_network(str(lpips_weights["alex"]))
     instruments = metrics.Instruments(networks={"lpips": network})
     usual = package_lpips("alex")
-    parts = write_parts(tmp_path)
+    names = write_folder(tmp_path)
 
-    def ours(part: Path) -> dict[str, list[float]]:
-        return metrics.score_folder(part / "outputs", part / "truths", instruments).pictures
-
-    def theirs(part: Path) -> dict[str, list[float]]:
-        return one_by_one(part, usual)
+    def ours() -> dict[str, list[float]]:
+        return metrics.score_folder(tmp_path / "outputs", tmp_path / "truths", instruments).pictures
 
     ratio = {}
     for threads in dict.fromkeys((1, default_threads)):
         torch.set_num_threads(threads)
-        for compute in (ours, theirs):  # once for imports and first uses
-            compute(parts[0])
-        seconds = np.zeros((len(parts), 2, 2))  # part, whose, wall or processor
-        for row, part in enumerate(parts):
-            results = []
-            for column, compute in enumerate((ours, theirs)):
-                before = np.array([time.perf_counter(), time.process_time()])
-                results.append(compute(part))
-                seconds[row, column] = [time.perf_counter(), time.process_time()] - before
-            assert results[0].keys() == results[1].keys()
-            for key, values in results[1].items():
-                np.testing.assert_allclose(results[0][key], values, rtol=1e-3, atol=1e-3)
-        milliseconds = 1000 * PARTS / COUNT * np.median(seconds, axis=0)
+        ours()  # once for imports and first uses
+        one_by_one(tmp_path, names[:10], usual)
+        seconds = np.zeros((PARTS, 2, 2))  # turn, whose, wall or processor
+        for turn in range(PARTS):
+            clocks = [clock()]
+            fast = ours()
+            clocks.append(clock())
+            slow = one_by_one(tmp_path, names[turn::PARTS], usual)
+            clocks.append(clock())
+            assert fast.keys() == slow.keys()
+            for key, values in slow.items():
+                np.testing.assert_allclose(fast[key][turn::PARTS], values, rtol=1e-3, atol=1e-3)
+            seconds[turn] = np.diff(clocks, axis=0) * [[1], [PARTS]]
+        milliseconds = 1000 / COUNT * np.median(seconds, axis=0)
         ratio[threads] = np.median(seconds[:, 1] / seconds[:, 0], axis=0)
         with capsys.disabled():
-            for clock, name in enumerate(("wall", "processor")):
-                fast, slow = milliseconds[:, clock]
+            for index, name in enumerate(("wall", "processor")):
+                few, many = milliseconds[:, index]
                 print(
-                    f"\n{COUNT} pictures of {SIDE}×{SIDE}, threads: {threads}, {name}: {fast:.2f} "
-                    f"ms a picture against {slow:.2f}, {ratio[threads][clock]:.1f} times",
+                    f"\n{COUNT} pictures of {SIDE}×{SIDE}, threads: {threads}, {name}: {few:.2f} "
+                    f"ms a picture against {many:.2f}, {ratio[threads][index]:.1f} times",
                     end="",
                 )
     assert ratio[1][1] > 5  # of the processor's time, which other work on the machine sways least
 
 
-def write_parts(folder: Path) -> list[Path]:
-    """Folders with COUNT pairs of pictures in all, each with `outputs` and `truths`."""
+def clock() -> list[float]:
+    """Seconds, of the wall and of the processor."""
+    return [time.perf_counter(), time.process_time()]
+
+
+def write_folder(folder: Path) -> list[str]:
+    """COUNT pairs of pictures, in `outputs` and in `truths`; their names in order."""
     generator = torch.Generator().manual_seed(0)
-    parts = [folder / f"part{number}" for number in range(PARTS)]
-    for row in range(COUNT):
+    names = [f"{row:03d}.png" for row in range(COUNT)]
+    for name in names:
         coarse = torch.rand(2, 3, 8, 8, generator=generator)
         pair = torch.nn.functional.interpolate(coarse, (SIDE, SIDE), mode="bilinear")
-        for name, rgb in zip(("outputs", "truths"), pair, strict=True):
-            save_png(parts[row % PARTS] / name / f"{row:03d}.png", rgb)
-    return parts
+        for part, rgb in zip(("outputs", "truths"), pair, strict=True):
+            save_png(folder / part / name, rgb)
+    return names
 
 
 @torch.no_grad()
-def one_by_one(part: Path, network: nn.Module) -> dict[str, list[float]]:
+def one_by_one(folder: Path, names: list[str], network: nn.Module) -> dict[str, list[float]]:
     """The usual loop: scikit-image and `lpips`, a picture at a time."""
     values: dict[str, list[float]] = {
         key: [] for key, m in metrics.METRICS.items() if m.of_pictures
     }
-    for path in sorted((part / "outputs").iterdir()):
+    for name in names:
         output8, truth8 = (
-            np.array(Image.open(file).convert("RGB"))
-            for file in (path, part / "truths" / path.name)
+            np.array(Image.open(folder / part / name).convert("RGB"))
+            for part in ("outputs", "truths")
         )
         output, truth = output8 / 255, truth8 / 255
         values["ssim"].append(
