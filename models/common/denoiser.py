@@ -10,11 +10,9 @@ nothing to sharpen: in sRGB that is the classic recipe, four channels in and thr
 
 Unless set so, it need not find out from noise what can be told at once: a second U-Net answers
 with the mean of what is likely, as `unet` does, and the first denoises what that leaves open.
-
-How it learns is in `denoising.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
@@ -28,9 +26,10 @@ from pydantic import (
 )
 from torch import Tensor, nn
 
-from benchmark import colorizer
+from benchmark import colorizer, recipe
 from benchmark.colorizer import Colorizer, ColorSpace, Noise, OnStep, Statistics
 from benchmark.errors import UserError
+from benchmark.recipe import Batch, Randomness
 
 from .blocks import ConvexUpsample, conv3, zeroed
 from .diffusion import (
@@ -38,18 +37,22 @@ from .diffusion import (
     Schedule,
     ScheduleName,
     TimeEmbedding,
+    Weighting,
+    diffuse,
+    loss_weight,
     noise_schedule,
     require_noise_at_the_end,
     require_predictable,
+    stratified_timesteps,
     target_of,
     x0_of,
 )
+from .losses import huber
 from .samplers import (
     SamplerName,
     Spacing,
     denoise,
     dynamic_threshold,
-    ended_at,
     guided,
     static_threshold,
     step_of,
@@ -69,21 +72,20 @@ GUIDANCE, TEMPERATURE = 1.8, 0.85
 Chosen on validation pictures: the least LPIPS among those within a tenth of the truth's
 colourfulness and with well below half of the ab divergence that regression has.
 """
-REFINING_TEMPERATURE, REFINING_SIGMA_MIN = 0.85, 1.0
+REFINING_TEMPERATURE = 0.75
 """Of weights that refine a regression's mean, with the vividness that makes up for it.
 
 Chosen on validation pictures in sets of 64: the least ab divergence, 0.43 of the regression's,
 among those within a tenth of the truth's colourfulness.
 """
-HONEST = {"guidance": 1.0, "temperature": 1.0, "vividness": 1.0, "sigma_min": 0.0}
-"""A sampling that changes nothing of what the network takes for a draw."""
+LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "picture"}
 
 
 class Sampling(colorizer.Sampling):
     """What can be chosen at test time, with any weights of a diffusion model."""
 
     # To learn pictures by heart: calm or vivid ones would be others.
-    presets: ClassVar = {"tiny": {"steps": 20, "temperature": 1, "sigma_min": 0}}
+    presets: ClassVar = {"tiny": {"steps": 20, "temperature": 1}}
 
     steps: Steps = 50
     sampler: Sampler = "ddim"
@@ -112,13 +114,6 @@ class Sampling(colorizer.Sampling):
         le=4,
         description="of the mean that is refined: 1, or with weights that refine a mean of ab what "
         "makes up for a temperature below 1",
-    )
-    sigma_min: float | None = Field(
-        None,
-        ge=0,
-        le=100,
-        description="σ/α from which the rest of the noise is taken away at once; usual is "
-        f"{REFINING_SIGMA_MIN:g} with weights that refine a mean of ab, else 0",
     )
     spacing: Spacing = Field("trailing", description="of the steps: from T down, or leading, to 0")
     threshold: Literal["static", "dynamic"] = Field(
@@ -150,7 +145,7 @@ class Sampling(colorizer.Sampling):
 
     def judged(self) -> Self:
         """An honest draw: a low temperature hides the speckle that training has yet to mend."""
-        return self.preview().model_copy(update=HONEST)
+        return self.preview().model_copy(update={"guidance": 1.0, "temperature": 1.0})
 
 
 class Shown(NamedTuple):
@@ -199,9 +194,7 @@ class Denoiser(Colorizer):
             BeforeValidator(str),
             Field(description="ab is divided by its own deviation, or by 110 as in much code"),
         ] = "measured",
-        dropout: Annotated[
-            float, Field(ge=0, le=0.5, description="in the denoiser's residual blocks")
-        ] = 0.0,
+        dropout: Annotated[float, Field(ge=0, le=0.5, description="in residual blocks")] = 0.0,
         schedule: Annotated[
             ScheduleName, Field(description="of noise: cosine, linear or sigmoid")
         ] = "cosine",
@@ -281,20 +274,10 @@ class Denoiser(Colorizer):
         self.regression: UNet | None = None
         self.mean: nn.Conv2d | None = None
         if refining:
-            self.regression = UNet(fold**2, regression_widths, blocks)
+            self.regression = UNet(fold**2, regression_widths, blocks, dropout=dropout)
             self.mean = nn.Conv2d(regression_widths[0], self.channels, 1)
             # What share of the variance of colour the mean has, as training finds it.
             self.register_buffer("explained", torch.full((), 0.5))
-
-    @property
-    def refines(self) -> bool:
-        """Is there a regression, whose mean is refined?"""
-        return self.regression is not None
-
-    def halves(self) -> tuple[nn.Module, nn.Module]:
-        """What learns where a mean is refined: what gives it and sharpens; what denoises."""
-        mean = [one for one in (self.regression, self.mean, self.upsample) if one is not None]
-        return nn.ModuleList(mean), nn.ModuleList([self.time, self.trunk, self.velocity])
 
     def calibrate(self, statistics: Statistics) -> None:
         by_110 = Statistics((0.0, 0.0), (110.0, 110.0), 1.0)
@@ -311,7 +294,7 @@ class Denoiser(Colorizer):
                 self.trunk(torch.cat([x, shown.folded], 1), self.time(t), shown.maps)
             )
             return answer
-        mean = shown.mean
+        mean = shown.mean.detach()  # else it would be drawn to what is easily refined
         alpha, sigma = self.schedule.at(t)
         seen = torch.cat([x - alpha * mean, shown.folded, mean, shown.features], 1)
         rest = self.velocity(self.trunk(seen, self.time(t)))
@@ -319,23 +302,12 @@ class Denoiser(Colorizer):
 
     def show(self, lightness: Tensor) -> Shown:
         """What the denoiser sees of L* (B, 1, H, W)."""
-        if self.regression is not None:
-            with torch.no_grad():  # else the mean would be drawn to what is easily refined
-                return self.regress(lightness)
-        folded = self.fold_lightness(lightness)
-        return Shown(folded, self.encoder.levels(folded) if self.encoder is not None else ())
-
-    def regress(self, lightness: Tensor) -> Shown:
-        """The same of a denoiser with a regression, which learns from it."""
-        assert self.regression is not None
-        assert self.mean is not None
-        folded = self.fold_lightness(lightness)
+        folded = F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
+        maps = self.encoder.levels(folded) if self.encoder is not None else ()
+        if self.regression is None or self.mean is None:
+            return Shown(folded, maps)
         features = self.regression(folded)
-        return Shown(folded, (), features, self.mean(features).float())
-
-    def fold_lightness(self, lightness: Tensor) -> Tensor:
-        """L* (B, 1, H, W) → standardised, (B, fold², H/fold, W/fold)."""
-        return F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
+        return Shown(folded, maps, features, self.mean(features).float())
 
     @torch.no_grad()
     def measure(self, mean: Tensor, coarse: Tensor) -> None:
@@ -362,12 +334,13 @@ class Denoiser(Colorizer):
 
     def settle(self, sampling: Any) -> Any:
         steps = min(sampling.steps, self.schedule.steps)
-        usual, guidable = dict(HONEST), bool(self.condition_dropout)
-        if self.refines and self.color_space == "lab":
-            usual |= {"temperature": REFINING_TEMPERATURE, "sigma_min": REFINING_SIGMA_MIN}
+        usual = {"guidance": 1.0, "vividness": 1.0, "temperature": 1.0}
+        refines, guidable = self.regression is not None, bool(self.condition_dropout)
+        if refines and self.color_space == "lab":
+            usual["temperature"] = REFINING_TEMPERATURE
             temperature = sampling.temperature or REFINING_TEMPERATURE
             usual["vividness"] = self.vividness_for(temperature)
-        elif guidable and not self.refines:
+        elif guidable and not refines:
             usual |= {"guidance": GUIDANCE, "temperature": TEMPERATURE}
         chosen = {key: getattr(sampling, key) for key in usual}
         chosen = {key: usual[key] if value is None else value for key, value in chosen.items()}
@@ -376,13 +349,13 @@ class Denoiser(Colorizer):
                 f"guidance {chosen['guidance']:g} needs weights that were trained without L now "
                 "and then: train with --set condition_dropout=0.1, or leave guidance out."
             )
-        if chosen["vividness"] != 1 and not self.refines:
+        if chosen["vividness"] != 1 and not refines:
             raise UserError(
                 f"vividness {chosen['vividness']:g} needs weights that refine a regression's mean: "
                 "train with --set condition=regression, or leave vividness out."
             )
-        # What is honest and usually so is not told.
-        told = {k: None if one == usual[k] == HONEST[k] else one for k, one in chosen.items()}
+        # What is 1 and could not be else is not told.
+        told = {key: None if one == usual[key] == 1 else one for key, one in chosen.items()}
         return sampling.model_copy(update={"steps": steps, **told})
 
     def predict(
@@ -421,10 +394,7 @@ class Denoiser(Colorizer):
             self.schedule,
             draw(),
             step_of(sampling.sampler, draw, sampling.eta),
-            timesteps=ended_at(
-                self.schedule.first_of(sampling.sigma_min or 0),
-                timesteps_of(sampling.spacing, self.schedule.steps, sampling.steps),
-            ),
+            timesteps=timesteps_of(sampling.spacing, self.schedule.steps, sampling.steps),
             on_step=report if on_step is not None else None,
         )
         return finished(coarse)
@@ -457,3 +427,116 @@ def require_levels(attention: Sequence[int], widths: Sequence[int]) -> None:
     """ValueError where attention is wanted at a level that there is not."""
     if any(level >= len(widths) for level in attention):
         raise ValueError(f"attention is at levels 0 to {len(widths) - 1}, as many as widths")
+
+
+class DenoiserSettings(recipe.Settings):
+    """What can be set of the training that the diffusion models share."""
+
+    # The classic recipe: sRGB at full size, ε, schedules as published.
+    _classic: ClassVar[Mapping[str, Any]] = {
+        "color_space": "rgb",
+        "fold": 1,
+        "widths": [64, 128, 256, 512],
+        "attention": [2],
+        "shift": 1.0,
+        "zero_terminal": False,
+        "prediction": "epsilon",
+        "condition": "concat",
+        "condition_dropout": 0.0,
+        "batch_size": 2,
+        "accumulate": 4,
+        "ema_decay": 0.9999,
+        "learning_rate": 2e-4,
+        "weight_decay": 0.01,
+    }
+    presets: ClassVar[recipe.Presets] = {
+        # To learn pictures by heart: guidance, too, would go beyond them.
+        "tiny": {
+            "widths": [16, 32],
+            "shift": 1.5,
+            "learning_rate": 3e-3,
+            "condition_dropout": 0.0,
+        },
+        # At an eighth of the resolution: coherent after two minutes, where a quarter has speckle.
+        # Not guided: that would double the time of a test, half of this preset's.
+        "quick": {
+            "epochs": 12,
+            "widths": [48, 96],
+            "fold": 8,
+            "shift": 2.0,
+            "condition": "concat",
+            "condition_dropout": 0.0,
+        },
+        "large": {"widths": [128, 256, 384, 512], "shift": 8.0},
+        "cartoon-ddpm": {**_classic, "schedule": "cosine", "offset": 0.008, "timesteps": 500},
+        "tiny-imagenet-ddpm": {**_classic, "schedule": "linear", "size": 64, "dropout": 0.15},
+        # Its linear schedule of 350 steps keeps 0.17 of the picture: ended in pure noise instead.
+        "lab-encoder": {
+            "size": 64,
+            "fold": 1,
+            "condition": "encoder",
+            "schedule": "linear",
+            "timesteps": 350,
+            "shift": 1.0,
+            "condition_dropout": 0.0,
+        },
+    }
+
+    learning_rate: float = Field(1e-3, gt=0, description="AdamW's, after warm-up")
+    draws: int = Field(
+        1, ge=1, description="noisy forms of each picture in a step; what L says is worked out once"
+    )
+    weighting: Weighting = Field(
+        "uniform", description="of the noise levels in the loss: uniform or min-snr"
+    )
+    snr_gamma: float = Field(5.0, gt=0, description="of min-snr, its largest ratio")
+    weight_floor: float = Field(
+        0.1, ge=0, le=1, description="of min-snr, its least weight: the noisy steps decide the hue"
+    )
+
+    @model_validator(mode="after")
+    def _check_denoiser(self) -> Self:
+        require_levels(self.architecture["attention"], self.architecture["widths"])
+        usable_schedule(**self.architecture)
+        return self
+
+
+def denoising_losses(
+    model: Denoiser, batch: Batch, rng: Randomness, settings: DenoiserSettings
+) -> dict[str, Tensor]:
+    """The prediction at random noise levels, by squared error; true colour sharpened, by Huber.
+
+    Where a regression's mean is refined, that learns at once, as `unet` does.
+    """
+    fine = model.target(batch.rgb)
+    coarse = F.avg_pool2d(fine, model.fold)
+    shown = model.show(batch.lightness)
+    count, draws = len(fine), settings.draws
+    x0 = coarse.repeat_interleave(draws, 0)
+    # The draws of a picture from all over the range, not from one stretch of it.
+    uniform = rng.uniform(count, draws).T.flatten()
+    t = stratified_timesteps(uniform, model.schedule.steps).view(draws, count).T.flatten()
+    alpha, sigma = model.schedule.at(t)
+    noise = rng.normal(count, draws, *coarse.shape[1:]).flatten(0, 1)
+    seen = shown.repeated(draws)
+    if model.training and model.condition_dropout:
+        hidden = rng.uniform(count, draws).view(-1, 1, 1, 1) < model.condition_dropout
+        seen = seen.where(~hidden)
+    answer = model(diffuse(x0, noise, alpha, sigma), t, seen)
+    target = target_of(model.prediction, x0, noise, alpha, sigma)
+    weight = loss_weight(
+        model.prediction,
+        settings.weighting,
+        alpha,
+        sigma,
+        gamma=settings.snr_gamma,
+        floor=settings.weight_floor,
+    )
+    losses = {LOSS_NAMES[model.prediction]: (weight * (answer.float() - target) ** 2).mean()}
+    if shown.mean is not None:
+        if model.training:
+            model.measure(shown.mean, coarse)
+        losses["mean"] = huber(model.sharpen(shown.mean, shown), fine)
+    if model.upsample is not None:
+        losses["sharpen"] = huber(model.sharpen(coarse, shown), fine)
+    return losses

@@ -1,7 +1,6 @@
 """The diffusion models' settings and sampling: what is refused, what depends on what."""
 
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,28 +12,17 @@ from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.colorizer import Noise, Statistics
 from benchmark.errors import UserError
 from benchmark.recipe import Batch, Randomness, resolve
-from benchmark.training import Loop
 from models.common.denoiser import (
     GUIDANCE,
-    HONEST,
-    REFINING_SIGMA_MIN,
     REFINING_TEMPERATURE,
     TEMPERATURE,
     Denoiser,
     Sampling,
     Shown,
+    denoising_losses,
 )
-from models.common.denoising import denoising_losses
 from models.common.diffusion import x0_of
-from tests.support import (
-    awaken,
-    blobs,
-    lightness_like,
-    make_loop,
-    tiny_model,
-    tiny_recipe,
-    training_data,
-)
+from tests.support import awaken, blobs, lightness_like, tiny_model, tiny_recipe
 
 CPU = torch.device("cpu")
 SMALL = {"widths": [8, 8, 8], "blocks": 1}
@@ -111,11 +99,11 @@ def test_a_sampling_that_the_weights_do_not_allow_is_refused() -> None:
 def test_vividness_is_usual_with_weights_that_refine_ab(color_space: str) -> None:
     model = small_model(color_space=color_space, condition_dropout=0.1)
     made_up = model.vividness_for(REFINING_TEMPERATURE)
-    calm = {"temperature": REFINING_TEMPERATURE, "sigma_min": REFINING_SIGMA_MIN}
-    usual = Sampling(vividness=made_up, **calm)
+    usual = Sampling(vividness=made_up, temperature=REFINING_TEMPERATURE)
     assert model.settle(Sampling()) == (usual if color_space == "lab" else Sampling())
-    told = Sampling(temperature=1, sigma_min=0) if color_space == "lab" else Sampling()
-    for chosen in (Sampling(**HONEST), Sampling(temperature=1, sigma_min=0)):
+    honest = Sampling(vividness=1, temperature=1)
+    for chosen in (honest, Sampling(temperature=1)):
+        told = Sampling(temperature=1) if color_space == "lab" else Sampling()
         assert model.settle(chosen) == told
     assert model.settle(Sampling(guidance=2)).guidance == 2
 
@@ -126,7 +114,7 @@ def test_vividness_is_usual_with_weights_that_refine_ab(color_space: str) -> Non
 def test_weights_are_judged_by_honest_draws(typed: dict[str, Any]) -> None:
     """Else those of the first epoch were the best: speckle is a rich palette, and was hidden."""
     model, lightness = small_model(**typed), lightness_like(blobs(1, 32))
-    honest = {"steps": 10, **HONEST}
+    honest = {"steps": 10, "guidance": 1.0, "temperature": 1.0, "vividness": None}
     judged = Sampling(temperature=0.5).judged()
     drawn = [
         model.colorize(lightness, seeds=[1], sampling=sampling)
@@ -241,8 +229,6 @@ def test_every_choice_gives_another_picture() -> None:
         {"spacing": "leading"},
         {"threshold": "dynamic"},
         {"temperature": 0.7},
-        {"sigma_min": 0.0},
-        {"sigma_min": 3.0},
         {"steps": 4},
     ]
     lightness = lightness_like(blobs(1, 32))
@@ -258,7 +244,7 @@ def test_guidance_0_does_not_see_the_picture_and_1_does_as_without(condition: st
     one, other = lightness_like(blobs(1, 32)), lightness_like(blobs(1, 32, seed=1))
     colors = {
         guidance: [
-            ab_of(model, lightness, [1], **{**HONEST, "guidance": guidance})
+            ab_of(model, lightness, [1], guidance=guidance, temperature=1.0)
             for lightness in (one, other)
         ]
         for guidance in (0.0, 1.0, 3.0)
@@ -333,11 +319,12 @@ def test_draws_are_as_many_pictures_of_one_draw(
     monkeypatch.setattr(
         model, "forward", lambda *given: calls.append((given, forward(*given))) or calls[-1][1]
     )
-    batch = Batch(rgb_from_8bit(blobs(4, 32)))
-    fine, shown = model.target(batch.rgb), model.show(batch.lightness)
-    denoising_losses(model, fine, shown, Randomness(0, 0, CPU), recipe.settings)
+    denoising_losses(
+        model, Batch(rgb_from_8bit(blobs(4, 32))), Randomness(0, 0, CPU), recipe.settings
+    )
     (((x, t, _), answers),) = calls
     assert x.shape[0] == len(t.unique()) == 12
+    shown = model.show(Batch(rgb_from_8bit(blobs(4, 32))).lightness)
     for row in range(12):
         alone = Shown(*(one[[row // 3]] if torch.is_tensor(one) else one for one in shown))
         torch.testing.assert_close(
@@ -435,10 +422,9 @@ def test_presets_of_recipes_learn_and_sample(preset: str) -> None:
 
 
 def losses_of(**typed: Any) -> dict[str, float]:
-    """Of a denoiser that has learned nothing, by name."""
+    """Of the first step of a tiny training, by name."""
     recipe = tiny_recipe("unetddpm", **{**SMALL, **typed})
-    batch = Batch(rgb_from_8bit(blobs(8, 32)), progress=0.999)
-    (update,) = recipe.updates(batch, Randomness(0, 0, CPU))
+    (update,) = recipe.updates(Batch(rgb_from_8bit(blobs(8, 32))), Randomness(0, 0, CPU))
     return {name: float(value.detach()) for name, value in update.losses.items()}
 
 
@@ -463,32 +449,9 @@ def test_l_is_hidden_in_training_alone_as_often_as_set(
     forward = model.forward
     monkeypatch.setattr(model, "forward", lambda x, t, s: seen.append(s) or forward(x, t, s))
     batch = Batch(rgb_from_8bit(blobs(400, 32)))
-    fine, shown = model.target(batch.rgb), model.show(batch.lightness)
-    denoising_losses(model, fine, shown, Randomness(0, 0, CPU), recipe.settings)
+    denoising_losses(model, batch, Randomness(0, 0, CPU), recipe.settings)
     (shown,) = seen
     hidden = [(one.flatten(1) == 0).all(1) for one in (shown.folded, shown.mean, shown.features)]
     assert hidden[0].float().mean() == pytest.approx(0.25 if training else 0, abs=0.06)
     assert torch.equal(hidden[0], hidden[1])
     assert torch.equal(hidden[0], hidden[2])
-
-
-def test_what_is_refined_stands_still_while_it_is(tmp_path: Path) -> None:
-    """First the mean moves, then the denoiser, and never both; the last steps are at rate 0."""
-    data = training_data(blobs(8, 36))
-    loop = make_loop(tmp_path, "unetddim", data, epochs=10, mean_first=0.5)
-    assert loop.total == 10
-    moved = []
-    states = [weights_of_halves(loop)]
-    for _ in range(loop.total):
-        loop.take_step()
-        loop.step += 1
-        states.append(weights_of_halves(loop))
-        moved.append([not torch.equal(*pair) for pair in zip(*states[-2:], strict=True)])
-    assert moved[:5] == [[True, False]] * 4 + [[False, False]]
-    assert moved[5:] == [[False, True]] * 4 + [[False, False]]
-
-
-def weights_of_halves(loop: Loop) -> list[Tensor]:
-    assert isinstance(loop.model, Denoiser)
-    halves = loop.model.halves()
-    return [torch.cat([p.detach().flatten() for p in half.parameters()]) for half in halves]
