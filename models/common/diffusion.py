@@ -124,6 +124,11 @@ class Schedule(nn.Module):
         """(α_t, σ_t), each (B, 1, 1, 1), for integer t (B,)."""
         return self.alpha[t][:, None, None, None], self.sigma[t][:, None, None, None]
 
+    def first_of(self, ratio: float) -> int:
+        """The first t at which σ_t / α_t is at least `ratio`; the last one if none is."""
+        below = int((self.sigma < ratio * self.alpha).sum())
+        return min(below, self.steps - 1)
+
 
 # ---- noising, and what a network can be asked ----------------------------------------------------
 

@@ -55,6 +55,15 @@ def timesteps_of(spacing: Spacing, total: int, steps: int) -> list[int]:
     return (trailing_timesteps if spacing == "trailing" else leading_timesteps)(total, steps)
 
 
+def ended_at(last: int, timesteps: list[int]) -> list[int]:
+    """Those before `last`, and `last` instead of all that follow it: a sampling cut short.
+
+    As with the σ_min of Karras et al. 2022 (eq. 5), the estimate there is the result.
+    """
+    kept = [t for t in timesteps if t > last]
+    return kept if len(kept) == len(timesteps) else [*kept, last]
+
+
 # ---- the estimate of x_0 -------------------------------------------------------------------------
 
 

@@ -14,6 +14,8 @@ from benchmark.errors import UserError
 from benchmark.recipe import Batch, Randomness, resolve
 from models.common.denoiser import (
     GUIDANCE,
+    HONEST,
+    REFINING_SIGMA_MIN,
     REFINING_TEMPERATURE,
     TEMPERATURE,
     Denoiser,
@@ -99,11 +101,11 @@ def test_a_sampling_that_the_weights_do_not_allow_is_refused() -> None:
 def test_vividness_is_usual_with_weights_that_refine_ab(color_space: str) -> None:
     model = small_model(color_space=color_space, condition_dropout=0.1)
     made_up = model.vividness_for(REFINING_TEMPERATURE)
-    usual = Sampling(vividness=made_up, temperature=REFINING_TEMPERATURE)
+    calm = {"temperature": REFINING_TEMPERATURE, "sigma_min": REFINING_SIGMA_MIN}
+    usual = Sampling(vividness=made_up, **calm)
     assert model.settle(Sampling()) == (usual if color_space == "lab" else Sampling())
-    honest = Sampling(vividness=1, temperature=1)
-    for chosen in (honest, Sampling(temperature=1)):
-        told = Sampling(temperature=1) if color_space == "lab" else Sampling()
+    told = Sampling(temperature=1, sigma_min=0) if color_space == "lab" else Sampling()
+    for chosen in (Sampling(**HONEST), Sampling(temperature=1, sigma_min=0)):
         assert model.settle(chosen) == told
     assert model.settle(Sampling(guidance=2)).guidance == 2
 
@@ -114,7 +116,7 @@ def test_vividness_is_usual_with_weights_that_refine_ab(color_space: str) -> Non
 def test_weights_are_judged_by_honest_draws(typed: dict[str, Any]) -> None:
     """Else those of the first epoch were the best: speckle is a rich palette, and was hidden."""
     model, lightness = small_model(**typed), lightness_like(blobs(1, 32))
-    honest = {"steps": 10, "guidance": 1.0, "temperature": 1.0, "vividness": None}
+    honest = {"steps": 10, **HONEST}
     judged = Sampling(temperature=0.5).judged()
     drawn = [
         model.colorize(lightness, seeds=[1], sampling=sampling)
@@ -229,6 +231,8 @@ def test_every_choice_gives_another_picture() -> None:
         {"spacing": "leading"},
         {"threshold": "dynamic"},
         {"temperature": 0.7},
+        {"sigma_min": 0.0},
+        {"sigma_min": 3.0},
         {"steps": 4},
     ]
     lightness = lightness_like(blobs(1, 32))
@@ -244,7 +248,7 @@ def test_guidance_0_does_not_see_the_picture_and_1_does_as_without(condition: st
     one, other = lightness_like(blobs(1, 32)), lightness_like(blobs(1, 32, seed=1))
     colors = {
         guidance: [
-            ab_of(model, lightness, [1], guidance=guidance, temperature=1.0)
+            ab_of(model, lightness, [1], **{**HONEST, "guidance": guidance})
             for lightness in (one, other)
         ]
         for guidance in (0.0, 1.0, 3.0)

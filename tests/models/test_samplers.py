@@ -31,6 +31,7 @@ from models.common.samplers import (
     denoise,
     dpmpp_step,
     dynamic_threshold,
+    ended_at,
     guided,
     leading_timesteps,
     static_threshold,
@@ -223,6 +224,20 @@ def test_leading_timesteps_are_those_of_diffusers(steps: int) -> None:
     scheduler.set_timesteps(steps)
     assert leading_timesteps(1000, steps) == scheduler.timesteps.tolist()
     assert leading_timesteps(1000, steps)[-1] == 0
+
+
+@pytest.mark.parametrize("steps", [1, 3, 10, 50, 1000])
+def test_a_sampling_cut_short_ends_at_sigma_min_however_many_its_steps(steps: int) -> None:
+    schedule = Schedule(noise_schedule("cosine", T, shift=2.0))
+    ratios = schedule.sigma / schedule.alpha
+    last = schedule.first_of(0.7)
+    assert ratios[last - 1] < 0.7 <= ratios[last]
+    whole = trailing_timesteps(T, steps)
+    assert ended_at(schedule.first_of(0), whole) == whole
+    short = ended_at(last, whole)
+    assert short[:-1] == whole[: len(short) - 1]  # as long as they go, they go the same way
+    assert short[-1] == max(last, whole[-1])
+    assert ended_at(schedule.first_of(1e9), whole) == [T - 1]
 
 
 # ---- the whole way, with an oracle ---------------------------------------------------------------
