@@ -509,8 +509,8 @@ def score(
 
     The 8-bit pictures are what is scored, since they are what anyone else can score again. There
     are never more batches at once than threads and two that wait, so memory does not depend on
-    their number (KID alone keeps the features of all). `keys` leaves out all other
-    metrics. ValueError if there is no picture.
+    their number (KID alone keeps the features of all). `keys` leaves out all other metrics.
+    ValueError if there is no picture.
     """
     rows = {
         key: row
