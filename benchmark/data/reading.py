@@ -1,12 +1,14 @@
 """Finding picture files in a folder and decoding them, whatever is in them."""
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from kornia_rs.io import decode_image_png_u8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..colorizer import SMALLEST_SIDE
@@ -15,6 +17,12 @@ from ..errors import UserError
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 SRGB = ImageCms.createProfile("sRGB")
 MOST_PIXELS = 100_000_000  # 300 MB decoded; more is a mistake or an attack on memory
+
+# The start of a PNG: signature, length and name of the first chunk, its sides, bits and colours.
+PNG_HEADER = struct.Struct(">8sI4sIIBB")
+PNG_MAGIC = [b"\x89PNG\r\n\x1a\n", 13, b"IHDR"]
+RGB_WITHOUT_ALPHA = 2
+PNG_CHUNKS_THAT_TURN_OR_TINT = b"tRNS", b"iCCP", b"eXIf", b"exif"
 
 
 class UnusablePicture(Exception):
@@ -92,7 +100,31 @@ def open_photo(path: Path) -> Image.Image:
 
 def read_whole(path: Path) -> np.ndarray:
     """One picture as it is, uint8 (3, H, W); UserError if it is missing or not usable."""
-    return np.ascontiguousarray(np.asarray(open_photo(path)).transpose(2, 0, 1))
+    pixels = _read_plain_png(path)
+    if pixels is None:
+        pixels = np.asarray(open_photo(path))
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _read_plain_png(path: Path) -> np.ndarray | None:
+    """A PNG that holds 8-bit sRGB and no more, uint8 (H, W, 3), in a quarter of Pillow's time.
+
+    None for every other file, damaged ones among them: `open_photo` knows them all.
+    """
+    try:
+        data = path.read_bytes()
+        header = PNG_HEADER.unpack_from(data)
+    except (OSError, struct.error):
+        return None
+    *magic, width, height, depth, colors = header
+    plain = magic == PNG_MAGIC and (depth, colors) == (8, RGB_WITHOUT_ALPHA)
+    fits = min(width, height) >= SMALLEST_SIDE and width * height <= MOST_PIXELS
+    if not (plain and fits) or any(chunk in data for chunk in PNG_CHUNKS_THAT_TURN_OR_TINT):
+        return None
+    try:
+        return np.asarray(decode_image_png_u8(data, (height, width), "rgb"))
+    except Exception:  # the decoder's only kind
+        return None
 
 
 def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageCms, ImageFile
 
+from benchmark.data import reading
 from benchmark.data.reading import (
     Preprocessing,
     UnusablePicture,
@@ -19,6 +20,7 @@ from benchmark.data.reading import (
     open_photo,
     open_rgb,
     read_square,
+    read_whole,
 )
 from benchmark.errors import UserError
 
@@ -162,7 +164,59 @@ def test_a_photo_the_user_names_is_there_or_one_sentence(
         open_photo(tmp_path)
 
 
+def test_damage_is_found_whichever_way_a_picture_is_read(
+    tmp_path: Path, make_picture: Make
+) -> None:
+    path = tmp_path / "photo.png"
+    whole = encoded(make_picture(0, 20, 20), "PNG")
+    rng = random.Random(0)
+    for _ in range(300):
+        damaged = bytearray(whole[: rng.choice((len(whole), rng.randrange(len(whole))))])
+        for _ in range(rng.choice((0, 1, 2))):
+            damaged[rng.randrange(len(damaged) or 1) :][:1] = bytes([rng.randrange(256)])
+        if used_or_named(path, bytes(damaged)) == "unusable":
+            with pytest.raises(UserError, match=r"photo\.png cannot be used"):
+                read_whole(path)
+        else:
+            np.testing.assert_array_equal(read_whole(path).transpose(1, 2, 0), pixels(path))
+
+
 # ---- what is read right --------------------------------------------------------------------------
+
+
+def test_a_plain_png_is_read_fast_and_any_other_as_it_must_be(
+    tmp_path: Path, make_picture: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, exif = make_picture(0, 20, 30), Image.Exif()
+    exif[0x0112] = 6  # to be turned
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    files = {
+        "plain": encoded(plain, "PNG"),
+        "turned": encoded(plain, "PNG", exif=exif),
+        "of a colour space": encoded(plain, "PNG", icc_profile=profile),
+        "one colour lacking": encoded(plain, "PNG", transparency=plain.getpixel((3, 3))),
+        "half seen": encoded(plain.convert("RGBA"), "PNG"),
+        "grey": encoded(plain.convert("L"), "PNG"),
+        "palette": encoded(plain.quantize(9), "PNG"),
+        "jpeg": encoded(plain, "JPEG"),
+    }
+    path, by_pillow = tmp_path / "photo.png", []
+
+    def noted(path: Path) -> Image.Image:
+        by_pillow.append(name)
+        return open_photo(path)
+
+    monkeypatch.setattr(reading, "open_photo", noted)
+    for name, content in files.items():
+        path.write_bytes(content)
+        np.testing.assert_array_equal(read_whole(path).transpose(1, 2, 0), pixels(path), name)
+    assert by_pillow == list(files)[1:]
+
+    header = struct.pack(">I4sIIBB", 13, b"IHDR", 10**6, 10**6, 8, 2)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header)
+    monkeypatch.setattr(reading, "decode_image_png_u8", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(UserError, match=r"photo\.png cannot be used"):
+        read_whole(path)
 
 
 def test_sixteen_bit_grey_is_scaled_and_not_clipped(tmp_path: Path) -> None:
