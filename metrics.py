@@ -508,7 +508,7 @@ def score(
     """Every metric of written pictures: batches of (output, truth), uint8 (B, 3, H, W).
 
     The 8-bit pictures are what is scored, since they are what anyone else can score again. There
-    are never more batches at once than threads and two that wait, so memory does not depend on
+    are never more batches at once than threads and two more, so memory does not depend on
     their number (KID alone keeps the features of all). `keys` leaves out all other metrics.
     ValueError if there is no picture.
     """
@@ -608,8 +608,13 @@ def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> I
 
     Each thread works alone on an item: small tensors gain little from being shared among threads,
     and on a busy machine all would wait for the last. An item waits for the next thread that is
-    free, and another is made meanwhile.
+    free, and another is made meanwhile. With its result an item is gone: a pool's thread would
+    hold on to what it was given until it is next awake, so it is given a list and empties it.
     """
+
+    def take(items: list[Item]) -> Result:
+        return function(items.pop())
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -618,7 +623,7 @@ def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> I
             for item in items:
                 if len(running) > threads:
                     yield running.popleft().result()
-                running.append(pool.submit(function, item))
+                running.append(pool.submit(take, [item]))
             while running:
                 yield running.popleft().result()
     finally:

@@ -455,7 +455,7 @@ def test_memory_does_not_depend_on_the_number_of_pictures(threads: int) -> None:
             yield output, truth
 
     assert metrics.score(batches()).n == 40
-    # The batches being scored, the one that is made, and one that a thread is about to let go.
+    # The batches being scored, one that waits for a thread, and the one that is made.
     assert most <= 2 * (threads + 2)
 
 
