@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
 
 from torch import nn
 
@@ -23,40 +22,26 @@ def with_compiled(model: nn.Module, step: Callable[[], None]) -> Callable[[], No
     Compilation may fail in many ways (no C++ compiler, a graph it cannot take), and does so in the
     first forward or backward pass. Then a line says why, and the step is taken again with the
     network as it was: an error of the network's own is raised by this second attempt. So `step`
-    must be one that can be taken again where it failed before an optimizer moved. The first steps
-    may not call the network at all.
+    must be one that can be taken again where it failed before an optimizer moved.
     """
-    # In place, so that the names of weights stay; for one shape, since all batches have one.
-    model.compile(dynamic=False, options=OPTIONS)
-    compiled = cast(Callable[..., Any], model._compiled_call_impl)
-    called = settled = False
-
-    def first_calls(*inputs: Any, **named: Any) -> Any:
-        nonlocal called
-        called = True
-        return compiled(*inputs, **named)
+    proven = False
 
     def take() -> None:
-        nonlocal settled
-        if settled:
+        nonlocal proven
+        if proven:
             step()
             return
+        proven = True
+        # In place, so that the names of weights stay; for one shape, since all batches have one.
+        model.compile(dynamic=False, options=OPTIONS)
         try:
             with _without_warnings():
                 step()
         except Exception as error:  # compilers raise anything
-            if not called:
-                raise
-            settled = True
             model._compiled_call_impl = None
             say(f"torch.compile failed, training goes on without it ({first_line(error)})")
             step()
-        else:
-            if called:
-                settled = True
-                model._compiled_call_impl = compiled
 
-    model._compiled_call_impl = first_calls
     return take
 
 

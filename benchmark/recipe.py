@@ -236,18 +236,7 @@ class Recipe(nn.Module, ABC, Generic[ModelType, SettingsType]):
 
     @abstractmethod
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """The optimizers by name; each owns the parameters in its groups, at its full rate.
-
-        What two of them own they own in turn (`span`).
-        """
-
-    def span(self, optimizer: str) -> tuple[float, float]:
-        """From which to which share of the training an optimizer is at work.
-
-        Its learning rate warms up and falls to 0 in between, and before all are at work there are
-        no pictures to judge by.
-        """
-        return 0.0, 1.0
+        """The optimizers by name; each owns the parameters in its groups, at its full rate."""
 
     @abstractmethod
     def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:

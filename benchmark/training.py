@@ -88,7 +88,6 @@ def _best_precision(device: torch.device) -> str:
 
 def rate_at(share: float, warmup: float) -> float:
     """The learning rate as a share of the full one: linear warm-up, then half a cosine to 0."""
-    share = min(share, 1.0)
     if share < warmup:
         return share / warmup
     return 0.5 * (1 + math.cos(math.pi * (share - warmup) / (1 - warmup))) if warmup < 1 else 1.0
@@ -206,6 +205,7 @@ class Loop:
         """One step of the optimizers on the next pictures; `step` counts what was taken."""
         settings = self.settings
         torch.manual_seed(mixed(settings.seed, "layers", self.step))  # for dropout
+        rate = rate_at((self.step + 1) / self.total, settings.warmup)
         parts = self.batches_per_step
         shares = [
             Randomness(settings.seed, self.step, self.device, (index, parts))
@@ -215,9 +215,6 @@ class Loop:
         running = [self.recipe.updates(self._batch(rng), rng) for rng in shares]
         while (name := self._add_up_gradients(running)) is not None:
             optimizer = self.optimizers[name]
-            start, end = self.recipe.span(name)
-            share = ((self.step + 1) / self.total - start) / (end - start)
-            rate = rate_at(share, settings.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = group["full_rate"] * rate
             # fp16 overflows now and then, and its scaler skips that step: not an error here.
@@ -272,10 +269,7 @@ class Loop:
         epoch = self.epoch + 1
         score = next(iter(val.values()))
         every = math.ceil(self.epochs / JUDGEMENTS)
-        reached = (self.step - 1) / self.total  # by the last step, as its batch was told
-        spans = {name: self.recipe.span(name) for name in self.optimizers}
-        due = (epoch == 1 or epoch % every == 0) and reached >= max(s for s, _ in spans.values())
-        due = due or epoch == self.epochs
+        due = epoch in (1, self.epochs) or epoch % every == 0
         if self.recipe.judged_by == "pictures":
             scores = self.panel.scores(self.average.model, self.device) if due else {}
             score = Panel.verdict(scores) if due else math.inf
@@ -296,8 +290,7 @@ class Loop:
             self._save_weights(epoch)
         if due:
             self._preview(self.folder.sample(epoch))
-        worked = next(name for name, (_, end) in spans.items() if reached < end)
-        rate = self.optimizers[worked].param_groups[0]["lr"]
+        rate = next(iter(self.optimizers.values())).param_groups[0]["lr"]
         speed = self.step * self.pictures_per_step / max(self.seconds, 1e-9)
         row = {
             "epoch": epoch,

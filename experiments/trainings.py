@@ -101,19 +101,15 @@ def steps_that_fit(
     return found
 
 
-def seconds_per_step(loop: Loop, seconds: float = 5.0) -> float:
-    """Processor time of a step, mean of five places along a training, which may have parts."""
-    paces = []
-    for tenth in (1, 3, 5, 7, 9):
-        loop.step = loop.total * tenth // 10
-        loop.take_step()  # to warm up
-        begun = time.process_time()
-        count = 0
-        while (spent := time.process_time() - begun) < seconds / 5:
-            loop.take_step()
-            count += 1
-        paces.append(spent / count)
-    return sum(paces) / len(paces)
+def seconds_per_step(loop: Loop, at_least: float = 5.0) -> float:
+    """Processor time of a step, of as many as take `at_least` seconds, after one to warm up."""
+    loop.take_step()
+    begun = time.process_time()
+    count = 0
+    while (spent := time.process_time() - begun) < at_least:
+        loop.take_step()
+        count += 1
+    return spent / count
 
 
 def assignments(choice: Choice) -> list[str]:

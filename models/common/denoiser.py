@@ -10,8 +10,6 @@ nothing to sharpen: in sRGB that is the classic recipe, four channels in and thr
 
 Unless set so, it need not find out from noise what can be told at once: a second U-Net answers
 with the mean of what is likely, as `unet` does, and the first denoises what that leaves open.
-
-How it learns is in `denoising.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,9 +26,10 @@ from pydantic import (
 )
 from torch import Tensor, nn
 
-from benchmark import colorizer
+from benchmark import colorizer, recipe
 from benchmark.colorizer import Colorizer, ColorSpace, Noise, OnStep, Statistics
 from benchmark.errors import UserError
+from benchmark.recipe import Batch, Randomness
 
 from .blocks import ConvexUpsample, conv3, zeroed
 from .diffusion import (
@@ -38,12 +37,17 @@ from .diffusion import (
     Schedule,
     ScheduleName,
     TimeEmbedding,
+    Weighting,
+    diffuse,
+    loss_weight,
     noise_schedule,
     require_noise_at_the_end,
     require_predictable,
+    stratified_timesteps,
     target_of,
     x0_of,
 )
+from .losses import huber
 from .samplers import (
     SamplerName,
     Spacing,
@@ -75,6 +79,7 @@ REFINING_TEMPERATURE, REFINING_SIGMA_MIN = 0.85, 1.0
 Chosen on validation pictures in sets of 64: the most SSIM among those with an ab divergence of at
 most 0.44 of the regression's, and at least 0.84 of the truth's colourfulness.
 """
+LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "picture"}
 HONEST: Mapping[str, float] = {
     "guidance": 1.0,
     "temperature": 1.0,
@@ -167,15 +172,13 @@ class Shown(NamedTuple):
     """What the denoiser is shown of L.
 
     folded: L itself, (B, fold², h, w). maps: an encoder's, (B, widths[i], h / 2^i, w / 2^i).
-    features and mean: a regression's, (B, F, h, w), and its colour, (B, C, h, w). edges: those of
-    L, for sharpening, (B, E, h, w).
+    features and mean: a regression's, (B, F, h, w), and its colour, (B, C, h, w).
     """
 
     folded: Tensor
     maps: Sequence[Tensor] = ()
     features: Tensor | None = None
     mean: Tensor | None = None
-    edges: Tensor | None = None
 
     def where(self, kept: Tensor) -> "Shown":
         """Nothing of the pictures whose `kept` (B, 1, 1, 1) is 0, all of those where it is 1."""
@@ -188,8 +191,7 @@ class Shown(NamedTuple):
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Shown":
         features = None if self.features is None else change(self.features)
         mean = None if self.mean is None else change(self.mean)
-        maps = [change(one) for one in self.maps]
-        return Shown(change(self.folded), maps, features, mean, self.edges)
+        return Shown(change(self.folded), [change(one) for one in self.maps], features, mean)
 
 
 class Denoiser(Colorizer):
@@ -212,9 +214,7 @@ class Denoiser(Colorizer):
             BeforeValidator(str),
             Field(description="ab is divided by its own deviation, or by 110 as in much code"),
         ] = "measured",
-        dropout: Annotated[
-            float, Field(ge=0, le=0.5, description="in the denoiser's residual blocks")
-        ] = 0.0,
+        dropout: Annotated[float, Field(ge=0, le=0.5, description="in residual blocks")] = 0.0,
         schedule: Annotated[
             ScheduleName, Field(description="of noise: cosine, linear or sigmoid")
         ] = "cosine",
@@ -269,10 +269,9 @@ class Denoiser(Colorizer):
         )
         self.schedule = Schedule(alpha_bar)
         embedding = time_dim or 4 * widths[0]
-        told = regression_widths[0] if refining else 0
         self.time = TimeEmbedding(embedding, timesteps)
         self.trunk = UNet(
-            fold**2 + self.channels + (told + self.channels if refining else 0),
+            fold**2 + self.channels + (regression_widths[0] + self.channels if refining else 0),
             widths,
             blocks,
             embedding=embedding,
@@ -285,34 +284,20 @@ class Denoiser(Colorizer):
         self.edges: nn.Sequential | None = None
         self.upsample: ConvexUpsample | None = None
         if fold > 1:
-            width = widths[0] + told
+            features = regression_widths[0] if refining else widths[0]
+            self.upsample = ConvexUpsample(features, fold, color_space, skip=fold**2)
+        if fold > 1 and not refining:  # a regression's features know the edges
             self.edges = nn.Sequential(
-                conv3(fold**2 + told, width), nn.SiLU(), conv3(width, width), nn.SiLU()
+                conv3(fold**2, widths[0]), nn.SiLU(), conv3(widths[0], widths[0]), nn.SiLU()
             )
-            self.upsample = ConvexUpsample(width, fold, color_space, skip=fold**2)
         self.encoder = UNetEncoder(fold**2, widths, blocks, dropout=dropout) if encoded else None
         self.regression: UNet | None = None
         self.mean: nn.Conv2d | None = None
         if refining:
-            self.regression = UNet(fold**2, regression_widths, blocks)
+            self.regression = UNet(fold**2, regression_widths, blocks, dropout=dropout)
             self.mean = nn.Conv2d(regression_widths[0], self.channels, 1)
             # What share of the variance of colour the mean has, as training finds it.
             self.register_buffer("explained", torch.full((), 0.5))
-
-    @property
-    def refines(self) -> bool:
-        """Is there a regression, whose mean is refined?"""
-        return self.regression is not None
-
-    def parts(self) -> dict[str, nn.ModuleList]:
-        """What learns first where a mean is refined, and what then; sharpening does in both."""
-        first = [self.regression, self.mean]
-        second = [self.time, self.trunk, self.velocity]
-        sharpener = [self.edges, self.upsample]
-        return {
-            name: nn.ModuleList(one for one in [*part, *sharpener] if one is not None)
-            for name, part in (("mean", first), ("denoiser", second))
-        }
 
     def calibrate(self, statistics: Statistics) -> None:
         by_110 = Statistics((0.0, 0.0), (110.0, 110.0), 1.0)
@@ -329,26 +314,20 @@ class Denoiser(Colorizer):
                 self.trunk(torch.cat([x, shown.folded], 1), self.time(t), shown.maps)
             )
             return answer
-        mean = shown.mean
+        mean = shown.mean.detach()  # else it would be drawn to what is easily refined
         alpha, sigma = self.schedule.at(t)
         seen = torch.cat([x - alpha * mean, shown.folded, mean, shown.features], 1)
         rest = self.velocity(self.trunk(seen, self.time(t)))
         return rest + target_of(self.prediction, mean, torch.zeros_like(mean), alpha, sigma)
 
-    def show(self, lightness: Tensor, *, mean_learns: bool = False) -> Shown:
-        """What the denoiser sees of L* (B, 1, H, W).
-
-        A mean stands still unless it learns: it would be drawn to what is easily refined.
-        """
+    def show(self, lightness: Tensor) -> Shown:
+        """What the denoiser sees of L* (B, 1, H, W)."""
         folded = F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
         maps = self.encoder.levels(folded) if self.encoder is not None else ()
-        features, mean, told = None, None, folded
-        if self.regression is not None and self.mean is not None:
-            with torch.set_grad_enabled(mean_learns and torch.is_grad_enabled()):
-                features = self.regression(folded)
-                mean = self.mean(features).float()
-            told = torch.cat([folded, features], 1)
-        return Shown(folded, maps, features, mean, self.edges(told) if self.edges else None)
+        if self.regression is None or self.mean is None:
+            return Shown(folded, maps)
+        features = self.regression(folded)
+        return Shown(folded, maps, features, self.mean(features).float())
 
     @torch.no_grad()
     def measure(self, mean: Tensor, coarse: Tensor) -> None:
@@ -369,13 +348,14 @@ class Denoiser(Colorizer):
         """Standardised colour at the denoiser's size → at full size, along the edges of L."""
         if self.upsample is None:
             return coarse
-        full: Tensor = self.upsample(coarse, shown.edges, shown.folded)
+        features = self.edges(shown.folded) if self.edges is not None else shown.features
+        full: Tensor = self.upsample(coarse, features, shown.folded)
         return full
 
     def settle(self, sampling: Any) -> Any:
         steps = min(sampling.steps, self.schedule.steps)
         usual = dict(HONEST)
-        refines, guidable = self.refines, bool(self.condition_dropout)
+        refines, guidable = self.regression is not None, bool(self.condition_dropout)
         if refines and self.color_space == "lab":
             usual |= {"temperature": REFINING_TEMPERATURE, "sigma_min": REFINING_SIGMA_MIN}
             temperature = sampling.temperature or REFINING_TEMPERATURE
@@ -388,7 +368,7 @@ class Denoiser(Colorizer):
                 f"guidance {chosen['guidance']:g} needs weights that were trained without L now "
                 "and then: train with --set condition_dropout=0.1, or leave guidance out."
             )
-        if chosen["vividness"] != 1 and not self.refines:
+        if chosen["vividness"] != 1 and not refines:
             raise UserError(
                 f"vividness {chosen['vividness']:g} needs weights that refine a regression's mean: "
                 "train with --set condition=regression, or leave vividness out."
@@ -470,3 +450,116 @@ def require_levels(attention: Sequence[int], widths: Sequence[int]) -> None:
     """ValueError where attention is wanted at a level that there is not."""
     if any(level >= len(widths) for level in attention):
         raise ValueError(f"attention is at levels 0 to {len(widths) - 1}, as many as widths")
+
+
+class DenoiserSettings(recipe.Settings):
+    """What can be set of the training that the diffusion models share."""
+
+    # The classic recipe: sRGB at full size, ε, schedules as published.
+    _classic: ClassVar[Mapping[str, Any]] = {
+        "color_space": "rgb",
+        "fold": 1,
+        "widths": [64, 128, 256, 512],
+        "attention": [2],
+        "shift": 1.0,
+        "zero_terminal": False,
+        "prediction": "epsilon",
+        "condition": "concat",
+        "condition_dropout": 0.0,
+        "batch_size": 2,
+        "accumulate": 4,
+        "ema_decay": 0.9999,
+        "learning_rate": 2e-4,
+        "weight_decay": 0.01,
+    }
+    presets: ClassVar[recipe.Presets] = {
+        # To learn pictures by heart: guidance, too, would go beyond them.
+        "tiny": {
+            "widths": [16, 32],
+            "shift": 1.5,
+            "learning_rate": 3e-3,
+            "condition_dropout": 0.0,
+        },
+        # At an eighth of the resolution: coherent after two minutes, where a quarter has speckle.
+        # Not guided: that would double the time of a test, half of this preset's.
+        "quick": {
+            "epochs": 12,
+            "widths": [48, 96],
+            "fold": 8,
+            "shift": 2.0,
+            "condition": "concat",
+            "condition_dropout": 0.0,
+        },
+        "large": {"widths": [128, 256, 384, 512], "shift": 8.0},
+        "cartoon-ddpm": {**_classic, "schedule": "cosine", "offset": 0.008, "timesteps": 500},
+        "tiny-imagenet-ddpm": {**_classic, "schedule": "linear", "size": 64, "dropout": 0.15},
+        # Its linear schedule of 350 steps keeps 0.17 of the picture: ended in pure noise instead.
+        "lab-encoder": {
+            "size": 64,
+            "fold": 1,
+            "condition": "encoder",
+            "schedule": "linear",
+            "timesteps": 350,
+            "shift": 1.0,
+            "condition_dropout": 0.0,
+        },
+    }
+
+    learning_rate: float = Field(1e-3, gt=0, description="AdamW's, after warm-up")
+    draws: int = Field(
+        1, ge=1, description="noisy forms of each picture in a step; what L says is worked out once"
+    )
+    weighting: Weighting = Field(
+        "uniform", description="of the noise levels in the loss: uniform or min-snr"
+    )
+    snr_gamma: float = Field(5.0, gt=0, description="of min-snr, its largest ratio")
+    weight_floor: float = Field(
+        0.1, ge=0, le=1, description="of min-snr, its least weight: the noisy steps decide the hue"
+    )
+
+    @model_validator(mode="after")
+    def _check_denoiser(self) -> Self:
+        require_levels(self.architecture["attention"], self.architecture["widths"])
+        usable_schedule(**self.architecture)
+        return self
+
+
+def denoising_losses(
+    model: Denoiser, batch: Batch, rng: Randomness, settings: DenoiserSettings
+) -> dict[str, Tensor]:
+    """The prediction at random noise levels, by squared error; true colour sharpened, by Huber.
+
+    Where a regression's mean is refined, that learns at once, as `unet` does.
+    """
+    fine = model.target(batch.rgb)
+    coarse = F.avg_pool2d(fine, model.fold)
+    shown = model.show(batch.lightness)
+    count, draws = len(fine), settings.draws
+    x0 = coarse.repeat_interleave(draws, 0)
+    # The draws of a picture from all over the range, not from one stretch of it.
+    uniform = rng.uniform(count, draws).T.flatten()
+    t = stratified_timesteps(uniform, model.schedule.steps).view(draws, count).T.flatten()
+    alpha, sigma = model.schedule.at(t)
+    noise = rng.normal(count, draws, *coarse.shape[1:]).flatten(0, 1)
+    seen = shown.repeated(draws)
+    if model.training and model.condition_dropout:
+        hidden = rng.uniform(count, draws).view(-1, 1, 1, 1) < model.condition_dropout
+        seen = seen.where(~hidden)
+    answer = model(diffuse(x0, noise, alpha, sigma), t, seen)
+    target = target_of(model.prediction, x0, noise, alpha, sigma)
+    weight = loss_weight(
+        model.prediction,
+        settings.weighting,
+        alpha,
+        sigma,
+        gamma=settings.snr_gamma,
+        floor=settings.weight_floor,
+    )
+    losses = {LOSS_NAMES[model.prediction]: (weight * (answer.float() - target) ** 2).mean()}
+    if shown.mean is not None:
+        if model.training:
+            model.measure(shown.mean, coarse)
+        losses["mean"] = huber(model.sharpen(shown.mean, shown), fine)
+    if model.upsample is not None:
+        losses["sharpen"] = huber(model.sharpen(coarse, shown), fine)
+    return losses

@@ -1,8 +1,8 @@
 """Diffusion of colour, sampled by DDIM: every seed is another likely colouring.
 
-Network, training and samplers are those of unetddpm (models/common/denoiser.py and denoising.py),
-so one training serves both. DDIM leaves most steps out, and puts back only a part of the noise that
-a step takes away.
+Network, training and samplers are those of unetddpm (models/common/denoiser.py), so one training
+serves both. DDIM leaves most steps out, and puts back only a part of the noise that a step takes
+away.
 """
 
 from ..common import denoiser

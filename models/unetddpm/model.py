@@ -1,7 +1,7 @@
 """Diffusion of colour, sampled step by step: every seed is another likely colouring.
 
-Network, training and samplers are those of unetddim (models/common/denoiser.py and denoising.py),
-so one training serves both. DDPM goes the whole way back, a thousand small steps, each a draw.
+Network, training and samplers are those of unetddim (models/common/denoiser.py), so one training
+serves both. DDPM goes the whole way back, a thousand small steps, each a draw.
 """
 
 from typing import ClassVar

@@ -63,11 +63,11 @@ class Rivals(Recipe[Two, TwoSettings]):
         return {"distance": (model.color - 1).square().sum()}
 
 
-def rivals(folder: Path, kind: type[Rivals] = Rivals, **typed: Any) -> Loop:
+def rivals(folder: Path, **typed: Any) -> Loop:
     chosen = {"epochs": 2, **typed}
     settings = TwoSettings(batch_size=4, size=32, precision="32", **chosen)
     model = Two()
-    recipe = kind(model, settings)
+    recipe = Rivals(model, settings)
     data = training_data(blobs(8, 32))
     run = RunFolder(folder, "two", 0)
     return Loop(run, "two", model, recipe, data, make_fabric("cpu", "32"))
@@ -79,32 +79,6 @@ def test_an_update_reaches_only_what_its_optimizer_owns(tmp_path: Path) -> None:
     assert loop.recipe.gradients == [(True, False), (False, True)] * 4
     assert (loop.model.color != 0).all()  # type: ignore[operator]
     assert loop.recipe.judge != 1
-
-
-class InTurn(Rivals):
-    """The judge's part begins where the painter's ends."""
-
-    def span(self, optimizer: str) -> tuple[float, float]:
-        return {"painter": (0.0, 0.5), "judge": (0.5, 1.0)}[optimizer]
-
-    def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
-        first = batch.progress < 0.5
-        for update in super().updates(batch, rng):
-            if (update.optimizer == "painter") == first:
-                yield update
-
-
-def test_each_optimizer_has_the_rates_of_its_own_part_of_a_training(tmp_path: Path) -> None:
-    """Alone in half of it, it learns as in a whole one; and pictures are made where all learn."""
-    rates, drawn = [], []
-    for kind, epochs in ((Rivals, 4), (InTurn, 8)):
-        loop = rivals(tmp_path / kind.__name__, kind, epochs=epochs)
-        loop.run("disabled")
-        lines = map(json.loads, loop.folder.history.read_text().splitlines())
-        rates.append([line["learning_rate"] for line in lines])
-        drawn.append([loop.folder.sample(epoch).exists() for epoch in range(1, epochs + 1)])
-    assert rates[1] == pytest.approx(rates[0] * 2)
-    assert drawn == [[True] * 4, [False] * 4 + [True] * 4]
 
 
 def test_a_loss_that_is_not_a_number_says_what_to_do(tmp_path: Path) -> None:

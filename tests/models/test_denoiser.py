@@ -1,7 +1,6 @@
 """The diffusion models' settings and sampling: what is refused, what depends on what."""
 
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.colorizer import Noise, Statistics
 from benchmark.errors import UserError
 from benchmark.recipe import Batch, Randomness, resolve
-from benchmark.training import Loop
 from models.common.denoiser import (
     GUIDANCE,
     HONEST,
@@ -23,18 +21,10 @@ from models.common.denoiser import (
     Denoiser,
     Sampling,
     Shown,
+    denoising_losses,
 )
-from models.common.denoising import denoising_losses
 from models.common.diffusion import x0_of
-from tests.support import (
-    awaken,
-    blobs,
-    lightness_like,
-    make_loop,
-    tiny_model,
-    tiny_recipe,
-    training_data,
-)
+from tests.support import awaken, blobs, lightness_like, tiny_model, tiny_recipe
 
 CPU = torch.device("cpu")
 SMALL = {"widths": [8, 8, 8], "blocks": 1}
@@ -333,11 +323,12 @@ def test_draws_are_as_many_pictures_of_one_draw(
     monkeypatch.setattr(
         model, "forward", lambda *given: calls.append((given, forward(*given))) or calls[-1][1]
     )
-    batch = Batch(rgb_from_8bit(blobs(4, 32)))
-    fine, shown = model.target(batch.rgb), model.show(batch.lightness)
-    denoising_losses(model, fine, shown, Randomness(0, 0, CPU), recipe.settings)
+    denoising_losses(
+        model, Batch(rgb_from_8bit(blobs(4, 32))), Randomness(0, 0, CPU), recipe.settings
+    )
     (((x, t, _), answers),) = calls
     assert x.shape[0] == len(t.unique()) == 12
+    shown = model.show(Batch(rgb_from_8bit(blobs(4, 32))).lightness)
     for row in range(12):
         alone = Shown(*(one[[row // 3]] if torch.is_tensor(one) else one for one in shown))
         torch.testing.assert_close(
@@ -435,10 +426,9 @@ def test_presets_of_recipes_learn_and_sample(preset: str) -> None:
 
 
 def losses_of(**typed: Any) -> dict[str, float]:
-    """Of a denoiser that has learned nothing, by name."""
+    """Of the first step of a tiny training, by name."""
     recipe = tiny_recipe("unetddpm", **{**SMALL, **typed})
-    batch = Batch(rgb_from_8bit(blobs(8, 32)), progress=0.999)
-    (update,) = recipe.updates(batch, Randomness(0, 0, CPU))
+    (update,) = recipe.updates(Batch(rgb_from_8bit(blobs(8, 32))), Randomness(0, 0, CPU))
     return {name: float(value.detach()) for name, value in update.losses.items()}
 
 
@@ -463,37 +453,9 @@ def test_l_is_hidden_in_training_alone_as_often_as_set(
     forward = model.forward
     monkeypatch.setattr(model, "forward", lambda x, t, s: seen.append(s) or forward(x, t, s))
     batch = Batch(rgb_from_8bit(blobs(400, 32)))
-    fine, shown = model.target(batch.rgb), model.show(batch.lightness)
-    denoising_losses(model, fine, shown, Randomness(0, 0, CPU), recipe.settings)
+    denoising_losses(model, batch, Randomness(0, 0, CPU), recipe.settings)
     (shown,) = seen
     hidden = [(one.flatten(1) == 0).all(1) for one in (shown.folded, shown.mean, shown.features)]
     assert hidden[0].float().mean() == pytest.approx(0.25 if training else 0, abs=0.06)
     assert torch.equal(hidden[0], hidden[1])
     assert torch.equal(hidden[0], hidden[2])
-
-
-def test_what_is_refined_stands_still_while_it_is(tmp_path: Path) -> None:
-    """First the mean moves, then the denoiser, and never both; the last steps are at rate 0."""
-    data = training_data(blobs(8, 36))
-    loop = make_loop(tmp_path, "unetddim", data, epochs=10, mean_first=0.5)
-    assert loop.total == 10
-    moved = []
-    states = [weights_by_part(loop)]
-    for _ in range(loop.total):
-        loop.take_step()
-        loop.step += 1
-        states.append(weights_by_part(loop))
-        moved.append([not torch.equal(*pair) for pair in zip(*states[-2:], strict=True)])
-    assert moved[:5] == [[True, True, False]] * 4 + [[False] * 3]
-    assert moved[5:] == [[False, True, True]] * 4 + [[False] * 3]
-
-
-def weights_by_part(loop: Loop) -> list[Tensor]:
-    """Of the mean, of what sharpens it and the samples, and of the denoiser; no more there is."""
-    assert isinstance(loop.model, Denoiser)
-    first, second = ({*part.parameters()} for part in loop.model.parts().values())
-    assert first | second == {*loop.model.parameters()}
-    return [
-        torch.cat([p.detach().flatten() for p in loop.model.parameters() if p in part])
-        for part in (first - second, first & second, second - first)
-    ]
