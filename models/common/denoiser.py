@@ -73,11 +73,11 @@ GUIDANCE, TEMPERATURE = 1.8, 0.85
 Chosen on validation pictures: the least LPIPS among those within a tenth of the truth's
 colourfulness and with well below half of the ab divergence that regression has.
 """
-REFINING_TEMPERATURE, REFINING_SIGMA_MIN = 0.85, 1.0
+REFINING_TEMPERATURE, REFINING_SIGMA_MIN = 0.82, 1.6
 """Of weights that refine a regression's mean, with the vividness that makes up for the temperature.
 
 Chosen on validation pictures in sets of 64: the most SSIM among those with an ab divergence of at
-most 0.44 of the regression's, and at least 0.84 of the truth's colourfulness.
+most 0.45 of the regression's, and at least 0.85 of the truth's colourfulness.
 """
 LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "picture"}
 HONEST: Mapping[str, float] = {
