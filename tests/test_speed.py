@@ -74,7 +74,7 @@ def test_a_folder_is_scored_faster_than_picture_by_picture(
                     f"ms a picture against {many:.2f}, {ratio[threads][index]:.1f} times",
                     end="",
                 )
-    assert ratio[1][1] > 5  # of the processor's time, which other work on the machine sways least
+    assert ratio[1][1] > 7  # of the processor's time, which other work on the machine sways least
 
 
 def clock() -> list[float]:
