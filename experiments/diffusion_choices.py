@@ -16,7 +16,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from benchmark.backbones import NoBackbone, lpips_network
 from benchmark.data.loading import locate
+from benchmark.errors import UserError
 from benchmark.results import RunFolder
 from benchmark.scoring import read_test
 from benchmark.statistics import paired_differences
@@ -50,7 +52,11 @@ def main(
     steps: Annotated[int, typer.Option(min=1, help="Of the sampler.")] = 20,
     only: Annotated[str, typer.Option(help="Names of runs, with commas; default all.")] = "",
 ) -> None:
-    """Train, test and compare; the table goes to stdout."""
+    """Train, test and compare; the table goes to stdout. Exits at once without LPIPS weights."""
+    try:
+        lpips_network()
+    except (NoBackbone, UserError) as reason:
+        raise SystemExit(f"The choices are compared by LPIPS. {reason}") from reason
     wanted = [choice for choice in CHOICES if not only or choice.run in only.split(",")]
     sources = locate(dataset, None, results)
     held_out = copy_validation(sources, results.resolve() / "validation", pictures)

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from benchmark import registry
+from benchmark.backbones import LPIPS_VARIABLE
 from benchmark.color import join
 from benchmark.figures import save_png
 from benchmark.recipe import Settings, resolve
+from experiments import diffusion_choices
 from experiments.diffusion_choices import CHOICES
 from experiments.diffusion_failures import BLOTCHES, GREY, SOUND, deviations
 from experiments.trainings import MODEL, ROOT, Choice, typed
@@ -52,8 +54,20 @@ def test_deviations_tell_the_scales_apart() -> None:
         assert (others < 0.05).all()
 
 
+def test_without_lpips_the_choices_are_not_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LPIPS_VARIABLE, str(tmp_path / "none.pth"))
+    monkeypatch.setattr(diffusion_choices, "train", lambda *_: pytest.fail("trained"))
+    with pytest.raises(SystemExit, match=r"compared by LPIPS\. .*there is no file .*none\.pth"):
+        diffusion_choices.main(dataset="cartoon", results=tmp_path)
+
+
 @pytest.mark.slow
-def test_the_experiments_run(tmp_path: Path) -> None:
+def test_the_experiments_run(
+    tmp_path: Path, lpips_weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LPIPS_VARIABLE, str(lpips_weights["alex"]))
     for row, rgb8 in enumerate(blobs(40, 64)):
         save_png(tmp_path / "photos" / f"{row}.png", rgb8 / 255)
     common = ["--dataset", str(tmp_path / "photos"), "--results", str(tmp_path / "results")]
