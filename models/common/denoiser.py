@@ -1,4 +1,4 @@
-"""The network, the objective and the sampling that the diffusion models share.
+"""The network, the objective, the sampling and the training that the diffusion models share.
 
 They differ in how they are usually sampled.
 
@@ -12,8 +12,8 @@ Unless set so, it need not find out from noise what can be told at once: a secon
 with the mean of what is likely, as `unet` does, and the first denoises what that leaves open.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from benchmark import colorizer, recipe
 from benchmark.colorizer import Colorizer, ColorSpace, Noise, OnStep, Statistics
 from benchmark.errors import UserError
-from benchmark.recipe import Batch, Randomness
+from benchmark.recipe import Batch, Randomness, Recipe, Update
 
 from .blocks import ConvexUpsample, conv3, zeroed
 from .diffusion import (
@@ -47,7 +47,7 @@ from .diffusion import (
     target_of,
     x0_of,
 )
-from .losses import huber
+from .losses import adamw, huber
 from .samplers import (
     SamplerName,
     Spacing,
@@ -522,6 +522,29 @@ class DenoiserSettings(recipe.Settings):
         require_levels(self.architecture["attention"], self.architecture["widths"])
         usable_schedule(**self.architecture)
         return self
+
+
+ModelType = TypeVar("ModelType", bound=Denoiser)
+SettingsType = TypeVar("SettingsType", bound=DenoiserSettings)
+
+
+class DenoiserTraining(Recipe[ModelType, SettingsType]):
+    """How the diffusion models learn.
+
+    A true colour is mixed with noise, much or little; the network is asked which direction, v,
+    leads from one to the other. The samplers ask it the same on their way back from noise.
+    """
+
+    judged_by = "pictures"
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}
+
+    def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
+        yield Update("model", denoising_losses(self.model, batch, rng, self.settings))
+
+    def validate(self, model: ModelType, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
+        return denoising_losses(model, batch, rng, self.settings)
 
 
 def denoising_losses(
