@@ -12,7 +12,8 @@ import sys
 
 import typer
 
-from benchmark.cli import colorize, leaderboard, models, run, score, verify
+from benchmark.cli import colorize, leaderboard, run, score, verify
+from benchmark.cli import list as models
 from benchmark.errors import Interrupted, UserError
 
 # Threads that wait may spin for some microseconds only: beside another program on a full machine,

@@ -21,17 +21,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from benchmark.backbones import (
+from benchmark.color import require_rgb, rgb8_to_lab, rgb_from_8bit, rgb_to_8bit, rgb_to_lab
+from benchmark.data.reading import pictures_by_name, read_whole
+from benchmark.errors import UserError
+from benchmark.metrics.histogram import ab_histogram, jensen_shannon
+from benchmark.metrics.networks import (
     LPIPS_BACKBONES,
     LpipsBackbone,
     NoBackbone,
     inception_network,
     lpips_network,
 )
-from benchmark.color import require_rgb, rgb8_to_lab, rgb_from_8bit, rgb_to_8bit, rgb_to_lab
-from benchmark.data.reading import pictures_by_name, read_whole
-from benchmark.errors import UserError
-from benchmark.histogram import ab_histogram, jensen_shannon
 
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 SSIM_CONSTANTS = 0.01**2, 0.03**2

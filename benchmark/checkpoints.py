@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from . import registry
-from .colorizer import Colorizer
-from .errors import UserError
-from .files import replacing, sha256_of_file
+from benchmark import registry
+from benchmark.colorizer import Colorizer
+from benchmark.errors import UserError
+from benchmark.files import replacing, sha256_of_file
 
 HEADER = "chromabench"
 """The one key of the file's metadata: several would be in random order, and so the hash."""

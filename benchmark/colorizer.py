@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from torch import Tensor, nn
 
-from .color import TOLERANCE, join, rgb_to_lab
+from benchmark.color import TOLERANCE, join, rgb_to_lab
 
 SMALLEST_SIDE = 16
 

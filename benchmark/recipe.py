@@ -16,9 +16,9 @@ import torch
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from torch import Tensor, nn
 
-from .color import rgb_to_lab
-from .colorizer import Colorizer
-from .errors import UserError, nearest
+from benchmark.color import rgb_to_lab
+from benchmark.colorizer import Colorizer
+from benchmark.errors import UserError, nearest
 
 Presets = Mapping[str, Mapping[str, Any]]
 Size = Annotated[int, Field(ge=32, le=2048, description="side of the pictures, pixels")]

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from .errors import UserError, nearest
+from benchmark.errors import UserError, nearest
 
 if TYPE_CHECKING:  # the list of models must not wait for torch
-    from .colorizer import Colorizer
-    from .recipe import Recipe, Settings
+    from benchmark.colorizer import Colorizer
+    from benchmark.recipe import Recipe, Settings
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 
@@ -56,21 +56,21 @@ def require(name: str) -> None:
 
 def load_model(name: str) -> "type[Colorizer]":
     """The class `Model` of models/<name>/model.py. Does not import train.py."""
-    from .colorizer import Colorizer
+    from benchmark.colorizer import Colorizer
 
     return _class(name, "model", "Model", Colorizer)
 
 
 def load_settings(name: str) -> "type[Settings]":
     """The class `Settings` of models/<name>/train.py."""
-    from .recipe import Settings
+    from benchmark.recipe import Settings
 
     return _class(name, "train", "Settings", Settings)
 
 
 def load_recipe(name: str) -> "type[Recipe[Any, Any]]":
     """The class `Training` of models/<name>/train.py."""
-    from .recipe import Recipe
+    from benchmark.recipe import Recipe
 
     return _class(name, "train", "Training", Recipe)
 

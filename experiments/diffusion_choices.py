@@ -16,11 +16,11 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from benchmark.backbones import NoBackbone, lpips_network
 from benchmark.data.loading import locate
 from benchmark.errors import UserError
-from benchmark.results import RunFolder
-from benchmark.scoring import read_test
+from benchmark.evaluation.per_image import read_test
+from benchmark.metrics.networks import NoBackbone, lpips_network
+from benchmark.results.records import RunFolder
 from benchmark.statistics import paired_differences
 
 from .trainings import SEED, Choice, call, copy_validation, side_by_side, train

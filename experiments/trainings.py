@@ -17,8 +17,8 @@ from benchmark import registry
 from benchmark.data.loading import Sources, TrainingData, load_training, splits_of
 from benchmark.files import read_json
 from benchmark.recipe import Settings, parse_value, resolve
-from benchmark.results import RunFolder
-from benchmark.training import Loop, make_fabric
+from benchmark.results.records import RunFolder
+from benchmark.training.loop import Loop, make_fabric
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "unetddim"

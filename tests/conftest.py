@@ -118,7 +118,7 @@ def make_record() -> Callable[..., dict[str, Any]]:
     """make_record(means={"lpips": 0.1}, **changed) → the content of a valid run.json."""
 
     def make(means: dict[str, float | None] | None = None, **changed: Any) -> dict[str, Any]:
-        from benchmark.protocol import VERSION, hash_of
+        from benchmark.evaluation.protocol import VERSION, hash_of
         from metrics import METRICS, Options, describe
 
         protocol = {"name": "photos-64", "version": VERSION, "size": 64, "n_pictures": 4}

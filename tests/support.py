@@ -13,8 +13,8 @@ from benchmark.data.cache import Pictures
 from benchmark.data.loading import TrainingData, measure
 from benchmark.data.manifest import Picture
 from benchmark.recipe import Recipe, resolve
-from benchmark.results import RunFolder
-from benchmark.training import Loop, make_fabric
+from benchmark.results.records import RunFolder
+from benchmark.training.loop import Loop, make_fabric
 
 
 def blobs(count: int, size: int, seed: int = 0) -> Tensor:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from benchmark import registry
-from benchmark.backbones import LPIPS_VARIABLE
 from benchmark.color import join
-from benchmark.figures import save_png
+from benchmark.figures.images import save_png
+from benchmark.metrics.networks import LPIPS_VARIABLE
 from benchmark.recipe import Settings, resolve
 from experiments import diffusion_choices
 from experiments.diffusion_choices import CHOICES

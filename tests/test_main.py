@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 
 import main
-from benchmark import checkpoints, jobs, registry
+from benchmark import checkpoints, registry
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.data import loading
+from benchmark.jobs import run as jobs
 
 ROOT = Path(main.__file__).resolve().parent
 Run = Callable[..., tuple[int, str, str]]
@@ -347,7 +348,7 @@ def test_a_batch_goes_on_after_a_model_that_fails(
     built = []
     save = checkpoints.save_weights
     monkeypatch.setattr(
-        "benchmark.training.save_weights",
+        "benchmark.training.loop.save_weights",
         lambda path, model, name, epoch: (built.append(name), save(path, model, name, epoch)),
     )
     code, out, err = run("--model", "all", *words, "--steps", "2", "--frames")

@@ -22,8 +22,8 @@ from torchmetrics.image.kid import poly_mmd
 import metrics
 from benchmark.color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.errors import UserError
-from benchmark.figures import save_png
-from benchmark.histogram import ab_divergence
+from benchmark.figures.images import save_png
+from benchmark.metrics.histogram import ab_divergence
 
 SEEDS = st.integers(0, 2**32 - 1)
 few = settings(max_examples=8)  # a picture has thousands of pixels, each an example of its own

@@ -18,10 +18,10 @@ import metrics
 from benchmark import registry
 from benchmark.color import rgb_from_8bit
 from benchmark.colorizer import Colorizer
-from benchmark.figures import save_png
+from benchmark.figures.images import save_png
 from benchmark.recipe import Randomness, Recipe, resolve
-from benchmark.results import RunFolder
-from benchmark.training import Loop, make_fabric
+from benchmark.results.records import RunFolder
+from benchmark.training.loop import Loop, make_fabric
 from tests.support import blobs, lightness_like, training_data
 
 COUNT, SIDE, PARTS = 500, 64, 5

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import options
+from benchmark.cli import options
 
 
 def colorize(
@@ -27,8 +27,8 @@ def colorize(
     results: options.Results = options.RESULTS,
 ) -> None:
     """Colour one photo with a trained model; its own lightness stays as it is."""
-    from ..jobs import DEFAULT_SEED, colorize_photo
-    from ..results import RunFolder
+    from benchmark.jobs.run import DEFAULT_SEED, colorize_photo
+    from benchmark.results.records import RunFolder
 
     typed = {"steps": steps, "sampler": sampler, "eta": eta, "guidance": guidance}
     chosen = {name: value for name, value in typed.items() if value is not None}

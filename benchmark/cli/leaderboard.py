@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from . import options
+from benchmark.cli import options
 
 
 def leaderboard(
@@ -15,8 +15,8 @@ def leaderboard(
     results: options.Results = options.RESULTS,
 ) -> None:
     """Write leaderboard.md, .csv, .tex and .html from all tests, and print one of them."""
-    from .. import leaderboard
-    from ..console import say
+    from benchmark import leaderboard
+    from benchmark.console import say
 
     found = leaderboard.write(results, sort)
     typer.echo(leaderboard.FORMATS[format_](found))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..errors import UserError
+from benchmark.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..errors import UserError
-from . import options
+from benchmark.cli import options
+from benchmark.errors import UserError
 
 
 def run(
@@ -108,10 +108,9 @@ def run(
         "eta": eta,
         "guidance": guidance,
     }
+    from benchmark.jobs.run import Job, run_all, run_one
+    from benchmark.recipe import parse_value
     from metrics import Options  # only now: this imports torch
-
-    from ..jobs import Job, run_all, run_one
-    from ..recipe import parse_value
 
     job = Job(
         modes=(mode,) if mode else ("train", "test"),

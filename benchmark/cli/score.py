@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from . import options
+from benchmark.cli import options
 
 Truth = Annotated[
     str | None, typer.Option(help="Folder of the true pictures (default: the test's of --dataset).")
@@ -24,9 +24,9 @@ def inputs(
     results: options.Results = options.RESULTS,
 ) -> None:
     """Write the test's inputs, grey PNGs, for another program to colour."""
-    from ..console import say
-    from ..data.loading import locate_test
-    from ..submissions import export_inputs
+    from benchmark.console import say
+    from benchmark.data.loading import locate_test
+    from benchmark.jobs.submit import export_inputs
 
     count = export_inputs(out, locate_test(dataset, truth, results), size)
     say(f"{count} pictures in {out}: colour them, keep their names, then `main.py score`.")
@@ -52,10 +52,9 @@ def score(
     colorfulness: options.Colorfulness = "signed",
 ) -> None:
     """Score pictures of another program like a model's, and give them a row."""
+    from benchmark.data.loading import locate_test
+    from benchmark.jobs.submit import Entry, submit
     from metrics import Options, find_instruments
-
-    from ..data.loading import locate_test
-    from ..submissions import Entry, submit
 
     instruments = find_instruments(Options(lpips_backbone, colorfulness), lpips_weights)
     entry = Entry(folder, name, seed, resize, lightness)

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from ..errors import UserError
-from . import options
-from .score import Dataset, Truth
+from benchmark.cli import options
+from benchmark.cli.score import Dataset, Truth
+from benchmark.errors import UserError
 
 
 def verify(
@@ -17,8 +17,8 @@ def verify(
     lpips_weights: options.LpipsWeights = None,
 ) -> None:
     """Score the written pictures anew and say whether run.json is true; exit code 1 if not."""
-    from ..verification import find_tests
-    from ..verification import verify as verify_test
+    from benchmark.jobs.verify import find_tests
+    from benchmark.jobs.verify import verify as verify_test
 
     wrong, unclear = 0, 0
     for test in find_tests(run, results):

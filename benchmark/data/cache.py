@@ -18,10 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ..console import progress, say
-from ..files import replacing, sha256_of_json
-from .manifest import Picture
-from .reading import Preprocessing, UnusablePicture, read_square
+from benchmark.console import progress, say
+from benchmark.data.manifest import Picture
+from benchmark.data.reading import Preprocessing, UnusablePicture, read_square
+from benchmark.files import replacing, sha256_of_json
 
 DECODER = 1
 """Raised when the same file would be decoded to other pixels: then old packs are not read."""

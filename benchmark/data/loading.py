@@ -7,16 +7,16 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from ..color import rgb_from_8bit, rgb_to_lab
-from ..colorizer import Statistics
-from ..console import progress, say, some
-from ..errors import UserError
-from ..recipe import Settings
-from . import cartoon
-from .augmentation import stored_size
-from .cache import Cache, Pictures
-from .manifest import Digests, Picture, Splits, digest_of, scan, split
-from .reading import Preprocessing, find_pictures, is_grey
+from benchmark.color import rgb_from_8bit, rgb_to_lab
+from benchmark.colorizer import Statistics
+from benchmark.console import progress, say, some
+from benchmark.data.augmentation import stored_size
+from benchmark.data.cache import Cache, Pictures
+from benchmark.data.cartoon import sample as cartoon
+from benchmark.data.manifest import Digests, Picture, Splits, digest_of, scan, split
+from benchmark.data.reading import Preprocessing, find_pictures, is_grey
+from benchmark.errors import UserError
+from benchmark.recipe import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATASET, TEST_IMAGES = ROOT / "Dataset", ROOT / "TestImages"

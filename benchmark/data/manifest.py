@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..console import say
-from ..errors import UserError
-from ..files import read_json, sha256_of_bytes, sha256_of_file, sha256_of_json, write_json
-from .reading import find_pictures
+from benchmark.console import say
+from benchmark.data.reading import find_pictures
+from benchmark.errors import UserError
+from benchmark.files import read_json, sha256_of_bytes, sha256_of_file, sha256_of_json, write_json
 
 HELD_OUT_FOR_VALIDATION = 0.15
 HELD_OUT_FOR_TEST = 0.10

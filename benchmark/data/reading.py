@@ -11,8 +11,8 @@ import numpy as np
 from kornia_rs.io import decode_image_png_u8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from ..colorizer import SMALLEST_SIDE
-from ..errors import UserError
+from benchmark.colorizer import SMALLEST_SIDE
+from benchmark.errors import UserError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 SRGB = ImageCms.createProfile("sRGB")

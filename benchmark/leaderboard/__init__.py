@@ -5,10 +5,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ..errors import UserError
-from ..files import write_text
-from . import page, tables
-from .rows import DEFAULT_SORT, Leaderboard, read
+from benchmark.errors import UserError
+from benchmark.files import write_text
+from benchmark.leaderboard import page, tables
+from benchmark.leaderboard.ranking import DEFAULT_SORT, Leaderboard, read
 
 FORMATS: dict[str, Callable[[Leaderboard], str]] = {
     "md": tables.markdown,

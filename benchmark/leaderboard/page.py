@@ -18,13 +18,12 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 import metrics
-
-from ..baselines import GREY, GROUND_TRUTH
-from ..files import sha256_of_bytes
-from . import tables
-from .plots import Plot, metric_of_pictures, plots_of
-from .rows import Board, Leaderboard, Tested
-from .tables import Table
+from benchmark.evaluation.baselines import GREY, GROUND_TRUTH
+from benchmark.files import sha256_of_bytes
+from benchmark.leaderboard import tables
+from benchmark.leaderboard.plots import Plot, metric_of_pictures, plots_of
+from benchmark.leaderboard.ranking import Board, Leaderboard, Tested
+from benchmark.leaderboard.tables import Table
 
 HERE = Path(__file__).resolve().parent
 MOST_PICTURES = 100

@@ -19,11 +19,11 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import NDArray
 
-from ..baselines import GREY, GROUND_TRUTH
-from ..figures import outcome_colour
-from ..results import Score
-from .rows import WITHOUT_LPIPS, Board, Row
-from .tables import all_columns
+from benchmark.evaluation.baselines import GREY, GROUND_TRUTH
+from benchmark.figures.images import outcome_colour
+from benchmark.leaderboard.ranking import WITHOUT_LPIPS, Board, Row
+from benchmark.leaderboard.tables import all_columns
+from benchmark.results.records import Score
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, which the colour-blind tell apart, less those that white or black swallows."""

@@ -7,9 +7,8 @@ from typing import Any
 import pandas as pd
 
 import metrics
-
-from ..results import Calibration, Estimate, Score
-from .rows import Board, Leaderboard, Row
+from benchmark.leaderboard.ranking import Board, Leaderboard, Row
+from benchmark.results.records import Calibration, Estimate, Score
 
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
 FIRST = ("ssim", "lpips", "delta_e2000")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmark import recipe
-from benchmark.histogram import ab_divergence
+from benchmark.metrics.histogram import ab_divergence
 from benchmark.recipe import Batch, Randomness, Recipe, Update
 
 from ..common.adversarial import AdversarialSettings, Contest, Discriminator

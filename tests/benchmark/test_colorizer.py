@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.baselines import Grey, GroundTruth
 from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.colorizer import Colorizer, Noise, OnStep, Statistics
+from benchmark.evaluation.baselines import Grey, GroundTruth
 from tests.support import blobs
 
 

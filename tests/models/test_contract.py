@@ -9,15 +9,16 @@ import torch
 from torch import Tensor
 
 import metrics
-from benchmark import evaluation, registry
-from benchmark.baselines import Grey
+from benchmark import registry
 from benchmark.checkpoints import load_weights
 from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
 from benchmark.errors import Interrupted
+from benchmark.evaluation import evaluate as evaluation
+from benchmark.evaluation.baselines import Grey
 from benchmark.recipe import Batch, Randomness
-from benchmark.results import WeightsUsed, read_record
-from benchmark.tracking import read_history
-from benchmark.training import Loop
+from benchmark.results.records import WeightsUsed, read_record
+from benchmark.training.loop import Loop
+from benchmark.training.tracking import read_history
 from tests.support import (
     awaken,
     blobs,

@@ -16,7 +16,7 @@ from benchmark import registry
 from benchmark.color import rgb_from_8bit
 from benchmark.colorizer import Noise
 from benchmark.recipe import Batch, Randomness
-from benchmark.tracking import read_history
+from benchmark.training.tracking import read_history
 from models.common.latent import (
     Gaussian,
     GaussianHead,

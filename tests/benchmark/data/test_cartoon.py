@@ -7,9 +7,17 @@ import pytest
 from PIL import Image
 from scipy.stats import chisquare  # type: ignore[import-untyped]
 
-from benchmark.data import cartoon
-from benchmark.data.cartoon import PAINTS, SEED, draw, draw_scene, read_mask, read_scene, scene_path
-from benchmark.data.cartoon_canvas import PAINT_LIGHTNESS, in_gamut, lab_to_srgb, srgb_to_lab
+from benchmark.data.cartoon import sample as cartoon
+from benchmark.data.cartoon.canvas import PAINT_LIGHTNESS, in_gamut, lab_to_srgb, srgb_to_lab
+from benchmark.data.cartoon.sample import (
+    PAINTS,
+    SEED,
+    draw,
+    draw_scene,
+    read_mask,
+    read_scene,
+    scene_path,
+)
 
 PICTURES = range(8)
 COUNTS = {"train": 3, "val": 1, "test": 1}

@@ -12,14 +12,15 @@ import torch
 from PIL import Image
 from skimage import color as skimage_color
 
-from benchmark.baselines import Grey
 from benchmark.colorizer import Colorizer
-from benchmark.data import cartoon, loading
+from benchmark.data import loading
 from benchmark.data.augmentation import stored_size
 from benchmark.data.cache import Pictures
+from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.loading import Sources, TrainingData, load_test, load_training, locate, measure
 from benchmark.data.manifest import Picture
 from benchmark.errors import UserError
+from benchmark.evaluation.baselines import Grey
 from benchmark.recipe import Settings
 
 SIZE = 32

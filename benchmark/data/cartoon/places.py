@@ -1,0 +1,408 @@
+"""The places of the built-in sample `cartoon`: what stands where, at which season and hour.
+
+Every place is a function that draws itself on a canvas, from the sky to what is nearest.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import cos, pi, sin
+
+import numpy as np
+
+from benchmark.data.cartoon import shapes
+from benchmark.data.cartoon.canvas import Canvas, Ink, Light, Point, blend, colour, ink
+
+LIGHTS = {
+    "day": Light(),
+    "sunset": Light(gain=0.86, chroma=0.85, cast=(10, 9), paint_dim=3),
+    "night": Light(gain=0.5, chroma=0.55, cast=(2, -14), paint_dim=5),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """When and where a scene plays; `sun` is its height, 0 at the horizon and 1 overhead."""
+
+    place: str
+    season: str
+    time: str
+    sun: float
+
+    @property
+    def lights(self) -> bool:
+        """Are windows and lamps lit?"""
+        return self.time != "day"
+
+    @property
+    def snowy(self) -> bool:
+        """Does snow lie?"""
+        return self.season == "winter"
+
+
+def random_setting(rng: np.random.Generator) -> Setting:
+    """A random setting; the sun's height alone decides between day and sunset."""
+    place = str(rng.choice(list(PLACES), p=[0.26, 0.28, 0.16, 0.14, 0.16]))
+    season = str(rng.choice(["spring", "summer", "autumn", "winter"], p=[0.2, 0.4, 0.2, 0.2]))
+    if place == "beach" or (place == "lake" and season == "winter"):
+        season = "summer"
+    sun = float(rng.uniform(0, 1))
+    time = "night" if rng.random() < 0.12 else "sunset" if sun < 0.3 else "day"
+    return Setting(place, season, time, sun)
+
+
+# ---------------------------------------------------------------------------------------------- sky
+
+
+def _disc(canvas: Canvas, x: float, y: float, radius: float, code: str) -> None:
+    """A sun or a moon."""
+    canvas.ellipses([(x, y, radius, radius)], replace(ink(code), glows=True))
+
+
+def _cloud(canvas: Canvas, x: float, y: float, width: float, fill: Ink) -> None:
+    """A flat-bottomed heap of puffs, its lit top above a greyer base."""
+    rng = canvas.rng
+    puffs = []
+    for step in np.linspace(-0.5, 0.5, 6):
+        size = width * (0.10 + 0.16 * cos(step * 2.6) * rng.uniform(0.6, 1.1))
+        puffs.append((x + step * width * 0.8, y - size * 0.75, size, size))
+    base = (x, y, width * 0.58, width * 0.07)
+    canvas.ellipses([*puffs, base], fill)
+
+
+def _bird(canvas: Canvas, x: float, y: float, span: float) -> None:
+    """A gull far away: two bent wings."""
+    wings = [(x - span, y - span * 0.4), (x - span * 0.4, y - span * 0.5), (x, y)]
+    wings += [(x + span * 0.4, y - span * 0.5), (x + span, y - span * 0.4)]
+    canvas.line(wings, 0.007, ink("3c4458"))
+
+
+SKIES = {
+    "day": ("4a9fe0", "8cc8f0", "dff1fa"),
+    "sunset": ("5b5a9c", "ee8a6b", "ffd98a"),
+    "night": ("0f1938", "223263", "4d5f92"),
+}
+
+
+def _sky(canvas: Canvas, at: Setting, horizon: float) -> None:
+    """Sky, sun or moon, and clouds, down to the horizon."""
+    rng = canvas.rng
+    middle = horizon * rng.uniform(0.5, 0.65)
+    canvas.sky(list(zip((0.0, middle, horizon), map(colour, SKIES[at.time]), strict=True)))
+    x = rng.uniform(0.12, 0.88)
+    if at.time == "day":
+        y = horizon * (1 - at.sun) * 0.9 + 0.09
+        canvas.glow(x, y, 0.15, "fff6c8", 0.8)
+        _disc(canvas, x, y, 0.065, "fff0a0")
+    elif at.time == "sunset":
+        y = horizon - 0.02 - at.sun * 0.4
+        canvas.glow(x, y, 0.24, "ffe9a8", 0.8)
+        _disc(canvas, x, y, 0.08, "fff3b8")
+    else:
+        _night_sky(canvas, x, horizon)
+    _clouds(canvas, at.time, horizon)
+    if at.time != "night" and rng.random() < 0.4:
+        for _ in range(rng.integers(2, 5)):
+            _bird(canvas, rng.uniform(0.1, 0.9), rng.uniform(0.08, horizon * 0.6), 0.025)
+
+
+def _night_sky(canvas: Canvas, x: float, horizon: float) -> None:
+    """Stars and a moon."""
+    stars = canvas.rng.uniform((0, 0, 0.002), (1, horizon * 0.9, 0.005), (30, 3)).tolist()
+    starlight = replace(ink("fdf6d8"), glows=True)
+    canvas.ellipses([(star_x, star_y, r, r) for star_x, star_y, r in stars], starlight)
+    y = float(canvas.rng.uniform(0.1, 0.25))
+    canvas.glow(x, y, 0.13, "c9d4f5", 0.5)
+    _disc(canvas, x, y, 0.06, "f6efce")
+    _disc(canvas, x + 0.02, y - 0.012, 0.012, "dcd3ac")
+    _disc(canvas, x - 0.018, y + 0.016, 0.016, "dcd3ac")
+
+
+def _clouds(canvas: Canvas, time: str, horizon: float) -> None:
+    """A few clouds: white by day, pink at sunset."""
+    rng = canvas.rng
+    top, base = {"day": ("ffffff", "e3eef6"), "sunset": ("ffcfae", "d98a94")}.get(
+        time, ("46548a", "36457a")
+    )
+    for _ in range(rng.integers(0, 4)):
+        fill = Ink(colour(top), colour(base), alpha=0.92, soft=0.004, glows=True)
+        y, width = rng.uniform(0.1, horizon * 0.65), rng.uniform(0.18, 0.36)
+        _cloud(canvas, rng.uniform(0, 1), y, width, fill)
+
+
+# ------------------------------------------------------------------------------------------- ground
+
+
+def _mountains(canvas: Canvas, base: float, height: float) -> None:
+    """A jagged range with snow on its peaks."""
+    rng = canvas.rng
+    x = rng.uniform(-0.2, 0.0)
+    while x < 1.1:
+        half, peak = rng.uniform(0.16, 0.28), base - height * rng.uniform(0.55, 1.0)
+        top = (x + half * rng.uniform(0.8, 1.2), peak)
+        left, right = (x - 0.05, base), (x + 2 * half + 0.05, base)
+        canvas.polygon([left, top, right], ink("7f8fb0", "a9b9cc", "rock", 1.2))
+        ridge = (top[0] + 0.15 * half, base)
+        shaded = Ink(colour("5d6c92"), colour("93a4bf"), texture="rock", strength=1.0)
+        canvas.polygon([top, ridge, right], shaded)
+        _snow_cap(canvas, top, left, right)
+        x += half * rng.uniform(0.9, 1.5)
+
+
+def _snow_cap(canvas: Canvas, top: Point, left: Point, right: Point) -> None:
+    """Snow on the upper third of a peak, with a zigzag edge."""
+
+    def down(foot: Point, share: float) -> Point:
+        return (top[0] + (foot[0] - top[0]) * share, top[1] + (foot[1] - top[1]) * share)
+
+    first, last = down(left, 0.36), down(right, 0.36)
+    zigzag = []
+    for i in range(1, 6):
+        share = i / 6
+        drop = (0.05 if i % 2 else -0.05) * (left[1] - top[1])
+        y = first[1] + (last[1] - first[1]) * share + drop
+        zigzag.append((first[0] + (last[0] - first[0]) * share, y))
+    canvas.polygon([top, first, *zigzag, last], ink("ffffff", "e3ecf7"))
+
+
+def _hill(canvas: Canvas, level: float, swell: float, fill: Ink) -> Callable[[float], float]:
+    """A rolling ridge around `level`, filled to the bottom; returns its height at each x."""
+    phases, waves = canvas.rng.uniform(0, 2 * pi, 2), canvas.rng.uniform(0.6, 1.4, 2)
+
+    def ridge(x: float) -> float:
+        first = sin(phases[0] + 2 * pi * waves[0] * x)
+        return float(level + swell * (0.7 * first + 0.3 * sin(phases[1] + 5 * pi * waves[1] * x)))
+
+    outline = [(x, ridge(x)) for x in np.linspace(-0.02, 1.02, 40).tolist()]
+    canvas.polygon([*outline, (1.02, 1.02), (-0.02, 1.02)], fill)
+    return ridge
+
+
+GRASS = {
+    "spring": ("b9dcae", "7cc152"),
+    "summer": ("a5cfa8", "64ad47"),
+    "autumn": ("c3c795", "9ba648"),
+    "winter": ("dbe6f2", "f7fafd"),
+}
+
+
+def _grass(at: Setting, nearness: float) -> Ink:
+    """Ground of a hill: hazy and pale far away (0), rich and streaky near by (1)."""
+    far, near = map(colour, GRASS[at.season])
+    top = blend(far, near, nearness)
+    texture = "sand" if at.snowy else "grass"
+    strength = (0.6 if at.snowy else 2.4) * (0.3 + 0.7 * nearness)
+    return Ink(top, (top[0] - 6, top[1], top[2]), texture=texture, strength=strength)
+
+
+def _tree(canvas: Canvas, at: Setting, x: float, y: float, height: float) -> None:
+    """A tree that suits the season."""
+    if canvas.rng.random() < 0.35:
+        shapes.conifer(canvas, x, y, height, at.snowy)
+        return
+    kinds = {"spring": shapes.blossom_tree, "autumn": shapes.autumn_tree}
+    kinds["winter"] = shapes.bare_tree
+    kind = kinds.get(at.season, shapes.leafy_tree)
+    if at.season == "spring" and canvas.rng.random() < 0.5:
+        kind = shapes.leafy_tree
+    kind(canvas, x, y, height)
+
+
+def _spread(rng: np.random.Generator, count: int, low: float, high: float) -> list[float]:
+    """`count` places between `low` and `high`, one in each of as many equal strips."""
+    strips = (np.arange(count) + rng.uniform(0.15, 0.85, count)) / max(count, 1)
+    return [float(x) for x in low + (high - low) * strips]
+
+
+def _meadow(canvas: Canvas, at: Setting, y: float) -> None:
+    """Flowers in the foreground, of one kind per scene, where there is no snow."""
+    rng = canvas.rng
+    if at.season not in ("spring", "summer"):
+        return
+    kind = str(rng.choice(["daisy", "dandelion", "sunflower"], p=[0.45, 0.35, 0.2]))
+    height = 0.19 if kind == "sunflower" else 0.065
+    for x in _spread(rng, int(rng.integers(5, 10)), 0.0, 1.0):
+        shapes.flower(canvas, x, float(rng.uniform(y, 1.0)), height, kind)
+
+
+def _snowfall(canvas: Canvas) -> None:
+    """Snowflakes in the air."""
+    flakes = canvas.rng.uniform((0, 0, 0.004), (1, 1, 0.008), (40, 3)).tolist()
+    canvas.ellipses([(x, y, r, r) for x, y, r in flakes], ink("ffffff"))
+
+
+def _road(canvas: Canvas, top: float, bottom: float) -> None:
+    """A road from side to side, with kerbs and a dashed middle line."""
+    canvas.rect((-0.1, top, 1.1, bottom), ink("6f747d", "5b606a", "sand", 1.0))
+    for kerb in (top, bottom):
+        canvas.rect((-0.1, kerb - 0.012, 1.1, kerb + 0.004), ink("d5d2cb"))
+    middle = (top + bottom) / 2
+    dashes = np.arange(canvas.rng.uniform(-0.1, 0.0), 1.0, 0.16).tolist()
+    canvas.rects([(x, middle - 0.007, x + 0.08, middle + 0.007) for x in dashes], ink("f6f3e6"))
+
+
+def _traffic(canvas: Canvas, at: Setting, top: float, bottom: float, most: int) -> None:
+    """Up to `most` cars in each of the two lanes, those far away first."""
+    rng = canvas.rng
+    depth = bottom - top
+    for lane, facing in ((0.42, -1.0), (0.93, 1.0)):
+        count = int(rng.integers(0 if lane < 0.5 else 1, most + 1))
+        for x in _spread(rng, count, 0.05, 0.95):
+            width = float(rng.uniform(0.9, 1.05)) * (0.29 + 0.09 * lane) * (0.7 + depth)
+            shapes.car(canvas, x, top + depth * lane, width, facing, at.lights)
+
+
+# ------------------------------------------------------------------------------------------- places
+
+
+def _country(canvas: Canvas, at: Setting) -> None:
+    """Hills with cottages and trees; in front a road, or a fence with sheep."""
+    rng = canvas.rng
+    _sky(canvas, at, 0.6)
+    if rng.random() < 0.55:
+        _mountains(canvas, 0.62, float(rng.uniform(0.2, 0.36)))
+    _hill(canvas, float(rng.uniform(0.52, 0.58)), 0.04, _grass(at, 0.0))
+    ridge = _hill(canvas, float(rng.uniform(0.6, 0.64)), 0.03, _grass(at, 0.5))
+    for x in _spread(rng, int(rng.integers(2, 6)), 0, 1):
+        _tree(canvas, at, x, ridge(x) + 0.02, float(rng.uniform(0.12, 0.2)))
+    ridge = _hill(canvas, float(rng.uniform(0.68, 0.72)), 0.02, _grass(at, 1.0))
+    home = float(rng.uniform(0.2, 0.8))
+    for x in _spread(rng, int(rng.integers(2, 4)), 0, 1):
+        if abs(x - home) > 0.24:
+            _tree(canvas, at, x, ridge(x) + 0.05, float(rng.uniform(0.28, 0.42)))
+    width, height = rng.uniform(0.3, 0.38), rng.uniform(0.3, 0.38)
+    if rng.random() < 0.75:
+        shapes.house(
+            canvas, home, ridge(home) + 0.07, width, height, snowy=at.snowy, lights=at.lights
+        )
+    if rng.random() < 0.5:
+        _road(canvas, 0.83, 0.97)
+        _traffic(canvas, at, 0.83, 0.97, 1)
+    else:
+        _pasture(canvas, at)
+
+
+def _pasture(canvas: Canvas, at: Setting) -> None:
+    """The foreground of a country scene: sheep, a fence, flowers, maybe a kite."""
+    rng = canvas.rng
+    if rng.random() < 0.45:
+        shapes.fence(canvas, 0.88, 0.11)
+    for x in _spread(rng, 0 if at.snowy else int(rng.integers(0, 4)), 0.05, 0.95):
+        y, facing = float(rng.uniform(0.9, 0.97)), 1.0 if rng.random() < 0.5 else -1.0
+        shapes.sheep(canvas, x, y, float(rng.uniform(0.14, 0.18)), facing)
+    _meadow(canvas, at, 0.9)
+    if rng.random() < 0.6:
+        _kite_flyer(canvas, float(rng.uniform(0.2, 0.8)), 0.98)
+
+
+def _kite_flyer(canvas: Canvas, x: float, y: float) -> None:
+    """Somebody with a kite high up on the roomier side."""
+    rng = canvas.rng
+    side = 1.0 if x < 0.5 else -1.0
+    hand = shapes.person(canvas, x, y, float(rng.uniform(0.28, 0.36)), arm=side)
+    far, size = float(rng.uniform(0.22, 0.34)), float(rng.uniform(0.09, 0.12))
+    shapes.kite(canvas, x + side * far, float(rng.uniform(0.15, 0.32)), size, hand)
+
+
+def _street(canvas: Canvas, at: Setting) -> None:
+    """A row of houses behind a pavement and a busy road."""
+    rng = canvas.rng
+    _sky(canvas, at, 0.66)
+    _hill(canvas, 0.58, 0.03, _grass(at, 0.3))
+    kerb = 0.7
+    canvas.rect((-0.1, 0.63, 1.1, kerb), _grass(at, 0.8))
+    for x in _spread(rng, 3, -0.08, 1.08):
+        width = float(rng.uniform(0.27, 0.35))
+        if rng.random() < 0.3:
+            shapes.tower_block(canvas, x, 0.68, width, float(rng.uniform(0.42, 0.56)), at.lights)
+        elif rng.random() < 0.8:
+            height = float(rng.uniform(0.34, 0.42))
+            shapes.house(canvas, x, 0.68, width, height, snowy=at.snowy, lights=at.lights)
+        else:
+            _tree(canvas, at, x, 0.68, float(rng.uniform(0.32, 0.42)))
+    canvas.rect((-0.1, 0.67, 1.1, kerb + 0.03), ink("cfc8bd", "bfb7ab", "sand", 0.8))
+    for x in _spread(rng, int(rng.integers(0, 3)), 0.05, 0.95):
+        _tree(canvas, at, x, 0.7, float(rng.uniform(0.2, 0.28)))
+    for x in _spread(rng, int(rng.integers(0, 3)), 0.1, 0.9):
+        shapes.lamp_post(canvas, x, 0.71, 0.3, at.lights)
+    for x in _spread(rng, int(rng.integers(0, 3)), 0.05, 0.95):
+        shapes.person(canvas, x, 0.73, float(rng.uniform(0.2, 0.25)))
+    _road(canvas, 0.74, 1.02)
+    _traffic(canvas, at, 0.74, 0.99, 2)
+
+
+def _lake(canvas: Canvas, at: Setting) -> None:
+    """Hills and trees over still water, with sailing boats."""
+    rng = canvas.rng
+    shore = float(rng.uniform(0.52, 0.6))
+    _sky(canvas, at, shore)
+    if rng.random() < 0.7:
+        _mountains(canvas, shore, float(rng.uniform(0.2, 0.36)))
+    ridge = _hill(canvas, shore - 0.06, 0.03, _grass(at, 0.4))
+    for x in _spread(rng, int(rng.integers(3, 8)), 0, 1):
+        _tree(canvas, at, x, max(ridge(x) + 0.03, shore - 0.02), float(rng.uniform(0.1, 0.2)))
+    canvas.mirror(shore, colour("3f86b5"), 0.4)
+    for x in _spread(rng, int(rng.integers(1, 4)), 0.1, 0.9):
+        depth = float(rng.uniform(0.1, 0.75))
+        y = shore + depth * (0.92 - shore) + 0.03
+        shapes.sailing_boat(canvas, x, y, 0.2 + 0.18 * depth)
+    if rng.random() < 0.6:
+        _hill(canvas, 0.92, 0.03, _grass(at, 1.0))
+        _meadow(canvas, at, 0.97)
+        if rng.random() < 0.5:
+            side = float(rng.choice([0.1, 0.9]))
+            _tree(canvas, at, side, 0.98, float(rng.uniform(0.5, 0.62)))
+
+
+def _beach(canvas: Canvas, at: Setting) -> None:
+    """The sea, and people under parasols on the sand."""
+    rng = canvas.rng
+    horizon = float(rng.uniform(0.42, 0.5))
+    _sky(canvas, at, horizon)
+    canvas.rect((-0.1, horizon, 1.1, 0.8), ink("3f97c4", "7fd0d6", "waves", 1.8))
+    for x in _spread(rng, int(rng.integers(0, 3)), 0.1, 0.9):
+        shapes.sailing_boat(canvas, x, horizon + float(rng.uniform(0.05, 0.11)), 0.2)
+    level = float(rng.uniform(0.66, 0.7))
+    phase = canvas.rng.bit_generator.state  # the foam follows the edge of the sand
+    _hill(canvas, level - 0.015, 0.015, ink("f4fbfb"))
+    canvas.rng.bit_generator.state = phase
+    _hill(canvas, level, 0.015, ink("f3dfae", "e5c98d", "sand", 1.6))
+    if rng.random() < 0.5:
+        shapes.palm(canvas, float(rng.choice([0.08, 0.88])), 0.85, float(rng.uniform(0.6, 0.72)))
+    for x in _spread(rng, int(rng.integers(1, 3)), 0.12, 0.88):
+        shapes.parasol(canvas, x, float(rng.uniform(0.84, 0.9)), float(rng.uniform(0.32, 0.42)))
+    for x in _spread(rng, int(rng.integers(0, 3)), 0.1, 0.9):
+        shapes.person(canvas, x, float(rng.uniform(0.9, 0.98)), float(rng.uniform(0.28, 0.36)))
+
+
+def _fair(canvas: Canvas, at: Setting) -> None:
+    """Hot-air balloons over a meadow, and people with toy balloons."""
+    rng = canvas.rng
+    _sky(canvas, at, 0.76)
+    _hill(canvas, float(rng.uniform(0.66, 0.7)), 0.03, _grass(at, 0.1))
+    ridge = _hill(canvas, float(rng.uniform(0.74, 0.78)), 0.03, _grass(at, 0.6))
+    for x in _spread(rng, int(rng.integers(2, 6)), 0, 1):
+        _tree(canvas, at, x, ridge(x) + 0.02, float(rng.uniform(0.12, 0.22)))
+    for x in _spread(rng, int(rng.integers(1, 4)), 0.08, 0.92):
+        radius = float(rng.uniform(0.08, 0.15))
+        shapes.hot_air_balloon(canvas, x, float(rng.uniform(0.18, 0.42)), radius)
+    _hill(canvas, 0.85, 0.015, _grass(at, 1.0))
+    _meadow(canvas, at, 0.92)
+    for x in _spread(rng, int(rng.integers(0, 3)), 0.12, 0.88):
+        hand = shapes.person(canvas, x, 0.97, float(rng.uniform(0.28, 0.34)), arm=1.0)
+        shapes.toy_balloons(canvas, *hand, 0.06, int(rng.integers(1, 4)))
+
+
+PLACES: dict[str, Callable[[Canvas, Setting], None]] = {
+    "country": _country,
+    "street": _street,
+    "lake": _lake,
+    "beach": _beach,
+    "fair": _fair,
+}
+
+
+def draw_place(canvas: Canvas, at: Setting) -> None:
+    """Draw the place, and the snow that falls on it."""
+    PLACES[at.place](canvas, at)
+    if at.snowy and canvas.rng.random() < 0.6:
+        _snowfall(canvas)

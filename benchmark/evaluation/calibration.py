@@ -1,0 +1,295 @@
+"""Whether a model's colours are as frequent as the truth's: known on the built-in sample `cartoon`.
+
+Its ambiguous things have one of five paints, drawn with known probabilities, and nothing in L*
+tells which. So over many objects, and over many samples of one, a right sampler takes each paint as
+often as the truth has it. A regression takes none of them: the mean of the paints is brown.
+
+`find_painted` looks up the objects of a test once, `taken_paints` judges the pictures of one
+sample, `calibrate` and `object_table` say what came of all samples.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from benchmark.color import rgb_from_8bit, rgb_to_lab
+from benchmark.console import say
+from benchmark.data.cache import Pictures
+from benchmark.data.cartoon import sample as cartoon
+from benchmark.data.cartoon.sample import PAINTS
+from benchmark.data.reading import Preprocessing, fit_square
+from benchmark.results.records import Calibration, Estimate, PaintShares
+from benchmark.statistics import LEVEL, RESAMPLES, SEED, resampled_sums
+
+NONE = "none"
+PROBABILITIES: Mapping[str, float] = MappingProxyType(
+    {name: paint.probability for name, paint in PAINTS.items()} | {NONE: 0.0}
+)
+"""How often the truth has each outcome, whatever the object."""
+
+FEWEST_PIXELS = 6
+"""Objects with fewer wholly painted pixels, at the size of the test, are left out.
+
+What most of six pixels have does not hang on one of them. Of the 470 objects of the sample's test
+this leaves 458 at 96×96, 414 at 64×64 and 123 at 32×32.
+"""
+
+SPILL = 0.1
+"""A pixel is wholly painted if the weights by which it was resized from painted pixels add up to 1
+within this much. In such pixels the truth is within NEAR of its paint: in all of them at sizes from
+32×32 to 128×128, in 99.99 % at 256×256, which is three times the size of the drawing.
+"""
+
+NEAR = min(math.dist(p.lab[1:], q.lab[1:]) for p, q in combinations(PAINTS.values(), 2)) / 2
+"""How far from a paint, in the a*, b* plane, a colour may be to be that paint.
+
+Half the distance of the two nearest paints, 18.5: the most at which no colour is two paints. A
+paint may lose a third of its chroma or turn by 19 degrees. At half its chroma (27 away) it is none,
+as are grey (54), the mean of all (44 or more) and, but for blue and violet, whose mean lies on the
+edge, the mean of any two (22 or more).
+"""
+
+_PAINT_AB = torch.tensor([paint.lab[1:] for paint in PAINTS.values()])
+
+
+# ---- the objects of a test -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PaintedObject:
+    """A thing of ambiguous paint in a test picture.
+
+    number: which of the picture's painted things it is, from 1. paint: the truth's.
+    mask: bool (S, S), its wholly painted pixels.
+    """
+
+    file: str
+    number: int
+    kind: str
+    paint: str
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class PaintedObjects:
+    """The painted objects of a test, row i those of its picture i: none, one or several.
+
+    n_left_out: how many others are too small or too hidden to be judged.
+    """
+
+    by_picture: tuple[tuple[PaintedObject, ...], ...]
+    n_left_out: int
+
+    @property
+    def things(self) -> list[PaintedObject]:
+        """All of them, picture after picture."""
+        return [thing for row in self.by_picture for thing in row]
+
+
+def find_painted(pictures: Pictures) -> PaintedObjects | None:
+    """The painted objects of test pictures, by the scenes and masks that lie beside the files.
+
+    None unless every picture is one of a written sample `cartoon`, and at least one object has
+    FEWEST_PIXELS wholly painted pixels. A damaged scene is said, and gives None too.
+    """
+    paths = [picture.path.resolve() for picture in pictures.files]
+    if not all(cartoon.has_scene(path) for path in paths):
+        return None
+    preprocessing = Preprocessing(pictures.rgb8.shape[-1])
+    rows, n_left_out = [], 0
+    for picture, path in zip(pictures.files, paths, strict=True):
+        try:
+            things = _painted_in(picture.name, cartoon.scene_path(path), preprocessing)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            say(f"The scene of {path} is damaged, so calibration is left out: {error}.")
+            return None
+        large = tuple(thing for thing in things if int(thing.mask.sum()) >= FEWEST_PIXELS)
+        rows.append(large)
+        n_left_out += len(things) - len(large)
+    return PaintedObjects(tuple(rows), n_left_out) if any(rows) else None
+
+
+def _painted_in(file: str, scene: Path, preprocessing: Preprocessing) -> list[PaintedObject]:
+    numbers = cartoon.read_mask(scene)
+    return [
+        PaintedObject(
+            file,
+            thing.mask,
+            thing.kind,
+            thing.paint,
+            painted_pixels(numbers == thing.mask, preprocessing),
+        )
+        for thing in cartoon.read_scene(scene).objects
+        if thing.paint is not None
+    ]
+
+
+def painted_pixels(mask: NDArray[np.bool_], preprocessing: Preprocessing) -> Tensor:
+    """Which pixels of the test's square are wholly paint: mask (H, W) of the file → bool (S, S).
+
+    The mask goes through the same crop and filter as the picture, as a plane of weights; with
+    Lanczos' negative weights they may add up to more than 1.
+    """
+    plane = Image.fromarray(mask.astype(np.float32))
+    weights = np.asarray(fit_square(plane, preprocessing))
+    return torch.from_numpy(np.abs(weights - 1) <= SPILL)
+
+
+# ---- what a sample took --------------------------------------------------------------------------
+
+
+def taken_paint(rgb8: Tensor, mask: Tensor) -> str:
+    """The paint of an object in a picture, or `none`: uint8 (3, S, S), bool (S, S) → its name.
+
+    Each pixel has the paint that its a*, b* is within NEAR of, if there is one, and the object has
+    the paint of more than half of its pixels. Pixel by pixel, since the mean of a thing half orange
+    and half magenta is red, which nothing in it is, and since a mean suffers from every edge that
+    bleeds.
+    """
+    if rgb8.shape[1:] != mask.shape:
+        raise ValueError(f"a picture {tuple(rgb8.shape)} has no mask {tuple(mask.shape)}")
+    ab = rgb_to_lab(rgb_from_8bit(rgb8[:, mask])[None, :, :, None])[0, 1:, :, 0].T
+    near = torch.linalg.vector_norm(ab[:, None] - _PAINT_AB, dim=2) < NEAR
+    pixels = near.sum(dim=0)
+    most = int(pixels.argmax())
+    return list(PAINTS)[most] if 2 * int(pixels[most]) > len(ab) else NONE
+
+
+def taken_paints(objects: PaintedObjects, outputs: Iterable[Tensor]) -> list[str]:
+    """What each of `objects.things` took in one sample.
+
+    outputs: a picture as written for each test picture, in their order, uint8 (3, S, S).
+    """
+    return [
+        taken_paint(output, thing.mask)
+        for output, things in zip(outputs, objects.by_picture, strict=True)
+        for thing in things
+    ]
+
+
+# ---- what came of all samples --------------------------------------------------------------------
+
+
+def calibrate(objects: PaintedObjects, samples: Sequence[Sequence[str]]) -> Calibration:
+    """Compare what was taken with what the truth's distribution is.
+
+    samples: of each sample what `taken_paints` gave.
+    """
+    things, counts = objects.things, _counts(samples)
+    kinds = np.array([thing.kind for thing in things])
+    files = np.array([thing.file for thing in things])
+    truth = _counts([[thing.paint for thing in things]])
+    per_object, per_object_perfect = None, None
+    if len(samples) > 1:
+        per_object = _mean(total_variation(counts), files)
+        per_object_perfect = float(perfect_sampler(len(samples)).mean())
+    return Calibration(
+        n_samples=len(samples),
+        n_left_out=objects.n_left_out,
+        probabilities=dict(PROBABILITIES),
+        overall=_paint_shares(counts, truth, files),
+        kinds={
+            str(kind): _paint_shares(*(values[kinds == kind] for values in (counts, truth, files)))
+            for kind in sorted(set(kinds))
+        },
+        per_object=per_object,
+        per_object_perfect=per_object_perfect,
+    )
+
+
+def object_table(objects: PaintedObjects, samples: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """A row an object: where and what it is, its true paint, the share of samples of each outcome,
+    and the total variation between these and PROBABILITIES."""
+    things, counts = objects.things, _counts(samples)
+    table = pd.DataFrame(
+        {
+            "file": [thing.file for thing in things],
+            "object": [thing.number for thing in things],
+            "kind": [thing.kind for thing in things],
+            "pixels": [int(thing.mask.sum()) for thing in things],
+            "paint": [thing.paint for thing in things],
+            "samples": len(samples),
+        }
+    )
+    shares = pd.DataFrame(counts / len(samples), columns=list(PROBABILITIES))
+    return table.join(shares).assign(total_variation=total_variation(counts))
+
+
+def total_variation(counts: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Of shares and PROBABILITIES: counts of outcomes (..., 6) → (...), 0 to 1.
+
+    Half the sum of the absolute differences: the share of draws that should have been others.
+    """
+    shares = counts / counts.sum(axis=-1, keepdims=True)
+    return np.abs(shares - list(PROBABILITIES.values())).sum(axis=-1) / 2
+
+
+def perfect_sampler(draws: int) -> NDArray[np.float64]:
+    """The total variation of `draws` draws from PROBABILITIES themselves, RESAMPLES times."""
+    rng = np.random.default_rng(SEED)
+    return total_variation(rng.multinomial(draws, list(PROBABILITIES.values()), RESAMPLES))
+
+
+def _counts(samples: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+    """How often each object took each outcome: K samples of O objects → (O, 6)."""
+    taken = np.array(samples)
+    return np.stack([(taken == name).sum(axis=0) for name in PROBABILITIES], axis=-1)
+
+
+def _paint_shares(
+    counts: NDArray[np.int64], truth: NDArray[np.int64], files: NDArray[np.str_]
+) -> PaintShares:
+    by_picture = _by_picture(counts, files)
+    total, resampled = by_picture.sum(axis=0), resampled_sums(by_picture)
+    parts = resampled / resampled.sum(axis=1, keepdims=True)
+    perfect = perfect_sampler(int(total.sum()))
+    perfect_high = float(np.quantile(perfect, LEVEL))
+    apart = _estimate(float(total_variation(total)), total_variation(resampled), len(by_picture))
+    if apart.low is not None and apart.value <= perfect_high:
+        # Resampling adds chance to chance, so its interval never reaches down to 0.
+        apart = apart.model_copy(update={"low": 0.0})
+    return PaintShares(
+        n_objects=len(counts),
+        n_pictures=len(by_picture),
+        shares={
+            name: _estimate(float(total[column] / total.sum()), parts[:, column], len(by_picture))
+            for column, name in enumerate(PROBABILITIES)
+        },
+        total_variation=apart,
+        truth=float(total_variation(truth.sum(axis=0))),
+        perfect=float(perfect.mean()),
+        perfect_high=perfect_high,
+    )
+
+
+def _mean(values: NDArray[np.float64], files: NDArray[np.str_]) -> Estimate:
+    """The mean over objects of one value each."""
+    sums = _by_picture(np.stack([values, np.ones_like(values)], axis=-1), files)
+    resampled = resampled_sums(sums)
+    return _estimate(float(values.mean()), resampled[:, 0] / resampled[:, 1], len(sums))
+
+
+def _by_picture(values: NDArray[Any], files: NDArray[np.str_]) -> NDArray[Any]:
+    """Sums of the objects' values over those of a picture: (O, C) → (pictures, C)."""
+    names, rows = np.unique(files, return_inverse=True)
+    sums = np.zeros((len(names), values.shape[1]), values.dtype)
+    np.add.at(sums, rows, values)
+    return sums
+
+
+def _estimate(value: float, resampled: NDArray[np.float64], n_pictures: int) -> Estimate:
+    if n_pictures < 2:
+        return Estimate(value=value, low=None, high=None)
+    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+    return Estimate(value=value, low=low, high=high)

@@ -1,0 +1,389 @@
+"""A colorizer and a protocol → pictures and scores, in one folder under a run's tests/."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+
+import metrics
+from benchmark.color import rgb_from_8bit, rgb_to_lightness
+from benchmark.colorizer import Colorizer, Sampling
+from benchmark.console import say
+from benchmark.data.cache import Pictures
+from benchmark.evaluation.baselines import GREY, GROUND_TRUTH, MEAN_AB, Grey, GroundTruth, MeanAb
+from benchmark.evaluation.calibration import (
+    PaintedObjects,
+    calibrate,
+    find_painted,
+    object_table,
+    taken_paints,
+)
+from benchmark.evaluation.outputs import MEAN, Maker, Outputs
+from benchmark.evaluation.per_image import Earlier, Measured, measure, write_table
+from benchmark.evaluation.protocol import Protocol
+from benchmark.figures.images import read_png, save_calibration, save_results
+from benchmark.files import sha256_of_json, write_text
+from benchmark.recipe import mixed
+from benchmark.results.records import (
+    Calibration,
+    Cost,
+    RunFolder,
+    RunRecord,
+    Score,
+    SeveralSamples,
+    Submission,
+    TrainingSet,
+    WeightsUsed,
+    now,
+    write_record,
+)
+from benchmark.statistics import Interval, mean_interval
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Who is tested: all of run.json that is not measured here."""
+
+    folder: RunFolder
+    model: str
+    kind: Literal["model", "fixed", "submitted"] = "model"
+    sampling: Sampling = field(default_factory=Sampling)
+    weights: WeightsUsed | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    submission: Submission | None = None
+    training_data: TrainingSet | None = None
+    cost: Cost | None = None
+
+    def maker(self, protocol: Protocol, pictures: Pictures) -> Maker:
+        return Maker(
+            weights_sha256=self.weights.sha256 if self.weights else None,
+            inputs=sha256_of_json([[p.name, p.digest] for p in pictures.files]),
+            seed=self.folder.seed,
+            sampling=self.sampling.model_dump(mode="json"),
+            protocol_hash=protocol.hash,
+        )
+
+
+@dataclass(frozen=True)
+class Test:
+    """On what: the pictures and their protocol; how many samples, and rows of the figure.
+
+    painted: the objects of known paints, if these are pictures of the built-in sample.
+    """
+
+    pictures: Pictures
+    protocol: Protocol
+    instruments: metrics.Instruments
+    samples: int
+    num_images: int
+    batch_size: int
+    painted: PaintedObjects | None
+
+    def folder(self, subject: Subject) -> Path:
+        """tests/<protocol>[-<choices>]; part of the hash keeps two sets of one name apart."""
+        parts = [self.protocol.name, self.protocol.hash[:8], subject.sampling.label()]
+        if subject.weights is not None and (stem := Path(subject.weights.file).stem) != "best":
+            parts.append(f"weights-{stem}")
+        if subject.submission is not None:
+            parts += ["resized"] * subject.submission.resized
+            parts += ["lightness-input"] * (subject.submission.lightness == "input")
+        return subject.folder.tests / "-".join(part for part in parts if part)
+
+
+def prepare(
+    pictures: Pictures,
+    source: str,
+    size: int,
+    *,
+    instruments: metrics.Instruments,
+    samples: int = 1,
+    num_images: int = 4,
+    batch_size: int = 64,
+) -> Test:
+    """A test on these pictures. Metrics without genuine weights are named, and the rest is done."""
+    rows = metrics.table(instruments.options)
+    for key, reason in instruments.missing.items():
+        say(f"{rows[key].label} is left out: {reason}.")
+    if len(pictures) == 1:
+        say("There is one test picture only: no interval tells how sure its scores are.")
+    protocol = Protocol.of(pictures, source, size, instruments.options)
+    painted = find_painted(pictures)
+    return Test(pictures, protocol, instruments, samples, num_images, batch_size, painted)
+
+
+def test(
+    subject: Subject,
+    colorizer: Colorizer,
+    on: Test,
+    *,
+    device: torch.device = CPU,
+    overwrite: bool = False,
+) -> RunRecord:
+    """Colour, write, score: what is not there yet of it."""
+    outputs = Outputs(on.folder(subject), on.pictures)
+    samples = on.samples
+    if samples > 1 and not colorizer.stochastic:
+        if subject.kind == "model":
+            say(f"{subject.model} is not stochastic: one sample says all.")
+        samples = 1
+    with lock(outputs.folder):
+        if overwrite:
+            outputs.delete()
+        outputs.colorize_missing(
+            colorizer,
+            subject.maker(on.protocol, on.pictures),
+            subject.sampling,
+            samples,
+            device=device,
+            batch_size=on.batch_size,
+            label=f"testing {subject.model}",
+        )
+        return judge(subject, outputs, on)
+
+
+def write_frames(
+    subject: Subject, colorizer: Colorizer, on: Test, *, device: torch.device = CPU
+) -> list[Path]:
+    """The way from noise to the first pictures of a test that is done, as many as its figure has.
+
+    Returns the files.
+    """
+    outputs = Outputs(on.folder(subject), on.pictures)
+    maker = subject.maker(on.protocol, on.pictures)
+    with lock(outputs.folder):
+        return outputs.write_frames(
+            colorizer,
+            maker,
+            subject.sampling,
+            on.num_images,
+            device=device,
+            batch_size=on.batch_size,
+        )
+
+
+def lock(test: Path) -> FileLock:
+    """Two programs may come to the same test, of a fixed row above all: one waits for the other."""
+    test.mkdir(parents=True, exist_ok=True)
+    return FileLock(test / ".lock")
+
+
+def judge(subject: Subject, outputs: Outputs, on: Test) -> RunRecord:
+    """Score the pictures that were written; what an earlier test says of them is kept."""
+    earlier = Earlier.read(outputs.folder)
+    samples = outputs.samples_there()  # perhaps more than are asked for now
+    if samples > 1 and (earlier is None or not earlier.is_of(outputs, samples)):
+        outputs.write_means(samples)
+    measured = measure(outputs, samples, on.instruments, earlier)
+    _draw_figure(outputs, on)
+    if earlier is not None and not measured.is_new and _is_of(earlier.record, subject, on):
+        if subject.kind == "model":
+            say(f"{outputs.folder} is already tested.")
+        return earlier.record
+    path = outputs.folder / "run.json"
+    path.unlink(missing_ok=True)  # from here on the folder is not a result until it is whole
+    code = write_table(outputs.folder / "per_image.csv", measured.table)
+    calibration = _calibrate(subject, on, outputs, samples)
+    record = _record(subject, on, outputs, samples, measured, calibration, code)
+    write_record(path, record)
+    return record
+
+
+def _calibrate(subject: Subject, on: Test, outputs: Outputs, samples: int) -> Calibration | None:
+    """How the objects of known paints were painted: objects.csv, calibration.png, and in short."""
+    if on.painted is None:
+        return None
+    taken = taken_by(on.painted, outputs, samples)
+    table = object_table(on.painted, taken)
+    write_text(outputs.folder / "objects.csv", table.to_csv(index=False, lineterminator="\n"))
+    calibration = calibrate(on.painted, taken)
+    save_calibration(outputs.folder / "calibration.png", calibration, subject.folder.run)
+    return calibration
+
+
+def _is_of(record: RunRecord, subject: Subject, on: Test) -> bool:
+    """Whether a record says of its subject what is so today."""
+    said = (record.weights, record.settings, record.training_data, record.cost)
+    is_so = (subject.weights, subject.settings, subject.training_data, subject.cost)
+    return said == is_so and record.protocol == on.protocol.describe()
+
+
+def taken_by(painted: PaintedObjects, outputs: Outputs, samples: int) -> list[list[str]]:
+    """Which paint each object took in each sample."""
+    rows = range(len(outputs.inputs))
+    return [
+        taken_paints(painted, (outputs.read(row, sample) for row in rows))
+        for sample in range(samples)
+    ]
+
+
+def test_baselines(results: Path, on: Test, training_set: TrainingSet | None) -> None:
+    """The fixed rows of this protocol. RuntimeError if ground truth does not come out perfect.
+
+    That one is tested first, and leaves no result if it fails. training_set: the training data,
+    whose mean ab is a row too.
+    """
+    truths = {
+        mixed(0, picture.name, 0): rgb_from_8bit(rgb8)
+        for picture, rgb8 in zip(on.pictures.files, on.pictures.rgb8, strict=True)
+    }
+    for name, colorizer in ((GROUND_TRUTH, GroundTruth(truths)), (GREY, Grey())):
+        subject = Subject(RunFolder(results, name.replace(" ", "-"), 0), name, kind="fixed")
+        record = test(subject, colorizer.eval(), on)
+        fault = imperfection(record.metrics, on.instruments) if name == GROUND_TRUTH else None
+        if fault is not None:
+            (on.folder(subject) / "run.json").unlink()
+            raise RuntimeError(f"ground truth {fault}: a fault of ours")
+    if training_set is not None:
+        code = sha256_of_json([training_set.manifest, training_set.ab_mean])[:8]
+        # Each training set has its own, and a table may show several.
+        folder = RunFolder(results, f"{MEAN_AB.replace(' ', '-')}-{code}", 0)
+        subject = Subject(folder, MEAN_AB, kind="fixed", training_data=training_set)
+        a_mean, b_mean = training_set.ab_mean
+        test(subject, MeanAb((a_mean, b_mean)).eval(), on)
+
+
+def imperfection(scores: Mapping[str, Score], instruments: metrics.Instruments) -> str | None:
+    """What is not perfect of the truth's scores, or None."""
+    for key, metric in metrics.table(instruments.options).items():
+        mean, wanted = scores[key].mean, metric.perfect
+        lacks_network = metric.network is not None and metric.network not in instruments.networks
+        if wanted is None or lacks_network:
+            continue
+        if mean is None or abs(mean - wanted) > 2e-5:
+            return f"scores {mean} in {key}, not {wanted}"
+    return None
+
+
+def _draw_figure(outputs: Outputs, on: Test) -> None:
+    """figure.png from the pictures as written: the first ones, as many as were asked for."""
+    truth8 = on.pictures.rgb8[: on.num_images]
+    output = torch.stack([read_png(outputs.path(row)) for row in range(len(truth8))])
+    lightness = rgb_to_lightness(rgb_from_8bit(truth8))
+    save_results(outputs.folder / "figure.png", lightness, output, truth8)
+
+
+# ---- run.json ------------------------------------------------------------------------------------
+
+
+def _record(
+    subject: Subject,
+    on: Test,
+    outputs: Outputs,
+    samples: int,
+    measured: Measured,
+    calibration: Calibration | None,
+    code: str,
+) -> RunRecord:
+    scores, several = summarize(measured, samples, on.instruments.options)
+    return RunRecord(
+        kind=subject.kind,
+        model=subject.model,
+        run=subject.folder.run,
+        seed=subject.folder.seed,
+        settings=subject.settings,
+        sampling=subject.sampling.model_dump(mode="json"),
+        submission=subject.submission,
+        weights=subject.weights,
+        protocol=on.protocol.describe(),
+        protocol_hash=on.protocol.hash,
+        training_data=subject.training_data,
+        n_expected=len(on.pictures),
+        n_scored=len(measured.of_sample(0)),
+        failed=on.pictures.failures,
+        metrics=scores,
+        samples=several,
+        calibration=calibration,
+        per_image_sha256=code,
+        timing=outputs.timing(),
+        cost=subject.cost,
+        environment=outputs.made_in(),
+        finished=now(),
+    )
+
+
+def summarize(
+    measured: Measured, samples: int, options: metrics.Options
+) -> tuple[dict[str, Score], SeveralSamples | None]:
+    """The scores of the first sample; and, of several, those of their mean and of the best."""
+    rows = metrics.table(options)
+    each = [measured.of_sample(sample) for sample in range(samples)]
+
+    def of_first(metric: metrics.Metric) -> Score:
+        if metric.key in measured.sets:
+            return _score(metric, *measured.sets[metric.key], n=len(each[0]))
+        if metric.of_samples and metric.key in measured.table:
+            return _of_pictures(
+                metric, np.mean([part[metric.key].to_numpy(np.float64) for part in each], axis=0)
+            )
+        return _of_column(metric, each[0], measured.missing)
+
+    scores = {key: of_first(metric) for key, metric in rows.items()}
+    if samples == 1:
+        return scores, None
+    ranked = [row for row in rows.values() if row.of_pictures]
+    mean = measured.of_sample(MEAN)
+    best = each[0].copy()
+    for metric in ranked:
+        if metric.key in best and metric.direction != "none":
+            choose = np.maximum.reduce if metric.direction == "up" else np.minimum.reduce
+            best[metric.key] = choose([part[metric.key].to_numpy(np.float64) for part in each])
+    return scores, SeveralSamples(
+        count=samples,
+        mean={row.key: _of_column(row, mean, measured.missing) for row in ranked},
+        best={
+            row.key: _of_column(row, best, measured.missing)
+            for row in ranked
+            if row.direction != "none"
+        },
+    )
+
+
+def _of_column(metric: metrics.Metric, table: pd.DataFrame, missing: Mapping[str, str]) -> Score:
+    if metric.key not in table:
+        return _score(metric, n=0, reason=missing[metric.key])
+    return _of_pictures(metric, table[metric.key].to_numpy(np.float64))
+
+
+def _of_pictures(metric: metrics.Metric, values: NDArray[np.float64]) -> Score:
+    """The entry of run.json of one value a picture."""
+    n = len(values)
+    if np.isnan(values).any():
+        raise ValueError(
+            f"{metric.key} of picture {int(np.isnan(values).argmax())} is not a number"
+        )
+    if not np.isfinite(values).all():
+        reason = "infinite for a picture that equals the truth"
+        return _score(metric, n=n, reason=reason)
+    std = float(values.std(ddof=1)) if n > 1 else None
+    return _score(metric, std=std, n=n, interval=mean_interval(values.tolist()))
+
+
+def _score(
+    metric: metrics.Metric,
+    mean: float | None = None,
+    std: float | None = None,
+    *,
+    n: int,
+    interval: Interval | None = None,
+    reason: str | None = None,
+) -> Score:
+    mean, low, high = interval or (mean, None, None)
+    return Score(
+        label=metric.label,
+        unit=metric.unit,
+        direction=metric.direction,
+        mean=mean,
+        std=std,
+        low=low,
+        high=high,
+        n=n,
+        reason=reason,
+    )

@@ -1,0 +1,201 @@
+"""The pre-trained networks through which LPIPS and KID look at pictures: genuine weights or none.
+
+A number from random weights would look like the metric and be none. So a file is checked before it
+is used, and where there is none the metric has no value but a reason.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.errors import UserError, first_line
+from benchmark.files import sha256_of_file
+from benchmark.metrics.fft_conv import speed_up_small_maps
+
+LpipsBackbone = Literal["alex", "squeeze"]
+
+
+class NoBackbone(Exception):
+    """Why there are no genuine weights of a network, as a sentence without its full stop."""
+
+
+# ---- LPIPS ---------------------------------------------------------------------------------------
+
+LPIPS_VARIABLE = "CHROMABENCH_LPIPS"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network of torchvision's with the weights that LPIPS was made for (IMAGENET1K_V1).
+
+    sha256: of its convolutions, as `digest_of_layers` has it.
+    """
+
+    name: str
+    url: str
+    sha256: str
+
+
+ALEXNET = Backbone(
+    "AlexNet",
+    "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    "44534cd66e37ce9a6258bb5e845ef8cd47c33aa68024441c7e616d63c0c1c41a",
+)
+SQUEEZENET = Backbone(
+    "SqueezeNet",
+    "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
+    "9a3cd24c3da63ec76ec50dabac44e862029b5c84992e5ddd582be22d0f9ef388",
+)
+
+LPIPS_BACKBONES: dict[LpipsBackbone, Backbone] = {"alex": ALEXNET, "squeeze": SQUEEZENET}
+
+
+@cache
+def lpips_network(weights: str | None = None, backbone: LpipsBackbone = "alex") -> nn.Module:
+    """LPIPS by the `lpips` package's network (v0.1) with genuine ImageNet weights of its backbone.
+
+    weights: a file with torchvision's network or its convolution layers; without one the
+    environment variable CHROMABENCH_LPIPS, then torchvision's cache or download. Raises UserError
+    for a named file that is not the backbone's, NoBackbone if none is named and none can be had.
+    """
+    named = weights or os.environ.get(LPIPS_VARIABLE)
+    found = _read_lpips(backbone, Path(named)) if named else _find_lpips(backbone)
+    if isinstance(found, str):
+        raise NoBackbone(found)
+    return found
+
+
+def _read_lpips(key: LpipsBackbone, path: Path) -> nn.Module:
+    """The network with the convolution layers in a file. UserError if they are not genuine."""
+    backbone = LPIPS_BACKBONES[key]
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        if digest_of_layers(tensors) != backbone.sha256:
+            raise ValueError("its numbers are not torchvision's")
+        return _assemble_lpips(key, tensors)
+    except FileNotFoundError as error:
+        raise UserError(f"LPIPS: there is no file {path}.") from error
+    except Exception as error:  # whatever an arbitrary file makes torch stumble over
+        raise UserError(
+            f"LPIPS: {path} does not hold {backbone.name}'s layers ({first_line(error)})."
+        ) from error
+
+
+def digest_of_layers(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a network's convolutions, their names and float32 values in order of name."""
+    digest = hashlib.sha256()
+    for name in sorted(name for name in tensors if name.startswith("features.")):
+        digest.update(name.encode())
+        digest.update(tensors[name].float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _assemble_lpips(key: LpipsBackbone, tensors: dict[str, Tensor]) -> nn.Module:
+    """The package's network with these layers; RuntimeError where one is missing or misshapen."""
+    import lpips as package
+
+    # pnet_rand only keeps the package from downloading; every layer is replaced below.
+    network: nn.Module = package.LPIPS(net=key, pnet_rand=True, verbose=False)
+    for number in range(1, network.net.N_slices + 1):  # type: ignore[union-attr, operator]
+        for place, layer in getattr(network.net, f"slice{number}").named_children():
+            prefix = f"features.{place}."
+            layer.load_state_dict(
+                {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            )
+    network.requires_grad_(False)
+    return Lpips(network).eval()
+
+
+class Lpips(nn.Module):
+    """The distance of the package's network, outputs and truths going through it in one batch."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.scale, self.features, self.layers = network.scaling_layer, network.net, network.lins
+        speed_up_small_maps(self.features)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Two batches of sRGB in [0, 1], (B, 3, H, W) → their distances, (B,)."""
+        both = self.scale(2 * torch.cat([first, second]) - 1)
+        # Channels last is how convolutions run fastest: on a CPU a third faster.
+        features = self.features(both.contiguous(memory_format=torch.channels_last))
+        distance = first.new_zeros(len(first))
+        for maps, weigh in zip(features, self.layers, strict=True):
+            length = maps.square().sum(dim=1, keepdim=True).sqrt()
+            one, other = (maps / (length + 1e-10)).chunk(2)
+            distance += weigh((one - other).square()).mean(dim=(1, 2, 3))
+        return distance
+
+
+@cache
+def _find_lpips(key: LpipsBackbone) -> nn.Module | str:
+    """With torchvision's file, from its cache or fetched into it; or why not. Tried once."""
+    backbone = LPIPS_BACKBONES[key]
+    path = _hub() / backbone.url.rpartition("/")[2]
+    remedy = f"name a file with --lpips_weights or {LPIPS_VARIABLE}"
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(
+                backbone.url, str(path), _digest(backbone.url), progress=False
+            )
+        return _read_lpips(key, path)
+    except UserError as error:
+        return f"{error} Delete that file, or {remedy}"
+    except Exception as error:  # no network, no disk, a proxy: all mean the same here
+        return f"{backbone.name}'s weights cannot be downloaded ({type(error).__name__}); {remedy}"
+
+
+# ---- KID -----------------------------------------------------------------------------------------
+
+INCEPTION_VARIABLE = "CHROMABENCH_INCEPTION"
+INCEPTION_URL = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+    "weights-inception-2015-12-05-6726825d.pth"
+)
+
+
+@cache
+def inception_network() -> nn.Module:
+    """torchmetrics' Inception-v3, the one of FID and KID: uint8 (B, 3, H, W) → (B, 2048).
+
+    Its weights are a file that the environment variable CHROMABENCH_INCEPTION names, or the one in
+    torch's cache. They are not downloaded unasked: 90 MB, and much slower than all else in a test.
+    Raises UserError for a file that is not genuine, NoBackbone if there is none.
+    """
+    named = os.environ.get(INCEPTION_VARIABLE)
+    path = Path(named) if named else _hub() / INCEPTION_URL.rpartition("/")[2]
+    if not path.is_file() and not named:
+        raise NoBackbone(
+            f"Inception's weights are not at hand; put {INCEPTION_URL} into torch's cache, folder "
+            f"hub/checkpoints, or name it by {INCEPTION_VARIABLE}"
+        )
+    try:
+        genuine = sha256_of_file(path).startswith(_digest(INCEPTION_URL))
+    except OSError as error:
+        raise UserError(f"KID: {path} cannot be read: {error.strerror or error}.") from error
+    if not genuine:
+        raise UserError(f"KID: {path} is not torch-fidelity's file of Inception's weights.")
+    # torch-fidelity reads it as a pickle, which may run code: one that can is refused here.
+    torch.load(path, map_location="cpu", weights_only=True)
+    from torchmetrics.image.fid import NoTrainInceptionV3
+
+    network: nn.Module = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
+    return network.eval()
+
+
+def _hub() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def _digest(url: str) -> str:
+    """The start of the file's SHA-256, which the makers of both sets of weights put in its name."""
+    return url.rpartition("-")[2].removesuffix(".pth")

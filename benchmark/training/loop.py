@@ -1,0 +1,423 @@
+"""The one training loop: devices, precision, averaging, schedule, checkpoints, progress.
+
+What is learned and from what is the recipe's (models/<name>/train.py). Every random draw is a
+function of the seed and the step, so a training that was interrupted and resumed ends with the
+very weights of one that was not (on a CPU to the bit; GPU kernels may sum in another order).
+"""
+
+import math
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from tqdm import tqdm
+
+import metrics
+from benchmark import device as memory
+from benchmark.checkpoints import load_state, save_state, save_weights
+from benchmark.color import rgb_from_8bit, rgb_to_lightness
+from benchmark.colorizer import Colorizer
+from benchmark.console import say
+from benchmark.data.augmentation import center_crop, random_crop_and_flip
+from benchmark.data.loading import TrainingData
+from benchmark.errors import Interrupted, UserError
+from benchmark.figures.images import save_loss_curve, save_results
+from benchmark.files import write_json
+from benchmark.recipe import Batch, Randomness, Recipe, Settings, Update, mixed
+from benchmark.results.records import Cost, RunFolder
+from benchmark.training.compiling import with_compiled
+from benchmark.training.ema import Average
+from benchmark.training.sample_validation import Panel
+from benchmark.training.tracking import Tracker
+
+SECONDS_BETWEEN_STATES = 60
+PREVIEWS = 4
+JUDGEMENTS = 10
+"""How often a training is judged by pictures, and draws some."""
+
+
+def make_fabric(device: str | None, precision: str) -> Fabric:
+    """A Fabric on what `--device` names (cpu, cuda, mps, an index), else on the best there is."""
+    accelerator, devices = _parse_device(device)
+    fabric = Fabric(accelerator=accelerator, devices=devices)
+    plugin = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+    chosen = _best_precision(fabric.device) if precision == "auto" else precision
+    if chosen == "16" and fabric.device.type == "cpu":
+        raise UserError("--precision 16 needs a GPU; a CPU trains in 32 or bf16.")
+    # 32 means 32: cuDNN would round to TF32 where it can.
+    torch.backends.cudnn.allow_tf32 = chosen != "32"
+    return Fabric(accelerator=accelerator, devices=devices, precision=plugin[chosen])  # type: ignore[arg-type]
+
+
+def _parse_device(device: str | None) -> tuple[str, int | list[int]]:
+    """(accelerator, devices) as Fabric wants them. UserError for one that is not there."""
+    if device is None:
+        return "auto", 1
+    if device in ("cpu", "mps"):
+        if device == "mps" and not torch.backends.mps.is_available():
+            raise UserError("--device mps: there is no Apple GPU on this machine; try cpu.")
+        return device, 1
+    index = device.removeprefix("cuda").removeprefix(":") or "0"
+    if not index.isdecimal():
+        raise UserError(f"--device {device}: choose cpu, cuda, mps or the index of a GPU.")
+    if not torch.cuda.is_available():
+        raise UserError(f"--device {device}: there is no CUDA device on this machine; try cpu.")
+    if int(index) >= torch.cuda.device_count():
+        raise UserError(f"--device {device}: there are {torch.cuda.device_count()} GPUs.")
+    return "cuda", [int(index)]
+
+
+def _best_precision(device: torch.device) -> str:
+    """bf16 where the hardware multiplies it; elsewhere it is emulated and slower than float32."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
+    if device.type == "cpu":
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return "bf16" if native else "32"
+    return "32"
+
+
+def rate_at(share: float, warmup: float) -> float:
+    """The learning rate as a share of the full one: linear warm-up, then half a cosine to 0."""
+    if share < warmup:
+        return share / warmup
+    return 0.5 * (1 + math.cos(math.pi * (share - warmup) / (1 - warmup))) if warmup < 1 else 1.0
+
+
+class Loop:
+    """One training of one model in one folder, from its start or from where it stopped."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        name: str,
+        model: Colorizer,
+        recipe: Recipe[Any, Any],
+        data: TrainingData,
+        fabric: Fabric,
+        instruments: metrics.Instruments | None = None,
+    ) -> None:
+        self.folder, self.name, self.data, self.fabric = folder, name, data, fabric
+        self.settings: Settings = recipe.settings
+        self.device = fabric.device
+        self.recipe = recipe.to(self.device).to(memory_format=torch.channels_last)
+        self.model = model
+        self.average = Average(model, self.settings.ema_decay)
+        # Typed as what they wrap: Fabric's own type hides param_groups from a checker.
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            key: cast(torch.optim.Optimizer, fabric.setup_optimizers(optimizer))
+            for key, optimizer in recipe.optimizers().items()
+        }
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["full_rate"] = group["lr"]
+        # Training needs no padding if its squares are of a size that the network can work on.
+        self.side = self.settings.size // model.multiple * model.multiple
+        if not self.side:
+            raise UserError(f"--size {self.settings.size}: {name} needs at least {model.multiple}.")
+        # The whole set on the device, as bytes: no step waits for a file.
+        self.pixels = data.train.rgb8.to(self.device)
+        self.val_pixels = center_crop(data.val.rgb8, self.side)
+        self.panel = Panel(self.val_pixels, instruments or metrics.Instruments())
+        self.batch_size = min(self.settings.batch_size, len(self.pixels))
+        self.batches_per_step = min(self.settings.accumulate, len(self.pixels) // self.batch_size)
+        self.pictures_per_step = self.batch_size * self.batches_per_step
+        self.steps_per_epoch = len(self.pixels) // self.pictures_per_step
+        self.total = self.settings.epochs * self.steps_per_epoch
+        if self.settings.max_steps:
+            self.total = min(self.total, self.settings.max_steps)
+        self.epochs = math.ceil(self.total / self.steps_per_epoch)  # the last one may be cut short
+        self.step = 0
+        self.seconds = 0.0
+        self.best = math.inf
+        self.best_epoch = 0
+        self.sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
+        self.counts: dict[str, int] = defaultdict(int)
+        self.order: tuple[int, Tensor] | None = None
+
+    # ---- the loop ----------------------------------------------------------------------------
+
+    def run(self, wandb_mode: str, compiled: bool = False) -> None:
+        """Train to the end. Raises Interrupted, state saved, if the user stops it."""
+        self.next_step = with_compiled(self.model, self.take_step) if compiled else self.take_step
+        self.counts_memory = memory.start_peak(self.device)
+        if self.folder.state.exists():
+            self._resume()
+        if self.step >= self.total:
+            say(f"{self.folder.path} is already trained: {self.epochs} epochs.")
+            return
+        epoch = self.step // self.steps_per_epoch
+        settings = self.settings.model_dump(mode="json")
+        with (
+            Tracker(self.folder, wandb_mode, settings, epoch + 1) as tracker,
+            _stop_requested() as stop,
+            tqdm(total=self.total, initial=self.step, unit="step", disable=None) as bar,
+        ):
+            self.saved = time.monotonic()
+            for self.epoch in range(epoch, self.epochs):  # noqa: B020
+                bar.set_description(f"{self.name} {self.epoch + 1}/{self.epochs}")
+                if self._train_epoch(bar, stop):
+                    tracker.record(self._close_epoch())
+                if self.step == self.total:
+                    # Before the last state: where that says trained, nothing is missing.
+                    save_loss_curve(self.folder.loss_curve, tracker.rows, self.folder.run)
+                    self._write_cost()
+                if stop and self.step < self.total:
+                    self._save()
+                    where = f"step {self.step} of {self.total}"
+                    raise Interrupted(f"Stopped and saved at {where}; the same command goes on.")
+                if self.step == self.total or self._save_is_due():
+                    self._save()
+
+    def _train_epoch(self, bar: "tqdm[Any]", stop: list[int]) -> bool:
+        """The rest of an epoch, from `self.step` on; False if a stop came before its end."""
+        # Testing pictures in between sets eval mode; forgetting this froze many a discriminator.
+        self.recipe.train()
+        before = time.monotonic()
+        end = min((self.epoch + 1) * self.steps_per_epoch, self.total)
+        while self.step < end:
+            self.next_step()
+            self.step += 1
+            bar.update()
+            if not bar.disable and self.step % 10 == 0:  # reading a loss waits for the device
+                losses = {key: float(total / self.counts[key]) for key, total in self.sums.items()}
+                rate = self.pictures_per_step * (bar.format_dict["rate"] or 0)
+                bar.set_postfix({**losses, "pictures/s": f"{rate:.0f}"})
+            if stop:
+                break
+            if self._save_is_due() and self.step < end:
+                self.seconds += time.monotonic() - before
+                self._save()
+                before = time.monotonic()
+        self.seconds += time.monotonic() - before
+        return self.step == end
+
+    def take_step(self) -> None:
+        """One step of the optimizers on the next pictures; `step` counts what was taken."""
+        settings = self.settings
+        torch.manual_seed(mixed(settings.seed, "layers", self.step))  # for dropout
+        rate = rate_at((self.step + 1) / self.total, settings.warmup)
+        parts = self.batches_per_step
+        shares = [
+            Randomness(settings.seed, self.step, self.device, (index, parts))
+            for index in range(parts)
+        ]
+        # Side by side, so that a second update sees what the first one did with all batches.
+        running = [self.recipe.updates(self._batch(rng), rng) for rng in shares]
+        while (name := self._add_up_gradients(running)) is not None:
+            optimizer = self.optimizers[name]
+            for group in optimizer.param_groups:
+                group["lr"] = group["full_rate"] * rate
+            # fp16 overflows now and then, and its scaler skips that step: not an error here.
+            self.fabric.clip_gradients(
+                self.recipe, optimizer, max_norm=settings.clip, error_if_nonfinite=False
+            )
+            optimizer.step()
+        self.average.update(self.model)
+
+    def _add_up_gradients(self, running: Sequence[Iterator[Update]]) -> str | None:
+        """The next update of every batch of the step: whose it is, or None after the last one."""
+        name = None
+        for updates in running:
+            with self.fabric.autocast():
+                update = next(updates, None)
+            if update is None:
+                continue
+            optimizer = self.optimizers[update.optimizer]
+            if name is None:
+                optimizer.zero_grad()
+            name = update.optimizer
+            owned = [p for group in optimizer.param_groups for p in group["params"]]
+            loss = torch.stack(list(update.losses.values())).sum() / len(running)
+            # `inputs` freezes what other optimizers own: their parameters get no gradient.
+            self.fabric.backward(loss, inputs=owned)
+            for key, value in update.losses.items():
+                self.sums[key] += value.detach()
+                self.counts[key] += 1
+        return name
+
+    def _batch(self, rng: Randomness) -> Batch:
+        epoch, place = divmod(self.step, self.steps_per_epoch)
+        if self.order is None or self.order[0] != epoch:
+            generator = torch.Generator().manual_seed(mixed(self.settings.seed, "order", epoch))
+            self.order = (epoch, torch.randperm(len(self.pixels), generator=generator))
+        first = place * self.pictures_per_step + rng.index * self.batch_size
+        rows = self.order[1][first:][: self.batch_size].to(self.device)
+        rgb = random_crop_and_flip(rgb_from_8bit(self.pixels[rows]), self.side, rng)
+        rgb = rgb.contiguous(memory_format=torch.channels_last)
+        return Batch(rgb, progress=self.step / self.total)
+
+    # ---- the end of an epoch -----------------------------------------------------------------
+
+    def _close_epoch(self) -> dict[str, Any]:
+        """Validate, keep weights, draw; returns the line for the history."""
+        train = {
+            f"train/{key}": float(total / self.counts[key]) for key, total in self.sums.items()
+        }
+        self.sums.clear()
+        self.counts.clear()
+        val: dict[str, Any] = self._validate()
+        epoch = self.epoch + 1
+        score = next(iter(val.values()))
+        every = math.ceil(self.epochs / JUDGEMENTS)
+        due = epoch in (1, self.epochs) or epoch % every == 0
+        if self.recipe.judged_by == "pictures":
+            scores = self.panel.scores(self.average.model, self.device) if due else {}
+            score = Panel.verdict(scores) if due else math.inf
+            val |= {f"val/{key}": value for key, value in scores.items()}
+        values = [torch.tensor(value).flatten() for value in [*train.values(), *val.values()]]
+        if not torch.cat(values).isfinite().all():
+            rates = [key for key in self.settings.flat() if key.endswith("_rate")]
+            raise UserError(
+                f"{self.name} diverged in epoch {self.epoch + 1} (a loss is not a number); "
+                f"try a smaller {' or '.join(rates)}."
+            )
+        if score < self.best:
+            self.best, self.best_epoch = score, epoch
+            self._save_weights("best")
+        if epoch == self.epochs:
+            self._save_weights("last")
+        if self.settings.save_every and epoch % self.settings.save_every == 0:
+            self._save_weights(epoch)
+        if due:
+            self._preview(self.folder.sample(epoch))
+        rate = next(iter(self.optimizers.values())).param_groups[0]["lr"]
+        speed = self.step * self.pictures_per_step / max(self.seconds, 1e-9)
+        row = {
+            "epoch": epoch,
+            "step": self.step,
+            "seconds": round(self.seconds, 2),
+            "pictures_per_s": round(speed, 1),
+            "learning_rate": rate,
+            **train,
+            **val,
+        }
+        if epoch % max(1, self.epochs // 20) == 0:
+            numbers = {k: v for k, v in {**train, **val}.items() if not isinstance(v, list)}
+            losses = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
+            place = f"{self.name} epoch {epoch}/{self.epochs}"
+            say(f"{place}: {losses}  {speed:.0f} pictures/s")
+        if epoch % max(1, self.epochs // 20) == 0 or epoch == self.epochs:
+            for warning in self.recipe.warnings(row):
+                say(f"Warning: {self.name}: {warning}")
+        return row
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, Any]:
+        """Losses of the averaged weights, mean over the validation pictures."""
+        sums: dict[str, Tensor] = {}
+        pixels = self.val_pixels
+        for index, part in enumerate(torch.split(pixels, self.settings.batch_size)):
+            rgb = rgb_from_8bit(part.to(self.device)).contiguous(memory_format=torch.channels_last)
+            # The same draws in every epoch, and none that training uses.
+            rng = Randomness(mixed(self.settings.seed, "validation"), index, self.device)
+            with self.fabric.autocast():
+                losses = self.recipe.validate(self.average.model, Batch(rgb, 1.0), rng)
+            for key, value in losses.items():
+                weighted = value.detach().cpu().double() * len(part)
+                sums[key] = sums[key] + weighted if key in sums else weighted
+        return {f"val/{key}": (total / len(pixels)).tolist() for key, total in sums.items()}
+
+    def _preview(self, path: Path) -> None:
+        truth8 = self.val_pixels[:PREVIEWS]
+        lightness = rgb_to_lightness(rgb_from_8bit(truth8)).to(self.device)
+        model = self.average.model
+        sampling = model.sampling_class().preview()
+        output = model.colorize(lightness, seeds=range(len(lightness)), sampling=sampling)
+        save_results(path, lightness, output, truth8)
+
+    def _save_weights(self, which: str | int) -> None:
+        path = self.folder.weights_of(which)
+        save_weights(path, self.average.model, self.name, self.epoch + 1)
+
+    # ---- stopping and going on ---------------------------------------------------------------
+
+    def _save_is_due(self) -> bool:
+        return time.monotonic() - self.saved > SECONDS_BETWEEN_STATES
+
+    def _save(self) -> None:
+        self.saved = time.monotonic()
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "sums": {key: value.cpu() for key, value in self.sums.items()},
+            "counts": dict(self.counts),
+            "recipe": self.recipe.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizers": {key: o.state_dict() for key, o in self.optimizers.items()},
+            "precision": self.fabric._precision.state_dict(),  # fp16's scale
+        }
+        save_state(self.folder.state, state)
+
+    def _resume(self) -> None:
+        state = load_state(self.folder.state)
+        try:
+            self.recipe.load_state_dict(state["recipe"])
+            self.average.load_state_dict(state["average"])
+            for key, optimizer in self.optimizers.items():
+                optimizer.load_state_dict(state["optimizers"][key])
+            self.fabric._precision.load_state_dict(state["precision"])
+        except (RuntimeError, KeyError, ValueError) as error:
+            remedy = "give it another --run, or --overwrite it"
+            raise UserError(
+                f"{self.folder.state} is of another version of models/{self.name}; {remedy}."
+            ) from error
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.sums.update({key: value.to(self.device) for key, value in state["sums"].items()})
+        self.counts.update(state["counts"])
+        if self.step < self.total:
+            say(f"{self.folder.path}: going on at step {self.step} of {self.total}.")
+
+    def _write_cost(self) -> None:
+        cost = Cost(
+            parameters=sum(p.numel() for p in self.model.parameters()),
+            training_seconds=round(self.seconds, 1),
+            pictures_per_s=round(self.total * self.pictures_per_step / max(self.seconds, 1e-9), 1),
+            epochs=self.epochs,
+            steps=self.total,
+            device=device_name(self.device),
+            precision=str(self.fabric._precision.precision),
+            peak_device_bytes=memory.peak(self.device) if self.counts_memory else None,
+            best_epoch=self.best_epoch,
+        )
+        write_json(self.folder.cost, cost.model_dump())
+
+
+def device_name(device: torch.device) -> str:
+    """What a table says of a device: the GPU's name, or the CPU's with its threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        count = torch.get_num_threads()
+        return f"CPU, {count} thread{'s' if count > 1 else ''}"
+    return device.type
+
+
+@contextmanager
+def _stop_requested() -> Iterator[list[int]]:
+    """A list that Ctrl-C or a termination puts its signal into; a second Ctrl-C stops at once."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,388 @@
+"""Calibration: the truth's paints are recognised and nothing else is; chance is told from fault."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.stats import binom
+from torch import Tensor
+
+from benchmark.color import (
+    join,
+    rgb_from_8bit,
+    rgb_to_8bit,
+    rgb_to_lab,
+    rgb_to_lightness,
+)
+from benchmark.data.cache import Pictures
+from benchmark.data.cartoon import sample as cartoon
+from benchmark.data.cartoon.sample import PAINTS, SEED, draw
+from benchmark.data.manifest import Picture
+from benchmark.data.reading import Preprocessing, fit_square, read_square
+from benchmark.evaluation.calibration import (
+    FEWEST_PIXELS,
+    NEAR,
+    NONE,
+    PROBABILITIES,
+    Calibration,
+    PaintedObject,
+    PaintedObjects,
+    calibrate,
+    find_painted,
+    object_table,
+    painted_pixels,
+    perfect_sampler,
+    taken_paint,
+    taken_paints,
+    total_variation,
+)
+from benchmark.figures.images import calibration_figure, save_calibration
+
+COUNT = 14
+SIZES = (96, 64, 32)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn") / "cartoon"
+    cartoon.write_sample(folder, counts={"test": COUNT})
+    return folder
+
+
+def read(folder: Path, size: int = 64) -> Pictures:
+    """The pictures of a folder, as a test has them."""
+    paths = sorted(folder.glob("*.png"))
+    squares = np.stack([read_square(path, Preprocessing(size)) for path in paths])
+    files = [Picture(f"test/{path.name}", path, path.name) for path in paths]
+    return Pictures(files, torch.from_numpy(squares), {})
+
+
+def find(pictures: Pictures) -> PaintedObjects:
+    objects = find_painted(pictures)
+    assert objects is not None
+    return objects
+
+
+def with_ab(rgb8: Tensor, ab: Sequence[float]) -> Tensor:
+    """Pictures (B, 3, S, S) all in one a*, b*, their L* kept."""
+    lightness = rgb_to_lightness(rgb_from_8bit(rgb8))
+    plane = torch.tensor(ab).float().view(1, 2, 1, 1).expand(len(rgb8), 2, *rgb8.shape[2:])
+    return rgb_to_8bit(join(lightness, plane))
+
+
+def judged(objects: PaintedObjects, *outputs: Tensor) -> Calibration:
+    return calibrate(objects, [taken_paints(objects, output) for output in outputs])
+
+
+def shares(calibration: Calibration) -> dict[str, float]:
+    return {name: share.value for name, share in calibration.overall.shares.items()}
+
+
+def only(name: str) -> dict[str, float]:
+    return {other: float(other == name) for other in PROBABILITIES}
+
+
+def flat(lightness: float, ab: Sequence[float]) -> Tensor:
+    """One colour all over, uint8 (3, 8, 8)."""
+    plane = torch.full((1, 1, 8, 8), lightness)
+    return rgb_to_8bit(join(plane, torch.tensor(ab).float().view(1, 2, 1, 1).expand(1, 2, 8, 8)))[0]
+
+
+ALL = torch.ones(8, 8, dtype=torch.bool)
+MEAN_AB = np.sum([np.array(p.lab[1:]) * p.probability for p in PAINTS.values()], axis=0)
+
+
+# ---- a colour and its paint ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lightness", [48, 58, 64])  # the shades of paint, by night and by day
+@pytest.mark.parametrize("name", PAINTS)
+def test_a_paint_is_itself_at_any_shade_and_no_paint_at_half_its_chroma(
+    name: str, lightness: float
+) -> None:
+    ab = np.array(PAINTS[name].lab[1:])
+    for chroma, expected in ((1.0, name), (0.75, name), (0.5, NONE), (0.0, NONE)):
+        assert taken_paint(flat(lightness, ab * chroma), ALL) == expected
+    for other in PAINTS.keys() - {name}:
+        # Blue and violet are so near that their mean is on the edge of both.
+        if {name, other} != {"blue", "violet"}:
+            mean = (ab + PAINTS[other].lab[1:]) / 2
+            assert taken_paint(flat(lightness, mean), ALL) == NONE
+
+
+def test_the_mean_of_all_paints_is_none() -> None:
+    assert taken_paint(flat(58, MEAN_AB), ALL) == NONE
+
+
+def halves(left: Tensor, right: Tensor, columns: int = 4) -> Tensor:
+    """`left` in the first columns of the 8, `right` in the others."""
+    return torch.cat([left[..., :columns], right[..., columns:]], dim=-1)
+
+
+def test_an_object_has_the_paint_of_most_of_its_pixels() -> None:
+    red, blue = (flat(58, PAINTS[name].lab[1:]) for name in ("red", "blue"))
+    for columns, expected in ((0, "blue"), (3, "blue"), (4, NONE), (5, "red"), (8, "red")):
+        assert taken_paint(halves(red, blue, columns), ALL) == expected
+    part = ALL.clone()
+    part[:, 5:] = False  # pixels outside the mask have no say
+    assert taken_paint(halves(red, blue, 3), part) == "red"
+    with pytest.raises(ValueError, match="mask"):
+        taken_paint(red, ALL[:4])
+
+
+def test_a_mean_that_is_a_paint_is_none() -> None:
+    hue = math.radians(32)  # of red
+    sides = [[54 * math.cos(hue + turn), 54 * math.sin(hue + turn)] for turn in (-0.44, 0.44)]
+    mean = np.mean(sides, axis=0).tolist()
+    assert taken_paint(flat(58, mean), ALL) == "red"
+    assert taken_paint(halves(flat(58, sides[0]), flat(58, sides[1])), ALL) == NONE
+
+
+# ---- finding objects -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_truth_has_its_own_paints_at_every_size(sample: Path, size: int) -> None:
+    pictures = read(sample / "test", size)
+    objects = find(pictures)
+    assert len(objects.by_picture) == COUNT
+    assert taken_paints(objects, pictures.rgb8) == [thing.paint for thing in objects.things]
+    scenes = [draw(SEED, index, 4).scene for index in range(COUNT)]
+    painted = [thing for scene in scenes for thing in scene.objects if thing.ambiguous]
+    assert len(objects.things) + objects.n_left_out == len(painted)
+    assert len(objects.things) > {96: 0.9, 64: 0.8, 32: 0.2}[size] * len(painted)
+    for rgb8, things in zip(pictures.rgb8, objects.by_picture, strict=True):
+        for thing in things:
+            assert thing.mask.shape == (size, size)
+            assert thing.mask.sum() >= FEWEST_PIXELS
+            ab = rgb_to_lab(rgb_from_8bit(rgb8[None]))[0, 1:, thing.mask]
+            error = ab - torch.tensor(PAINTS[thing.paint].lab[1:])[:, None]
+            assert torch.linalg.vector_norm(error, dim=0).max() < NEAR
+
+
+def test_a_mask_goes_where_its_picture_goes() -> None:
+    rng = np.random.default_rng(0)
+    for size in (24, 40, 90):
+        height, width = rng.integers(60, 110, 2)
+        mask = np.zeros((height, width), bool)
+        top, left = height // 3 - 4, width // 3 - 7
+        mask[top : top + height // 3, left : left + width // 2] = True
+        pixels = np.where(mask[..., None], (200, 40, 40), (30, 60, 190)).astype(np.uint8)
+        square = np.asarray(fit_square(Image.fromarray(pixels), Preprocessing(size))).astype(int)
+        inside = painted_pixels(mask, Preprocessing(size)).numpy()
+        off = np.abs(square - (200, 40, 40)).max(axis=-1)
+        assert off[inside].max() <= 18  # a tenth of the way from one colour to the other
+        assert off[~inside].min() >= 16
+        assert inside.any()
+
+
+def test_other_folders_have_no_painted_objects(
+    sample: Path,
+    tmp_path: Path,
+    fill_folder: Callable[..., list[Path]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fill_folder(tmp_path / "mine", range(3))
+    assert find_painted(read(tmp_path / "mine")) is None
+    # Pictures of the sample without their scenes, alone and with others.
+    shutil.copytree(sample / "test", tmp_path / "TestImages")
+    assert find_painted(read(tmp_path / "TestImages")) is None
+    mixed = tmp_path / "mixed"
+    shutil.copytree(sample, mixed)
+    fill_folder(mixed / "test", range(1))
+    assert find_painted(read(mixed / "test")) is None
+    monkeypatch.chdir(tmp_path / "mine")  # from where paths have no folders
+    assert find_painted(read(Path())) is None
+    monkeypatch.chdir(sample / "test")
+    assert len(find(read(Path())).by_picture) == COUNT
+    assert capsys.readouterr().err == ""
+
+
+def test_a_sample_of_another_version_or_damaged_has_none(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "cartoon"
+    shutil.copytree(sample, copy)
+    pictures = read(copy / "test")
+    contents = copy / "scenes" / "sample.json"
+    whole = contents.read_text()
+    for other in (json.dumps({**json.loads(whole), "version": 0}), "[1]", "{"):
+        contents.write_text(other)
+        assert find_painted(pictures) is None
+    assert capsys.readouterr().err == ""
+    contents.write_text(whole)
+    scene = cartoon.scene_path(pictures.files[3].path)
+    for broken in ("", "{}", "[]", '{"objects": [{"box": [1]}]}'):
+        scene.write_text(broken)
+        assert find_painted(pictures) is None
+        assert pictures.files[3].path.name in capsys.readouterr().err
+    scene.unlink()
+    assert find_painted(pictures) is None
+
+
+# ---- painters ------------------------------------------------------------------------------------
+
+
+def test_who_paints_all_red_is_three_quarters_off(sample: Path) -> None:
+    objects = find(read(sample / "test"))
+    squares = [
+        fit_square(draw(SEED, index, repaint="red").picture, Preprocessing(64))
+        for index in range(COUNT)
+    ]
+    red = torch.stack([torch.from_numpy(np.array(square)).permute(2, 0, 1) for square in squares])
+    result = judged(objects, red)
+    assert shares(result) == only("red")
+    assert result.overall.total_variation.value == pytest.approx(0.75)
+    for kind in result.kinds.values():
+        assert kind.total_variation.value == pytest.approx(0.75)
+    assert sum(kind.n_objects for kind in result.kinds.values()) == result.overall.n_objects
+
+
+def test_who_paints_nothing_or_the_mean_is_wholly_off(sample: Path) -> None:
+    pictures = read(sample / "test")
+    objects = find(pictures)
+    for ab in ((0, 0), MEAN_AB):
+        result = judged(objects, with_ab(pictures.rgb8, ab))
+        assert shares(result) == only(NONE)
+        spread = result.overall.total_variation
+        assert (spread.value, spread.low, spread.high) == (1, 1, 1)
+    assert 0 < result.overall.truth < 0.3
+
+
+def test_who_draws_paints_by_their_chances_is_told_from_who_repeats_himself(sample: Path) -> None:
+    pictures = read(sample / "test")
+    objects = find(pictures)
+    painted = {name: with_ab(pictures.rgb8, paint.lab[1:]) for name, paint in PAINTS.items()}
+    rng = np.random.default_rng(0)
+    chances = [paint.probability for paint in PAINTS.values()]
+
+    def draws() -> Tensor:
+        output = pictures.rgb8.clone()
+        for row, things in enumerate(objects.by_picture):
+            for thing in things:
+                source = painted[str(rng.choice(list(PAINTS), p=chances))]
+                output[row, :, thing.mask] = source[row, :, thing.mask]
+        return output
+
+    samples = [draws() for _ in range(6)]
+    result = judged(objects, *samples)
+    overall = result.overall
+    assert overall.total_variation.value < overall.perfect_high
+    assert overall.total_variation.low == 0
+    assert result.per_object is not None
+    assert result.per_object.value == pytest.approx(result.per_object_perfect, abs=0.03)
+    again = judged(objects, *samples[:1] * 6).per_object
+    assert again is not None
+    assert again.low is not None
+    assert again.low > 2 * result.per_object.value  # 0.75 or more for any single paint
+    one = judged(objects, samples[0])
+    assert (one.per_object, one.per_object_perfect) == (None, None)
+    assert one.overall.perfect > 2 * overall.perfect
+
+
+def test_a_share_is_of_objects_and_samples_whatever_their_order(sample: Path) -> None:
+    pictures = read(sample / "test")
+    objects = find(pictures)
+    grey = with_ab(pictures.rgb8, (0, 0))
+    result = judged(objects, pictures.rgb8, grey, grey, grey)
+    assert shares(result)[NONE] == 0.75
+    assert judged(objects, grey, pictures.rgb8, grey, grey) == result
+    backwards = Pictures(pictures.files[::-1], pictures.rgb8.flip(0), {})
+    grey = grey.flip(0)
+    assert judged(find(backwards), backwards.rgb8, grey, grey, grey) == result
+    with pytest.raises(ValueError, match="zip"):
+        taken_paints(objects, grey[:3])
+
+
+# ---- numbers -------------------------------------------------------------------------------------
+
+
+def scattered(taken: Sequence[str], per_picture: int = 3) -> PaintedObjects:
+    """Objects without pixels, as many as are taken, some to a picture."""
+    things = [
+        PaintedObject(f"{row // per_picture}.png", row % per_picture + 1, "car", "red", ALL)
+        for row in range(len(taken))
+    ]
+    rows = [things[at : at + per_picture] for at in range(0, len(things), per_picture)]
+    return PaintedObjects(tuple(map(tuple, rows)), 0)
+
+
+@pytest.mark.parametrize("draws", [1, 5, 60, 400])
+def test_a_perfect_samplers_mean_is_that_of_binomial_counts(draws: int) -> None:
+    counts = np.arange(draws + 1)
+    exact = sum(
+        (binom.pmf(counts, draws, p) * np.abs(counts / draws - p)).sum() / 2
+        for p in PROBABILITIES.values()
+    )
+    assert perfect_sampler(draws).mean() == pytest.approx(exact, rel=0.03)
+
+
+def test_a_perfect_sampler_has_0_in_its_interval_and_a_biased_one_the_bias() -> None:
+    rng = np.random.default_rng(0)
+    names, chances = list(PROBABILITIES), np.array(list(PROBABILITIES.values()))
+    biased = np.array([0.15, 0.15, 0.15, 0.15, 0.1, 0.3])
+    true = total_variation(biased * 1000)
+    trials, reached, covered = 40, 0, 0
+    for _ in range(trials):
+        for p in (chances, biased):
+            taken = rng.choice(names, 240, p=p).tolist()
+            spread = calibrate(scattered(taken), [taken]).overall.total_variation
+            assert spread.low is not None
+            assert spread.high is not None
+            if p is chances:
+                reached += spread.low == 0
+            else:
+                covered += spread.low <= true <= spread.high
+    assert reached / trials > 0.86
+    assert covered / trials > 0.86
+
+
+def test_objects_of_a_picture_are_resampled_together() -> None:
+    taken = [name for name in ("red", "blue") * 20 for _ in range(3)]
+    together = calibrate(scattered(taken), [taken]).overall.shares["red"]
+    alone = calibrate(scattered(taken, 1), [taken]).overall.shares["red"]
+    widths = [share.high - share.low for share in (together, alone)]  # type: ignore[operator]
+    assert widths[0] == pytest.approx(math.sqrt(3) * widths[1], rel=0.15)
+    one = calibrate(scattered(taken[:3]), [taken[:3]]).overall
+    assert one.n_pictures == 1
+    assert (one.total_variation.low, one.shares["red"].high) == (None, None)
+
+
+def test_a_result_goes_through_json_and_its_table_adds_up(sample: Path, tmp_path: Path) -> None:
+    pictures = read(sample / "test")
+    objects = find(pictures)
+    truth = taken_paints(objects, pictures.rgb8)
+    taken = [truth, [NONE] * len(truth)]
+    result = calibrate(objects, taken)
+    assert Calibration.model_validate(json.loads(result.model_dump_json())) == result
+    assert result.probabilities == dict(PROBABILITIES)
+    table = object_table(objects, taken)
+    assert table["paint"].tolist() == truth
+    np.testing.assert_allclose(table[list(PROBABILITIES)].sum(axis=1), 1)
+    for name, share in shares(result).items():
+        assert table[name].mean() == pytest.approx(share)
+    assert result.per_object is not None
+    assert table["total_variation"].mean() == pytest.approx(result.per_object.value)
+
+
+def test_the_figure_shows_the_shares_and_is_the_same_each_time(tmp_path: Path) -> None:
+    taken = ["red"] * 10 + ["blue"] * 5 + [NONE] * 5
+    result = calibrate(scattered(taken), [taken])
+    (axes,) = calibration_figure(result, "unet").axes
+    true, shown = ([bar.get_height() for bar in bars] for bars in axes.containers)
+    assert true == list(PROBABILITIES.values())
+    assert shown == [0.5, 0, 0, 0.25, 0, 0.25]
+    assert [label.get_text() for label in axes.get_xticklabels()] == list(PROBABILITIES)
+    assert f"total variation {result.overall.total_variation.value:.2f}" in axes.get_title()
+    for name in ("one.svg", "two.svg", "one.png"):
+        save_calibration(tmp_path / name, result, "unet")
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    with Image.open(tmp_path / "one.png") as image:
+        assert image.width > 500

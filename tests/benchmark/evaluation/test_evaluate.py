@@ -1,0 +1,371 @@
+"""A test of colorizers: the fixed rows, what is missing and why, one picture, wrong paths."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+import metrics
+from benchmark import leaderboard
+from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
+from benchmark.colorizer import Colorizer, Noise, OnStep
+from benchmark.data.cache import Pictures
+from benchmark.data.manifest import Picture
+from benchmark.evaluation import evaluate as evaluation
+from benchmark.evaluation.baselines import GroundTruth, MeanAb
+from benchmark.evaluation.per_image import FACTS, read_table
+from benchmark.figures.images import GAP, read_png, save_png
+from benchmark.files import sha256_of_file
+from benchmark.results.records import RunFolder, RunRecord, TrainingSet, WeightsUsed, read_record
+from tests.support import awaken, tiny_model
+
+
+class Coarse(nn.Module):
+    """A stand-in for Inception: the colours on a grid of 4×4."""
+
+    def forward(self, rgb8: Tensor) -> Tensor:
+        return nn.functional.adaptive_avg_pool2d(rgb_from_8bit(rgb8), 4).flatten(1)
+
+
+MISSING = {"lpips": "left out here", "kid": "left out here, too"}
+NOTHING = metrics.Instruments(missing=MISSING)
+SET = TrainingSet(
+    name="photos", n_train=12, n_val=2, n_unusable=0, manifest="c" * 64, ab_mean=[3.0, 9.0]
+)
+
+
+class Painter(Colorizer):
+    """A colour of its own for each seed; counts the pictures it was asked for."""
+
+    stochastic = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def predict(
+        self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
+    ) -> Tensor:
+        self.asked += len(lightness)
+        return (15 * noise(2, 1, 1)).expand(-1, -1, *lightness.shape[2:])
+
+
+def painter_of(results: Path, sha256: str = "1" * 64, **more: Any) -> evaluation.Subject:
+    weights = WeightsUsed(trained_as="painter", file="weights/best", sha256=sha256, epoch=1)
+    folder = RunFolder(results, "painter", 8000)
+    return evaluation.Subject(folder, "painter", weights=weights, **more)
+
+
+def pictures(count: int) -> Pictures:
+    """Soft colours, as if they had been read from files."""
+    generator = torch.Generator().manual_seed(1)
+    coarse = torch.rand(count, 3, 4, 4, generator=generator)
+    rgb8 = (nn.functional.interpolate(coarse, (32, 32), mode="bilinear") * 255).byte()
+    files = [Picture(f"{row}.png", Path(f"{row}.png"), f"{row:064d}") for row in range(count)]
+    return Pictures(files, rgb8, {})
+
+
+def prepare(
+    count: int = 6, instruments: metrics.Instruments = NOTHING, **options: Any
+) -> evaluation.Test:
+    return evaluation.prepare(pictures(count), "soft", 32, instruments=instruments, **options)
+
+
+def records(results: Path) -> dict[str, RunRecord]:
+    found = [read_record(path) for path in results.glob("*/seed-0/tests/*/run.json")]
+    return {record.run: record for record in found}
+
+
+def test_the_fixed_rows_are_complete_records(tmp_path: Path) -> None:
+    evaluation.test_baselines(tmp_path, prepare(), SET)
+    found = records(tmp_path)
+    assert {record.model for record in found.values()} == {"grey", "mean ab", "ground truth"}
+    for record in found.values():
+        assert record.metrics.keys() == metrics.METRICS.keys()
+        assert record.refusal is None
+        for key, score in record.metrics.items():
+            if key in MISSING:
+                assert (score.mean, score.n, score.reason) == (None, 0, MISSING[key])
+            elif metrics.METRICS[key].of_samples:
+                assert score.mean is None
+                assert "--samples" in str(score.reason)
+            else:
+                assert score.n == 6
+    truth, grey = found["ground-truth"].metrics, found["grey"].metrics
+    for key, metric in metrics.METRICS.items():
+        if metric.perfect is not None and key not in MISSING:
+            assert truth[key].mean == pytest.approx(metric.perfect, abs=2e-5)
+    assert grey["ab_divergence"].mean > 0.1  # type: ignore[operator]
+    assert grey["ab_divergence"].low is None
+    assert grey["ssim"].low < grey["ssim"].mean < grey["ssim"].high  # type: ignore[operator]
+
+
+def test_what_is_scored_are_the_files_as_written(tmp_path: Path) -> None:
+    on = prepare()
+    evaluation.test_baselines(tmp_path, on, None)
+    (folder,) = (tmp_path / "grey/seed-0/tests").iterdir()
+    for picture, rgb8 in zip(on.pictures.files, on.pictures.rgb8, strict=True):
+        save_png(tmp_path / "truth" / picture.name, rgb_from_8bit(rgb8))
+    again = metrics.score_folder(folder / "pictures", tmp_path / "truth")
+    with (folder / "per_image.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows[0].keys() == set(FACTS) | again.pictures.keys()
+    assert [row["output_sha256"] for row in rows] == [
+        sha256_of_file(folder / row["output"]) for row in rows
+    ]
+    for key, values in again.pictures.items():
+        assert [float(row[key]) for row in rows] == pytest.approx(values, rel=1e-6)
+    record = json.loads((folder / "run.json").read_text())
+    assert record["metrics"]["ab_divergence"]["mean"] == again.sets["ab_divergence"].value
+
+
+def test_mean_ab_is_that_of_its_training_set_and_says_which(tmp_path: Path) -> None:
+    lightness = rgb_to_lightness(rgb_from_8bit(pictures(1).rgb8))
+    output = MeanAb((3.0, 9.0)).eval().colorize(lightness, seeds=[0])
+    expected = join(lightness, torch.tensor([3.0, 9.0]).view(1, 2, 1, 1).expand(1, 2, 32, 32))
+    assert torch.equal(output, expected)
+    assert rgb_to_lab(output)[:, 1:].mean(dim=(0, 2, 3)).tolist() == pytest.approx([3, 9], abs=0.5)
+
+    on = prepare()
+    changed = {"name": "other photos", "manifest": "d" * 64, "ab_mean": [-20.0, 5.0]}
+    other = SET.model_copy(update=changed)
+    for training_set in (SET, other, None):
+        evaluation.test_baselines(tmp_path, on, training_set)
+    means = [record for record in records(tmp_path).values() if record.model == "mean ab"]
+    assert {getattr(record.training_data, "name", None) for record in means} == {
+        "photos",
+        "other photos",
+    }
+    assert len(means) == 2
+    text = metrics.write_leaderboard(tmp_path)[0].read_text(encoding="utf-8")
+    assert "| mean ab of photos, 12 pictures " in text
+    assert "| mean ab of other photos, 12 pictures " in text
+
+
+def test_a_truth_that_is_not_perfect_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = GroundTruth.predict
+    monkeypatch.setattr(
+        GroundTruth, "predict", lambda self, lightness, **words: right(self, lightness, **words) + 1
+    )
+    with pytest.raises(RuntimeError, match="ground truth scores"):
+        evaluation.test_baselines(tmp_path, prepare(), None)
+    assert not list(tmp_path.rglob("run.json"))
+
+
+def test_one_picture_is_scored_without_an_interval_and_it_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on = prepare(1)
+    said = capsys.readouterr().err
+    assert "one test picture only" in said
+    assert "LPIPS (alex) is left out: left out here." in said
+    evaluation.test_baselines(tmp_path, on, None)
+    score = records(tmp_path)["grey"].metrics["ssim"]
+    assert score.mean is not None
+    assert (score.std, score.low, score.high, score.n) == (None, None, None, 1)
+
+
+def test_a_network_that_comes_later_is_worth_another_test(tmp_path: Path) -> None:
+    evaluation.test_baselines(tmp_path, prepare(), None)
+    before = records(tmp_path)["grey"]
+    evaluation.test_baselines(tmp_path, prepare(), None)
+    assert records(tmp_path)["grey"] == before
+    later = metrics.Instruments(networks={"kid": Coarse()}, missing={"lpips": "left out here"})
+    evaluation.test_baselines(tmp_path, prepare(instruments=later), None)
+    kid = records(tmp_path)["grey"].metrics["kid"]
+    assert kid.reason is None
+    assert (kid.n, kid.low) == (6, None)
+    assert kid.mean is not None
+    assert kid.std is not None
+
+
+def test_only_what_is_missing_is_coloured(tmp_path: Path) -> None:
+    painter, subject, on = Painter().eval(), painter_of(tmp_path), prepare()
+    record = evaluation.test(subject, painter, on)
+    assert painter.asked == 6
+    assert evaluation.test(subject, painter, on) == record
+    assert painter.asked == 6
+    picture = on.folder(subject) / "pictures/3.png"
+    content = picture.read_bytes()
+    picture.unlink()
+    again = evaluation.test(subject, painter, on)
+    assert painter.asked == 7
+    assert picture.read_bytes() == content
+    assert again.per_image_sha256 == record.per_image_sha256
+    # More samples leave the first as it is; fewer drop none.
+    three = evaluation.test(subject, painter, prepare(samples=3))
+    assert painter.asked == 7 + 12
+    assert three.metrics["ssim"] == record.metrics["ssim"]
+    assert evaluation.test(subject, painter, on) == three
+    # Other weights make other pictures, and so does an order to start anew.
+    evaluation.test(painter_of(tmp_path, "2" * 64), painter, on)
+    assert painter.asked == 19 + 6
+    evaluation.test(painter_of(tmp_path, "2" * 64), painter, on, overwrite=True)
+    assert painter.asked == 25 + 6
+
+
+def test_frames_end_in_the_pictures_as_written(tmp_path: Path) -> None:
+    """Although they are made later, in another batch; and they go when the pictures go."""
+    model = tiny_model("unetddim")
+    awaken(model)
+    sampling = model.sampling_class(steps=3)
+    subject, on = painter_of(tmp_path, sampling=sampling), prepare(num_images=2)
+    evaluation.test(subject, model, on)
+    folder = on.folder(subject)
+    first = evaluation.write_frames(subject, model, on)
+    assert first == [folder / f"frames/{name}" for name in ("0.png", "0.webp", "1.png", "1.webp")]
+    for row in range(2):
+        with Image.open(folder / f"frames/{row}.webp") as animation:
+            animation.seek(3)
+            sheet = torch.from_numpy(np.array(animation.convert("RGB"))).permute(2, 0, 1)
+        last = sheet[:, -256 - GAP : -GAP, -256 - GAP : -GAP][:, ::8, ::8] / 255
+        written = read_png(folder / f"pictures/{row}.png")
+        assert (last - written).abs().max() <= 1.01 / 255
+
+    before = [path.stat().st_mtime_ns for path in first]
+    first[2].unlink()
+    three = evaluation.write_frames(subject, model, replace(on, num_images=3))
+    after = [path.stat().st_mtime_ns for path in three]
+    assert after[:2] == before[:2]  # only what is missing is made
+    assert after[3] > before[3]
+    other = painter_of(tmp_path, "2" * 64, sampling=sampling)
+    evaluation.test(other, model, on)
+    assert not any(path.exists() for path in three)
+
+
+def test_what_was_measured_before_does_not_outlive_its_pictures(tmp_path: Path) -> None:
+    """1, 3, then 5 samples, then other weights: all values are those of a test made at once."""
+    painter, subject = Painter().eval(), painter_of(tmp_path / "slowly")
+    for samples in (1, 3, 5):
+        grown = evaluation.test(subject, painter, prepare(samples=samples))
+        at_once = evaluation.test(
+            painter_of(tmp_path / str(samples)), painter, prepare(samples=samples)
+        )
+        assert (grown.metrics, grown.samples) == (at_once.metrics, at_once.samples)
+        assert grown.per_image_sha256 == at_once.per_image_sha256
+
+    class Bold(Painter):
+        def predict(self, lightness: Tensor, **words: Any) -> Tensor:
+            return 3 * super().predict(lightness, **words)
+
+    other = evaluation.test(painter_of(tmp_path / "slowly", "2" * 64), Bold().eval(), prepare())
+    at_once = evaluation.test(painter_of(tmp_path / "bold", "2" * 64), Bold().eval(), prepare())
+    assert other.metrics == at_once.metrics
+    assert other.metrics["ab_divergence"] != grown.metrics["ab_divergence"]
+
+
+def test_pictures_that_changed_names_are_made_again(tmp_path: Path) -> None:
+    """Files and seeds follow names, so what lies there is another picture's."""
+    painter, subject, on = Painter().eval(), painter_of(tmp_path), prepare()
+    evaluation.test(subject, painter, on)
+    first, second, *rest = on.pictures.files
+    swapped = [replace(first, digest=second.digest), replace(second, digest=first.digest), *rest]
+    rgb8 = on.pictures.rgb8[[1, 0, 2, 3, 4, 5]]
+    renamed = replace(on, pictures=Pictures(swapped, rgb8, {}))
+    assert renamed.protocol.hash == on.protocol.hash
+    evaluation.test(subject, painter, renamed)
+    assert painter.asked == 12
+    evaluation.test_baselines(tmp_path, on, None)
+    evaluation.test_baselines(tmp_path, renamed, None)
+
+
+def test_a_seed_of_its_own_makes_other_pictures(tmp_path: Path) -> None:
+    on = prepare(samples=2)
+    hashes = []
+    for seed in (1, 2):
+        subject = replace(painter_of(tmp_path), folder=RunFolder(tmp_path, "painter", seed))
+        evaluation.test(subject, Painter().eval(), on)
+        folder = on.folder(subject)
+        hashes += [sha256_of_file(folder / place / "0.png") for place in ("pictures", "samples/1")]
+    assert len(set(hashes)) == 4
+
+
+def test_a_test_that_was_cut_off_goes_on(tmp_path: Path) -> None:
+    class Tired(Painter):
+        def predict(self, lightness: Tensor, **words: Any) -> Tensor:
+            if self.asked == 4:
+                raise KeyboardInterrupt
+            return super().predict(lightness, **words)
+
+    subject, on = painter_of(tmp_path), prepare(batch_size=2)
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.test(subject, Tired().eval(), on)
+    assert not (on.folder(subject) / "run.json").exists()
+    painter = Painter().eval()
+    record = evaluation.test(subject, painter, on)
+    assert painter.asked == 2
+    whole = evaluation.test(painter_of(tmp_path / "whole"), Painter().eval(), on)
+    assert record.per_image_sha256 == whole.per_image_sha256
+
+
+def test_a_damaged_table_is_made_again(tmp_path: Path) -> None:
+    painter, subject, on = Painter().eval(), painter_of(tmp_path), prepare()
+    record = evaluation.test(subject, painter, on)
+    table = on.folder(subject) / "per_image.csv"
+    table.write_bytes(table.read_bytes()[:100])
+    assert evaluation.test(subject, painter, on).per_image_sha256 == record.per_image_sha256
+    assert painter.asked == 6
+
+
+def test_several_samples_have_a_mean_a_best_and_distances(tmp_path: Path) -> None:
+    subject, on = painter_of(tmp_path), prepare(samples=3)
+    record = evaluation.test(subject, Painter().eval(), on)
+    table = read_table(on.folder(subject) / "per_image.csv", record.per_image_sha256)
+    assert table["sample"].value_counts().to_dict() == {"0": 6, "1": 6, "2": 6, "mean": 6}
+
+    def outputs(sample: str) -> Tensor:
+        places = table[table["sample"] == sample]["output"]
+        return torch.stack([read_png(on.folder(subject) / place) for place in places])
+
+    first, second, third, mean = (outputs(sample) for sample in ("0", "1", "2", "mean"))
+    assert not torch.equal(first, second)
+    pairs = [
+        metrics.delta_e2000(*pair).mean()
+        for pair in ((first, second), (first, third), (second, third))
+    ]
+    diversity = record.metrics["diversity_delta_e2000"]
+    assert diversity.mean == pytest.approx(float(sum(pairs)) / 3, rel=1e-4)
+    lab = torch.stack([rgb_to_lab(rgb) for rgb in (first, second, third)]).mean(0)
+    assert (rgb_to_lab(mean) - lab).abs().mean() < 0.5  # up to 8 bits and the gamut
+    several = record.samples
+    assert several is not None
+    truth = rgb_from_8bit(on.pictures.rgb8)
+    errors = torch.stack([metrics.delta_e2000(rgb, truth) for rgb in (first, second, third)])
+    assert several.best["delta_e2000"].mean == pytest.approx(float(errors.amin(0).mean()), rel=1e-4)
+    ssims = torch.stack([metrics.ssim(rgb, truth) for rgb in (first, second, third)])
+    assert several.best["ssim"].mean == pytest.approx(float(ssims.amax(0).mean()), rel=1e-4)
+    error = several.mean["delta_e2000"].mean
+    assert error == pytest.approx(float(metrics.delta_e2000(mean, truth).mean()), rel=1e-4)
+    assert error < record.metrics["delta_e2000"].mean  # type: ignore[operator]
+    text = leaderboard.tables.markdown(leaderboard.write(tmp_path))
+    assert "(oracle)" in text
+
+
+def test_a_model_that_is_not_stochastic_has_one_sample(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on = prepare(samples=3)
+    record = evaluation.test(painter_of(tmp_path), MeanAb((3.0, 9.0)).eval(), on)
+    assert record.samples is None
+    assert "not stochastic" in capsys.readouterr().err
+
+
+def test_other_options_are_another_protocol() -> None:
+    hashes = {
+        prepare(instruments=metrics.Instruments(options)).protocol.hash
+        for options in (
+            metrics.Options(),
+            metrics.Options(lpips_backbone="squeeze"),
+            metrics.Options(colorfulness="absolute"),
+        )
+    }
+    assert len(hashes) == 3

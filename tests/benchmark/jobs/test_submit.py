@@ -1,0 +1,212 @@
+"""Pictures of another program: matched by name, refused with names, scored like a model's."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import metrics
+from benchmark import leaderboard
+from benchmark.color import rgb_from_8bit, rgb_to_lab
+from benchmark.data.loading import Sources, locate_test
+from benchmark.errors import UserError
+from benchmark.figures.images import read_png
+from benchmark.jobs.submit import Entry, export_inputs, submit
+from benchmark.results.records import RunFolder, RunRecord, read_record
+
+NOTHING = metrics.Instruments(missing={"lpips": "left out here", "kid": "left out here, too"})
+SIZE = 32
+
+
+@pytest.fixture
+def truth(tmp_path: Path, fill_folder: Callable[..., list[Path]]) -> Path:
+    """Four pictures of 40×32, one in a sub-folder."""
+    fill_folder(tmp_path / "truth", range(3))
+    fill_folder(tmp_path / "truth" / "sub", range(3, 4))
+    return tmp_path / "truth"
+
+
+@pytest.fixture
+def sources(truth: Path, tmp_path: Path) -> Sources:
+    return locate_test(None, str(truth), tmp_path / "Results")
+
+
+@pytest.fixture
+def coloured(tmp_path: Path, sources: Sources) -> Path:
+    """The inputs as another program gets them; it gives them all the same tint."""
+    folder = tmp_path / "coloured"
+    assert export_inputs(folder, sources, SIZE) == 4
+    for path in folder.iterdir():
+        pixels = np.array(Image.open(path))
+        assert pixels.shape == (SIZE, SIZE)  # one channel
+        pixels = np.stack([pixels, pixels, pixels // 2], axis=-1)
+        Image.fromarray(pixels).save(path)
+    return folder
+
+
+@pytest.fixture
+def hand_in(tmp_path: Path, sources: Sources, coloured: Path) -> Callable[..., RunRecord]:
+    """hand_in(folder=…, name=…, **changed) → the record."""
+
+    def run(folder: Path = coloured, name: str = "program", **changed: Any) -> RunRecord:
+        chosen = {"seed": 0, "resize": False, "lightness": "own", **changed}
+        entry = Entry(folder, name, **chosen)
+        return submit(entry, sources, SIZE, tmp_path / "Results", NOTHING)
+
+    return run
+
+
+def test_a_submission_has_a_row_like_any_other(
+    tmp_path: Path, hand_in: Callable[..., RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = hand_in()
+    assert record.kind == "submitted"
+    assert record.refusal is None
+    assert "| program, submitted " in capsys.readouterr().out
+    (board,) = leaderboard.read(tmp_path / "Results").boards
+    (row,) = board.models
+    assert (row.name, row.rank) == ("program, submitted", 1)
+    assert {row.record.model for row in board.rows if row.is_fixed} == {"grey", "ground truth"}
+    test = row.tests[0].folder
+    for path in (test / "pictures").iterdir():
+        assert path.read_bytes() != b""
+        given = rgb_from_8bit(torch.from_numpy(np.array(Image.open(path))))
+        assert torch.equal(read_png(path), given.permute(2, 0, 1))
+
+
+def test_the_truth_itself_comes_out_perfect(
+    tmp_path: Path, hand_in: Callable[..., RunRecord], truth: Path
+) -> None:
+    record = hand_in(truth, resize=True)
+    for key, metric in metrics.METRICS.items():
+        mean = record.metrics[key].mean
+        if metric.perfect is not None and mean is not None:
+            assert mean == pytest.approx(metric.perfect, abs=2e-5)
+    assert record.submission is not None
+    assert record.submission.resized
+
+
+def test_the_lightness_of_the_input_can_be_put_back(
+    tmp_path: Path, hand_in: Callable[..., RunRecord]
+) -> None:
+    own, put_back = hand_in(), hand_in(lightness="input")
+    assert own.metrics["lightness_error"].mean > 1  # type: ignore[operator]
+    assert put_back.metrics["lightness_error"].mean < 0.15  # type: ignore[operator]
+    (board,) = leaderboard.read(tmp_path / "Results").boards
+    assert {row.name for row in board.models} == {
+        "program, submitted",
+        "program, submitted, the input's L*",
+    }
+    first, second = (row.tests[0].folder / "pictures/picture_000.png" for row in board.models)
+    ab = [rgb_to_lab(read_png(path)[None])[:, 1:] for path in (first, second)]
+    assert (ab[0] - ab[1]).abs().mean() < 3  # the colour stayed, up to the gamut
+
+
+def test_names_may_be_those_of_the_folders_and_of_other_formats(
+    tmp_path: Path, coloured: Path, hand_in: Callable[..., RunRecord]
+) -> None:
+    expected = hand_in().per_image_sha256
+    (coloured / "sub").mkdir()
+    (coloured / "sub__picture_003.png").rename(coloured / "sub/picture_003.png")
+    with Image.open(coloured / "picture_000.png") as image:
+        image.save(coloured / "picture_000.webp", lossless=True)
+    (coloured / "picture_000.png").unlink()
+    assert hand_in().per_image_sha256 == expected
+    with Image.open(coloured / "picture_001.png") as image:
+        image.save(coloured / "picture_001.jpg", quality=95)
+    (coloured / "picture_001.png").unlink()
+    assert hand_in().n_scored == 4
+
+
+def _missing(folder: Path) -> None:
+    (folder / "picture_001.png").unlink()
+
+
+def _extra(folder: Path) -> None:
+    shutil.copy(folder / "picture_001.png", folder / "holiday.png")
+
+
+def _twice(folder: Path) -> None:
+    shutil.copy(folder / "picture_001.png", folder / "picture_001.webp")
+
+
+def _small(folder: Path) -> None:
+    Image.new("RGB", (48, 40)).save(folder / "picture_002.png")
+
+
+def _broken(folder: Path) -> None:
+    (folder / "picture_002.png").write_bytes(b"no picture")
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_missing, "lacks 1 of 4 test pictures: picture_001"),
+        (_extra, "not of the test: holiday"),
+        (_twice, r"picture_001\.png and .*picture_001\.webp"),
+        (_small, r"picture_002\.png is 48×40, and the test is 32×32.*--resize"),
+        (_broken, r"picture_002\.png cannot be used: not a picture"),
+        (_empty, "holds no picture"),
+    ],
+)
+def test_what_is_wrong_is_named_and_nothing_written(
+    tmp_path: Path,
+    coloured: Path,
+    hand_in: Callable[..., RunRecord],
+    spoil: Callable[[Path], None],
+    said: str,
+) -> None:
+    spoil(coloured)
+    with pytest.raises(UserError, match=said):
+        hand_in()
+    assert not (tmp_path / "Results" / "program").exists()
+    assert not list((tmp_path / "Results").glob("leaderboard*"))
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../out", "a\\b"])
+def test_a_name_is_no_path(hand_in: Callable[..., RunRecord], name: str) -> None:
+    with pytest.raises(UserError, match="--name"):
+        hand_in(name=name)
+
+
+def test_a_run_that_was_trained_here_is_not_overwritten(
+    tmp_path: Path, hand_in: Callable[..., RunRecord]
+) -> None:
+    RunFolder(tmp_path / "Results", "unet", 0).weights.mkdir(parents=True)
+    with pytest.raises(UserError, match="trained here"):
+        hand_in(name="unet")
+
+
+def test_transparency_and_16_bits_are_read_as_everywhere(
+    coloured: Path, hand_in: Callable[..., RunRecord]
+) -> None:
+    with Image.open(coloured / "picture_000.png") as image:
+        opaque = image.convert("RGBA")
+    opaque.save(coloured / "picture_000.png")
+    grey16 = (np.arange(SIZE * SIZE, dtype=np.uint16) * 60).reshape(SIZE, SIZE)
+    Image.fromarray(grey16).save(coloured / "picture_001.png")
+    record = hand_in()
+    assert record.n_scored == 4
+
+
+def test_seeds_of_a_program_are_one_row(tmp_path: Path, hand_in: Callable[..., RunRecord]) -> None:
+    hand_in(seed=1)
+    hand_in(seed=2)
+    (board,) = leaderboard.read(tmp_path / "Results").boards
+    assert [row.seeds for row in board.models] == [[1, 2]]
+
+
+def test_a_record_handed_in_is_read_back(tmp_path: Path, hand_in: Callable[..., RunRecord]) -> None:
+    record = hand_in(name="<script>")
+    (path,) = (tmp_path / "Results/<script>").glob("seed-0/tests/*/run.json")
+    assert read_record(path) == record

@@ -1,0 +1,223 @@
+"""A true run.json is called true; whatever was tampered with is named."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+import metrics
+from benchmark.data.loading import locate_test
+from benchmark.errors import UserError
+from benchmark.files import sha256_of_bytes, sha256_of_file
+from benchmark.jobs.submit import Entry, submit
+from benchmark.jobs.verify import Verdict, find_tests, verify
+
+NOTHING = metrics.Instruments(missing={"lpips": "left out here", "kid": "left out here, too"})
+
+
+@pytest.fixture(autouse=True)
+def without_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        metrics,
+        "find_instruments",
+        lambda options, lpips_weights=None: metrics.Instruments(options, missing=NOTHING.missing),
+    )
+
+
+@pytest.fixture
+def truth(tmp_path: Path, fill_folder: Callable[..., list[Path]]) -> Path:
+    fill_folder(tmp_path / "truth", range(4))
+    return tmp_path / "truth"
+
+
+@pytest.fixture
+def test(tmp_path: Path, truth: Path, fill_folder: Callable[..., list[Path]]) -> Path:
+    """The folder of a test: pictures of other colours, handed in under the truth's names."""
+    others = fill_folder(tmp_path / "others", range(10, 14))
+    for path, name in zip(others, sorted(truth.iterdir()), strict=True):
+        path.rename(path.with_name(name.name))
+    results = tmp_path / "Results"
+    entry = Entry(tmp_path / "others", "program", 0, resize=True, lightness="own")
+    submit(entry, locate_test(None, str(truth), results), 32, results, NOTHING)
+    (folder,) = find_tests("program", results)
+    return folder
+
+
+def check(test: Path) -> Verdict:
+    return verify(test, None, None, None)
+
+
+def edit(test: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change run.json as a liar would."""
+    record = json.loads((test / "run.json").read_text())
+    change(record)
+    (test / "run.json").write_text(json.dumps(record))
+
+
+def edit_table(test: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Change per_image.csv, and its hash in run.json along with it."""
+    table = change(pd.read_csv(test / "per_image.csv", dtype={"sample": str}))
+    content = table.to_csv(index=False).encode()
+    (test / "per_image.csv").write_bytes(content)
+    edit(test, lambda record: record.update(per_image_sha256=sha256_of_bytes(content)))
+
+
+def test_what_is_true_is_called_true_and_left_alone(test: Path) -> None:
+    before = {path: path.read_bytes() for path in test.rglob("*") if path.is_file()}
+    verdict = check(test)
+    assert verdict.faults == []
+    assert {path: path.read_bytes() for path in test.rglob("*") if path.is_file()} == before
+
+
+def test_a_mean_that_is_not_that_of_the_values(test: Path) -> None:
+    edit(test, lambda record: record["metrics"]["delta_e2000"].update(mean=1.0))
+    (fault,) = check(test).faults
+    assert fault.startswith("mean of delta_e2000 is 1.0 in run.json")
+
+
+def test_a_value_that_is_not_that_of_the_picture(test: Path) -> None:
+    def better(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(ssim=table["ssim"] + 0.01 * (table.index == 2))
+
+    edit_table(test, better)
+    fault = check(test).faults[0]
+    assert "ssim of picture_002.png" in fault
+    assert "1 of 4 values" in fault
+
+
+def test_an_edited_picture_even_with_its_hash(test: Path, truth: Path) -> None:
+    picture = test / "pictures/picture_001.png"
+    with Image.open(truth / "picture_001.png") as image:
+        image.resize((32, 32)).save(picture)
+    assert check(test).faults == ["pictures/picture_001.png is not the picture that was scored."]
+
+    def rehash(table: pd.DataFrame) -> pd.DataFrame:
+        codes = [*table["output_sha256"]]
+        codes[1] = sha256_of_file(picture)
+        return table.assign(output_sha256=codes)
+
+    edit_table(test, rehash)
+    assert any("of picture_001.png" in fault for fault in check(test).faults)
+
+
+def test_a_picture_left_out(test: Path) -> None:
+    edit_table(test, lambda table: table.drop(index=0))
+    assert "has not the 4 pictures" in check(test).faults[0]
+
+
+def test_a_picture_that_is_gone(test: Path) -> None:
+    (test / "pictures/picture_003.png").unlink()
+    assert check(test).faults == ["pictures/picture_003.png is missing."]
+
+
+def test_a_picture_of_another_folder(test: Path) -> None:
+    """Neither verify nor the gallery goes where a table points to."""
+
+    def point_elsewhere(table: pd.DataFrame) -> pd.DataFrame:
+        truth = next(test.parents[3].glob("ground-truth/seed-0/tests/*")) / "pictures"
+        place = os.path.relpath(truth / "picture_000.png", test)
+        places, codes = [*table["output"]], [*table["output_sha256"]]
+        places[0], codes[0] = place, sha256_of_file(truth / "picture_000.png")
+        return table.assign(output=places, output_sha256=codes)
+
+    edit_table(test, point_elsewhere)
+    (fault,) = check(test).faults
+    assert "an output elsewhere than in pictures/" in fault
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("metrics", "ssim", "label"), "LPIPS"),
+        (("metrics", "ssim", "direction"), "down"),
+        (("metrics", "ssim", "n"), 99_999),
+        (("n_scored",), 3),
+        (("kind",), "fixed"),
+        (("run",), "unet"),
+        (("seed",), 1),
+        (("submission",), None),
+        (("protocol_hash",), "0" * 64),
+    ],
+    ids=str,
+)
+def test_whatever_can_be_derived_is_compared(
+    test: Path, place: tuple[str, ...], value: object
+) -> None:
+    def forge(record: dict[str, Any]) -> None:
+        *folders, last = place
+        for key in folders:
+            record = record[key]
+        record[last] = value
+
+    edit(test, forge)
+    assert check(test).faults
+
+
+def test_a_calibration_that_no_picture_has(test: Path) -> None:
+    estimate = {"value": 0.0, "low": None, "high": None}
+    overall = {
+        "n_objects": 1, "n_pictures": 1, "shares": {}, "total_variation": estimate,
+        "truth": 0.0, "perfect": 0.0, "perfect_high": 0.0,
+    }  # fmt: skip
+    calibration = {
+        "n_samples": 1, "n_left_out": 0, "probabilities": {}, "overall": overall, "kinds": {},
+        "per_object": None, "per_object_perfect": None,
+    }  # fmt: skip
+    edit(test, lambda record: record.update(calibration=calibration))
+    (fault,) = check(test).faults
+    assert "calibration" in fault
+
+
+def test_files_under_other_names_are_the_same_pictures(test: Path, truth: Path) -> None:
+    """By the hash of a picture, whatever its file is called now."""
+    for path in sorted(truth.iterdir()):
+        path.rename(path.with_name(f"renamed_{path.name}"))
+    assert check(test).faults == []
+
+
+@pytest.mark.parametrize("file", ["run.json", "per_image.csv"])
+def test_a_cut_file(test: Path, file: str) -> None:
+    content = (test / file).read_text()
+    (test / file).write_text(content[: len(content) // 2])
+    (fault,) = check(test).faults
+    assert file in fault
+
+
+def test_another_protocol_than_it_says(test: Path) -> None:
+    edit(test, lambda record: record["protocol"].update(size=16))
+    (fault,) = check(test).faults
+    assert "protocol" in fault
+
+
+def test_other_truths_are_refused(
+    test: Path, tmp_path: Path, fill_folder: Callable[..., list[Path]]
+) -> None:
+    fill_folder(tmp_path / "strangers", range(20, 24))
+    with pytest.raises(UserError, match="--truth"):
+        verify(test, None, str(tmp_path / "strangers"), None)
+
+
+def test_what_cannot_be_measured_is_named(test: Path) -> None:
+    def claim(record: dict[str, Any]) -> None:
+        record["metrics"]["lpips"].update(mean=0.1, std=0.0, low=0.1, high=0.1, n=4, reason=None)
+
+    edit(test, claim)
+    assert "has no lpips" in check(test).faults[0]
+    edit_table(test, lambda table: table.assign(lpips=0.1))
+    verdict = check(test)
+    assert verdict.faults == []
+    assert any("LPIPS" in part for part in verdict.unchecked)
+
+
+def test_a_run_is_found_by_its_name_and_its_folders(test: Path) -> None:
+    results = test.parents[3]
+    assert find_tests("program", results) == [test]
+    for folder in (test, test.parents[1], test.parents[2]):
+        assert find_tests(str(folder), results) == [test]
+    with pytest.raises(UserError, match="nobody"):
+        find_tests("nobody", results)

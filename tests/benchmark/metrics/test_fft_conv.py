@@ -1,0 +1,50 @@
+"""Convolutions of small maps: equal to PyTorch's, and only where they may stand for them."""
+
+import pytest
+import torch
+from torch import nn
+
+from benchmark.metrics.fft_conv import SIDES, SmallMapConv2d, cyclic_products, speed_up_small_maps
+
+
+@pytest.mark.parametrize(("length", "products"), [(4, 22), (9, 121)])
+def test_cyclic_products_are_a_cyclic_convolution(length: int, products: int) -> None:
+    generator = torch.Generator().manual_seed(length)
+    x, w = torch.randn(2, length, length, dtype=torch.float64, generator=generator)
+    forth, back = cyclic_products(length)
+    assert len(forth) == len(back) == products
+    both = (forth * x).sum(dim=(1, 2)) * (forth * w).sum(dim=(1, 2))
+    expected = torch.fft.ifft2(torch.fft.fft2(x) * torch.fft.fft2(w)).real
+    torch.testing.assert_close(torch.einsum("rij,r->ij", back, both), expected)
+
+
+@pytest.mark.parametrize("taps", SIDES)
+@pytest.mark.parametrize("bias", [True, False])
+def test_maps_of_any_size_are_convolved_as_by_pytorch(taps: int, bias: bool) -> None:
+    generator = torch.Generator().manual_seed(taps)
+    given = nn.Conv2d(6, 8, taps, padding=taps // 2, bias=bias).requires_grad_(False)
+    faster, side = SmallMapConv2d(given), SIDES[taps]
+    for height, width in ((side, side), (1, side), (side - 1, 2), (side, side + 1), (12, 9)):
+        maps = torch.randn(3, 6, height, width, generator=generator)
+        torch.testing.assert_close(faster(maps), given(maps), atol=1e-5, rtol=1e-5)
+
+
+def test_only_what_keeps_the_size_is_replaced() -> None:
+    network = nn.Sequential(
+        nn.Sequential(nn.Conv2d(4, 4, 5, padding=2)),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.Conv2d(4, 4, 1),
+        nn.Conv2d(4, 4, 3),
+        nn.Conv2d(4, 4, 3, padding=1, stride=2),
+        nn.Conv2d(4, 4, 3, padding=1, groups=2),
+        nn.Conv2d(4, 4, 3, padding=2, dilation=2),
+        nn.Conv2d(4, 4, (3, 5), padding=(1, 2)),
+    ).requires_grad_(False)
+    maps = torch.randn(2, 4, 7, 7, generator=torch.Generator().manual_seed(0))
+    expected = network(maps)
+    speed_up_small_maps(network)
+    replaced = {
+        name for name, layer in network.named_modules() if isinstance(layer, SmallMapConv2d)
+    }
+    assert replaced == {"0.0", "1"}
+    torch.testing.assert_close(network(maps), expected, atol=1e-5, rtol=1e-5)

@@ -1,0 +1,184 @@
+"""Only genuine weights are taken: whatever else is in a file is refused, and nothing is made up."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+import torch
+import torchvision  # type: ignore[import-untyped]
+from torch import Tensor, nn
+
+import metrics
+from benchmark.errors import UserError
+from benchmark.metrics import networks as backbones
+from benchmark.metrics.networks import LPIPS_BACKBONES, LpipsBackbone, NoBackbone, lpips_network
+
+
+@pytest.fixture
+def no_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine with an empty cache, no network and no variable set."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise URLError("no network")
+
+    for variable in (backbones.LPIPS_VARIABLE, backbones.INCEPTION_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
+    caches = (lpips_network, backbones._find_lpips, backbones.inception_network)
+    for cached in caches:
+        cached.cache_clear()
+    yield
+    for cached in caches:
+        cached.cache_clear()
+
+
+def random_layers(key: LpipsBackbone) -> dict[str, Tensor]:
+    """A backbone's convolutions freshly initialised."""
+    make = {"alex": torchvision.models.alexnet, "squeeze": torchvision.models.squeezenet1_1}[key]
+    with torch.device("meta"):
+        shapes = {k: v.shape for k, v in make().state_dict().items() if k.startswith("features.")}
+    return {name: 0.02 * torch.randn(shape) for name, shape in shapes.items()}
+
+
+KEYS: list[LpipsBackbone] = ["alex", "squeeze"]
+
+
+@pytest.mark.usefixtures("no_backbone")
+@pytest.mark.parametrize("key", KEYS)
+def test_without_a_backbone_there_is_a_reason_and_never_a_network(key: LpipsBackbone) -> None:
+    with pytest.raises(NoBackbone, match=backbones.LPIPS_VARIABLE):
+        lpips_network(None, key)
+    found = metrics.find_instruments(metrics.Options(lpips_backbone=key))
+    assert not found.networks
+    assert LPIPS_BACKBONES[key].name in found.missing["lpips"]
+    assert backbones.INCEPTION_VARIABLE in found.missing["kid"]
+
+
+@pytest.mark.usefixtures("no_backbone")
+@pytest.mark.parametrize("key", KEYS)
+def test_random_weights_are_refused(
+    key: LpipsBackbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "random.pth"
+    torch.save(random_layers(key), path)
+    refusal = rf"random\.pth does not hold {LPIPS_BACKBONES[key].name}"
+    with pytest.raises(UserError, match=refusal):
+        lpips_network(str(path), key)
+    monkeypatch.setenv(backbones.LPIPS_VARIABLE, str(path))
+    with pytest.raises(UserError, match=refusal):
+        lpips_network(None, key)
+
+
+@pytest.mark.usefixtures("no_backbone")
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("fault", ["none", "order", "missing", "other"])
+def test_genuine_layers_alone_are_taken(
+    key: LpipsBackbone, fault: str, lpips_weights: dict[str, Path], tmp_path: Path
+) -> None:
+    layers = torch.load(lpips_weights[key], weights_only=True)
+    name = "features.3.squeeze.weight" if key == "squeeze" else "features.3.weight"
+    if fault == "order":  # the same numbers, and nothing they have in common would tell
+        values = layers[name].flatten()
+        layers[name] = values[torch.randperm(len(values))].view_as(layers[name])
+    elif fault == "missing":
+        del layers[name.replace("weight", "bias")]
+    elif fault == "other":
+        (other,) = {"alex", "squeeze"} - {key}
+        layers = torch.load(lpips_weights[other], weights_only=True)
+    layers["classifier.1.weight"] = torch.zeros(3)  # of torchvision's whole file, and of no use
+    torch.save(layers, tmp_path / "layers.pth")
+    if fault == "none":
+        lpips_network(str(tmp_path / "layers.pth"), key)
+    else:
+        with pytest.raises(
+            UserError, match=rf"layers\.pth does not hold {LPIPS_BACKBONES[key].name}"
+        ):
+            lpips_network(str(tmp_path / "layers.pth"), key)
+
+
+@pytest.mark.usefixtures("no_backbone")
+@pytest.mark.parametrize("content", [b"", b"these are not weights", b"PK\x03\x04 nor is this"])
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"weights\.pth does not hold AlexNet") as caught:
+        lpips_network(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("no_backbone")
+def test_other_tensors_and_missing_files_are_refused(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
+    torch.save([torch.zeros(3)], tmp_path / "list.pth")
+    for name in ("other.pth", "list.pth"):
+        with pytest.raises(UserError, match=name):
+            lpips_network(str(tmp_path / name))
+    with pytest.raises(UserError, match="there is no file"):
+        lpips_network(str(tmp_path / "missing.pth"))
+
+
+@pytest.mark.usefixtures("no_backbone")
+def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> Any:
+            return sys.exit, (1,)
+
+    torch.save({"features.0.weight": Bomb()}, tmp_path / "bomb.pth")
+    with pytest.raises(UserError, match=r"bomb\.pth"):
+        lpips_network(str(tmp_path / "bomb.pth"))
+
+
+# ---- the genuine ones ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_lpips_equals_the_package_with_the_same_weights(
+    key: LpipsBackbone,
+    lpips_weights: dict[str, Path],
+    package_lpips: Callable[[str], nn.Module],
+) -> None:
+    reference, network = package_lpips(key), lpips_network(str(lpips_weights[key]), key)
+    generator = torch.Generator().manual_seed(7)
+    for height, width in ((64, 48), (96, 128)):  # of small maps alone, and of others
+        prediction, truth = torch.rand(2, 4, 3, height, width, generator=generator)
+        with torch.no_grad():
+            expected = reference(prediction, truth, normalize=True).flatten()
+            ours = metrics.lpips(prediction, truth, network)
+        assert float(expected.min()) > 0.05
+        torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
+        assert metrics.lpips(truth, truth, network).abs().max() == 0
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_lpips_squeeze_gives_the_values_of_torchmetrics_documentation(
+    lpips_weights: dict[str, Path],
+) -> None:
+    generator = torch.Generator().manual_seed(42)
+    first, second = (torch.rand(2, 3, 100, 100, generator=generator) for _ in range(2))
+    network = lpips_network(str(lpips_weights["squeeze"]), "squeeze")
+    values = metrics.lpips(first, second, network)
+    torch.testing.assert_close(values, torch.tensor([0.1024, 0.0938]), atol=5e-5, rtol=0)
+
+
+# ---- Inception -----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_backbone")
+def test_inception_of_another_origin_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = backbones.INCEPTION_URL.rpartition("/")[2]
+    path = tmp_path / "hub" / "checkpoints" / name
+    path.parent.mkdir(parents=True)
+    torch.save({"weight": torch.zeros(3)}, path)  # of the right name, in the right place
+    with pytest.raises(UserError, match="is not torch-fidelity's file"):
+        backbones.inception_network()
+    monkeypatch.setenv(backbones.INCEPTION_VARIABLE, str(tmp_path / "missing.pth"))
+    with pytest.raises(UserError, match=r"missing\.pth cannot be read"):
+        backbones.inception_network()

@@ -1,0 +1,106 @@
+"""Compiled, a training learns what it learns without; where that fails, it says so and goes on."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmark import registry
+from benchmark.checkpoints import load_weights
+from benchmark.color import rgb_from_8bit
+from benchmark.recipe import Batch, Randomness
+from benchmark.training.compiling import with_compiled
+from tests.support import awaken, blobs, make_loop, tiny_recipe, training_data
+
+NAMES = [entry.name for entry in registry.entries() if not entry.broken]
+CPU = torch.device("cpu")
+
+
+def trained(folder: Path, name: str, compiled: bool, **typed: Any) -> dict[str, Tensor]:
+    """The last weights of a short training, as read from their file."""
+    loop = make_loop(folder, name, training_data(blobs(16, 32)), epochs=2, **typed)
+    loop.run("disabled", compiled)
+    return load_weights(loop.folder.weights_of("last"), name, CPU).model.state_dict()
+
+
+def use_compiler(monkeypatch: pytest.MonkeyPatch, backend: Callable[..., Any]) -> None:
+    """torch.compile with another backend than its own, which takes its time."""
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda call, **_: real(call, backend=backend))
+
+
+def test_a_compiler_that_fails_changes_nothing_and_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    expected = trained(tmp_path / "eager", "unetddim", False, dropout=0.5)
+    capfd.readouterr()
+
+    def broken(graph: Any, inputs: Any) -> Any:
+        torch.rand(3)  # a draw that the second attempt must not feel
+        raise OSError("no C++ compiler\nand many lines more")
+
+    use_compiler(monkeypatch, broken)
+    found = trained(tmp_path / "compiled", "unetddim", True, dropout=0.5)
+    for key, value in expected.items():
+        assert torch.equal(found[key], value), key
+    lines = [line for line in capfd.readouterr().err.splitlines() if "epoch" not in line]
+    assert lines == ["torch.compile failed, training goes on without it (OSError: no C++ compiler)"]
+
+
+def test_an_error_of_the_network_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = torch.nn.Linear(2, 2)
+    use_compiler(monkeypatch, lambda graph, inputs: graph)
+    take = with_compiled(model, lambda: model(torch.zeros(1, 3)))
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        take()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_calls_what_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Not a method beside it, which would stay as slow as it is."""
+    calls = []
+
+    def count(call: Callable[..., Any], **_: Any) -> Callable[..., Any]:
+        def counted(*inputs: Any) -> Any:
+            calls.append(torch.is_grad_enabled())
+            return call(*inputs)
+
+        return counted
+
+    monkeypatch.setattr(torch, "compile", count)
+    trained(tmp_path, name, True)
+    assert calls == [True] * 4  # two epochs of two steps; validation is of the average
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["unet", "unetvae"])
+def test_compiled_gradients_are_the_eager_ones(
+    name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Not weights after some steps: of a gradient that is mere rounding Adam makes a whole step."""
+    recipe = tiny_recipe(name).train()
+    awaken(recipe)
+    recipe.to(memory_format=torch.channels_last)
+    batch = Batch(rgb_from_8bit(blobs(8, 32)), progress=0.5)
+
+    def gradients() -> dict[str, Tensor]:
+        recipe.zero_grad()
+        (update,) = recipe.updates(batch, Randomness(0, 0, CPU))
+        torch.stack(list(update.losses.values())).sum().backward()
+        found = {key: p.grad for key, p in recipe.named_parameters()}
+        return {key: gradient for key, gradient in found.items() if gradient is not None}
+
+    expected = gradients()
+    results: list[dict[str, Tensor]] = []
+    with_compiled(recipe.model, lambda: results.append(gradients()))()
+    assert "failed" not in capfd.readouterr().err
+    (found,) = results
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        error = (found[key] - value).norm() / value.norm()
+        assert error < 1e-4, key

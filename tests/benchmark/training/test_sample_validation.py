@@ -1,0 +1,57 @@
+"""The fixed pictures that a training is judged by."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmark.color import rgb_from_8bit, rgb_to_lab
+from benchmark.colorizer import Colorizer, Noise, OnStep
+from benchmark.evaluation.baselines import Grey
+from benchmark.training.sample_validation import PICTURES, Panel
+from metrics import Instruments
+from tests.support import blobs
+
+CPU = torch.device("cpu")
+
+
+class Truth(Colorizer):
+    """The true ab, turned by an angle."""
+
+    def __init__(self, truth8: Tensor, angle: float) -> None:
+        super().__init__()
+        a, b = rgb_to_lab(rgb_from_8bit(truth8))[:, 1:].unbind(1)
+        turn = torch.tensor(angle)
+        self.ab = torch.stack([a * turn.cos() - b * turn.sin(), a * turn.sin() + b * turn.cos()], 1)
+
+    def predict(
+        self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
+    ) -> Tensor:
+        return self.ab[: len(lightness)]
+
+
+def test_the_verdict_is_least_for_true_colours_and_worst_for_grey() -> None:
+    truth8 = blobs(PICTURES + 3, 32)
+    panel = Panel(truth8, Instruments())
+    verdicts = [
+        Panel.verdict(panel.scores(model.eval(), CPU))
+        for model in (Truth(truth8, 0.0), Truth(truth8, 0.5), Grey())
+    ]
+    assert verdicts == sorted(verdicts)
+    assert verdicts[0] == pytest.approx(0, abs=1e-3)
+    assert verdicts[2] > 0.1
+
+
+def test_lpips_counts_where_there_is_a_network() -> None:
+    truth8 = blobs(4, 32)
+
+    class Network(torch.nn.Module):
+        def forward(self, output: Tensor, truth: Tensor) -> Tensor:
+            return torch.full((len(output),), 2.0)
+
+    grey = Grey().eval()
+    without = Panel(truth8, Instruments()).scores(grey, CPU)
+    scores = Panel(truth8, Instruments(networks={"lpips": Network()})).scores(grey, CPU)
+    assert scores == {"lpips": 2.0, **without}
+    assert Panel.verdict(scores) == pytest.approx(2 + Panel.verdict(without))
