@@ -18,13 +18,17 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from torch import Tensor, nn
 
 from benchmark.color import TOLERANCE, join, rgb_to_lab
+from benchmark.randomness import Noise
 
 SMALLEST_SIDE = 16
+
 
 ColorSpace = Annotated[
     Literal["lab", "rgb"],
     Field(description="what is predicted: ab beside the kept L (lab), or all of sRGB (rgb)"),
 ]
+
+
 OnStep = Callable[[int, int, Tensor, Tensor], None]
 """Called as on_step(step, steps, state, estimate) at each step of the way from noise to a picture.
 
@@ -70,23 +74,6 @@ class Sampling(BaseModel):
             f"{key}{value:g}" if isinstance(value, float) else f"{key}{value}"
             for key, value in self.model_dump().items()
         )
-
-
-class Noise:
-    """Standard normal draws in which each picture follows its own seed alone.
-
-    So a picture does not depend on the batch it is in. Drawn on the CPU, so neither on the device.
-    """
-
-    def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
-        self.seeds = seeds
-        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.device = device
-
-    def __call__(self, *shape: int) -> Tensor:
-        """The next draw, (B, *shape), float32."""
-        draws = [torch.randn(shape, generator=generator) for generator in self.generators]
-        return torch.stack(draws).to(self.device)
 
 
 class Colorizer(nn.Module, ABC):

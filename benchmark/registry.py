@@ -11,7 +11,8 @@ from benchmark.errors import UserError, nearest
 
 if TYPE_CHECKING:  # the list of models must not wait for torch
     from benchmark.colorizer import Colorizer
-    from benchmark.recipe import Recipe, Settings
+    from benchmark.recipe import Recipe
+    from benchmark.settings import Settings
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 
@@ -63,7 +64,7 @@ def load_model(name: str) -> "type[Colorizer]":
 
 def load_settings(name: str) -> "type[Settings]":
     """The class `Settings` of models/<name>/train.py."""
-    from benchmark.recipe import Settings
+    from benchmark.settings import Settings
 
     return _class(name, "train", "Settings", Settings)
 

@@ -20,7 +20,7 @@ from benchmark.data.loading import locate
 from benchmark.errors import UserError
 from benchmark.evaluation.per_image import read_test
 from benchmark.metrics.networks import NoBackbone, lpips_network
-from benchmark.results.records import RunFolder
+from benchmark.results.folders import RunFolder
 from benchmark.statistics import paired_differences
 
 from .trainings import SEED, Choice, call, copy_validation, side_by_side, train

@@ -15,10 +15,11 @@ import torch
 
 from benchmark import registry
 from benchmark.data.loading import Sources, TrainingData, load_training, splits_of
+from benchmark.device import make_fabric
 from benchmark.files import read_json
-from benchmark.recipe import Settings, parse_value, resolve
-from benchmark.results.records import RunFolder
-from benchmark.training.loop import Loop, make_fabric
+from benchmark.results.folders import RunFolder
+from benchmark.settings import Settings, parse_value, resolve
+from benchmark.training.loop import Loop
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "unetddim"

@@ -12,9 +12,11 @@ from benchmark.colorizer import Colorizer, Sampling, Statistics
 from benchmark.data.cache import Pictures
 from benchmark.data.loading import TrainingData, measure
 from benchmark.data.manifest import Picture
-from benchmark.recipe import Recipe, resolve
-from benchmark.results.records import RunFolder
-from benchmark.training.loop import Loop, make_fabric
+from benchmark.device import make_fabric
+from benchmark.recipe import Recipe
+from benchmark.results.folders import RunFolder
+from benchmark.settings import resolve
+from benchmark.training.loop import Loop
 
 
 def blobs(count: int, size: int, seed: int = 0) -> Tensor:

@@ -11,7 +11,7 @@ from benchmark import registry
 from benchmark.color import join
 from benchmark.figures.images import save_png
 from benchmark.metrics.networks import LPIPS_VARIABLE
-from benchmark.recipe import Settings, resolve
+from benchmark.settings import Settings, resolve
 from experiments import diffusion_choices
 from experiments.diffusion_choices import CHOICES
 from experiments.diffusion_failures import BLOTCHES, GREY, SOUND, deviations

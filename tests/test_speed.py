@@ -18,10 +18,13 @@ import metrics
 from benchmark import registry
 from benchmark.color import rgb_from_8bit
 from benchmark.colorizer import Colorizer
+from benchmark.device import make_fabric
 from benchmark.figures.images import save_png
-from benchmark.recipe import Randomness, Recipe, resolve
-from benchmark.results.records import RunFolder
-from benchmark.training.loop import Loop, make_fabric
+from benchmark.randomness import Randomness
+from benchmark.recipe import Recipe
+from benchmark.results.folders import RunFolder
+from benchmark.settings import resolve
+from benchmark.training.loop import Loop
 from tests.support import blobs, lightness_like, training_data
 
 COUNT, SIDE, PARTS = 500, 64, 5

@@ -27,8 +27,9 @@ def colorize(
     results: options.Results = options.RESULTS,
 ) -> None:
     """Colour one photo with a trained model; its own lightness stays as it is."""
-    from benchmark.jobs.run import DEFAULT_SEED, colorize_photo
-    from benchmark.results.records import RunFolder
+    from benchmark.jobs.colorize import colorize_photo
+    from benchmark.jobs.job import DEFAULT_SEED
+    from benchmark.results.folders import RunFolder
 
     typed = {"steps": steps, "sampler": sampler, "eta": eta, "guidance": guidance}
     chosen = {name: value for name, value in typed.items() if value is not None}

@@ -29,7 +29,7 @@ def list_models(
 
 
 def _show_settings(name: str) -> None:
-    from benchmark.recipe import Settings, preset_of
+    from benchmark.settings import Settings, preset_of
 
     settings, model = registry.load_settings(name), registry.load_model(name)
     presets = dict.fromkeys([*Settings.presets, *settings.presets])

@@ -108,8 +108,9 @@ def run(
         "eta": eta,
         "guidance": guidance,
     }
-    from benchmark.jobs.run import Job, run_all, run_one
-    from benchmark.recipe import parse_value
+    from benchmark.jobs.job import Job
+    from benchmark.jobs.run import run_all, run_one
+    from benchmark.settings import parse_value
     from metrics import Options  # only now: this imports torch
 
     job = Job(

@@ -4,7 +4,7 @@ import torch
 from kornia.geometry.transform import crop_by_indices, hflip
 from torch import Tensor
 
-from benchmark.recipe import Randomness
+from benchmark.randomness import Randomness
 
 MARGIN = 1.125
 """Training pictures are kept this much larger than they are trained on, to cut from."""

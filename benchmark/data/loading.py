@@ -16,7 +16,7 @@ from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.manifest import Digests, Picture, Splits, digest_of, scan, split
 from benchmark.data.reading import Preprocessing, find_pictures, is_grey
 from benchmark.errors import UserError
-from benchmark.recipe import Settings
+from benchmark.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATASET, TEST_IMAGES = ROOT / "Dataset", ROOT / "TestImages"

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from benchmark.color import rgb_to_lab
-from benchmark.colorizer import Colorizer, Noise, OnStep
+from benchmark.colorizer import Colorizer, OnStep
+from benchmark.randomness import Noise
 
 GREY, MEAN_AB, GROUND_TRUTH = "grey", "mean ab", "ground truth"
 

@@ -5,11 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import pandas as pd
 import torch
 from filelock import FileLock
-from numpy.typing import NDArray
 
 import metrics
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
@@ -24,26 +21,26 @@ from benchmark.evaluation.calibration import (
     object_table,
     taken_paints,
 )
-from benchmark.evaluation.outputs import MEAN, Maker, Outputs
+from benchmark.evaluation.outputs import Maker, Outputs
 from benchmark.evaluation.per_image import Earlier, Measured, measure, write_table
 from benchmark.evaluation.protocol import Protocol
-from benchmark.figures.images import read_png, save_calibration, save_results
+from benchmark.evaluation.summary import summarize
+from benchmark.figures.calibration import save_calibration
+from benchmark.figures.images import read_png, save_results
 from benchmark.files import sha256_of_json, write_text
-from benchmark.recipe import mixed
+from benchmark.randomness import mixed
+from benchmark.results.environment import now
+from benchmark.results.folders import RunFolder
 from benchmark.results.records import (
     Calibration,
     Cost,
-    RunFolder,
     RunRecord,
     Score,
-    SeveralSamples,
     Submission,
     TrainingSet,
     WeightsUsed,
-    now,
     write_record,
 )
-from benchmark.statistics import Interval, mean_interval
 
 CPU = torch.device("cpu")
 
@@ -270,9 +267,6 @@ def _draw_figure(outputs: Outputs, on: Test) -> None:
     save_results(outputs.folder / "figure.png", lightness, output, truth8)
 
 
-# ---- run.json ------------------------------------------------------------------------------------
-
-
 def _record(
     subject: Subject,
     on: Test,
@@ -306,84 +300,4 @@ def _record(
         cost=subject.cost,
         environment=outputs.made_in(),
         finished=now(),
-    )
-
-
-def summarize(
-    measured: Measured, samples: int, options: metrics.Options
-) -> tuple[dict[str, Score], SeveralSamples | None]:
-    """The scores of the first sample; and, of several, those of their mean and of the best."""
-    rows = metrics.table(options)
-    each = [measured.of_sample(sample) for sample in range(samples)]
-
-    def of_first(metric: metrics.Metric) -> Score:
-        if metric.key in measured.sets:
-            return _score(metric, *measured.sets[metric.key], n=len(each[0]))
-        if metric.of_samples and metric.key in measured.table:
-            return _of_pictures(
-                metric, np.mean([part[metric.key].to_numpy(np.float64) for part in each], axis=0)
-            )
-        return _of_column(metric, each[0], measured.missing)
-
-    scores = {key: of_first(metric) for key, metric in rows.items()}
-    if samples == 1:
-        return scores, None
-    ranked = [row for row in rows.values() if row.of_pictures]
-    mean = measured.of_sample(MEAN)
-    best = each[0].copy()
-    for metric in ranked:
-        if metric.key in best and metric.direction != "none":
-            choose = np.maximum.reduce if metric.direction == "up" else np.minimum.reduce
-            best[metric.key] = choose([part[metric.key].to_numpy(np.float64) for part in each])
-    return scores, SeveralSamples(
-        count=samples,
-        mean={row.key: _of_column(row, mean, measured.missing) for row in ranked},
-        best={
-            row.key: _of_column(row, best, measured.missing)
-            for row in ranked
-            if row.direction != "none"
-        },
-    )
-
-
-def _of_column(metric: metrics.Metric, table: pd.DataFrame, missing: Mapping[str, str]) -> Score:
-    if metric.key not in table:
-        return _score(metric, n=0, reason=missing[metric.key])
-    return _of_pictures(metric, table[metric.key].to_numpy(np.float64))
-
-
-def _of_pictures(metric: metrics.Metric, values: NDArray[np.float64]) -> Score:
-    """The entry of run.json of one value a picture."""
-    n = len(values)
-    if np.isnan(values).any():
-        raise ValueError(
-            f"{metric.key} of picture {int(np.isnan(values).argmax())} is not a number"
-        )
-    if not np.isfinite(values).all():
-        reason = "infinite for a picture that equals the truth"
-        return _score(metric, n=n, reason=reason)
-    std = float(values.std(ddof=1)) if n > 1 else None
-    return _score(metric, std=std, n=n, interval=mean_interval(values.tolist()))
-
-
-def _score(
-    metric: metrics.Metric,
-    mean: float | None = None,
-    std: float | None = None,
-    *,
-    n: int,
-    interval: Interval | None = None,
-    reason: str | None = None,
-) -> Score:
-    mean, low, high = interval or (mean, None, None)
-    return Score(
-        label=metric.label,
-        unit=metric.unit,
-        direction=metric.direction,
-        mean=mean,
-        std=std,
-        low=low,
-        high=high,
-        n=n,
-        reason=reason,
     )

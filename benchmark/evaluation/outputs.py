@@ -15,13 +15,14 @@ from benchmark.colorizer import Colorizer, Sampling
 from benchmark.console import progress
 from benchmark.data.cache import Pictures
 from benchmark.data.reading import read_whole
+from benchmark.device import device_name
 from benchmark.errors import UserError
 from benchmark.figures.frames import Frames
 from benchmark.figures.images import save_png
 from benchmark.files import sha256_of_file, write_json
-from benchmark.recipe import mixed
-from benchmark.results.records import Strict, Timing, environment, read_part
-from benchmark.training.loop import device_name
+from benchmark.randomness import mixed
+from benchmark.results.environment import environment
+from benchmark.results.records import Strict, Timing, read_part
 
 MEAN = "mean"
 """Stands for the mean of all samples where the number of a sample may stand."""

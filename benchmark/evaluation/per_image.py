@@ -15,7 +15,8 @@ from benchmark.errors import UserError
 from benchmark.evaluation.outputs import MEAN, Outputs, Sample
 from benchmark.evaluation.protocol import fault_of
 from benchmark.files import replacing, sha256_of_bytes
-from benchmark.results.records import RunFolder, RunRecord, read_record
+from benchmark.results.folders import RunFolder
+from benchmark.results.records import RunRecord, read_record
 
 FACTS = ("file", "sha256", "sample", "output", "output_sha256")
 """The columns that are no metric: the test picture and its hash; the sample, its file and hash."""

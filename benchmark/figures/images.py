@@ -2,26 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib
-
-matplotlib.use("Agg")  # no window, whatever the machine has
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from benchmark.color import join, rgb_from_8bit, rgb_to_8bit
-from benchmark.data.cartoon.canvas import lab_to_srgb
-from benchmark.data.cartoon.sample import PAINTS
-from benchmark.evaluation.calibration import NONE
 from benchmark.files import replacing
-from benchmark.results.records import Calibration, PaintShares
+
+matplotlib.use("Agg")  # no window, whatever the machine has
+
 
 GAP, HEAD, MARGIN = 4, 22, 64
 
@@ -94,83 +87,3 @@ def save_results(path: Path, lightness: Tensor, output: Tensor, truth8: Tensor) 
     """The figure of a test or a training: input, output, truth."""
     columns = {"input": grey_of(lightness), "output": output, "truth": rgb_from_8bit(truth8)}
     save_grid(path, columns)
-
-
-def save_loss_curve(path: Path, history: Sequence[dict[str, Any]], title: str) -> None:
-    """Training and validation losses over epochs, one panel a loss."""
-    shown = {key for row in history for key, value in row.items() if not isinstance(value, list)}
-    names = sorted({key.partition("/")[2] for key in shown if key.startswith(("train/", "val/"))})
-    figure, panels = plt.subplots(
-        1, len(names), figsize=(4.2 * len(names), 3.4), squeeze=False, layout="constrained"
-    )
-    for panel, name in zip(panels[0], names, strict=True):
-        for part, style in (("train", "-"), ("val", "--")):
-            points = [(r["epoch"], r[f"{part}/{name}"]) for r in history if f"{part}/{name}" in r]
-            if points:
-                marker = "o" if len(points) == 1 else None
-                panel.plot(*zip(*points, strict=True), style, label=part, marker=marker)
-        panel.set(title=name, xlabel="epoch", ylabel="loss")
-        panel.grid(alpha=0.3)
-        panel.legend()
-    figure.suptitle(title)
-    with replacing(path) as unfinished:
-        figure.savefig(unfinished, dpi=110)
-    plt.close(figure)
-
-
-def calibration_figure(calibration: Calibration, title: str) -> Figure:
-    """How often a model took each paint, beside how often the truth has it.
-
-    Bars in the paints' own colours, `none` in their mean, brown; with 95 % intervals.
-    """
-    taken, names = calibration.overall, list(calibration.probabilities)
-    places = np.arange(len(names))
-    colours = [outcome_colour(name) for name in names]
-    shares = [taken.shares[name] for name in names]
-    often = f" × {calibration.n_samples} samples" if calibration.n_samples > 1 else ""
-    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
-    axes = figure.subplots()
-    true_shares = list(calibration.probabilities.values())
-    axes.bar(places - 0.2, true_shares, 0.36, facecolor="white", edgecolor=colours, hatch="////")
-    axes.bar(places + 0.2, [share.value for share in shares], 0.36, color=colours)
-    for place, share in zip(places, shares, strict=True):
-        if share.low is not None and share.high is not None:
-            axes.plot([place + 0.2] * 2, [share.low, share.high], color="black", linewidth=1)
-    axes.set(ylim=(0, 1.04), ylabel=f"share of {taken.n_objects} objects{often}")
-    axes.set_xticks(places, names)
-    axes.grid(axis="y", alpha=0.3)
-    axes.set_axisbelow(True)
-    axes.legend(
-        handles=[
-            Patch(facecolor="white", edgecolor="dimgrey", hatch="////", label="true share"),
-            Patch(color="dimgrey", label="share taken"),
-        ]
-    )
-    figure.suptitle(title)
-    axes.set_title(_total_variation_line(taken), fontsize="small")
-    return figure
-
-
-def _total_variation_line(taken: PaintShares) -> str:
-    apart = taken.total_variation
-    between = "" if apart.low is None else f" ({apart.low:.2f} to {apart.high:.2f})"
-    return (
-        f"total variation {apart.value:.2f}{between}; "
-        f"perfect samplers: {taken.perfect:.2f}, 95 % below {taken.perfect_high:.2f}"
-    )
-
-
-def outcome_colour(name: str) -> tuple[float, ...]:
-    """The colour of a paint, sRGB in [0, 1]; of `none` that of the paints' mean."""
-    if name != NONE:
-        return tuple(level / 255 for level in PAINTS[name].rgb)
-    mean = sum(paint.probability * np.array(paint.lab) for paint in PAINTS.values())
-    return tuple((lab_to_srgb(np.asarray(mean)) / 255).tolist())
-
-
-def save_calibration(path: Path, calibration: Calibration, title: str) -> None:
-    """Write `calibration_figure` as PNG or SVG, by the suffix of `path`; the same each time."""
-    figure = calibration_figure(calibration, title)
-    undated = {"Date": None} if path.suffix == ".svg" else {}
-    with replacing(path) as part, matplotlib.rc_context({"svg.hashsalt": "calibration"}):
-        figure.savefig(part, dpi=110, metadata=undated)

@@ -27,8 +27,9 @@ from benchmark.evaluation import evaluate as evaluation
 from benchmark.evaluation.outputs import Outputs, file_names
 from benchmark.figures.images import grey_of, save_png
 from benchmark.files import replacing, write_json
-from benchmark.recipe import Settings
-from benchmark.results.records import RunFolder, RunRecord, Submission, require_run_name
+from benchmark.results.folders import RunFolder, require_run_name
+from benchmark.results.records import RunRecord, Submission
+from benchmark.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def submit(
         write_json(folder.settings, {"model": entry.name, "pictures": sources.describe()})
         record = evaluation.judge(subject, place, on)
     found = leaderboard.write(results)
-    print(leaderboard.tables.markdown(found.only(on.protocol.hash)))
+    print(leaderboard.formats.markdown(found.only(on.protocol.hash)))
     say(f"Pictures, figure and scores: {place.folder}")
     return record
 

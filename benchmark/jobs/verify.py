@@ -12,13 +12,15 @@ from benchmark.color import rgb_to_8bit
 from benchmark.data.loading import load_test, locate, locate_test
 from benchmark.errors import UserError
 from benchmark.evaluation.calibration import calibrate, find_painted
-from benchmark.evaluation.evaluate import summarize, taken_by
+from benchmark.evaluation.evaluate import taken_by
 from benchmark.evaluation.outputs import MEAN, Outputs
 from benchmark.evaluation.per_image import Measured, measure, read_test
 from benchmark.evaluation.protocol import Protocol, options_of
+from benchmark.evaluation.summary import summarize
 from benchmark.files import read_json, sha256_of_file
-from benchmark.recipe import Settings
-from benchmark.results.records import FIXED_RUNS, RunFolder, RunRecord, Score
+from benchmark.results.folders import FIXED_RUNS, RunFolder
+from benchmark.results.records import RunRecord, Score
+from benchmark.settings import Settings
 
 RELATIVE, ABSOLUTE = 1e-4, 3e-5
 """How far two measurements of one thing may be apart: other processors round otherwise."""

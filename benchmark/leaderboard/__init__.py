@@ -7,13 +7,13 @@ from filelock import FileLock
 
 from benchmark.errors import UserError
 from benchmark.files import write_text
-from benchmark.leaderboard import page, tables
+from benchmark.leaderboard import formats, page
 from benchmark.leaderboard.ranking import DEFAULT_SORT, Leaderboard, read
 
 FORMATS: dict[str, Callable[[Leaderboard], str]] = {
-    "md": tables.markdown,
-    "csv": tables.csv,
-    "tex": tables.latex,
+    "md": formats.markdown,
+    "csv": formats.csv,
+    "tex": formats.latex,
     "html": page.html,
 }
 

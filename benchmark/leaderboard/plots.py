@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import NDArray
 
 from benchmark.evaluation.baselines import GREY, GROUND_TRUTH
-from benchmark.figures.images import outcome_colour
+from benchmark.figures.calibration import outcome_colour
 from benchmark.leaderboard.ranking import WITHOUT_LPIPS, Board, Row
 from benchmark.leaderboard.tables import all_columns
 from benchmark.results.records import Score

@@ -17,8 +17,8 @@ from benchmark.console import say
 from benchmark.errors import UserError, nearest
 from benchmark.evaluation.baselines import GREY
 from benchmark.evaluation.per_image import read_test
-from benchmark.recipe import Settings
 from benchmark.results.records import RunRecord, Score, SeveralSamples
+from benchmark.settings import Settings
 from benchmark.statistics import mean_interval, ranks
 
 DEFAULT_SORT = "lpips"

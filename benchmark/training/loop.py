@@ -28,61 +28,29 @@ from benchmark.colorizer import Colorizer
 from benchmark.console import say
 from benchmark.data.augmentation import center_crop, random_crop_and_flip
 from benchmark.data.loading import TrainingData
+from benchmark.device import device_name
 from benchmark.errors import Interrupted, UserError
-from benchmark.figures.images import save_loss_curve, save_results
+from benchmark.figures.curves import save_loss_curve
+from benchmark.figures.images import save_results
 from benchmark.files import write_json
-from benchmark.recipe import Batch, Randomness, Recipe, Settings, Update, mixed
-from benchmark.results.records import Cost, RunFolder
+from benchmark.randomness import Randomness, mixed
+from benchmark.recipe import Batch, Recipe, Update
+from benchmark.results.folders import RunFolder
+from benchmark.results.records import Cost
+from benchmark.settings import Settings
 from benchmark.training.compiling import with_compiled
 from benchmark.training.ema import Average
 from benchmark.training.sample_validation import Panel
 from benchmark.training.tracking import Tracker
 
 SECONDS_BETWEEN_STATES = 60
+
+
 PREVIEWS = 4
+
+
 JUDGEMENTS = 10
 """How often a training is judged by pictures, and draws some."""
-
-
-def make_fabric(device: str | None, precision: str) -> Fabric:
-    """A Fabric on what `--device` names (cpu, cuda, mps, an index), else on the best there is."""
-    accelerator, devices = _parse_device(device)
-    fabric = Fabric(accelerator=accelerator, devices=devices)
-    plugin = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
-    chosen = _best_precision(fabric.device) if precision == "auto" else precision
-    if chosen == "16" and fabric.device.type == "cpu":
-        raise UserError("--precision 16 needs a GPU; a CPU trains in 32 or bf16.")
-    # 32 means 32: cuDNN would round to TF32 where it can.
-    torch.backends.cudnn.allow_tf32 = chosen != "32"
-    return Fabric(accelerator=accelerator, devices=devices, precision=plugin[chosen])  # type: ignore[arg-type]
-
-
-def _parse_device(device: str | None) -> tuple[str, int | list[int]]:
-    """(accelerator, devices) as Fabric wants them. UserError for one that is not there."""
-    if device is None:
-        return "auto", 1
-    if device in ("cpu", "mps"):
-        if device == "mps" and not torch.backends.mps.is_available():
-            raise UserError("--device mps: there is no Apple GPU on this machine; try cpu.")
-        return device, 1
-    index = device.removeprefix("cuda").removeprefix(":") or "0"
-    if not index.isdecimal():
-        raise UserError(f"--device {device}: choose cpu, cuda, mps or the index of a GPU.")
-    if not torch.cuda.is_available():
-        raise UserError(f"--device {device}: there is no CUDA device on this machine; try cpu.")
-    if int(index) >= torch.cuda.device_count():
-        raise UserError(f"--device {device}: there are {torch.cuda.device_count()} GPUs.")
-    return "cuda", [int(index)]
-
-
-def _best_precision(device: torch.device) -> str:
-    """bf16 where the hardware multiplies it; elsewhere it is emulated and slower than float32."""
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
-    if device.type == "cpu":
-        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        return "bf16" if native else "32"
-    return "32"
 
 
 def rate_at(share: float, warmup: float) -> float:
@@ -392,16 +360,6 @@ class Loop:
             best_epoch=self.best_epoch,
         )
         write_json(self.folder.cost, cost.model_dump())
-
-
-def device_name(device: torch.device) -> str:
-    """What a table says of a device: the GPU's name, or the CPU's with its threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    if device.type == "cpu":
-        count = torch.get_num_threads()
-        return f"CPU, {count} thread{'s' if count > 1 else ''}"
-    return device.type
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from benchmark.console import say
 from benchmark.files import write_text
-from benchmark.results.records import RunFolder
+from benchmark.results.folders import RunFolder
 
 
 def read_history(path: Path, before_epoch: int | None = None) -> list[dict[str, Any]]:

@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from benchmark import recipe
-from benchmark.recipe import Batch, Randomness, Recipe, Update
+from benchmark import settings as base
+from benchmark.randomness import Randomness
+from benchmark.recipe import Batch, Recipe, Update
 
 from ..common.latent import (
     Posterior,
@@ -28,7 +29,7 @@ from .model import Model
 
 class Settings(VariationalSettings):
     model_class = Model
-    presets: ClassVar[recipe.Presets] = {
+    presets: ClassVar[base.Presets] = {
         "tiny": {
             "widths": [16, 32],
             "blocks": 1,

@@ -14,8 +14,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from benchmark import recipe
-from benchmark.recipe import Randomness
+from benchmark.randomness import Randomness
+from benchmark.settings import Settings
 
 from .unet import Widths
 
@@ -23,7 +23,7 @@ Kind = Literal["hinge", "bce"]
 Augmentation = Callable[[Tensor], Tensor]
 
 
-class AdversarialSettings(recipe.Settings):
+class AdversarialSettings(Settings):
     """What can be set of a training in two phases: the generator alone, then both."""
 
     learning_rate: float = Field(1e-3, gt=0, description="AdamW's, of the generator")

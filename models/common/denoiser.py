@@ -26,10 +26,12 @@ from pydantic import (
 )
 from torch import Tensor, nn
 
-from benchmark import colorizer, recipe
-from benchmark.colorizer import Colorizer, ColorSpace, Noise, OnStep, Statistics
+from benchmark import colorizer
+from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Statistics
 from benchmark.errors import UserError
-from benchmark.recipe import Batch, Randomness, Recipe, Update
+from benchmark.randomness import Noise, Randomness
+from benchmark.recipe import Batch, Recipe, Update
+from benchmark.settings import Presets, Settings
 
 from .blocks import ConvexUpsample, conv3, zeroed
 from .diffusion import (
@@ -452,7 +454,7 @@ def require_levels(attention: Sequence[int], widths: Sequence[int]) -> None:
         raise ValueError(f"attention is at levels 0 to {len(widths) - 1}, as many as widths")
 
 
-class DenoiserSettings(recipe.Settings):
+class DenoiserSettings(Settings):
     """What can be set of the training that the diffusion models share."""
 
     # The classic recipe: sRGB at full size, ε, schedules as published.
@@ -472,7 +474,7 @@ class DenoiserSettings(recipe.Settings):
         "learning_rate": 2e-4,
         "weight_decay": 0.01,
     }
-    presets: ClassVar[recipe.Presets] = {
+    presets: ClassVar[Presets] = {
         # To learn pictures by heart: guidance, too, would go beyond them.
         "tiny": {
             "widths": [16, 32],

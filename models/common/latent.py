@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from benchmark import recipe
-from benchmark.recipe import Batch, Randomness
+from benchmark.randomness import Randomness
+from benchmark.recipe import Batch
+from benchmark.settings import Settings
 
 from .encoder_decoder import Encoder
 from .losses import huber
@@ -31,7 +32,7 @@ ACTIVE = 0.1
 FEWEST_ACTIVE = 4
 
 
-class VariationalSettings(recipe.Settings):
+class VariationalSettings(Settings):
     """What can be set of a variational training."""
 
     learning_rate: float = Field(1e-3, gt=0, description="AdamW's, after warm-up")

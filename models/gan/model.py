@@ -7,7 +7,8 @@ learned (train.py). The discriminator is not part of it.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.colorizer import Colorizer, ColorSpace, Noise, OnStep, Sampling
+from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Sampling
+from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample
 from ..common.encoder_decoder import Decoder, Dilations, Encoder

@@ -11,9 +11,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from benchmark import recipe
+from benchmark import settings as base
 from benchmark.metrics.histogram import ab_divergence
-from benchmark.recipe import Batch, Randomness, Recipe, Update
+from benchmark.randomness import Randomness
+from benchmark.recipe import Batch, Recipe, Update
 
 from ..common.adversarial import AdversarialSettings, Contest, Discriminator
 from ..common.losses import adamw, huber
@@ -22,7 +23,7 @@ from .model import Model
 
 class Settings(AdversarialSettings):
     model_class = Model
-    presets: ClassVar[recipe.Presets] = {
+    presets: ClassVar[base.Presets] = {
         "tiny": {
             "widths": [16, 32],
             "blocks": 1,

@@ -8,7 +8,8 @@ bring it to full size.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.colorizer import Colorizer, ColorSpace, Noise, OnStep, Sampling
+from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Sampling
+from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample
 from ..common.encoder_decoder import Decoder, Dilations, Encoder

@@ -8,7 +8,8 @@ edges of L.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.colorizer import Colorizer, ColorSpace, Noise, OnStep, Sampling
+from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Sampling
+from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample
 from ..common.unet import Blocks, Fold, UNet, Widths

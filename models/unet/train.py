@@ -7,16 +7,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from benchmark import recipe
-from benchmark.recipe import Batch, Randomness, Recipe, Update
+from benchmark import settings as base
+from benchmark.randomness import Randomness
+from benchmark.recipe import Batch, Recipe, Update
 
 from ..common.losses import adamw, huber, mse
 from .model import Model
 
 
-class Settings(recipe.Settings):
+class Settings(base.Settings):
     model_class = Model
-    presets: ClassVar[recipe.Presets] = {
+    presets: ClassVar[base.Presets] = {
         "tiny": {"widths": [16, 32], "learning_rate": 3e-3},
         "quick": {"epochs": 6, "widths": [24, 48, 96]},
         "large": {"widths": [128, 256, 384, 512]},

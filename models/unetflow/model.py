@@ -13,7 +13,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark import colorizer
-from benchmark.colorizer import Colorizer, ColorSpace, Noise, OnStep
+from benchmark.colorizer import Colorizer, ColorSpace, OnStep
+from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample, conv3, zeroed
 from ..common.diffusion import TimeEmbedding

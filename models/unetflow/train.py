@@ -12,17 +12,18 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from benchmark import recipe
-from benchmark.recipe import Batch, Randomness, Recipe, Update
+from benchmark import settings as base
+from benchmark.randomness import Randomness
+from benchmark.recipe import Batch, Recipe, Update
 
 from ..common.flow import between, stratified_times
 from ..common.losses import adamw, huber, mse
 from .model import Model
 
 
-class Settings(recipe.Settings):
+class Settings(base.Settings):
     model_class = Model
-    presets: ClassVar[recipe.Presets] = {
+    presets: ClassVar[base.Presets] = {
         "tiny": {"widths": [16, 32], "learning_rate": 3e-3},
         "quick": {"epochs": 10, "widths": [32, 64], "fold": 8},
         "large": {"widths": [128, 256, 384, 512]},

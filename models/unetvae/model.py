@@ -9,7 +9,8 @@ there (train.py).
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.colorizer import Colorizer, ColorSpace, Noise, OnStep, Sampling
+from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Sampling
+from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample
 from ..common.latent import Gaussian, GaussianHead, Injection, LatentDim, Prior

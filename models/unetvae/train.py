@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from benchmark import recipe
-from benchmark.recipe import Batch, Randomness, Recipe, Update
+from benchmark import settings as base
+from benchmark.randomness import Randomness
+from benchmark.recipe import Batch, Recipe, Update
 
 from ..common.latent import (
     Posterior,
@@ -28,7 +29,7 @@ from .model import Model
 
 class Settings(VariationalSettings):
     model_class = Model
-    presets: ClassVar[recipe.Presets] = {
+    presets: ClassVar[base.Presets] = {
         "tiny": {"widths": [16, 32], "latent_dim": 16, "free_bits": 0, "learning_rate": 3e-3},
         # Few steps: a latent of many dimensions, or a dear one, would not come to be used.
         "quick": {"epochs": 6, "widths": [24, 48, 96], "latent_dim": 16, "kl_weight": 3e-4},

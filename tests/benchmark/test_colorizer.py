@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
-from benchmark.colorizer import Colorizer, Noise, OnStep, Statistics
+from benchmark.colorizer import Colorizer, OnStep, Statistics
 from benchmark.evaluation.baselines import Grey, GroundTruth
+from benchmark.randomness import Noise
 from tests.support import blobs
 
 

@@ -5,7 +5,8 @@ import torch
 
 from benchmark import registry
 from benchmark.errors import UserError
-from benchmark.recipe import Randomness, mixed, parse_value, resolve
+from benchmark.randomness import Randomness, mixed
+from benchmark.settings import parse_value, resolve
 
 CPU = torch.device("cpu")
 

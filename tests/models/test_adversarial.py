@@ -8,7 +8,8 @@ from torch import Tensor
 from benchmark import registry
 from benchmark.color import rgb_from_8bit
 from benchmark.errors import UserError
-from benchmark.recipe import Batch, Randomness
+from benchmark.randomness import Randomness
+from benchmark.recipe import Batch
 from models.common.adversarial import (
     AdversarialSettings,
     Augmentation,

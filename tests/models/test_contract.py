@@ -15,7 +15,8 @@ from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
 from benchmark.errors import Interrupted
 from benchmark.evaluation import evaluate as evaluation
 from benchmark.evaluation.baselines import Grey
-from benchmark.recipe import Batch, Randomness
+from benchmark.randomness import Randomness
+from benchmark.recipe import Batch
 from benchmark.results.records import WeightsUsed, read_record
 from benchmark.training.loop import Loop
 from benchmark.training.tracking import read_history

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from benchmark import registry
 from benchmark.color import rgb_from_8bit, rgb_to_lab
-from benchmark.colorizer import Noise, Statistics
+from benchmark.colorizer import Statistics
 from benchmark.errors import UserError
-from benchmark.recipe import Batch, Randomness, resolve
+from benchmark.randomness import Noise, Randomness
+from benchmark.recipe import Batch
+from benchmark.settings import resolve
 from models.common.denoiser import (
     GUIDANCE,
     HONEST,

@@ -14,8 +14,8 @@ from torch.distributions import Normal
 
 from benchmark import registry
 from benchmark.color import rgb_from_8bit
-from benchmark.colorizer import Noise
-from benchmark.recipe import Batch, Randomness
+from benchmark.randomness import Noise, Randomness
+from benchmark.recipe import Batch
 from benchmark.training.tracking import read_history
 from models.common.latent import (
     Gaussian,

@@ -8,7 +8,7 @@ from scipy.stats import chisquare
 from torch import Tensor
 
 from benchmark.data.augmentation import random_crop_and_flip, stored_size
-from benchmark.recipe import Randomness
+from benchmark.randomness import Randomness
 
 SIDE, SIZE = 18, 14
 ROOM = SIDE - SIZE

@@ -21,7 +21,7 @@ from benchmark.data.loading import Sources, TrainingData, load_test, load_traini
 from benchmark.data.manifest import Picture
 from benchmark.errors import UserError
 from benchmark.evaluation.baselines import Grey
-from benchmark.recipe import Settings
+from benchmark.settings import Settings
 
 SIZE = 32
 

@@ -42,7 +42,7 @@ from benchmark.evaluation.calibration import (
     taken_paints,
     total_variation,
 )
-from benchmark.figures.images import calibration_figure, save_calibration
+from benchmark.figures.calibration import calibration_figure, save_calibration
 
 COUNT = 14
 SIZES = (96, 64, 32)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import metrics
 from benchmark import leaderboard
 from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
-from benchmark.colorizer import Colorizer, Noise, OnStep
+from benchmark.colorizer import Colorizer, OnStep
 from benchmark.data.cache import Pictures
 from benchmark.data.manifest import Picture
 from benchmark.evaluation import evaluate as evaluation
@@ -23,7 +23,9 @@ from benchmark.evaluation.baselines import GroundTruth, MeanAb
 from benchmark.evaluation.per_image import FACTS, read_table
 from benchmark.figures.images import GAP, read_png, save_png
 from benchmark.files import sha256_of_file
-from benchmark.results.records import RunFolder, RunRecord, TrainingSet, WeightsUsed, read_record
+from benchmark.randomness import Noise
+from benchmark.results.folders import RunFolder
+from benchmark.results.records import RunRecord, TrainingSet, WeightsUsed, read_record
 from tests.support import awaken, tiny_model
 
 

@@ -17,7 +17,8 @@ from benchmark.data.loading import Sources, locate_test
 from benchmark.errors import UserError
 from benchmark.figures.images import read_png
 from benchmark.jobs.submit import Entry, export_inputs, submit
-from benchmark.results.records import RunFolder, RunRecord, read_record
+from benchmark.results.folders import RunFolder
+from benchmark.results.records import RunRecord, read_record
 
 NOTHING = metrics.Instruments(missing={"lpips": "left out here", "kid": "left out here, too"})
 SIZE = 32

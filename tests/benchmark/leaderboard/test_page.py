@@ -26,14 +26,8 @@ from benchmark.evaluation.baselines import MeanAb
 from benchmark.leaderboard import page, tables
 from benchmark.leaderboard.plots import GAPS, Plot, place_names, plots_of
 from benchmark.leaderboard.ranking import Board, Leaderboard, read
-from benchmark.results.records import (
-    Calibration,
-    Cost,
-    Estimate,
-    PaintShares,
-    RunFolder,
-    WeightsUsed,
-)
+from benchmark.results.folders import RunFolder
+from benchmark.results.records import Calibration, Cost, Estimate, PaintShares, WeightsUsed
 
 EVIL = "<script>alert(1)"
 COST = Cost(

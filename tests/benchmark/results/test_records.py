@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.results.records import RunFolder, RunRecord, read_record, write_record
+from benchmark.results.folders import RunFolder
+from benchmark.results.records import RunRecord, read_record, write_record
 
 Make = Callable[..., dict[str, Any]]
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from benchmark import registry
 from benchmark.checkpoints import load_weights
 from benchmark.color import rgb_from_8bit
-from benchmark.recipe import Batch, Randomness
+from benchmark.randomness import Randomness
+from benchmark.recipe import Batch
 from benchmark.training.compiling import with_compiled
 from tests.support import awaken, blobs, make_loop, tiny_recipe, training_data
 

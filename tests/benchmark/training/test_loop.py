@@ -9,12 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.colorizer import Colorizer, Noise, OnStep
+from benchmark.colorizer import Colorizer, OnStep
+from benchmark.device import make_fabric
 from benchmark.errors import UserError
-from benchmark.recipe import Batch, Randomness, Recipe, Settings, Update
-from benchmark.results.records import RunFolder
+from benchmark.randomness import Noise, Randomness
+from benchmark.recipe import Batch, Recipe, Update
+from benchmark.results.folders import RunFolder
+from benchmark.settings import Settings
 from benchmark.training.ema import Average
-from benchmark.training.loop import Loop, make_fabric, rate_at
+from benchmark.training.loop import Loop, rate_at
 from benchmark.training.sample_validation import Panel
 from tests.support import blobs, make_loop, training_data
 

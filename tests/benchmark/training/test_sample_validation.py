@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from benchmark.color import rgb_from_8bit, rgb_to_lab
-from benchmark.colorizer import Colorizer, Noise, OnStep
+from benchmark.colorizer import Colorizer, OnStep
 from benchmark.evaluation.baselines import Grey
+from benchmark.randomness import Noise
 from benchmark.training.sample_validation import PICTURES, Panel
 from metrics import Instruments
 from tests.support import blobs

@@ -1,0 +1,121 @@
+"""The tables of a leaderboard as Markdown, CSV and LaTeX."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from benchmark.leaderboard.ranking import Board, Leaderboard, Row
+from benchmark.leaderboard.tables import Cell, Table, caption, notes, tables_of
+from benchmark.results.records import Score
+
+MARKS = ("**{}**", "*{}*", "***{}***")
+
+
+LATEX_MARKS = (r"\textbf{{{}}}", r"\textit{{{}}}", r"\textbf{{\textit{{{}}}}}")
+
+
+def markdown(leaderboard: Leaderboard) -> str:
+    """All boards, a section for each protocol, never one for two."""
+    lines = ["# Leaderboard", ""]
+    for board in leaderboard.boards:
+        lines += [f"## {_one_line(board.protocol['name'])}", "", caption(board), ""]
+        for table in tables_of(board):
+            lines += [f"### {table.title}", "", _markdown_table(table), ""]
+            lines += [table.note, ""] if table.note else []
+        lines += [f"- {note}" for note in notes(board)] + [""]
+    if leaderboard.refused:
+        lines += ["## Left out", ""]
+        lines += [f"- `{place}`: {_one_line(why)}" for place, why in leaderboard.refused.items()]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_table(table: Table) -> str:
+    """Padded so that it reads well as plain text too."""
+    rows = [table.columns]
+    rows += [[_marked(cell, MARKS, cell.text) for cell in row] for row in table.rows]
+    safe = [
+        [_one_line(text).replace("|", "\\|").replace("<", "\\<") for text in row] for row in rows
+    ]
+    widths = [max(len(row[column]) for row in safe) for column in range(len(table.columns))]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in safe]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _marked(cell: Cell, marks: Sequence[str], text: str) -> str:
+    return text if cell.mark is None or not text else marks[cell.mark].format(text)
+
+
+def latex(leaderboard: Leaderboard) -> str:
+    r"""The quality and cost of each board as LaTeX tables; wants \usepackage{booktabs}."""
+    return "\n".join(
+        _latex_table(table, board) for board in leaderboard.boards for table in tables_of(board)
+    )
+
+
+def _latex_table(table: Table, board: Board) -> str:
+    cells = [
+        [_marked(cell, LATEX_MARKS, _latex_text(cell.text)) for cell in row] for row in table.rows
+    ]
+    frame = pd.DataFrame(cells, columns=[_latex_text(column) for column in table.columns])
+    title = f"{table.title}. {board.protocol['name']}: {caption(board)}"
+    return frame.style.hide(axis="index").to_latex(
+        hrules=True,
+        column_format="l" * len(table.columns),
+        caption=_latex_text(title),
+        position="t",
+    )
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "Δ": r"$\Delta$", "σ": r"$\sigma$", "±": r"$\pm$", "×": r"$\times$", "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$", "…": r"\dots{}", "[": "{[}",
+}  # fmt: skip
+
+
+def _latex_text(text: str) -> str:
+    return "".join(_LATEX.get(sign, sign) for sign in _one_line(text))
+
+
+def csv(leaderboard: Leaderboard) -> str:
+    """Every row of every board, all values at full precision."""
+    rows = [_flat(board, row) for board in leaderboard.boards for row in board.rows]
+    text: str = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def _flat(board: Board, row: Row) -> dict[str, Any]:
+    record = row.record
+    flat: dict[str, Any] = {
+        "protocol": board.protocol["name"],
+        "protocol_hash": board.code,
+        "rank": row.rank,
+        "rank_by": board.sort,
+        "kind": record.kind,
+        "model": record.model,
+        "run": record.run,
+        "seeds": " ".join(map(str, row.seeds)),
+        "sampling": " ".join(f"{key}={value}" for key, value in record.sampling.items()),
+        "weights_sha256": " ".join(t.record.weights.sha256 for t in row.tests if t.record.weights),
+        "n": record.n_scored,
+    }
+    for key, score in row.scores.items():
+        flat |= {key: score.mean, f"{key}_std": score.std, f"{key}_low": score.low}
+        flat |= {f"{key}_high": score.high, f"{key}_seeds_std": row.spread(key)}
+    if row.samples is not None:
+        flat["samples"] = row.samples.count
+        for part in ("mean", "best"):
+            scores: dict[str, Score] = getattr(row.samples, part)
+            flat |= {f"{key}_of_{part}": score.mean for key, score in scores.items()}
+    if record.timing is not None:
+        flat["ms_per_picture"] = row.milliseconds
+        flat["test_device"] = record.timing.device
+    return flat | (record.cost.model_dump() if record.cost else {})
