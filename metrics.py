@@ -79,7 +79,7 @@ def _ssim(pair: Pair) -> Tensor:
     if min(pair.output.shape[2:]) < SSIM_WINDOW:
         sides = tuple(pair.output.shape[2:])
         raise ValueError(f"prediction has sides {sides}; SSIM needs at least {SSIM_WINDOW} pixels")
-    # Variances are what is left of squares: counted from mid-grey, float32 keeps them to 1e-6.
+    # Variances are what is left of squares: counted from mid-gray, float32 keeps them to 1e-6.
     # Channels last, in which these convolutions take a third of the time.
     x, y = (
         rgb.contiguous(memory_format=torch.channels_last) - 0.5 for rgb in (pair.output, pair.truth)
@@ -108,12 +108,12 @@ def psnr(prediction: Tensor, truth: Tensor) -> Tensor:
 
 
 def delta_e76(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Mean over pixels of the CIE 1976 colour difference."""
+    """Mean over pixels of the CIE 1976 color difference."""
     return _over_pixels(cie76, Pair(prediction, truth))
 
 
 def delta_e2000(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Mean over pixels of the CIEDE2000 colour difference (Sharma et al. 2005)."""
+    """Mean over pixels of the CIEDE2000 color difference (Sharma et al. 2005)."""
     return _over_pixels(ciede2000, Pair(prediction, truth))
 
 
@@ -127,17 +127,17 @@ def _over_pixels(difference: Callable[[Tensor, Tensor], Tensor], pair: Pair) -> 
 
 
 def lightness_difference(lab1: Tensor, lab2: Tensor) -> Tensor:
-    """|ΔL*| of Lab colours, (B, 3, …) → (B, …)."""
+    """|ΔL*| of Lab colors, (B, 3, …) → (B, …)."""
     return (lab1[:, 0] - lab2[:, 0]).abs()
 
 
 def cie76(lab1: Tensor, lab2: Tensor) -> Tensor:
-    """CIE 1976 difference, the Euclidean distance of Lab colours: (B, 3, …) → (B, …)."""
+    """CIE 1976 difference, the Euclidean distance of Lab colors: (B, 3, …) → (B, …)."""
     return (lab1 - lab2).square().sum(dim=1).sqrt()  # several times as fast as vector_norm
 
 
 def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
-    """CIEDE2000 of Lab colours (B, 3, …) → (B, …), k_L = k_C = k_H = 1.
+    """CIEDE2000 of Lab colors (B, 3, …) → (B, …), k_L = k_C = k_H = 1.
 
     Sharma, Wu and Dalal 2005; the numbers in the comments are their equations.
     """
@@ -150,7 +150,7 @@ def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     h1, h2 = _hue(a1, b1), _hue(a2, b2)  # (7)
 
     # The shorter way round from hue to hue, and of two equal ways the one that passes no 0°: hence
-    # the slack, lest rounding decide. Of grey, which has no hue, neither this nor (14) matters.
+    # the slack, lest rounding decide. Of gray, which has no hue, neither this nor (14) matters.
     turn = h2 - h1
     turn = turn - 2 * math.pi * (turn / (2 * math.pi + 1e-6)).round()  # (10)
     d_l, d_c = l2 - l1, c2 - c1  # (8), (9)
@@ -182,7 +182,7 @@ def _chroma(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _hue(a: Tensor, b: Tensor) -> Tensor:
-    """The angle of a colour in [0, 2π]."""
+    """The angle of a color in [0, 2π]."""
     return torch.atan2(-b, -a) + math.pi
 
 
@@ -195,7 +195,7 @@ def _seventh(chroma: Tensor) -> Tensor:
 
 
 def colorfulness(rgb: Tensor, variant: Variant = "signed") -> Tensor:
-    """Colourfulness M (Hasler and Süsstrunk 2003, eq. 14-16), 0 for grey, on the 0…255 scale.
+    """Colorfulness M (Hasler and Süsstrunk 2003, eq. 14-16), 0 for gray, on the 0…255 scale.
 
     The paper's opponents R - G and (R + G) / 2 - B are signed; much code in the field takes their
     absolute values, which is the variant "absolute".
@@ -211,7 +211,7 @@ def colorfulness(rgb: Tensor, variant: Variant = "signed") -> Tensor:
 
 
 def colorfulness_gap(prediction: Tensor, truth: Tensor, variant: Variant = "signed") -> Tensor:
-    """How far the colourfulness of a picture is from its truth's, either way."""
+    """How far the colorfulness of a picture is from its truth's, either way."""
     pair = Pair(prediction, truth)
     return (colorfulness(pair.output, variant) - colorfulness(pair.truth, variant)).abs()
 
@@ -259,7 +259,7 @@ class SetMetric(ABC):
 
 
 class AbDivergence(SetMetric):
-    """Jensen-Shannon divergence of the colours of all outputs and of all truths, in nats."""
+    """Jensen-Shannon divergence of the colors of all outputs and of all truths, in nats."""
 
     def __init__(self) -> None:
         self.counts: tuple[Tensor, Tensor] | None = None
@@ -410,12 +410,12 @@ def table(options: Options) -> dict[str, Metric]:
             lambda pair: psnr(pair.output, pair.truth),
         ),
         Metric(
-            "colorfulness", f"Colourfulness{suffix}", "", "none", "nothing: the output alone",
+            "colorfulness", f"Colorfulness{suffix}", "", "none", "nothing: the output alone",
             f"{opponents}, scale 0…255", "Hasler and Süsstrunk 2003", None,
             lambda pair: colorfulness(pair.output, variant),
         ),
         Metric(
-            "colorfulness_gap", f"Colourfulness gap{suffix}", "", "down", both,
+            "colorfulness_gap", f"Colorfulness gap{suffix}", "", "down", both,
             f"{opponents}, scale 0…255, either way", "Hasler and Süsstrunk 2003", 0.0,
             lambda pair: colorfulness_gap(pair.output, pair.truth, variant),
         ),

@@ -1,4 +1,4 @@
-"""sRGB and CIE Lab (D65, 2° observer). The only place where a colour range is converted.
+"""sRGB and CIE Lab (D65, 2° observer). The only place where a color range is converted.
 
 Names carry the space, everywhere in the project:
 
@@ -89,7 +89,7 @@ def _linear_to_lab(linear: Tensor) -> Tensor:
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
-    """Lab → sRGB, not clipped: a colour that no screen has leaves [0, 1]."""
+    """Lab → sRGB, not clipped: a color that no screen has leaves [0, 1]."""
     with _full_precision(lab):
         return kornia_lab_to_rgb(lab.float(), clip=False)
 
@@ -113,7 +113,7 @@ def join(lightness: Tensor, ab: Tensor) -> Tensor:
     """L* and ab of one size → sRGB [0, 1], with L* and hue kept and chroma reduced where needed.
 
     Clipping Lab to sRGB channel by channel would move L* (0.4 on average at 1.5 × natural
-    chroma). Instead each pixel outside the gamut goes towards grey at constant L* and hue until
+    chroma). Instead each pixel outside the gamut goes towards gray at constant L* and hue until
     it is inside: bisection for the largest scale of ab, to 2⁻¹⁴.
 
     Shapes: lightness (B, 1, H, W), ab (B, 2, H, W) → (B, 3, H, W).
@@ -134,7 +134,7 @@ def _in_gamut(rgb: Tensor) -> Tensor:
 
 
 def _reduce_chroma(lab: Tensor) -> Tensor:
-    """Lab colours (N, 3) outside sRGB → the most chromatic sRGB (N, 3) of equal L* and hue."""
+    """Lab colors (N, 3) outside sRGB → the most chromatic sRGB (N, 3) of equal L* and hue."""
     pixels = lab[:, :, None, None]
     low = torch.zeros(len(lab), 1, 1, 1, device=lab.device)
     high = torch.ones_like(low)

@@ -1,7 +1,7 @@
 """Contract 1: what `models/<name>/model.py` defines, `class Model(Colorizer)`.
 
-A colorizer is given the lightness of pictures and returns them in colour. Everything that must be
-the same for every model is written here once: padding, bringing colour to full size, keeping the
+A colorizer is given the lightness of pictures and returns them in color. Everything that must be
+the same for every model is written here once: padding, bringing color to full size, keeping the
 input's lightness, mapping into the gamut, drawing noise.
 """
 
@@ -77,7 +77,7 @@ class Sampling(BaseModel):
 
 
 class Colorizer(nn.Module, ABC):
-    """A network that colours pictures, whole: its weights and its constructor's arguments suffice.
+    """A network that colors pictures, whole: its weights and its constructor's arguments suffice.
 
     A subclass writes `predict`, and states `multiple` (the sides it can work on) and, where two
     seeds give two pictures, `stochastic` and a `Sampling` of its own. The constructor's keyword
@@ -98,7 +98,7 @@ class Colorizer(nn.Module, ABC):
         super().__init__()
         self.color_space = color_space
         self.channels = 2 if color_space == "lab" else 3
-        # sRGB is normalised to [-1, 1]; for ab, calibrate() replaces these by measured values.
+        # sRGB is normalized to [-1, 1]; for ab, calibrate() replaces these by measured values.
         center, scale = (0.0, 1.0) if color_space == "lab" else (0.5, 0.5)
         self.color_mean: Tensor
         self.color_std: Tensor
@@ -111,12 +111,12 @@ class Colorizer(nn.Module, ABC):
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
     ) -> Tensor:
-        """Colour for `lightness` (B, 1, H, W) in [0, 100], sides multiples of `multiple`.
+        """Color for `lightness` (B, 1, H, W) in [0, 100], sides multiples of `multiple`.
 
         Returns ab in Lab units (B, 2, h, w), or sRGB (B, 3, h, w) if `color_space` is "rgb", at
         whatever resolution the model works in. `noise(*shape)` draws one sample a picture;
         `sampling` is an instance of this model's `sampling_class`. A model that has steps calls
-        `on_step`, unless it is None, at each of them, with colour as it returns it.
+        `on_step`, unless it is None, at each of them, with color as it returns it.
         """
 
     @final
@@ -129,7 +129,7 @@ class Colorizer(nn.Module, ABC):
         sampling: Sampling | None = None,
         on_step: OnStep | None = None,
     ) -> Tensor:
-        """Colour pictures: L* (B, 1, H, W) in [0, 100], sides ≥ 16 → sRGB [0, 1], (B, 3, H, W).
+        """Color pictures: L* (B, 1, H, W) in [0, 100], sides ≥ 16 → sRGB [0, 1], (B, 3, H, W).
 
         seeds: one integer a picture; the same seed gives the same picture in any batch.
         on_step: told of each step, the state and the estimate as sRGB (B, 3, H, W); never called
@@ -168,7 +168,7 @@ class Colorizer(nn.Module, ABC):
         return sampling
 
     def calibrate(self, statistics: Statistics) -> None:
-        """Store what was measured on the training split, so that models work in standardised ab."""
+        """Store what was measured on the training split, so that models work in standardized ab."""
         if self.color_space == "lab":
             self.color_mean.copy_(torch.tensor(statistics.ab_mean).view(1, 2, 1, 1))
             self.color_std.copy_(torch.tensor(statistics.ab_std).view(1, 2, 1, 1))
@@ -183,11 +183,11 @@ class Colorizer(nn.Module, ABC):
         return standardized.float() * self.color_std + self.color_mean
 
     def target(self, rgb: Tensor) -> Tensor:
-        """What the network is to predict for true pictures sRGB (B, 3, H, W), standardised."""
+        """What the network is to predict for true pictures sRGB (B, 3, H, W), standardized."""
         return self.standardize(rgb_to_lab(rgb)[:, 1:] if self.color_space == "lab" else rgb)
 
     def to_ab(self, standardized: Tensor) -> Tensor:
-        """What the network predicts → ab in Lab units, (B, 2, h, w), whatever the colour space."""
+        """What the network predicts → ab in Lab units, (B, 2, h, w), whatever the color space."""
         color = self.unstandardize(standardized)
         return color if self.color_space == "lab" else rgb_to_lab(color.clamp(0, 1))[:, 1:]
 

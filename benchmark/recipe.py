@@ -41,7 +41,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Update:
-    """One optimizer step: whose, and the losses whose sum is minimised, by name."""
+    """One optimizer step: whose, and the losses whose sum is minimized, by name."""
 
     optimizer: str
     losses: dict[str, Tensor]
@@ -52,7 +52,7 @@ class Recipe(nn.Module, ABC, Generic[ModelType, SettingsType]):
 
     judged_by: ClassVar[Literal["loss", "pictures"]] = "loss"
     """What the best weights are chosen by: the first loss of `validate`, or a few pictures that
-    they colour (`panel.py`), where a loss says nothing of colour."""
+    they color (`panel.py`), where a loss says nothing of color."""
 
     def __init__(self, model: ModelType, settings: SettingsType) -> None:
         super().__init__()

@@ -59,7 +59,7 @@ class Settings(BaseModel):
     save_every: int = Field(
         0, ge=0, description="epochs between kept weights; 0 keeps best and last"
     )
-    drop_grey: bool = Field(True, description="do not train on greyscale files")
+    drop_grayscale: bool = Field(True, description="do not train on grayscale files")
     min_colorfulness: float = Field(0, ge=0, description="do not train on pictures below this")
     split_seed: int = Field(8000, ge=0, description="of the held-out pictures; not of the run")
     architecture: dict[str, Any] = Field({}, validate_default=True, description="of the network")

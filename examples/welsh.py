@@ -1,12 +1,12 @@
-"""An outside program that colours grey pictures, to show how such a one gets its row.
+"""An outside program that colors gray pictures, to show how such a one gets its row.
 
-Colour transfer from an exemplar (Welsh, Ashikhmin and Mueller 2002), with scikit-image: of a folder
-of colour pictures the one that looks most like the input in grey lends its colours. Every pixel of
+Color transfer from an exemplar (Welsh, Ashikhmin and Mueller 2002), with scikit-image: of a folder
+of color pictures the one that looks most like the input in gray lends its colors. Every pixel of
 the input takes a* and b* of the exemplar's pixel of the most similar lightness and texture.
 
-    python main.py inputs grey --truth photos/test
-    python examples/welsh.py grey photos/train coloured
-    python main.py score coloured --name welsh --truth photos/test
+    python main.py inputs gray --truth photos/test
+    python examples/welsh.py gray photos/train colored
+    python main.py score colored --name welsh --truth photos/test
 
 Nothing here knows of the suite, and the suite knows nothing of this.
 """
@@ -28,7 +28,7 @@ Array = NDArray[np.floating]
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 THUMBNAIL = 8  # pixels a side: what two pictures are compared by
-SIDE = 64  # of an exemplar: more pixels would lend no other colours
+SIDE = 64  # of an exemplar: more pixels would lend no other colors
 SAMPLES = 1024  # of an exemplar's pixels (the paper takes about 200)
 NEIGHBOURHOOD = 5  # pixels a side, as in the paper
 TEXTURE = 1.0  # weight of the deviation beside the lightness, equal as in the paper
@@ -44,14 +44,14 @@ def read_lab(path: Path) -> Array:
 
 
 def thumbnail(lightness: Array) -> Array:
-    """What a picture looks like from afar in grey, (64,): 0 on average, deviation 1."""
+    """What a picture looks like from afar in gray, (64,): 0 on average, deviation 1."""
     small = resize(lightness, (THUMBNAIL, THUMBNAIL), anti_aliasing=True).ravel()
     small = small - small.mean()
     return np.asarray(small / max(small.std(), 1e-6))
 
 
 def features(lightness: Array) -> Array:
-    """Lightness and its deviation in the neighbourhood, (H·W, 2)."""
+    """Lightness and its deviation in the neighborhood, (H·W, 2)."""
     mean = uniform_filter(lightness, NEIGHBOURHOOD)
     variance = uniform_filter(lightness**2, NEIGHBOURHOOD) - mean**2
     deviation = np.sqrt(np.maximum(variance, 0))
@@ -59,7 +59,7 @@ def features(lightness: Array) -> Array:
 
 
 def transfer(lightness: Array, exemplar: Array) -> Array:
-    """The input's L* (H, W) with the exemplar's colours (Lab, H, W, 3): sRGB in [0, 1]."""
+    """The input's L* (H, W) with the exemplar's colors (Lab, H, W, 3): sRGB in [0, 1]."""
     lent = exemplar[..., 0]
     # The exemplar's lightness is brought to the input's mean and deviation (section 3).
     scale = lightness.std() / max(lent.std(), 1e-6)
@@ -68,15 +68,15 @@ def transfer(lightness: Array, exemplar: Array) -> Array:
     tree = KDTree(features(remapped)[sampled])
     _, nearest = tree.query(features(lightness))
     ab = exemplar[..., 1:].reshape(-1, 2)[sampled][nearest].reshape(*lightness.shape, 2)
-    with warnings.catch_warnings():  # colours that no screen has are clipped
+    with warnings.catch_warnings():  # colors that no screen has are clipped
         warnings.simplefilter("ignore")
         return np.asarray(lab2rgb(np.dstack([lightness, ab])))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("inputs", type=Path, help="folder of grey pictures")
-    parser.add_argument("exemplars", type=Path, help="folder of colour pictures, any depth")
+    parser.add_argument("inputs", type=Path, help="folder of gray pictures")
+    parser.add_argument("exemplars", type=Path, help="folder of color pictures, any depth")
     parser.add_argument("out", type=Path, help="folder to write into, the inputs' names kept")
     options = parser.parse_args()
     files = sorted(path for path in options.exemplars.rglob("*") if path.suffix.lower() in SUFFIXES)

@@ -2,7 +2,7 @@
 
     python -m experiments.diffusion_failures --dataset ../shared/data/scenes --minutes 5
 
-Static and deep-fried pictures come of the sampling alone: sound weights, sampled wrongly. Grey and
+Static and deep-fried pictures come of the sampling alone: sound weights, sampled wrongly. Gray and
 blotched ones come of the training: three trainings of --minutes on one core each, of which two are
 among those of `diffusion_choices` and are taken if they lie in --results. Writes a figure, and
 prints how far the deviation of ab is from the truth's at three scales.
@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmark.checkpoints import load_weights
 from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.data.loading import load_training, locate
-from benchmark.figures.images import grey_of, save_grid
+from benchmark.figures.images import gray_of, save_grid
 from benchmark.randomness import Noise
 from benchmark.registry import load_settings
 from benchmark.results.folders import RunFolder
@@ -35,7 +35,7 @@ from .trainings import MODEL, SEED, Choice, train
 CPU = torch.device("cpu")
 STEPS, SHOWN = 50, 6
 SOUND = Choice("reference", "sound", {})
-GREY = Choice(
+GRAY = Choice(
     "signal-left",
     "T 100 with the β of T 1000, never pure noise",
     {"schedule": "linear", "timesteps": 100, "zero_terminal": "false", "allow_signal": "true",
@@ -52,7 +52,7 @@ def main(
 ) -> None:
     """Train, sample in right and wrong ways, print the table, write the figure."""
     sources = locate(dataset, None, results)
-    train([SOUND, GREY, BLOTCHES], dataset, sources, results, 60 * minutes)
+    train([SOUND, GRAY, BLOTCHES], dataset, sources, results, 60 * minutes)
     settings = resolve(load_settings(MODEL), MODEL, "standard", {}).settings
     truth = rgb_from_8bit(load_training(sources, settings).val.rgb8[:pictures])
     lightness = rgb_to_lightness(truth)
@@ -61,11 +61,11 @@ def main(
         "sound": colorize(sound, lightness),
         "static": wrong_coefficients(sound, lightness),
         "deep-fried": unclipped(sound, lightness, guidance=8),
-        "grey": colorize(weights_of(results, GREY), lightness),
+        "gray": colorize(weights_of(results, GRAY), lightness),
         "blotches": colorize(weights_of(results, BLOTCHES), lightness),
     }
     print(table(outputs, truth))
-    columns = {"input": grey_of(lightness), **outputs, "truth": truth}
+    columns = {"input": gray_of(lightness), **outputs, "truth": truth}
     figure = results / "failures.png"
     save_grid(figure, {title: rgb[:SHOWN] for title, rgb in columns.items()})
     typer.echo(f"Written: {figure}", err=True)
@@ -93,7 +93,7 @@ def wrong_coefficients(model: Denoiser, lightness: Tensor) -> Tensor:
 
 
 def unclipped(model: Denoiser, lightness: Tensor, guidance: float) -> Tensor:
-    """Guidance far beyond what was trained, and x_0 never clipped to the range of colours."""
+    """Guidance far beyond what was trained, and x_0 never clipped to the range of colors."""
     timesteps = trailing_timesteps(model.schedule.steps, STEPS)
     ways = list(zip(timesteps, [*timesteps[1:], 0], strict=True))
     return sampled(model, lightness, ways, clip=False, guidance=guidance)
@@ -131,13 +131,13 @@ def sampled(
 
 
 def table(outputs: Mapping[str, Tensor], truth: Tensor) -> str:
-    """Markdown: deviations of ab at three scales and colourfulness, as shares of the truth's."""
+    """Markdown: deviations of ab at three scales and colorfulness, as shares of the truth's."""
     scales = ("of whole pictures", "of patches within them", "of pixels within patches")
-    lines = [f"| | {' | '.join(scales)} | colourfulness |", "|---|---|---|---|---|"]
-    of_truth, colourful = deviations(truth), float(colorfulness(truth).mean())
+    lines = [f"| | {' | '.join(scales)} | colorfulness |", "|---|---|---|---|---|"]
+    of_truth, colorful = deviations(truth), float(colorfulness(truth).mean())
     for name, rgb in outputs.items():
         shares = [one / other for one, other in zip(deviations(rgb), of_truth, strict=True)]
-        shares.append(float(colorfulness(rgb).mean()) / colourful)
+        shares.append(float(colorfulness(rgb).mean()) / colorful)
         lines.append(f"| {name} | {' | '.join(f'{share:.2f}' for share in shares)} |")
     return "\n".join(lines)
 

@@ -26,14 +26,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def paint(seed: int, width: int = 32, height: int = 32) -> Image.Image:
-    """A smooth, colourful picture that no other seed gives: a few random colours, blown up."""
-    colours = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
-    return Image.fromarray(colours).resize((width, height), Image.Resampling.BICUBIC)
+    """A smooth, colorful picture that no other seed gives: a few random colors, blown up."""
+    colors = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(colors).resize((width, height), Image.Resampling.BICUBIC)
 
 
 @pytest.fixture(scope="session")
 def make_picture() -> Callable[..., Image.Image]:
-    """make_picture(seed, width=32, height=32) → a smooth, colourful picture."""
+    """make_picture(seed, width=32, height=32) → a smooth, colorful picture."""
     return paint
 
 

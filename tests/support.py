@@ -20,7 +20,7 @@ from benchmark.training.loop import Loop
 
 
 def blobs(count: int, size: int, seed: int = 0) -> Tensor:
-    """uint8 (count, 3, size, size): soft blobs of lightness, each in a colour of its own."""
+    """uint8 (count, 3, size, size): soft blobs of lightness, each in a color of its own."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(count, 3, 4, 4, generator=generator)
     fields = torch.nn.functional.interpolate(coarse, (size, size), mode="bicubic").clamp(0, 1)

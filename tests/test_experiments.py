@@ -14,12 +14,12 @@ from benchmark.metrics.networks import LPIPS_VARIABLE
 from benchmark.settings import Settings, resolve
 from experiments import diffusion_choices
 from experiments.diffusion_choices import CHOICES
-from experiments.diffusion_failures import BLOTCHES, GREY, SOUND, deviations
+from experiments.diffusion_failures import BLOTCHES, GRAY, SOUND, deviations
 from experiments.trainings import MODEL, ROOT, Choice, typed
 from tests.support import blobs
 
 
-@pytest.mark.parametrize("choice", [*CHOICES, GREY], ids=lambda choice: choice.run)
+@pytest.mark.parametrize("choice", [*CHOICES, GRAY], ids=lambda choice: choice.run)
 def test_every_choice_can_be_trained(choice: Choice) -> None:
     """Its settings are known and possible, and differ from the reference's."""
 
@@ -35,7 +35,7 @@ def test_the_failures_take_runs_of_the_choices() -> None:
 
 
 def test_deviations_tell_the_scales_apart() -> None:
-    """Colour of whole pictures, of patches and of pixels each shows in its own place alone."""
+    """Color of whole pictures, of patches and of pixels each shows in its own place alone."""
     lightness = torch.full((4, 1, 32, 32), 60.0)
     generator = torch.Generator().manual_seed(0)
 

@@ -186,7 +186,7 @@ MISTAKES = [
         ["--model", "unetddim", "--set", "condition_dropout=0", "--guidance", "2"],
         "condition_dropout=0.1",
     ),
-    (["--model", "unet", "--frames"], "unet colours in one go and has no steps to show"),
+    (["--model", "unet", "--frames"], "unet colors in one go and has no steps to show"),
     (["--model", "unet", "--lpips_weights", "none.pth"], "none.pth"),
     (["--model", "unet", "--mode", "train", "--learning_rate", "inf"], "learning_rate"),
     (["--model", "unet", "--mode", "train", "--set", "seed=x"], "seed"),
@@ -353,7 +353,7 @@ def test_a_batch_goes_on_after_a_model_that_fails(
     )
     code, out, err = run("--model", "all", *words, "--steps", "2", "--frames")
     assert code == 0, err
-    assert "unet colours in one go and has no steps to show: --frames is skipped" in err
+    assert "unet colors in one go and has no steps to show: --frames is skipped" in err
     assert len(list((tmp_path / "out").glob("unetddim/*/tests/*/frames/*"))) == 2 * 2
     assert set(built) == {"unet"}  # the other one was done
 
@@ -382,13 +382,13 @@ def test_an_outside_program_gets_its_row_and_the_row_is_verified(
         folder.mkdir(parents=True)
         for seed in seeds:
             make_picture(seed).save(folder / f"{seed}.png")
-    grey, coloured, truth = tmp_path / "grey", tmp_path / "coloured", str(photos / "test")
-    code, _, err = run("inputs", str(grey), "--truth", truth, "--size", "32", *out)
+    gray, colored, truth = tmp_path / "gray", tmp_path / "colored", str(photos / "test")
+    code, _, err = run("inputs", str(gray), "--truth", truth, "--size", "32", *out)
     assert code == 0, err
-    command = [sys.executable, "examples/welsh.py", str(grey), str(photos / "train"), str(coloured)]
+    command = [sys.executable, "examples/welsh.py", str(gray), str(photos / "train"), str(colored)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     words = ["--name", "<script>", "--truth", truth, "--size", "32", *out]
-    code, table, err = run("score", str(coloured), *words)
+    code, table, err = run("score", str(colored), *words)
     assert code == 0, err
     assert r"| \<script>, submitted " in table
     for format_, sign in (("md", r"| \<script>"), ("tex", "textless{}script"), ("csv", "<script>")):
@@ -406,8 +406,8 @@ def test_an_outside_program_gets_its_row_and_the_row_is_verified(
         (("verify", "nobody", *out), "nobody"),
         (("leaderboard", "--sort", "lpisp", *out), "did you mean 'lpips'"),
         (("score", str(tmp_path / "none"), *words), "no folder"),
-        (("score", str(coloured), *words, "--size", "64"), "--resize"),
-        (("score", str(coloured), *words, "--truth", str(photos / "no")), "--truth: the folder"),
+        (("score", str(colored), *words, "--size", "64"), "--resize"),
+        (("score", str(colored), *words, "--truth", str(photos / "no")), "--truth: the folder"),
     ):
         code, _, err = run(*wrong)
         assert code == 2

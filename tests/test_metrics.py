@@ -93,7 +93,7 @@ def scored(prediction8: Tensor, truth8: Tensor, most: int | None = None) -> metr
 
 
 class Coarse(nn.Module):
-    """Features (B, 48) of uint8 pictures: their colours on a grid of 4×4."""
+    """Features (B, 48) of uint8 pictures: their colors on a grid of 4×4."""
 
     def forward(self, rgb8: Tensor) -> Tensor:
         assert rgb8.dtype == torch.uint8
@@ -159,7 +159,7 @@ def test_psnr_equals_scikit_image() -> None:
         (metrics.delta_e2000, skimage_color.deltaE_ciede2000),
     ],
 )
-def test_colour_differences_equal_scikit_image(
+def test_color_differences_equal_scikit_image(
     ours: Callable[[Tensor, Tensor], Tensor], theirs: Callable[..., Any]
 ) -> None:
     prediction, truth = floats(2, n=4)
@@ -181,7 +181,7 @@ def test_ciede2000_equals_sharmas_34_pairs() -> None:
         np.testing.assert_allclose(ours, table[:, 6], atol=5.1e-5)
 
 
-def test_colourfulness_equals_a_picture_reckoned_by_hand() -> None:
+def test_colorfulness_equals_a_picture_reckoned_by_hand() -> None:
     # Half red, half green: R - G is ±255 (mean 0, deviation 255), (R + G) / 2 - B is 127.5
     # everywhere. With |R - G| it would be 85.5: the deviation of a constant is 0.
     rgb = torch.zeros(2, 3, 4, 4)
@@ -201,8 +201,8 @@ def test_colourfulness_equals_a_picture_reckoned_by_hand() -> None:
 
 def test_lightness_error_is_the_mean_step_in_lightness() -> None:
     lightness = torch.linspace(20, 70, 16).view(1, 1, 4, 4)
-    grey = torch.zeros(1, 2, 4, 4)
-    value = metrics.lightness_error(join(lightness + 3, grey + 10), join(lightness, grey))
+    gray = torch.zeros(1, 2, 4, 4)
+    value = metrics.lightness_error(join(lightness + 3, gray + 10), join(lightness, gray))
     assert float(value) == pytest.approx(3, abs=1e-3)
 
 
@@ -476,27 +476,27 @@ def test_torch_has_its_threads_back_whatever_happens(threads: int) -> None:
     assert torch.get_num_threads() == threads
 
 
-# ---- the grey picture ----------------------------------------------------------------------------
+# ---- the gray picture ----------------------------------------------------------------------------
 
 
-def test_copying_the_grey_input_scores_what_it_should() -> None:
+def test_copying_the_gray_input_scores_what_it_should() -> None:
     names = ("astronaut", "chelsea", "coffee")
     photos = [getattr(skimage_data, name)() for name in names]
     truth8 = torch.stack([torch.from_numpy(p[20:276, 40:296].copy()) for p in photos])
     truth8 = truth8.permute(0, 3, 1, 2)
     truth = rgb_from_8bit(truth8)
     lightness = rgb_to_lightness(truth)
-    grey8 = rgb_to_8bit(join(lightness, torch.zeros_like(truth[:, :2])))
-    values = {key: np.array(v) for key, v in scored(grey8, truth8).pictures.items()}
+    gray8 = rgb_to_8bit(join(lightness, torch.zeros_like(truth[:, :2])))
+    values = {key: np.array(v) for key, v in scored(gray8, truth8).pictures.items()}
     assert (values["lightness_error"] < 0.12).all()
     assert (values["colorfulness"] < 0.1).all()
-    assert values["ssim"].mean() > 0.85  # SSIM rewards grey: hence the fixed row in each table
-    # Between a picture and its grey copy lies its chroma, and nothing else.
+    assert values["ssim"].mean() > 0.85  # SSIM rewards gray: hence the fixed row in each table
+    # Between a picture and its gray copy lies its chroma, and nothing else.
     chroma = rgb_to_lab(truth)[:, 1:].norm(dim=1).mean(dim=(1, 2))
     np.testing.assert_allclose(values["delta_e76"], chroma, rtol=0.01)
     # The fault for which other ranges are refused: the same pictures in [-1, 1] score far less.
-    grey = rgb_from_8bit(grey8)
-    mistaken = kornia_ssim(grey * 2 - 1, truth * 2 - 1, 11, max_val=1.0, padding="valid")
+    gray = rgb_from_8bit(gray8)
+    mistaken = kornia_ssim(gray * 2 - 1, truth * 2 - 1, 11, max_val=1.0, padding="valid")
     assert (values["ssim"] - mistaken.mean(dim=(1, 2, 3)).numpy() > 0.1).all()
 
 

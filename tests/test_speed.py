@@ -129,9 +129,9 @@ def one_by_one(folder: Path, names: list[str], network: nn.Module) -> dict[str, 
         values["delta_e76"].append(skimage_color.deltaE_cie76(lab1, lab2).mean())  # type: ignore[no-untyped-call]
         values["delta_e2000"].append(skimage_color.deltaE_ciede2000(lab1, lab2).mean())  # type: ignore[no-untyped-call]
         values["lightness_error"].append(np.abs(lab1 - lab2)[..., 0].mean())
-        colourful = colorfulness(output8)
-        values["colorfulness"].append(colourful)
-        values["colorfulness_gap"].append(abs(colourful - colorfulness(truth8)))
+        colorful = colorfulness(output8)
+        values["colorfulness"].append(colorful)
+        values["colorfulness_gap"].append(abs(colorful - colorfulness(truth8)))
         first, second = (
             torch.from_numpy(rgb8).permute(2, 0, 1)[None] / 127.5 - 1 for rgb8 in (output8, truth8)
         )
@@ -197,7 +197,7 @@ def test_sampling_spends_its_time_in_the_network(
 def test_training_costs_little_more_than_a_bare_loop(
     tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Bare: the recipe's losses of colours that are ready, backward, the optimizer's step.
+    """Bare: the recipe's losses of colors that are ready, backward, the optimizer's step.
 
     What the loop does besides is to make batches (crop, flip, Lab), clip, average and keep account.
     Both take turns step by step, so that what else the machine does slows both; the ratio is the

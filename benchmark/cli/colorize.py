@@ -1,4 +1,4 @@
-"""`main.py colorize PHOTO --model NAME`: one photo in colour, at its full resolution."""
+"""`main.py colorize PHOTO --model NAME`: one photo in color, at its full resolution."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from benchmark.cli import options
 
 
 def colorize(
-    photo: Annotated[Path, typer.Argument(help="A picture file, in colour or grey.")],
+    photo: Annotated[Path, typer.Argument(help="A picture file, in color or gray.")],
     model: Annotated[str, typer.Option(help="A trained model.")],
     out: Annotated[
         Path | None, typer.Option(help="Where to write (default: <photo>-<model>.png, here).")
@@ -26,7 +26,7 @@ def colorize(
     device: options.Device = None,
     results: options.Results = options.RESULTS,
 ) -> None:
-    """Colour one photo with a trained model; its own lightness stays as it is."""
+    """Color one photo with a trained model; its own lightness stays as it is."""
     from benchmark.jobs.colorize import colorize_photo
     from benchmark.jobs.job import DEFAULT_SEED
     from benchmark.results.folders import RunFolder

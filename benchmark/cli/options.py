@@ -35,13 +35,13 @@ Eta = Annotated[
 ]
 Guidance = Annotated[
     float | None,
-    typer.Option(help="By the grey picture; 1 is none, and more needs a training for it."),
+    typer.Option(help="By the gray picture; 1 is none, and more needs a training for it."),
 ]
 Frames = Annotated[
     bool,
     typer.Option(
         "--frames",
-        help="Also the way from noise to colour, a strip and an animation, of a model with steps.",
+        help="Also the way from noise to color, a strip and an animation, of a model with steps.",
     ),
 ]
 Assignments = Annotated[

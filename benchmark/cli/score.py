@@ -1,4 +1,4 @@
-"""`main.py inputs` and `main.py score`: for pictures that another program coloured."""
+"""`main.py inputs` and `main.py score`: for pictures that another program colored."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,17 +23,17 @@ def inputs(
     size: Size = 64,
     results: options.Results = options.RESULTS,
 ) -> None:
-    """Write the test's inputs, grey PNGs, for another program to colour."""
+    """Write the test's inputs, gray PNGs, for another program to color."""
     from benchmark.console import say
     from benchmark.data.loading import locate_test
     from benchmark.jobs.submit import export_inputs
 
     count = export_inputs(out, locate_test(dataset, truth, results), size)
-    say(f"{count} pictures in {out}: colour them, keep their names, then `main.py score`.")
+    say(f"{count} pictures in {out}: color them, keep their names, then `main.py score`.")
 
 
 def score(
-    folder: Annotated[Path, typer.Argument(help="Pictures that another program coloured.")],
+    folder: Annotated[Path, typer.Argument(help="Pictures that another program colored.")],
     name: Annotated[str, typer.Option(help="Of the row in the leaderboard.")],
     truth: Truth = None,
     dataset: Dataset = None,

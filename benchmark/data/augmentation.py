@@ -1,4 +1,4 @@
-"""What a training picture may look like: cut at random, mirrored at random, never recoloured."""
+"""What a training picture may look like: cut at random, mirrored at random, never recolored."""
 
 import torch
 from kornia.geometry.transform import crop_by_indices, hflip

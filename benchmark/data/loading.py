@@ -14,7 +14,7 @@ from benchmark.data.augmentation import stored_size
 from benchmark.data.cache import Cache, Pictures
 from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.manifest import Digests, Picture, Splits, digest_of, scan, split
-from benchmark.data.reading import Preprocessing, find_pictures, is_grey
+from benchmark.data.reading import Preprocessing, find_pictures, is_grayscale
 from benchmark.errors import UserError
 from benchmark.settings import Settings
 
@@ -126,7 +126,7 @@ def load_training(sources: Sources, settings: Settings) -> TrainingData:
     train = cache.load(splits.train, Preprocessing(stored_size(settings.size)))
     val = cache.load(splits.val, Preprocessing(settings.size))
     _report_failures(train.failures | val.failures)
-    train = _drop_grey(train, settings)
+    train = _drop_grayscale(train, settings)
     if not len(train):
         raise UserError(f"{sources.dataset} holds no picture that can be trained on.")
     if not len(val):
@@ -149,7 +149,7 @@ def load_training(sources: Sources, settings: Settings) -> TrainingData:
 
 
 def load_test(sources: Sources, size: int, split_seed: int) -> Pictures:
-    """The test pictures, at `size`. Grey ones stay: a test is never thinned out silently."""
+    """The test pictures, at `size`. Gray ones stay: a test is never thinned out silently."""
     pictures = Cache(sources.cache).load(splits_of(sources, split_seed).test, Preprocessing(size))
     _report_failures(pictures.failures)
     if not len(pictures):
@@ -167,7 +167,7 @@ def measure(pictures: Pictures, most: int = 1000) -> Statistics:
         rgb_to_lab(rgb_from_8bit(pictures.rgb8[part]))[:, 1:] for part in torch.split(rows, 100)
     ]
     ab = torch.cat(chunks).transpose(0, 1).flatten(1)
-    mean, std = ab.mean(1), ab.std(1).clamp(min=1.0)  # a nearly grey set must not be blown up
+    mean, std = ab.mean(1), ab.std(1).clamp(min=1.0)  # a nearly gray set must not be blown up
     standardized = ((ab - mean[:, None]) / std[:, None]).abs().flatten()
     # torch.quantile refuses more than 16 million values; the k-th smallest is the same thing.
     limit = standardized.kthvalue(max(1, round(0.999 * len(standardized)))).values
@@ -176,19 +176,19 @@ def measure(pictures: Pictures, most: int = 1000) -> Statistics:
     return Statistics((a_mean, b_mean), (a_std, b_std), float(limit))
 
 
-def _drop_grey(pictures: Pictures, settings: Settings) -> Pictures:
+def _drop_grayscale(pictures: Pictures, settings: Settings) -> Pictures:
     from metrics import colorfulness
 
-    grey = [is_grey(rgb8) for rgb8 in pictures.rgb8.numpy()]
-    if any(grey):
-        verb = "not trained on" if settings.drop_grey else "trained on all the same"
-        names = [p.name for p, found in zip(pictures.files, grey, strict=True) if found]
-        say(f"{len(names)} greyscale files are {verb}: {some(names)}.")
-    keep = [not (found and settings.drop_grey) for found in grey]
+    gray = [is_grayscale(rgb8) for rgb8 in pictures.rgb8.numpy()]
+    if any(gray):
+        verb = "not trained on" if settings.drop_grayscale else "trained on all the same"
+        names = [p.name for p, found in zip(pictures.files, gray, strict=True) if found]
+        say(f"{len(names)} grayscale files are {verb}: {some(names)}.")
+    keep = [not (found and settings.drop_grayscale) for found in gray]
     if settings.min_colorfulness:
         values = [float(colorfulness(rgb_from_8bit(one[None]))) for one in pictures.rgb8]
         dull = sum(value < settings.min_colorfulness for value in values)
-        say(f"{dull} pictures less colourful than {settings.min_colorfulness:g} are left out.")
+        say(f"{dull} pictures less colorful than {settings.min_colorfulness:g} are left out.")
         keep = [k and v >= settings.min_colorfulness for k, v in zip(keep, values, strict=True)]
     return pictures if all(keep) else pictures.select(keep)
 

@@ -18,7 +18,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 SRGB = ImageCms.createProfile("sRGB")
 MOST_PIXELS = 100_000_000  # 300 MB decoded; more is a mistake or an attack on memory
 
-# The start of a PNG: signature, length and name of the first chunk, its sides, bits and colours.
+# The start of a PNG: signature, length and name of the first chunk, its sides, bits and colors.
 PNG_HEADER = struct.Struct(">8sI4sIIBB")
 PNG_MAGIC = [b"\x89PNG\r\n\x1a\n", 13, b"IHDR"]
 RGB_WITHOUT_ALPHA = 2
@@ -31,13 +31,13 @@ class UnusablePicture(Exception):
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a file becomes a square of `size` pixels: short side resized, then the centre cut out."""
+    """How a file becomes a square of `size` pixels: short side resized, then the center cut out."""
 
     size: int
     filter: str = "lanczos"
 
     def describe(self) -> dict[str, str | int]:
-        return {"size": self.size, "filter": f"Pillow {self.filter}", "crop": "centre square"}
+        return {"size": self.size, "filter": f"Pillow {self.filter}", "crop": "center square"}
 
 
 def find_pictures(folder: Path) -> Iterator[Path]:
@@ -69,7 +69,7 @@ def pictures_by_name(folder: Path) -> dict[str, Path]:
 def open_rgb(path: Path) -> Image.Image:
     """Decode a file to 8-bit sRGB, upright. Raises UnusablePicture with the reason.
 
-    Transparency is laid over white, as a page would show it; 16-bit grey is scaled to 8.
+    Transparency is laid over white, as a page would show it; 16-bit gray is scaled to 8.
     """
     try:
         with warnings.catch_warnings():
@@ -139,8 +139,8 @@ def fit_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
     return ImageOps.fit(image, size, method=Image.Resampling[preprocessing.filter.upper()])
 
 
-def is_grey(rgb8: np.ndarray) -> bool:
-    """Whether a uint8 (3, H, W) is a greyscale picture, up to the rounding of JPEG's colours."""
+def is_grayscale(rgb8: np.ndarray) -> bool:
+    """Whether a uint8 (3, H, W) is a grayscale picture, up to the rounding of JPEG's colors."""
     spread = rgb8.max(axis=0).astype(int) - rgb8.min(axis=0)
     return bool(np.quantile(spread, 0.99) <= 6)
 
@@ -153,7 +153,7 @@ def _require_sides(width: int, height: int) -> None:
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
-    """Apply the colour profile that a file carries: phones write Display P3, cameras Adobe RGB."""
+    """Apply the color profile that a file carries: phones write Display P3, cameras Adobe RGB."""
     profile = image.info.get("icc_profile")
     if profile is None or image.mode not in ("RGB", "CMYK"):
         return _to_rgb(image)
@@ -166,7 +166,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 or 32 bits of grey; Pillow's own conversion would clip
+    if image.mode.startswith("I"):  # 16 or 32 bits of gray; Pillow's own conversion would clip
         values = np.asarray(image).astype(np.float64)
         scaled = np.clip((values / 257).round(), 0, 255).astype(np.uint8)
         return Image.fromarray(scaled).convert("RGB")

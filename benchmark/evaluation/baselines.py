@@ -10,10 +10,10 @@ from benchmark.color import rgb_to_lab
 from benchmark.colorizer import Colorizer, OnStep
 from benchmark.randomness import Noise
 
-GREY, MEAN_AB, GROUND_TRUTH = "grey", "mean ab", "ground truth"
+GRAY, MEAN_AB, GROUND_TRUTH = "gray", "mean ab", "ground truth"
 
 
-class Grey(Colorizer):
+class Gray(Colorizer):
     """The input as it is: what copying scores."""
 
     def predict(
@@ -23,7 +23,7 @@ class Grey(Colorizer):
 
 
 class MeanAb(Colorizer):
-    """One colour for all, the mean of a training set's: what can be had without looking.
+    """One color for all, the mean of a training set's: what can be had without looking.
 
     ab_mean: in Lab units.
     """
@@ -40,7 +40,7 @@ class MeanAb(Colorizer):
 
 
 class GroundTruth(Colorizer):
-    """The true colour: what nothing can beat, and a check of the whole path.
+    """The true color: what nothing can beat, and a check of the whole path.
 
     truths: sRGB (3, H, W) of each picture by its seed, which is all a colorizer is told of it.
     """

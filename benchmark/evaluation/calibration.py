@@ -1,4 +1,4 @@
-"""Whether a model's colours are as frequent as the truth's: known on the built-in sample `cartoon`.
+"""Whether a model's colors are as frequent as the truth's: known on the built-in sample `cartoon`.
 
 Its ambiguous things have one of five paints, drawn with known probabilities, and nothing in L*
 tells which. So over many objects, and over many samples of one, a right sampler takes each paint as
@@ -52,11 +52,11 @@ within this much. In such pixels the truth is within NEAR of its paint: in all o
 """
 
 NEAR = min(math.dist(p.lab[1:], q.lab[1:]) for p, q in combinations(PAINTS.values(), 2)) / 2
-"""How far from a paint, in the a*, b* plane, a colour may be to be that paint.
+"""How far from a paint, in the a*, b* plane, a color may be to be that paint.
 
-Half the distance of the two nearest paints, 18.5: the most at which no colour is two paints. A
+Half the distance of the two nearest paints, 18.5: the most at which no color is two paints. A
 paint may lose a third of its chroma or turn by 19 degrees. At half its chroma (27 away) it is none,
-as are grey (54), the mean of all (44 or more) and, but for blue and violet, whose mean lies on the
+as are gray (54), the mean of all (44 or more) and, but for blue and violet, whose mean lies on the
 edge, the mean of any two (22 or more).
 """
 

@@ -13,7 +13,7 @@ from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer, Sampling
 from benchmark.console import say
 from benchmark.data.cache import Pictures
-from benchmark.evaluation.baselines import GREY, GROUND_TRUTH, MEAN_AB, Grey, GroundTruth, MeanAb
+from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH, MEAN_AB, Gray, GroundTruth, MeanAb
 from benchmark.evaluation.calibration import (
     PaintedObjects,
     calibrate,
@@ -124,7 +124,7 @@ def test(
     device: torch.device = CPU,
     overwrite: bool = False,
 ) -> RunRecord:
-    """Colour, write, score: what is not there yet of it."""
+    """Color, write, score: what is not there yet of it."""
     outputs = Outputs(on.folder(subject), on.pictures)
     samples = on.samples
     if samples > 1 and not colorizer.stochastic:
@@ -231,7 +231,7 @@ def test_baselines(results: Path, on: Test, training_set: TrainingSet | None) ->
         mixed(0, picture.name, 0): rgb_from_8bit(rgb8)
         for picture, rgb8 in zip(on.pictures.files, on.pictures.rgb8, strict=True)
     }
-    for name, colorizer in ((GROUND_TRUTH, GroundTruth(truths)), (GREY, Grey())):
+    for name, colorizer in ((GROUND_TRUTH, GroundTruth(truths)), (GRAY, Gray())):
         subject = Subject(RunFolder(results, name.replace(" ", "-"), 0), name, kind="fixed")
         record = test(subject, colorizer.eval(), on)
         fault = imperfection(record.metrics, on.instruments) if name == GROUND_TRUTH else None

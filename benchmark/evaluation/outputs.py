@@ -1,4 +1,4 @@
-"""The pictures of a test, as written: where each lies, and colouring those that are missing."""
+"""The pictures of a test, as written: where each lies, and coloring those that are missing."""
 
 import shutil
 import time
@@ -122,7 +122,7 @@ class Outputs:
             return None
 
     def timing(self) -> Timing | None:
-        """Of the pictures coloured so far; None if none was coloured here."""
+        """Of the pictures colored so far; None if none was colored here."""
         done = self._done()
         if done is None or not done.pictures:
             return None
@@ -143,9 +143,9 @@ class Outputs:
         batch_size: int,
         label: str,
     ) -> int:
-        """Colour and write what is not there yet, one batch after another; `samples` a picture.
+        """Color and write what is not there yet, one batch after another; `samples` a picture.
 
-        Returns how many pictures were coloured.
+        Returns how many pictures were colored.
 
         Pictures of another maker are deleted first. Seeds follow the run's seed, the files' names
         and the samples' numbers.
@@ -197,7 +197,7 @@ class Outputs:
     ) -> list[Path]:
         """Write the way from noise to each of the first `count` pictures, if not there yet.
 
-        They are coloured once more for it, and their seeds make them the same pictures: so it does
+        They are colored once more for it, and their seeds make them the same pictures: so it does
         not matter whether these are there already, and watching costs nothing that is timed.
         Returns the files of all of them.
         """

@@ -17,18 +17,18 @@ from benchmark.results.records import Calibration, PaintShares
 def calibration_figure(calibration: Calibration, title: str) -> Figure:
     """How often a model took each paint, beside how often the truth has it.
 
-    Bars in the paints' own colours, `none` in their mean, brown; with 95 % intervals.
+    Bars in the paints' own colors, `none` in their mean, brown; with 95 % intervals.
     """
     taken, names = calibration.overall, list(calibration.probabilities)
     places = np.arange(len(names))
-    colours = [outcome_colour(name) for name in names]
+    colors = [outcome_color(name) for name in names]
     shares = [taken.shares[name] for name in names]
     often = f" × {calibration.n_samples} samples" if calibration.n_samples > 1 else ""
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.subplots()
     true_shares = list(calibration.probabilities.values())
-    axes.bar(places - 0.2, true_shares, 0.36, facecolor="white", edgecolor=colours, hatch="////")
-    axes.bar(places + 0.2, [share.value for share in shares], 0.36, color=colours)
+    axes.bar(places - 0.2, true_shares, 0.36, facecolor="white", edgecolor=colors, hatch="////")
+    axes.bar(places + 0.2, [share.value for share in shares], 0.36, color=colors)
     for place, share in zip(places, shares, strict=True):
         if share.low is not None and share.high is not None:
             axes.plot([place + 0.2] * 2, [share.low, share.high], color="black", linewidth=1)
@@ -38,8 +38,8 @@ def calibration_figure(calibration: Calibration, title: str) -> Figure:
     axes.set_axisbelow(True)
     axes.legend(
         handles=[
-            Patch(facecolor="white", edgecolor="dimgrey", hatch="////", label="true share"),
-            Patch(color="dimgrey", label="share taken"),
+            Patch(facecolor="white", edgecolor="dimgray", hatch="////", label="true share"),
+            Patch(color="dimgray", label="share taken"),
         ]
     )
     figure.suptitle(title)
@@ -56,8 +56,8 @@ def _total_variation_line(taken: PaintShares) -> str:
     )
 
 
-def outcome_colour(name: str) -> tuple[float, ...]:
-    """The colour of a paint, sRGB in [0, 1]; of `none` that of the paints' mean."""
+def outcome_color(name: str) -> tuple[float, ...]:
+    """The color of a paint, sRGB in [0, 1]; of `none` that of the paints' mean."""
     if name != NONE:
         return tuple(level / 255 for level in PAINTS[name].rgb)
     mean = sum(paint.probability * np.array(paint.lab) for paint in PAINTS.values())

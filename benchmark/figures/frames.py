@@ -1,7 +1,7 @@
-"""The way from noise to colour, for people: a strip of pictures and an animation.
+"""The way from noise to color, for people: a strip of pictures and an animation.
 
-Both show, at each step of a colouring, the state that the step starts from and the estimate of the
-picture that is made of it: noise turns into colour in the one, the colours settle in the other.
+Both show, at each step of a coloring, the state that the step starts from and the estimate of the
+picture that is made of it: noise turns into color in the one, the colors settle in the other.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Moment:
 
 
 class Frames:
-    """The `on_step` of a colouring, which keeps what is shown of it.
+    """The `on_step` of a coloring, which keeps what is shown of it.
 
     No more than `MOMENTS` of the steps are kept, in 8 bits and on the CPU, so memory does not grow
     with their number.

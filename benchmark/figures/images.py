@@ -41,8 +41,8 @@ def read_png(path: Path) -> Tensor:
     return rgb_from_8bit(pixels.permute(2, 0, 1))
 
 
-def grey_of(lightness: Tensor) -> Tensor:
-    """L* (B, 1, H, W) → the grey pictures that a model is given, sRGB (B, 3, H, W)."""
+def gray_of(lightness: Tensor) -> Tensor:
+    """L* (B, 1, H, W) → the gray pictures that a model is given, sRGB (B, 3, H, W)."""
     return join(lightness, torch.zeros_like(lightness).expand(-1, 2, -1, -1))
 
 
@@ -85,5 +85,5 @@ def save_grid(path: Path, columns: dict[str, Tensor], row_titles: Sequence[str] 
 
 def save_results(path: Path, lightness: Tensor, output: Tensor, truth8: Tensor) -> None:
     """The figure of a test or a training: input, output, truth."""
-    columns = {"input": grey_of(lightness), "output": output, "truth": rgb_from_8bit(truth8)}
+    columns = {"input": gray_of(lightness), "output": output, "truth": rgb_from_8bit(truth8)}
     save_grid(path, columns)

@@ -32,10 +32,10 @@ def colorize_photo(
     device: str | None,
     with_frames: bool,
 ) -> None:
-    """Colour one picture file at its full resolution and write it as PNG.
+    """Color one picture file at its full resolution and write it as PNG.
 
-    The model works at the size it was trained for; its colour is brought to the photo's size and
-    joined to the photo's own lightness. with_frames: write beside it the way from noise to colour
+    The model works at the size it was trained for; its color is brought to the photo's size and
+    joined to the photo's own lightness. with_frames: write beside it the way from noise to color
     too, at the size that the model worked at.
     """
     image = open_photo(photo)
@@ -62,4 +62,4 @@ def colorize_photo(
     if frames is not None:
         strip, animation = (out.with_name(f"{out.stem}-frames{end}") for end in (".png", ".webp"))
         frames.save(0, rgb[0], strip, animation)
-        say(f"From noise to colour: {strip}, {animation}")
+        say(f"From noise to color: {strip}, {animation}")

@@ -96,7 +96,7 @@ def _has_frames(model: str, network: type[Colorizer], lenient: bool = False) -> 
     """Whether a model can do --frames. Where it cannot: UserError, or a line if lenient."""
     if network.has_steps():
         return True
-    reason = f"{model} colours in one go and has no steps to show"
+    reason = f"{model} colors in one go and has no steps to show"
     if not lenient:
         raise UserError(f"{reason}: leave --frames out.")
     say(f"{reason}: --frames is skipped.")

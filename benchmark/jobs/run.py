@@ -1,4 +1,4 @@
-"""What the commands do: train a model, test it, all of them in turn, colour one photo."""
+"""What the commands do: train a model, test it, all of them in turn, color one photo."""
 
 import traceback
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Pictures that another program coloured: scored like a model's, in a run's folder of their own."""
+"""Pictures that another program colored: scored like a model's, in a run's folder of their own."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from benchmark.data.reading import (
 from benchmark.errors import UserError
 from benchmark.evaluation import evaluate as evaluation
 from benchmark.evaluation.outputs import Outputs, file_names
-from benchmark.figures.images import grey_of, save_png
+from benchmark.figures.images import gray_of, save_png
 from benchmark.files import replacing, write_json
 from benchmark.results.folders import RunFolder, require_run_name
 from benchmark.results.records import RunRecord, Submission
@@ -47,16 +47,16 @@ class Entry:
 
 
 def export_inputs(out: Path, sources: Sources, size: int) -> int:
-    """Write the test's inputs for another program: grey PNGs of `size`; returns how many.
+    """Write the test's inputs for another program: gray PNGs of `size`; returns how many.
 
-    A picture's name is the one under which its colouring is looked for.
+    A picture's name is the one under which its coloring is looked for.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is no empty folder: inputs are written into a new one.")
     pictures = load_test(sources, size, SPLIT_SEED)
     for name, rgb8 in zip(file_names(pictures), pictures.rgb8, strict=True):
-        grey = grey_of(rgb_to_lightness(rgb_from_8bit(rgb8[None])))[0]
-        one_channel = rgb_to_8bit(grey.mean(dim=0))  # which differ by rounding
+        gray = gray_of(rgb_to_lightness(rgb_from_8bit(rgb8[None])))[0]
+        one_channel = rgb_to_8bit(gray.mean(dim=0))  # which differ by rounding
         with replacing(out / name) as part:
             Image.fromarray(one_channel.numpy()).save(part, format="PNG")
     return len(pictures)
@@ -146,7 +146,7 @@ def _read(path: Path, size: int, resize: bool) -> Tensor:
     height, width = picture.shape[1:]
     if (height, width) != (size, size):
         raise UserError(
-            f"{path} is {width}×{height}, and the test is {size}×{size}: colour the inputs that "
-            "`main.py inputs` writes, or ask for --resize (short side, then the centre)."
+            f"{path} is {width}×{height}, and the test is {size}×{size}: color the inputs that "
+            "`main.py inputs` writes, or ask for --resize (short side, then the center)."
         )
     return picture

@@ -99,7 +99,7 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
         say(f"Pictures, figure and scores: {on.folder(subject)}")
     if frames:
         names = some([path.name for path in frames])
-        say(f"From noise to colour, in {frames[0].parent}: {names}")
+        say(f"From noise to color, in {frames[0].parent}: {names}")
 
 
 class TestSettings(BaseModel):

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 import metrics
-from benchmark.evaluation.baselines import GREY, GROUND_TRUTH
+from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH
 from benchmark.files import sha256_of_bytes
 from benchmark.leaderboard import tables
 from benchmark.leaderboard.plots import Plot, metric_of_pictures, plots_of
@@ -204,13 +204,13 @@ class _Column:
 
 def _columns(board: Board) -> list[_Column]:
     """Input, models, truth; the fixed ones as far as they were tested."""
-    grey, truth = board.fixed(GREY), board.fixed(GROUND_TRUTH)
+    gray, truth = board.fixed(GRAY), board.fixed(GROUND_TRUTH)
     models = []
     for place, row in enumerate(board.models):
         seed = f", seed {row.seeds[0]}" if len(row.seeds) > 1 else ""
         models.append(_Column(row.name + seed, row.tests[0], place))
     return [
-        *([_Column("input", grey.tests[0])] if grey else []),
+        *([_Column("input", gray.tests[0])] if gray else []),
         *models,
         *([_Column("truth", truth.tests[0])] if truth else []),
     ]

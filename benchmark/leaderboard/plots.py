@@ -1,4 +1,4 @@
-"""The plots of a board as SVG to be placed inside a page, in the page's own colours.
+"""The plots of a board as SVG to be placed inside a page, in the page's own colors.
 
 matplotlib draws them; every name in them is text, which it escapes.
 """
@@ -19,19 +19,19 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import NDArray
 
-from benchmark.evaluation.baselines import GREY, GROUND_TRUTH
-from benchmark.figures.calibration import outcome_colour
+from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH
+from benchmark.figures.calibration import outcome_color
 from benchmark.leaderboard.ranking import WITHOUT_LPIPS, Board, Row
 from benchmark.leaderboard.tables import all_columns
 from benchmark.results.records import Score
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's, which the colour-blind tell apart, less those that white or black swallows."""
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito's, which the color-blind tell apart, less those that white or black swallows."""
 MARKERS = "osD^vPX"
-"""As many as have no factor in common with the colours: 42 pairs before one comes again."""
+"""As many as have no factor in common with the colors: 42 pairs before one comes again."""
 INK, RULE = "#010203", "#040506"
-"""Stand for the page's colours of text and of lines, which differ by day and by night."""
-PAGE_COLOURS = {INK: "var(--ink, #222)", RULE: "var(--rule, #ccc)"}
+"""Stand for the page's colors of text and of lines, which differ by day and by night."""
+PAGE_COLORS = {INK: "var(--ink, #222)", RULE: "var(--rule, #ccc)"}
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be found, read aloud and set in any font
     "svg.hashsalt": "chromabench",  # without it the ids are others each time
@@ -136,12 +136,12 @@ def _against_metric(board: Board, key: str) -> Drawn | None:
     for point in points:
         if point.row.is_fixed:
             continue  # its interval says nothing of the models, and would stretch the axes
-        colour = _look(board, point.row)[0]
+        color = _look(board, point.row)[0]
         x_score, y_score = point.row.scores[key], point.row.scores[board.sort]
         if x_score.low is not None and x_score.high is not None:
-            axes.hlines(point.y, x_score.low, x_score.high, colour, alpha=0.35, linewidth=1)
+            axes.hlines(point.y, x_score.low, x_score.high, color, alpha=0.35, linewidth=1)
         if y_score.low is not None and y_score.high is not None:
-            axes.vlines(point.x, y_score.low, y_score.high, colour, alpha=0.35, linewidth=1)
+            axes.vlines(point.x, y_score.low, y_score.high, color, alpha=0.35, linewidth=1)
     truth = board.fixed(GROUND_TRUTH)
     target = truth.scores[key].mean if truth and across.direction == "none" else None
     if target is not None:
@@ -181,11 +181,11 @@ def _against_cost(board: Board, heading: str, label: str, devices: Sequence[str]
     figure, axes = _axes()
     axes.set(xlabel=f"← better · {label}{on}", ylabel=_axis_label(up))
     _choose_scale(axes, [point.x for point in points])
-    grey = board.fixed(GREY)
-    level = grey.scores[board.sort].mean if grey else None
+    gray = board.fixed(GRAY)
+    level = gray.scores[board.sort].mean if gray else None
     if level is not None:
         axes.axhline(level, color=INK, linewidth=1, linestyle="--")
-        axes.set_ylabel(f"{_axis_label(up)} (dashed: {GREY})")
+        axes.set_ylabel(f"{_axis_label(up)} (dashed: {GRAY})")
     _mark(axes, board, points)
     return f"{up.label} against {label}", figure
 
@@ -222,7 +222,7 @@ def _distributions(board: Board) -> Drawn | None:
 
 
 def _calibration(board: Board) -> Drawn | None:
-    """Which paints things of random paint took: a bar in the paints' own colours for each row.
+    """Which paints things of random paint took: a bar in the paints' own colors for each row.
 
     On top what a right sampler would take. Of several seeds the first is shown, as in the table.
     """
@@ -236,7 +236,7 @@ def _calibration(board: Board) -> Drawn | None:
     left = np.zeros(len(places))
     for paint, chance in chances.items():
         shares = np.array([chance, *(of.overall.shares[paint].value for _, of in found)])
-        axes.barh(places, shares, 0.7, left, color=outcome_colour(paint), label=paint)
+        axes.barh(places, shares, 0.7, left, color=outcome_color(paint), label=paint)
         left += shares
     names = [f"{name} ({of.overall.total_variation.value:.2f})" for name, of in found]
     axes.set_yticks(places, ["right", *names])
@@ -270,11 +270,11 @@ def _axes(height: float = SIZE[1]) -> tuple[Figure, Axes]:
 
 
 def _look(board: Board, row: Row) -> tuple[str, str]:
-    """Colour and marker, the same in all plots of a board; fixed rows are of no colour."""
+    """Color and marker, the same in all plots of a board; fixed rows are of no color."""
     if row.is_fixed:
         return INK, "+"
     place = next(place for place, other in enumerate(board.models) if other is row)
-    return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+    return COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)]
 
 
 def _label(board: Board, row: Row) -> str:
@@ -311,8 +311,8 @@ def _choose_scale(axes: Axes, values: Sequence[float]) -> None:
 def _mark(axes: Axes, board: Board, points: Sequence[Point]) -> None:
     """Draw the points, each with its name beside it."""
     for point in points:
-        colour, marker = _look(board, point.row)
-        axes.plot(point.x, point.y, marker, color=colour, markersize=6, zorder=3)
+        color, marker = _look(board, point.row)
+        axes.plot(point.x, point.y, marker, color=color, markersize=6, zorder=3)
     axes.margins(0.12)
     figure = axes.get_figure(root=True)
     assert figure is not None
@@ -364,11 +364,11 @@ def place_names(
     names = np.empty((0, 4))
     along = np.linspace(0, 1, 17)[:, None, None]
     found = []
-    for place, (centre, size) in enumerate(zip(centres, sizes, strict=True)):
+    for place, (center, size) in enumerate(zip(centres, sizes, strict=True)):
         shifts = _shifts(size)
-        boxes = np.concatenate([centre + shifts - size / 2, centre + shifts + size / 2], axis=1)
+        boxes = np.concatenate([center + shifts - size / 2, center + shifts + size / 2], axis=1)
         others = np.concatenate([np.delete(points, place, axis=0), names])
-        line = np.concatenate([centre + along * shifts] * 2, axis=2)  # boxes without extent
+        line = np.concatenate([center + along * shifts] * 2, axis=2)  # boxes without extent
         covered = _overlap(boxes, others).sum(axis=1)
         crossed = _overlap(line, others).any(axis=0).sum(axis=1)
         outside = (boxes[:, :2] < room[:2]).any(axis=1) | (boxes[:, 2:] > room[2:]).any(axis=1)
@@ -398,7 +398,7 @@ def _shifts(size: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _inline(figure: Figure, prefix: str, title: str) -> str:
-    """A figure as an SVG element for a page with others: ids of its own, colours of the page."""
+    """A figure as an SVG element for a page with others: ids of its own, colors of the page."""
     stream = StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None})
     root = ElementTree.fromstring(stream.getvalue())
@@ -424,6 +424,6 @@ def _adapted(name: str, value: str, prefix: str) -> str:
     if value.startswith("url(#"):
         return f"url(#{prefix}{value[5:]}"
     if name == "style":
-        for colour, of_page in PAGE_COLOURS.items():
-            value = value.replace(colour, of_page)
+        for color, of_page in PAGE_COLORS.items():
+            value = value.replace(color, of_page)
     return value

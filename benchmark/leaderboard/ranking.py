@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import metrics
 from benchmark.console import say
 from benchmark.errors import UserError, nearest
-from benchmark.evaluation.baselines import GREY
+from benchmark.evaluation.baselines import GRAY
 from benchmark.evaluation.per_image import read_test
 from benchmark.results.records import RunRecord, Score, SeveralSamples
 from benchmark.settings import Settings
@@ -120,7 +120,7 @@ class Row:
 
     @property
     def milliseconds(self) -> float | None:
-        """Of colouring a picture, mean over seeds."""
+        """Of coloring a picture, mean over seeds."""
         known = [test.record.timing for test in self.tests if test.record.timing]
         return sum(t.ms_per_picture for t in known) / len(known) if known else None
 
@@ -156,7 +156,7 @@ class Row:
 class Board:
     """The rows of one protocol, best first, fixed ones below.
 
-    sort: the metric that orders them. no_better_than_grey: names of the rows that by that metric
+    sort: the metric that orders them. no_better_than_gray: names of the rows that by that metric
     are not significantly better than the input itself.
     """
 
@@ -164,7 +164,7 @@ class Board:
     code: str
     rows: list[Row]
     sort: str
-    no_better_than_grey: list[str] = field(default_factory=list)
+    no_better_than_gray: list[str] = field(default_factory=list)
 
     @property
     def models(self) -> list[Row]:
@@ -237,7 +237,7 @@ def _board(tests: list[Tested], sort: str) -> Board:
     record = tests[0].record
     by = _sorting(rows, sort)
     rows = _ranked(rows, by)
-    return Board(record.protocol, record.protocol_hash, rows, by, _no_better_than_grey(rows, by))
+    return Board(record.protocol, record.protocol_hash, rows, by, _no_better_than_gray(rows, by))
 
 
 def _rows(tests: Sequence[Tested]) -> list[Row]:
@@ -295,16 +295,16 @@ def _ranked(rows: list[Row], by: str) -> list[Row]:
     return rows
 
 
-def _no_better_than_grey(rows: list[Row], by: str) -> list[str]:
-    grey = next((row for row in rows if row.is_fixed and row.record.model == GREY), None)
-    base = grey.values(by) if grey else None
+def _no_better_than_gray(rows: list[Row], by: str) -> list[str]:
+    gray = next((row for row in rows if row.is_fixed and row.record.model == GRAY), None)
+    base = gray.values(by) if gray else None
     if base is None or len(base) < 2 or metrics.METRICS[by].direction == "none":
         return []
     higher = metrics.METRICS[by].direction == "up"
     named = []
     for row in rows:
         values = None if row.is_fixed else row.values(by)
-        # Of the two, grey has rank 2 where the row is significantly better.
+        # Of the two, gray has rank 2 where the row is significantly better.
         if values is not None and ranks(np.stack([values, base]), higher)[1] == 1:
             named.append(row.name)
     return named

@@ -255,7 +255,7 @@ def _calibration_note(rows: Sequence[Row]) -> str:
     taken = _of(rows[0]).overall
     return (
         f"Shares of {taken.n_objects} things of random paint in {taken.n_pictures} pictures that "
-        "took each paint (in brackets the truth's chance), or none of them (brown, grey). Total "
+        "took each paint (in brackets the truth's chance), or none of them (brown, gray). Total "
         "variation is the share that should have been otherwise: 0 is right; a perfect sampler "
         f"with one sample of these pictures has {taken.perfect:.2f}, in 95 of 100 cases at most "
         f"{taken.perfect_high:.2f}. Per object, of several samples, tells a model that draws from "
@@ -288,9 +288,9 @@ def notes(board: Board) -> list[str]:
             f"rank: one more than the number of rows that are significantly better in "
             f"{first[board.sort].label} (paired bootstrap over pictures, 95 %)."
         )
-    if board.no_better_than_grey:
-        names = "; ".join(board.no_better_than_grey)
-        found.append(f"Not significantly better than grey in {first[board.sort].label}: {names}.")
+    if board.no_better_than_gray:
+        names = "; ".join(board.no_better_than_gray)
+        found.append(f"Not significantly better than gray in {first[board.sort].label}: {names}.")
     for row in board.models:
         counts = [test.record.samples.count if test.record.samples else 1 for test in row.tests]
         if len(set(counts)) > 1:

@@ -1,4 +1,4 @@
-"""Which colours a set of pictures has, wherever they are: histograms of ab and their divergence."""
+"""Which colors a set of pictures has, wherever they are: histograms of ab and their divergence."""
 
 import torch
 from torch import Tensor
@@ -26,8 +26,8 @@ def jensen_shannon(counts1: Tensor, counts2: Tensor) -> Tensor:
 
 
 def ab_divergence(ab1: Tensor, ab2: Tensor, bins: int = BINS) -> Tensor:
-    """Jensen-Shannon divergence of the colours of two batches of ab in Lab units, (B, 2, H, W).
+    """Jensen-Shannon divergence of the colors of two batches of ab in Lab units, (B, 2, H, W).
 
-    Over all pixels of a batch: whether a set has the colours of another. Not differentiable.
+    Over all pixels of a batch: whether a set has the colors of another. Not differentiable.
     """
     return jensen_shannon(ab_histogram(ab1, bins), ab_histogram(ab2, bins))

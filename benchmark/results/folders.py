@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmark.errors import UserError
 
-FIXED_RUNS = ("grey", "ground-truth", "mean-ab")
+FIXED_RUNS = ("gray", "ground-truth", "mean-ab")
 """Runs of the fixed rows, the last one with a hash; the names are theirs alone."""
 
 

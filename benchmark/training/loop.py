@@ -49,7 +49,7 @@ SECONDS_BETWEEN_STATES = 60
 PREVIEWS = 4
 
 
-JUDGEMENTS = 10
+JUDGMENTS = 10
 """How often a training is judged by pictures, and draws some."""
 
 
@@ -235,7 +235,7 @@ class Loop:
         val: dict[str, Any] = self._validate()
         epoch = self.epoch + 1
         score = next(iter(val.values()))
-        every = math.ceil(self.epochs / JUDGEMENTS)
+        every = math.ceil(self.epochs / JUDGMENTS)
         due = epoch in (1, self.epochs) or epoch % every == 0
         if self.recipe.judged_by == "pictures":
             scores = self.panel.scores(self.average.model, self.device) if due else {}

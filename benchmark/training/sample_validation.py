@@ -1,6 +1,6 @@
-"""A few fixed validation pictures that a training colours now and then, and their scores.
+"""A few fixed validation pictures that a training colors now and then, and their scores.
 
-A noise loss says nothing of colour, and a sampler can go wrong where every single answer is right:
+A noise loss says nothing of color, and a sampler can go wrong where every single answer is right:
 so models that sample are judged by what they paint.
 """
 
@@ -18,7 +18,7 @@ SCORES = ("lpips", "colorfulness", "ab_divergence")
 class Panel:
     """The first of the validation pictures, uint8 (N, 3, S, S); their seeds are always the same.
 
-    Without a network for LPIPS the scores are those of colour alone.
+    Without a network for LPIPS the scores are those of color alone.
     """
 
     def __init__(self, pixels: Tensor, instruments: metrics.Instruments) -> None:
@@ -26,7 +26,7 @@ class Panel:
         self.instruments = instruments
 
     def scores(self, model: Colorizer, device: torch.device) -> dict[str, float]:
-        """LPIPS and colourfulness, means over the pictures, and the divergence of their ab."""
+        """LPIPS and colorfulness, means over the pictures, and the divergence of their ab."""
         lightness = rgb_to_lightness(rgb_from_8bit(self.truth8)).to(device)
         sampling = model.sampling_class().judged()
         output = model.colorize(lightness, seeds=range(len(lightness)), sampling=sampling)
@@ -39,7 +39,7 @@ class Panel:
     def verdict(scores: dict[str, float]) -> float:
         """What the best weights have least of: LPIPS + ab divergence.
 
-        The one alone is lowest for timid colours; the other alone sees no picture. On photos both
+        The one alone is lowest for timid colors; the other alone sees no picture. On photos both
         go from about a tenth to a few tenths.
         """
         return scores.get("lpips", 0.0) + scores["ab_divergence"]

@@ -1,8 +1,8 @@
-"""A variational autoencoder without skips: the latent chooses among colourings, L decides the rest.
+"""A variational autoencoder without skips: the latent chooses among colorings, L decides the rest.
 
 L, folded 4×4 into channels, is encoded at a quarter and an eighth of the resolution. The latent
-modulates the decoder's blocks, so another latent is another colouring of the whole picture. What
-infers a latent from true colours is needed in training only, and lives there (train.py).
+modulates the decoder's blocks, so another latent is another coloring of the whole picture. What
+infers a latent from true colors is needed in training only, and lives there (train.py).
 """
 
 import torch.nn.functional as F
@@ -59,13 +59,13 @@ class Model(Colorizer):
         return Gaussian.standard(len(encoded), self.latent_dim, encoded.device)
 
     def decode(self, encoded: Tensor, latent: Tensor) -> Tensor:
-        """→ standardised colour (B, C, H, W)."""
+        """→ standardized color (B, C, H, W)."""
         features = self.decoder(encoded, self.injection(latent))
         full: Tensor = self.upsample(self.color(features), features)
         return full
 
     def forward(self, lightness: Tensor, latent: Tensor) -> tuple[Tensor, Gaussian]:
-        """L* (B, 1, H, W), z (B, latent_dim) → standardised colour (B, C, H, W), and p(z | L)."""
+        """L* (B, 1, H, W), z (B, latent_dim) → standardized color (B, C, H, W), and p(z | L)."""
         encoded = self.encode(lightness)
         return self.decode(encoded, latent), self.prior(encoded)
 

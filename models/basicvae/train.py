@@ -1,8 +1,8 @@
-"""How the VAE learns: colours from a latent that saw them, and a price on what it saw.
+"""How the VAE learns: colors from a latent that saw them, and a price on what it saw.
 
-The posterior reads L and the true colour and gives a Gaussian; a draw from it goes into the model,
-which must return the colour. The KL divergence to the prior is the price, so that a draw from the
-prior, which saw no colour, is a draw the model knows.
+The posterior reads L and the true color and gives a Gaussian; a draw from it goes into the model,
+which must return the color. The KL divergence to the prior is the price, so that a draw from the
+prior, which saw no color, is a draw the model knows.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,8 @@
 """Adversarial training: the discriminator, what it sees, and the losses on both sides.
 
-The discriminator judges colour at the resolution that generators decide it at, each place with all
+The discriminator judges color at the resolution that generators decide it at, each place with all
 of L that belongs to it. Shown full pictures, it made generators weave stripes into skies: texture
-of colour, which no photo has either, is the cheapest way to look unlike an average.
+of color, which no photo has either, is the cheapest way to look unlike an average.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ class AdversarialSettings(Settings):
         0.6, ge=0, le=1, description="share of training in which the generator learns alone"
     )
     adversarial: Kind = Field("hinge", description="loss of the game; bce as in the classic suite")
-    adversarial_weight: float = Field(0.05, ge=0, description="beside the distance of colours")
+    adversarial_weight: float = Field(0.05, ge=0, description="beside the distance of colors")
     feature_weight: float = Field(0.5, ge=0, description="of the discriminator's features matched")
     augment: bool = Field(True, description="shift and cut out what the discriminator sees")
 
@@ -48,7 +48,7 @@ class AdversarialSettings(Settings):
 
 
 class Discriminator(nn.Module):
-    """Is this patch of colour real, given L? One answer for each place (Isola et al. 2017, 3.2.2).
+    """Is this patch of color real, given L? One answer for each place (Isola et al. 2017, 3.2.2).
 
     Fully convolutional, with spectral norm in every layer (Miyato et al. 2018), which bounds how
     steep it can get, and so how hard it can pull.
@@ -66,9 +66,9 @@ class Discriminator(nn.Module):
         self.last = spectral_norm(nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False))
 
     def see(self, lightness: Tensor, color: Tensor) -> Tensor:
-        """Both standardised, (B, 1, H, W) and (B, C, H, W) → (B, fold² + C, H/fold, W/fold).
+        """Both standardized, (B, 1, H, W) and (B, C, H, W) → (B, fold² + C, H/fold, W/fold).
 
-        L is folded into channels, so none of it is lost; of colour, the means are taken.
+        L is folded into channels, so none of it is lost; of color, the means are taken.
         """
         folded = F.pixel_unshuffle(lightness, self.fold)
         return torch.cat([folded, F.avg_pool2d(color, self.fold)], dim=1)
@@ -86,7 +86,7 @@ class Discriminator(nn.Module):
 class Contest:
     """One step's game between a generator and the discriminator, about pictures of given L.
 
-    lightness: standardised, (B, 1, H, W). What the discriminator sees is augmented by one draw.
+    lightness: standardized, (B, 1, H, W). What the discriminator sees is augmented by one draw.
     """
 
     def __init__(
@@ -102,18 +102,18 @@ class Contest:
         self.augment = augmentation(rng, count, *size) if settings.augment else None
 
     def judge(self, color: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The discriminator's answers and features for standardised colour (B, C, H, W)."""
+        """The discriminator's answers and features for standardized color (B, C, H, W)."""
         seen = self.discriminator.see(self.lightness, color)
         logits, features = self.discriminator(self.augment(seen) if self.augment else seen)
         return logits, features
 
     def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """What the discriminator minimises; the generator gets no gradient."""
+        """What the discriminator minimizes; the generator gets no gradient."""
         answers = self.judge(real)[0], self.judge(fake.detach())[0]
         return {"discriminator": discriminator_loss(*answers, self.settings.adversarial)}
 
     def generator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """What the generator minimises beside the distance of colours, weighted."""
+        """What the generator minimizes beside the distance of colors, weighted."""
         s = self.settings
         with torch.no_grad():
             wanted = self.judge(real)[1]
@@ -144,7 +144,7 @@ def feature_matching(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
 
 
 def augmentation(rng: Randomness, count: int, height: int, width: int) -> Augmentation:
-    """A draw of shift and cutout for `count` pictures (Zhao et al. 2020), never of colour.
+    """A draw of shift and cutout for `count` pictures (Zhao et al. 2020), never of color.
 
     Real and generated pictures get the same draw, so that their features can be matched. Shifts
     reach an eighth of each side; the hole is half as high and wide as the picture.

@@ -80,7 +80,7 @@ class Attention(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the size, by nearest neighbour and convolution: transposed ones leave checkerboards."""
+    """Twice the size, by nearest neighbor and convolution: transposed ones leave checkerboards."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -92,11 +92,11 @@ class Upsample(nn.Module):
 
 
 class ConvexUpsample(nn.Module):
-    """Bring coarse colour to `factor` times its size along the edges that features know of.
+    """Bring coarse color to `factor` times its size along the edges that features know of.
 
-    Each fine pixel is a convex combination of the 3×3 coarse neighbours, with weights predicted
+    Each fine pixel is a convex combination of the 3×3 coarse neighbors, with weights predicted
     from features at the coarse size (Teed and Deng 2020, RAFT, section 3.3). So it can sharpen
-    along an edge of L but invent no colour. That is enough for ab, which joins the input's L; sRGB
+    along an edge of L but invent no color. That is enough for ab, which joins the input's L; sRGB
     must show all detail itself, so there each fine pixel gets a difference too (Shi et al. 2016,
     sub-pixel convolution), from the features and, where a network has skips, from `skip` channels,
     factor² of L folded: it starts as L's own detail.
@@ -125,8 +125,8 @@ class ConvexUpsample(nn.Module):
         fine = torch.zeros(b, c, f * f, h, w, device=coarse.device)
         for place in range(9):
             y, x = divmod(place, 3)
-            neighbour = around[:, :, y : y + h, x : x + w]
-            fine = fine + weights[:, None, place] * neighbour[:, :, None]
+            neighbor = around[:, :, y : y + h, x : x + w]
+            fine = fine + weights[:, None, place] * neighbor[:, :, None]
         fine = fine.reshape(b, c * f * f, h, w)
         if self.detail is not None:
             seen = features if skip is None else torch.cat([features, skip], dim=1)

@@ -2,10 +2,10 @@
 
 They differ in how they are usually sampled.
 
-A U-Net denoises standardised ab at a quarter of the resolution, with L beside it folded into
-channels. At that size neighbouring pixels no longer repeat each other, so the network learns at
+A U-Net denoises standardized ab at a quarter of the resolution, with L beside it folded into
+channels. At that size neighboring pixels no longer repeat each other, so the network learns at
 the noisy steps, where hues are decided, and sampling is cheap. A small network then brings the
-colour to full size along the edges of L. With `fold=1` the U-Net works at full size, and there is
+color to full size along the edges of L. With `fold=1` the U-Net works at full size, and there is
 nothing to sharpen: in sRGB that is the classic recipe, four channels in and three out.
 
 Unless set so, it need not find out from noise what can be told at once: a second U-Net answers
@@ -73,13 +73,13 @@ GUIDANCE, TEMPERATURE = 1.8, 0.85
 """Where they were not chosen, and the weights were trained with condition_dropout.
 
 Chosen on validation pictures: the least LPIPS among those within a tenth of the truth's
-colourfulness and with well below half of the ab divergence that regression has.
+colorfulness and with well below half of the ab divergence that regression has.
 """
 REFINING_TEMPERATURE, REFINING_SIGMA_MIN = 0.82, 1.6
 """Of weights that refine a regression's mean, with the vividness that makes up for the temperature.
 
 Chosen on validation pictures in sets of 64: the most SSIM among those with an ab divergence of at
-most 0.45 of the regression's, and at least 0.85 of the truth's colourfulness.
+most 0.45 of the regression's, and at least 0.85 of the truth's colorfulness.
 """
 LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "picture"}
 HONEST: Mapping[str, float] = {
@@ -114,7 +114,7 @@ class Sampling(colorizer.Sampling):
         None,
         gt=0,
         le=2,
-        description="of what is drawn, all noise or all colour beside a mean: below 1 safer, "
+        description="of what is drawn, all noise or all color beside a mean: below 1 safer, "
         f"less diverse; 1, {TEMPERATURE:g} with weights trained for guidance or "
         f"{REFINING_TEMPERATURE:g} with those that refine a mean of ab",
     )
@@ -174,7 +174,7 @@ class Shown(NamedTuple):
     """What the denoiser is shown of L.
 
     folded: L itself, (B, fold², h, w). maps: an encoder's, (B, widths[i], h / 2^i, w / 2^i).
-    features and mean: a regression's, (B, F, h, w), and its colour, (B, C, h, w).
+    features and mean: a regression's, (B, F, h, w), and its color, (B, C, h, w).
     """
 
     folded: Tensor
@@ -239,7 +239,7 @@ class Denoiser(Colorizer):
         condition: Annotated[
             Literal["regression", "encoder", "concat"],
             Field(
-                description="beside the noisy colour: L and a regression's mean colour, which is "
+                description="beside the noisy color: L and a regression's mean color, which is "
                 "refined; or L and an encoder's maps of it; or L alone"
             ),
         ] = "regression",
@@ -298,7 +298,7 @@ class Denoiser(Colorizer):
         if refining:
             self.regression = UNet(fold**2, regression_widths, blocks, dropout=dropout)
             self.mean = nn.Conv2d(regression_widths[0], self.channels, 1)
-            # What share of the variance of colour the mean has, as training finds it.
+            # What share of the variance of color the mean has, as training finds it.
             self.register_buffer("explained", torch.full((), 0.5))
 
     def calibrate(self, statistics: Statistics) -> None:
@@ -306,9 +306,9 @@ class Denoiser(Colorizer):
         super().calibrate(statistics if self.ab_scale == "measured" else by_110)
 
     def forward(self, x: Tensor, t: Tensor, shown: Shown) -> Tensor:
-        """The answer, (B, C, h, w), to noisy colour x_t (B, C, h, w) at t (B,).
+        """The answer, (B, C, h, w), to noisy color x_t (B, C, h, w) at t (B,).
 
-        With a mean, the trunk sees and answers what is left when that is taken away: of colour
+        With a mean, the trunk sees and answers what is left when that is taken away: of color
         x_0 = mean + rest, x_t - α mean is the rest in the same noise (as Whang et al. 2022 refine).
         """
         if shown.mean is None or shown.features is None:
@@ -333,21 +333,21 @@ class Denoiser(Colorizer):
 
     @torch.no_grad()
     def measure(self, mean: Tensor, coarse: Tensor) -> None:
-        """Learn of a batch how much of its colour the mean explains."""
+        """Learn of a batch how much of its color the mean explains."""
         own, rest = mean.var(dim=(0, 2, 3)).mean(), (coarse - mean).square().mean()
         self.explained.lerp_(own / (own + rest), 0.01)
 
     def vividness_for(self, temperature: float) -> float:
-        """What the mean must be multiplied by for colours as strong as at temperature 1.
+        """What the mean must be multiplied by for colors as strong as at temperature 1.
 
-        Of the variance of colour, the mean has the share `explained`, and what is drawn beside it
+        Of the variance of color, the mean has the share `explained`, and what is drawn beside it
         the rest, of which the temperature leaves τ².
         """
         lost = (1 - min(temperature, 1.0) ** 2) * (1 / max(float(self.explained), 0.1) - 1)
         return round((1 + lost) ** 0.5, 2)
 
     def sharpen(self, coarse: Tensor, shown: Shown) -> Tensor:
-        """Standardised colour at the denoiser's size → at full size, along the edges of L."""
+        """Standardized color at the denoiser's size → at full size, along the edges of L."""
         if self.upsample is None:
             return coarse
         features = self.edges(shown.folded) if self.edges is not None else shown.features
@@ -533,7 +533,7 @@ SettingsType = TypeVar("SettingsType", bound=DenoiserSettings)
 class DenoiserTraining(Recipe[ModelType, SettingsType]):
     """How the diffusion models learn.
 
-    A true colour is mixed with noise, much or little; the network is asked which direction, v,
+    A true color is mixed with noise, much or little; the network is asked which direction, v,
     leads from one to the other. The samplers ask it the same on their way back from noise.
     """
 
@@ -552,7 +552,7 @@ class DenoiserTraining(Recipe[ModelType, SettingsType]):
 def denoising_losses(
     model: Denoiser, batch: Batch, rng: Randomness, settings: DenoiserSettings
 ) -> dict[str, Tensor]:
-    """The prediction at random noise levels, by squared error; true colour sharpened, by Huber.
+    """The prediction at random noise levels, by squared error; true color sharpened, by Huber.
 
     Where a regression's mean is refined, that learns at once, as `unet` does.
     """

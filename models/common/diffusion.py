@@ -96,7 +96,7 @@ def require_noise_at_the_end(alpha_bar: Tensor) -> None:
     """ValueError where √ᾱ_T is above 0.03.
 
     Sampling starts from pure noise. Training that never saw any has taught the network to find
-    the mean colour of the picture in x_T, and in pure noise it finds a wrong one: 0.
+    the mean color of the picture in x_T, and in pure noise it finds a wrong one: 0.
     """
     left = float(alpha_bar[-1].sqrt())
     if left > MOST_SIGNAL_AT_THE_END:

@@ -1,7 +1,7 @@
-"""What the variational autoencoders share: Gaussians, the posterior that sees colour, the KL.
+"""What the variational autoencoders share: Gaussians, the posterior that sees color, the KL.
 
 Kingma and Welling 2014; with a condition, Sohn et al. 2015: q(z | L, ab) in training, p(z | L) or
-N(0, I) in use. The latent is a vector for the whole picture, so that a picture is coloured as one;
+N(0, I) in use. The latent is a vector for the whole picture, so that a picture is colored as one;
 it modulates the coarse levels wherever they are, so the size of pictures is free.
 """
 
@@ -36,7 +36,7 @@ class VariationalSettings(Settings):
     """What can be set of a variational training."""
 
     learning_rate: float = Field(1e-3, gt=0, description="AdamW's, after warm-up")
-    kl_weight: float = Field(1e-3, ge=0, description="of a nat of KL beside the colours' distance")
+    kl_weight: float = Field(1e-3, ge=0, description="of a nat of KL beside the colors' distance")
     kl_warmup: float = Field(0.2, ge=0, le=1, description="share of training until its full weight")
     free_bits: float = Field(4.0, ge=0, description="nats that the latent may say for nothing")
 
@@ -67,7 +67,7 @@ def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
 class Variational(Protocol):
     """What a VAE's model offers to its training.
 
-    A call with L* (B, 1, H, W) and a latent (B, D) gives the colour (B, C, H, W) that it decodes to
+    A call with L* (B, 1, H, W) and a latent (B, D) gives the color (B, C, H, W) that it decodes to
     and the prior p(z | L).
     """
 
@@ -79,7 +79,7 @@ class Variational(Protocol):
 def color_and_kl(
     model: Variational, posterior: "Posterior", batch: Batch, rng: Randomness
 ) -> tuple[Tensor, Tensor]:
-    """The two sides of the bound: how far the colour decoded from a draw of the posterior is from
+    """The two sides of the bound: how far the color decoded from a draw of the posterior is from
     the truth (Huber), and KL(posterior ‖ prior) of each picture and dimension, nats, (B, D)."""
     real = model.target(batch.rgb)
     q = posterior(model.standardize_lightness(batch.lightness), real)
@@ -131,7 +131,7 @@ class GaussianHead(nn.Module):
 
 
 class Posterior(nn.Module):
-    """q(z | L, colour): an encoder that sees both, folded, and pools over the picture."""
+    """q(z | L, color): an encoder that sees both, folded, and pools over the picture."""
 
     def __init__(
         self, channels: int, fold: int, widths: Sequence[int], blocks: int, dimensions: int
@@ -142,7 +142,7 @@ class Posterior(nn.Module):
         self.head = GaussianHead(widths[-1], dimensions)
 
     def forward(self, lightness: Tensor, color: Tensor) -> Gaussian:
-        """Both standardised, (B, 1, H, W) and (B, C, H, W)."""
+        """Both standardized, (B, 1, H, W) and (B, C, H, W)."""
         seen = F.pixel_unshuffle(torch.cat([lightness, color], dim=1), self.fold)
         gaussian: Gaussian = self.head(self.encoder(seen))
         return gaussian

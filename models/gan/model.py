@@ -1,6 +1,6 @@
 """A generator without skips, trained against a discriminator: bolder than a regression.
 
-In use it is a regression like any other, one pass from L to colour; what sets it apart is how it
+In use it is a regression like any other, one pass from L to color; what sets it apart is how it
 learned (train.py). The discriminator is not part of it.
 """
 
@@ -36,7 +36,7 @@ class Model(Colorizer):
         self.upsample = ConvexUpsample(widths[0], fold, color_space)
 
     def forward(self, lightness: Tensor) -> Tensor:
-        """L* (B, 1, H, W) → standardised colour (B, C, H, W)."""
+        """L* (B, 1, H, W) → standardized color (B, C, H, W)."""
         folded = F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
         features = self.decoder(self.encoder(folded))
         full: Tensor = self.upsample(self.color(features), features)

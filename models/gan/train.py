@@ -1,8 +1,8 @@
 """How the GAN learns: alone at first, then against a discriminator.
 
-Alone it learns the likeliest average colour. In the joint phase the discriminator, which sees L
-and colour, is shown real and generated pictures in turn, and the generator is rewarded for colours
-it takes for real: a colour from the middle between two likely ones is not.
+Alone it learns the likeliest average color. In the joint phase the discriminator, which sees L
+and color, is shown real and generated pictures in turn, and the generator is rewarded for colors
+it takes for real: a color from the middle between two likely ones is not.
 """
 
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ class Training(Recipe[Model, Settings]):
         yield Update("generator", {"color": color, **contest.generator_losses(real, fake)})
 
     def validate(self, model: Model, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
-        """The best weights are near the truth and as colourful: either alone can be had cheaply."""
+        """The best weights are near the truth and as colorful: either alone can be had cheaply."""
         fake, real = model(batch.lightness), model.target(batch.rgb)
         color, colors = huber(fake, real), ab_divergence(model.to_ab(fake), model.to_ab(real))
         return {"sum": color + colors, "color": color, "divergence": colors}

@@ -1,7 +1,7 @@
 """Regression without skips: residual blocks down to an eighth, dilations there, a light way up.
 
 The L channel, folded 4×4 into channels, is encoded at a quarter and an eighth of the resolution.
-The decoder sees nothing but the coarsest features; it gives coarse colour and the weights that
+The decoder sees nothing but the coarsest features; it gives coarse color and the weights that
 bring it to full size.
 """
 
@@ -37,7 +37,7 @@ class Model(Colorizer):
         self.upsample = ConvexUpsample(widths[0], fold, color_space)
 
     def forward(self, lightness: Tensor) -> Tensor:
-        """L* (B, 1, H, W) → standardised colour (B, C, H, W)."""
+        """L* (B, 1, H, W) → standardized color (B, C, H, W)."""
         folded = F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
         features = self.decoder(self.encoder(folded))
         full: Tensor = self.upsample(self.color(features), features)

@@ -1,7 +1,7 @@
-"""Regression with skips: a U-Net that answers with the likeliest average colour.
+"""Regression with skips: a U-Net that answers with the likeliest average color.
 
 The L channel, folded 4×4 into channels, goes through a residual U-Net at a quarter of the
-resolution; its features give coarse colour and the weights that bring it to full size along the
+resolution; its features give coarse color and the weights that bring it to full size along the
 edges of L.
 """
 
@@ -34,7 +34,7 @@ class Model(Colorizer):
         self.upsample = ConvexUpsample(widths[0], fold, color_space, skip=fold**2)
 
     def forward(self, lightness: Tensor) -> Tensor:
-        """L* (B, 1, H, W) → standardised colour (B, C, H, W)."""
+        """L* (B, 1, H, W) → standardized color (B, C, H, W)."""
         folded = F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
         features = self.trunk(folded)
         full: Tensor = self.upsample(self.color(features), features, folded)

@@ -1,4 +1,4 @@
-"""How the U-Net learns: Huber loss between standardised colours, nothing else."""
+"""How the U-Net learns: Huber loss between standardized colors, nothing else."""
 
 from collections.abc import Iterator
 from typing import ClassVar, Literal
@@ -24,7 +24,7 @@ class Settings(base.Settings):
     }
 
     learning_rate: float = Field(1e-3, gt=0, description="AdamW's, after warm-up")
-    loss: Literal["huber", "mse"] = Field("huber", description="between standardised colours")
+    loss: Literal["huber", "mse"] = Field("huber", description="between standardized colors")
 
 
 class Training(Recipe[Model, Settings]):

@@ -1,4 +1,4 @@
-"""Diffusion of colour, sampled by DDIM: every seed is another likely colouring.
+"""Diffusion of color, sampled by DDIM: every seed is another likely coloring.
 
 Network, training and samplers are those of unetddpm (models/common/denoiser.py), so one training
 serves both. DDIM leaves most steps out, and puts back only a part of the noise that a step takes

@@ -1,4 +1,4 @@
-"""Diffusion of colour, sampled step by step: every seed is another likely colouring.
+"""Diffusion of color, sampled step by step: every seed is another likely coloring.
 
 Network, training and samplers are those of unetddim (models/common/denoiser.py), so one training
 serves both. DDPM goes the whole way back, a thousand small steps, each a draw.

@@ -1,7 +1,7 @@
-"""A regression's colour, carried to the data by a short flow: every seed is a likely colouring.
+"""A regression's color, carried to the data by a short flow: every seed is a likely coloring.
 
 One U-Net answers with the mean of what is likely, as `unet` does. A second one moves that mean,
-with some noise, along nearly straight ways to colours as they are. What regression knows need not
+with some noise, along nearly straight ways to colors as they are. What regression knows need not
 be learned again from noise, so a few steps are enough.
 """
 
@@ -32,7 +32,7 @@ class Sampling(colorizer.Sampling):
 
 
 class Model(Colorizer):
-    """Ohayon et al. 2025 (posterior-mean rectified flow), on coarse colour beside L.
+    """Ohayon et al. 2025 (posterior-mean rectified flow), on coarse color beside L.
 
     spread: of the noise added to the mean, in deviations of ab. Without any there would be one
     picture for an input; the more, the more of the way has to be learned.
@@ -71,7 +71,7 @@ class Model(Colorizer):
         return F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
 
     def regress(self, folded: Tensor) -> Tensor:
-        """The mean coarse colour, standardised, (B, C, h, w), given L folded."""
+        """The mean coarse color, standardized, (B, C, h, w), given L folded."""
         mean: Tensor = self.mean(self.regression(folded))
         return mean.float()
 
@@ -82,7 +82,7 @@ class Model(Colorizer):
         return velocity
 
     def sharpen(self, coarse: Tensor, folded: Tensor) -> Tensor:
-        """Standardised coarse colour → at full size, along the edges of L."""
+        """Standardized coarse color → at full size, along the edges of L."""
         full: Tensor = self.upsample(coarse, self.edges(folded), folded)
         return full
 

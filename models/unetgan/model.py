@@ -1,6 +1,6 @@
 """A U-Net trained against a discriminator: bolder than the U-Net of a regression.
 
-In use it is a regression like any other, one pass from L to colour; what sets it apart is how it
+In use it is a regression like any other, one pass from L to color; what sets it apart is how it
 learned (train.py). The discriminator is not part of it.
 """
 
@@ -33,7 +33,7 @@ class Model(Colorizer):
         self.upsample = ConvexUpsample(widths[0], fold, color_space, skip=fold**2)
 
     def forward(self, lightness: Tensor) -> Tensor:
-        """L* (B, 1, H, W) → standardised colour (B, C, H, W)."""
+        """L* (B, 1, H, W) → standardized color (B, C, H, W)."""
         folded = F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
         features = self.trunk(folded)
         full: Tensor = self.upsample(self.color(features), features, folded)

@@ -1,8 +1,8 @@
-"""A U-Net with a latent: skips carry L to every level, the latent chooses among colourings.
+"""A U-Net with a latent: skips carry L to every level, the latent chooses among colorings.
 
 L, folded 4×4 into channels, goes through a residual U-Net at a quarter of the resolution. The
 latent modulates its blocks from the bottom up to the last level but one, where hues are decided;
-edges are left to L. What infers a latent from true colours is needed in training only, and lives
+edges are left to L. What infers a latent from true colors is needed in training only, and lives
 there (train.py).
 """
 
@@ -60,14 +60,14 @@ class Model(Colorizer):
         return Gaussian.standard(len(coarsest), self.latent_dim, coarsest.device)
 
     def decode(self, encoded: Encoded, latent: Tensor) -> Tensor:
-        """→ standardised colour (B, C, H, W)."""
+        """→ standardized color (B, C, H, W)."""
         coarsest, skips, folded = encoded
         features = self.trunk.decode(coarsest, skips, self.injection(latent))
         full: Tensor = self.upsample(self.color(features), features, folded)
         return full
 
     def forward(self, lightness: Tensor, latent: Tensor) -> tuple[Tensor, Gaussian]:
-        """L* (B, 1, H, W), z (B, latent_dim) → standardised colour (B, C, H, W), and p(z | L)."""
+        """L* (B, 1, H, W), z (B, latent_dim) → standardized color (B, C, H, W), and p(z | L)."""
         encoded = self.encode(lightness)
         return self.decode(encoded, latent), self.prior(encoded)
 

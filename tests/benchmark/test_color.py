@@ -34,7 +34,7 @@ def wild_lab(seed: int, side: int = 64) -> tuple[Tensor, Tensor]:
 
 def test_lab_equals_scikit_image() -> None:
     rgb8 = random_rgb8(0, 2, 3, 64, 64)
-    rgb8[0, :, 0] = torch.arange(64, dtype=torch.uint8) * 4  # greys, from black …
+    rgb8[0, :, 0] = torch.arange(64, dtype=torch.uint8) * 4  # grays, from black …
     rgb8[0, :, 1] = 255  # … to white
     rgb8[1, :, 0, :8] = torch.tensor([[0, 255, 0, 0, 255, 255, 0, 255]] * 3).byte()
     reference = skimage_color.rgb2lab(rgb8.permute(0, 2, 3, 1).numpy() / 255.0)
@@ -49,7 +49,7 @@ def test_lab_and_back_is_the_identity() -> None:
 
 def test_eight_bit_pictures_survive_lab_and_join_exactly() -> None:
     rgb8 = random_rgb8(2, 4, 3, 256, 256)
-    rgb8[0, :, :16] = torch.arange(256, dtype=torch.uint8)  # every grey
+    rgb8[0, :, :16] = torch.arange(256, dtype=torch.uint8)  # every gray
     lab = rgb_to_lab(rgb_from_8bit(rgb8))
     assert torch.equal(rgb_to_8bit(lab_to_rgb(lab)), rgb8)
     assert torch.equal(rgb_to_8bit(join(lab[:, :1], lab[:, 1:])), rgb8)
@@ -60,7 +60,7 @@ def test_join_keeps_lightness_to_the_floor_of_eight_bits() -> None:
     rgb = join(lightness, ab)
     require_rgb(rgb)
     assert (rgb_to_lab(rgb)[:, :1] - lightness).abs().max() < 0.02
-    # Half a step of 8 bits is up to 0.2 in the L* of a grey; three channels round.
+    # Half a step of 8 bits is up to 0.2 in the L* of a gray; three channels round.
     written = rgb_to_lab(rgb_from_8bit(rgb_to_8bit(rgb)))[:, :1]
     assert (written - lightness).abs().max() < 0.4
     assert (written - lightness).abs().mean() < 0.1
@@ -73,7 +73,7 @@ def test_join_keeps_hue() -> None:
     sideways = shown[:, 0] * direction[:, 1] - shown[:, 1] * direction[:, 0]
     assert sideways.abs().max() < 0.05
     assert (shown * direction).sum(1).min() > -0.05  # never the opposite hue
-    assert ((shown.norm(dim=1) - ab.norm(dim=1)) < 0.05).all()  # never more colourful
+    assert ((shown.norm(dim=1) - ab.norm(dim=1)) < 0.05).all()  # never more colorful
 
 
 def test_join_is_the_identity_in_gamut() -> None:
@@ -99,7 +99,7 @@ def _leaves_gamut(lightness: Tensor, ab: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("lightness", [0.0, 100.0])
-def test_black_and_white_have_no_colour(lightness: float) -> None:
+def test_black_and_white_have_no_color(lightness: float) -> None:
     whole = torch.full((1, 1, 4, 4), lightness)
     rgb = join(whole, torch.full((1, 2, 4, 4), 60.0))
     torch.testing.assert_close(rgb, torch.full_like(rgb, lightness / 100), atol=2e-3, rtol=0)

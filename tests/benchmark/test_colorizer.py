@@ -8,13 +8,13 @@ from torch import Tensor
 
 from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.colorizer import Colorizer, OnStep, Statistics
-from benchmark.evaluation.baselines import Grey, GroundTruth
+from benchmark.evaluation.baselines import Gray, GroundTruth
 from benchmark.randomness import Noise
 from tests.support import blobs
 
 
 class Coarse(Colorizer):
-    """Answers with one vivid colour at a quarter of the size, and remembers what it was given."""
+    """Answers with one vivid color at a quarter of the size, and remembers what it was given."""
 
     multiple = 8
 
@@ -36,7 +36,7 @@ def test_pads_to_the_multiple_and_crops_back() -> None:
     assert torch.equal(model.given[:, :, :17, :30], lightness)
 
 
-def test_vivid_colour_keeps_the_lightness_and_the_hue() -> None:
+def test_vivid_color_keeps_the_lightness_and_the_hue() -> None:
     lightness = torch.linspace(2, 98, 32 * 32).view(1, 1, 32, 32)
     lab = rgb_to_lab(Coarse().eval().colorize(lightness, seeds=[0]))
     torch.testing.assert_close(lab[:, :1], lightness, atol=0.02, rtol=0)
@@ -59,12 +59,12 @@ def test_vivid_colour_keeps_the_lightness_and_the_hue() -> None:
 )
 def test_refuses_what_is_not_lightness(lightness: Tensor, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
-        Grey().eval().colorize(lightness, seeds=[0])
+        Gray().eval().colorize(lightness, seeds=[0])
 
 
-def test_refuses_to_colour_in_training_mode() -> None:
+def test_refuses_to_color_in_training_mode() -> None:
     with pytest.raises(RuntimeError, match="eval"):
-        Grey().train().colorize(torch.rand(1, 1, 32, 32), seeds=[0])
+        Gray().train().colorize(torch.rand(1, 1, 32, 32), seeds=[0])
 
 
 def test_ground_truth_comes_out_to_the_bit() -> None:
@@ -84,7 +84,7 @@ def test_noise_follows_the_seed_alone() -> None:
 
 
 def test_standardizing_is_undone_and_follows_the_statistics() -> None:
-    model = Grey()
+    model = Gray()
     model.calibrate(Statistics((2.0, -3.0), (8.0, 16.0), 4.0))
     ab = 50 * torch.randn(2, 2, 8, 8)
     torch.testing.assert_close(model.unstandardize(model.standardize(ab)), ab)

@@ -42,13 +42,13 @@ def test_the_discriminator_gives_a_map_that_follows_its_input() -> None:
     torch.testing.assert_close(moved[:, :, 2:7, 2:6], logits[:, :, 3:8, 4:8])
 
 
-def test_the_discriminator_sees_all_of_the_lightness_and_the_means_of_colour() -> None:
+def test_the_discriminator_sees_all_of_the_lightness_and_the_means_of_color() -> None:
     judge = Discriminator(2, 4, [8, 16])
     lightness, color = torch.randn(2, 1, 16, 24), torch.randn(2, 2, 16, 24)
     seen = judge.see(lightness, color)
     assert seen.shape == (2, 18, 4, 6)
     torch.testing.assert_close(F.pixel_shuffle(seen[:, :16], 4), lightness)
-    # Texture of colour within a block is nothing to it, so nothing is gained by weaving one.
+    # Texture of color within a block is nothing to it, so nothing is gained by weaving one.
     flat = F.interpolate(F.avg_pool2d(color, 4), scale_factor=4.0)
     torch.testing.assert_close(judge.see(lightness, flat), seen)
 
@@ -123,7 +123,7 @@ def shifts_of(augment: Augmentation, count: int, height: int, width: int) -> Ten
 
 @pytest.mark.parametrize("size", [(32, 32), (24, 40), (17, 6)])
 def test_an_augmented_picture_is_moved_and_has_a_hole(size: tuple[int, int]) -> None:
-    """Never recoloured: every value is that of the place it came from, in all channels alike."""
+    """Never recolored: every value is that of the place it came from, in all channels alike."""
     count, channels, (height, width) = 50, 3, size
     augment = augmentation(Randomness(0, 0, CPU), count, *size)
     shown = augment(numbered(count, channels, *size))
@@ -219,7 +219,7 @@ def test_the_discriminators_loss_does_not_reach_the_generator(rival: str, advers
 
 
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
-def test_the_best_weights_are_those_of_colour_and_divergence(rival: str, color_space: str) -> None:
+def test_the_best_weights_are_those_of_color_and_divergence(rival: str, color_space: str) -> None:
     recipe = tiny_recipe(rival, color_space=color_space)
     model, rng = recipe.model, Randomness(0, 0, CPU)
     batch = Batch(rgb_from_8bit(blobs(4, 32)), 1.0)

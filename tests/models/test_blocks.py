@@ -1,4 +1,4 @@
-"""Bringing coarse colour to full size."""
+"""Bringing coarse color to full size."""
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +7,7 @@ from models.common.blocks import ConvexUpsample
 from tests.support import awaken
 
 
-def test_convex_upsampling_invents_no_colour() -> None:
+def test_convex_upsampling_invents_no_color() -> None:
     upsample = ConvexUpsample(8, 4, "lab")
     awaken(upsample)
     coarse, features = torch.randn(2, 2, 5, 6), 10 * torch.randn(2, 8, 5, 6)

@@ -14,7 +14,7 @@ from benchmark.checkpoints import load_weights
 from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
 from benchmark.errors import Interrupted
 from benchmark.evaluation import evaluate as evaluation
-from benchmark.evaluation.baselines import Grey
+from benchmark.evaluation.baselines import Gray
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch
 from benchmark.results.records import WeightsUsed, read_record
@@ -50,9 +50,7 @@ def test_models_are_found() -> None:
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 40)])
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
-def test_any_size_and_both_colour_spaces(
-    name: str, color_space: str, size: tuple[int, int]
-) -> None:
+def test_any_size_and_both_color_spaces(name: str, color_space: str, size: tuple[int, int]) -> None:
     lightness = 100 * torch.rand(2, 1, *size)
     model = tiny_model(name, color_space=color_space)
     rgb = model.colorize(lightness, seeds=[1, 2], sampling=tiny_sampling(model))
@@ -97,7 +95,7 @@ def test_the_lightness_comes_out_unchanged(name: str) -> None:
     model = tiny_model(name)
     rgb = model.colorize(lightness_like(rgb8), seeds=range(4), sampling=tiny_sampling(model))
     written = rgb_from_8bit(rgb_to_8bit(rgb))
-    # Rounding a colour to 8 bits moves its L* by up to about 0.25.
+    # Rounding a color to 8 bits moves its L* by up to about 0.25.
     assert (rgb_to_lightness(written) - lightness_like(rgb8)).abs().max() < 0.3
 
 
@@ -147,12 +145,12 @@ def test_overfits_eight_pictures(name: str, tmp_path: Path) -> None:
     loop.run("disabled")
     model = load_weights(loop.folder.weights_of("last"), name, CPU).model
     lightness, truth = lightness_like(rgb8), rgb_from_8bit(rgb8)
-    grey = Grey().eval().colorize(lightness, seeds=range(8))
-    of_grey = metrics.delta_e2000(grey, truth).mean()
+    gray = Gray().eval().colorize(lightness, seeds=range(8))
+    of_gray = metrics.delta_e2000(gray, truth).mean()
     for draw in range(3 if model.stochastic else 1):
         seeds = range(100 * draw, 100 * draw + 8)
         output = model.colorize(lightness, seeds=seeds, sampling=tiny_sampling(model))
-        assert metrics.delta_e2000(output, truth).mean() < 0.35 * of_grey
+        assert metrics.delta_e2000(output, truth).mean() < 0.35 * of_gray
     history = read_history(loop.folder.history)
     key = next(key for key in history[0] if key.startswith("val/"))
     assert history[-1][key] < 0.35 * history[0][key]

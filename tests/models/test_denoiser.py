@@ -48,7 +48,7 @@ def small_model(**typed: Any) -> Denoiser:
 
 
 def ab_of(model: Denoiser, lightness: Tensor, seeds: list[int], **sampling: Any) -> Tensor:
-    """What it predicts before colour is joined to L: ab, or sRGB."""
+    """What it predicts before color is joined to L: ab, or sRGB."""
     chosen = model.settle(model.sampling_class(**{"steps": 5, **sampling}))
     noise = Noise(seeds, CPU)
     return model.predict(lightness, noise=noise, sampling=chosen, on_step=None).detach()
@@ -210,7 +210,7 @@ def test_noise_is_bit_equal_whatever_the_batch() -> None:
 )
 @pytest.mark.parametrize("condition", ["encoder", "regression"])
 def test_a_picture_is_the_same_in_any_batch(condition: str, chosen: dict[str, Any]) -> None:
-    """To one grey level: the layers' sums may differ in their last bits. Repeated, to the bit."""
+    """To one gray level: the layers' sums may differ in their last bits. Repeated, to the bit."""
     model = small_model(condition_dropout=0.1, condition=condition)
     lightness, sampling = lightness_like(blobs(3, 32)), Sampling(steps=10, **chosen)
     together = model.colorize(lightness, seeds=[5, 6, 7], sampling=sampling)
@@ -286,7 +286,7 @@ def test_a_mean_is_refined_by_denoising_what_it_leaves(
     trunk = model.trunk.forward
     level = model.schedule.at(torch.tensor([300]))
 
-    def blind(seen: Tensor, *rest: Any) -> Any:  # to all but noisy colour
+    def blind(seen: Tensor, *rest: Any) -> Any:  # to all but noisy color
         return trunk(torch.cat([seen[:, :2], torch.zeros_like(seen[:, 2:])], 1), *rest)
 
     def found(x: Tensor, shown: Shown) -> Tensor:
@@ -373,7 +373,7 @@ def test_vividness_is_that_of_the_mean_and_not_of_what_is_drawn() -> None:
 def test_samplers_with_an_oracle_for_a_network_find_the_picture(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Through the whole model: standardising, the prediction it was built for, the clip."""
+    """Through the whole model: standardizing, the prediction it was built for, the clip."""
     rgb8 = blobs(2, 32)
     ab = rgb_to_lab(rgb_from_8bit(rgb8))[:, 1:]
     for prediction in ("v", "epsilon", "x0"):

@@ -1,7 +1,7 @@
 """A canvas in Lab, on which the built-in sample `cartoon` is drawn.
 
 Places are fractions of the picture: (0, 0) is the top left corner, (1, 1) the bottom right one.
-Colours are CIE Lab (D65), L* in 0..100. The canvas keeps L*, a* and b* apart from the first stroke
+Colors are CIE Lab (D65), L* in 0..100. The canvas keeps L*, a* and b* apart from the first stroke
 to the last, so that two pictures that differ only in a* and b* have the same L* at every pixel.
 
 A paint is never known here. A painted thing lays its lightness and its number; whoever owns the
@@ -55,7 +55,7 @@ def srgb_to_lab(rgb: Bytes) -> NDArray[np.float64]:
 
 
 def _lab_to_linear(lab: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Lab, (3, N), to linear RGB, (3, N); outside 0..1 where sRGB has no such colour."""
+    """Lab, (3, N), to linear RGB, (3, N); outside 0..1 where sRGB has no such color."""
     fy = (lab[0] + 16) / 116
     f = np.stack([fy + lab[1] / 500, fy, fy - lab[2] / 200])
     xyz = np.where(f > 6 / 29, f * f * f, (f - 4 / 29) * (3 * (6 / 29) ** 2))
@@ -63,20 +63,20 @@ def _lab_to_linear(lab: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def in_gamut(lab: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which of the colours, (3, N), sRGB can show; bool, (N,)."""
+    """Which of the colors, (3, N), sRGB can show; bool, (N,)."""
     linear = _lab_to_linear(lab)
     return np.asarray((linear.min(axis=0) > -1e-4) & (linear.max(axis=0) < 1 + 1e-4))
 
 
 def _fit_gamut(lab: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pull colours, (3, N), that sRGB cannot show towards grey of the same L*, by bisection."""
+    """Pull colors, (3, N), that sRGB cannot show towards gray of the same L*, by bisection."""
     fitted = np.stack([lab[0].clip(0, 100), lab[1], lab[2]])
     outside = np.flatnonzero(~in_gamut(fitted))
-    colours = fitted[:, outside]
+    colors = fitted[:, outside]
     low, high = np.zeros(len(outside)), np.ones(len(outside))
     for _ in range(8):
         middle = (low + high) / 2
-        shows = in_gamut(np.stack([colours[0], colours[1] * middle, colours[2] * middle]))
+        shows = in_gamut(np.stack([colors[0], colors[1] * middle, colors[2] * middle]))
         low, high = np.where(shows, middle, low), np.where(shows, high, middle)
     fitted[1:, outside] *= low
     return fitted
@@ -86,7 +86,7 @@ def lab_to_srgb(lab: NDArray[np.floating]) -> Bytes:
     """Lab, (..., 3), to uint8 sRGB, (..., 3), with L* kept as well as 8 bits allow.
 
     Rounding each channel to the nearest level moves L* by up to 0.2, differently for each paint. So
-    of the eight levels around a colour one of those nearest in L* is taken.
+    of the eight levels around a color one of those nearest in L* is taken.
     """
     planes = np.ascontiguousarray(lab.reshape(-1, 3).T, dtype=np.float64)
     linear = _lab_to_linear(_fit_gamut(planes)).clip(0, 1)
@@ -110,8 +110,8 @@ def lab_to_srgb(lab: NDArray[np.floating]) -> Bytes:
 
 
 @cache
-def colour(code: str) -> Lab:
-    """The Lab colour of a six-digit sRGB code such as `7ec850`."""
+def color(code: str) -> Lab:
+    """The Lab color of a six-digit sRGB code such as `7ec850`."""
     rgb = np.array([int(code[i : i + 2], 16) for i in (0, 2, 4)], dtype=np.uint8)
     lightness, a, b = srgb_to_lab(rgb).tolist()
     return lightness, a, b
@@ -128,9 +128,9 @@ def blend(first: Lab, second: Lab, share: float) -> Lab:
 
 @dataclass(frozen=True)
 class Light:
-    """What the time of day does to colours: L* times `gain`, a*, b* times `chroma` plus `cast`.
+    """What the time of day does to colors: L* times `gain`, a*, b* times `chroma` plus `cast`.
 
-    Paints keep their a*, b*, so that the truth about them stays one colour; they only lose
+    Paints keep their a*, b*, so that the truth about them stays one color; they only lose
     `paint_dim` of their L*.
     """
 
@@ -140,7 +140,7 @@ class Light:
     paint_dim: float = 0.0
 
     def on(self, lab: Lab) -> Lab:
-        """The colour as it looks in this light."""
+        """The color as it looks in this light."""
         # Black has no room for a cast and white little: both would leave sRGB.
         room = min(1.0, lab[0] / 30)
         return (
@@ -152,7 +152,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Ink:
-    """What a stroke lays down: a colour, or a gradient from it at the top to `to` at the bottom."""
+    """What a stroke lays down: a color, or a gradient from it at the top to `to` at the bottom."""
 
     lab: Lab
     to: Lab | None = None
@@ -166,7 +166,7 @@ class Ink:
 
 def ink(code: str, to: str = "", texture: str = "", strength: float = 0.0) -> Ink:
     """An opaque ink from sRGB codes."""
-    return Ink(colour(code), colour(to) if to else None, texture=texture, strength=strength)
+    return Ink(color(code), color(to) if to else None, texture=texture, strength=strength)
 
 
 def paint(number: int, shade: float = 0.0, to: float | None = None) -> Ink:
@@ -180,7 +180,7 @@ class Placed(NamedTuple):
 
     kind: str
     box: tuple[int, int, int, int]
-    number: int  # of its paint in the mask; 0: its colour is no question
+    number: int  # of its paint in the mask; 0: its color is no question
 
 
 # Feature size across and down, in fractions of the picture.
@@ -237,7 +237,7 @@ class Canvas:
         return number
 
     def sky(self, stops: Sequence[tuple[float, Lab]]) -> None:
-        """Fill everything with a vertical gradient through (height, colour) stops."""
+        """Fill everything with a vertical gradient through (height, color) stops."""
         rows = np.linspace(0, 1, self.n)
         heights = [height for height, _ in stops]
         for channel in range(3):
@@ -265,7 +265,7 @@ class Canvas:
         self._stamp(_around(boxes), draw, fill)
 
     def ellipses(self, ovals: Sequence[Box], fill: Ink) -> None:
-        """Fill the union of ellipses, each (centre x, centre y, radius x, radius y)."""
+        """Fill the union of ellipses, each (center x, center y, radius x, radius y)."""
         boxes = [(x - rx, y - ry, x + rx, y + ry) for x, y, rx, ry in ovals]
 
         def draw(d: ImageDraw.ImageDraw, px: Callable[[Point], Point]) -> None:
@@ -291,7 +291,7 @@ class Canvas:
 
     def glow(self, x: float, y: float, radius: float, code: str, alpha: float) -> None:
         """Lay the soft light around a sun, a moon or a lamp."""
-        halo = Ink(colour(code), alpha=alpha, soft=radius / 3, glows=True)
+        halo = Ink(color(code), alpha=alpha, soft=radius / 3, glows=True)
         self.ellipses([(x, y, radius, radius)], halo)
 
     def _stamp(self, box: Box, draw: Draw, fill: Ink) -> None:
@@ -306,20 +306,20 @@ class Canvas:
         if fill.soft:
             mask = mask.filter(ImageFilter.GaussianBlur(fill.soft * n))
         window = np.s_[top:bottom, left:right]
-        colours = self._colours(fill, box, window)
+        colors = self._colors(fill, box, window)
         region = self.lab[:, *window]
         coverage = np.asarray(mask)
         if fill.soft or fill.alpha < 1:
-            # Halos and shadows pass paint by: a mixed colour would be no paint's any more.
+            # Halos and shadows pass paint by: a mixed color would be no paint's any more.
             clear = coverage * (self.numbers[window] == 0)
             share = clear.astype(np.float32) * np.float32(fill.alpha / 255)
-            region += share * (colours - region)
+            region += share * (colors - region)
         else:
-            np.copyto(region, colours, where=coverage > 0)
+            np.copyto(region, colors, where=coverage > 0)
             self.numbers[window][coverage > 0] = fill.number
 
-    def _colours(self, fill: Ink, box: Box, window: tuple[slice, slice]) -> Floats:
-        """The colours `fill` has in the window; broadcasts to (3, rows, columns)."""
+    def _colors(self, fill: Ink, box: Box, window: tuple[slice, slice]) -> Floats:
+        """The colors `fill` has in the window; broadcasts to (3, rows, columns)."""
         first = np.array(self._lit(fill, fill.lab), np.float32)[:, None, None]
         if fill.to is None and not fill.strength:
             return first
@@ -327,17 +327,17 @@ class Canvas:
         last = np.array(self._lit(fill, fill.to or fill.lab), np.float32)[:, None, None]
         down = (np.arange(rows.start, rows.stop, dtype=np.float32) + 0.5) / self.n
         share = ((down - box[1]) / max(box[3] - box[1], 1e-6)).clip(0, 1)
-        colours: Floats = first + share[:, None] * (last - first)
+        colors: Floats = first + share[:, None] * (last - first)
         if fill.strength:
             y, x = (self.rng.random(2) * self.n).astype(int)
             height, width = rows.stop - rows.start, columns.stop - columns.start
             grain = _texture(fill.texture, self.n)[y : y + height, x : x + width]
-            colours = np.repeat(colours, width, axis=2)
-            colours[0] += np.float32(fill.strength * self.light.gain) * grain
-        return colours
+            colors = np.repeat(colors, width, axis=2)
+            colors[0] += np.float32(fill.strength * self.light.gain) * grain
+        return colors
 
     def _lit(self, fill: Ink, lab: Lab) -> Lab:
-        """A colour of `fill` in the light of the day."""
+        """A color of `fill` in the light of the day."""
         if fill.number:
             return lab[0] - self.light.paint_dim, 0.0, 0.0
         return lab if fill.glows else self.light.on(lab)

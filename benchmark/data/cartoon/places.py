@@ -10,7 +10,7 @@ from math import cos, pi, sin
 import numpy as np
 
 from benchmark.data.cartoon import shapes
-from benchmark.data.cartoon.canvas import Canvas, Ink, Light, Point, blend, colour, ink
+from benchmark.data.cartoon.canvas import Canvas, Ink, Light, Point, blend, color, ink
 
 LIGHTS = {
     "day": Light(),
@@ -59,7 +59,7 @@ def _disc(canvas: Canvas, x: float, y: float, radius: float, code: str) -> None:
 
 
 def _cloud(canvas: Canvas, x: float, y: float, width: float, fill: Ink) -> None:
-    """A flat-bottomed heap of puffs, its lit top above a greyer base."""
+    """A flat-bottomed heap of puffs, its lit top above a grayer base."""
     rng = canvas.rng
     puffs = []
     for step in np.linspace(-0.5, 0.5, 6):
@@ -87,7 +87,7 @@ def _sky(canvas: Canvas, at: Setting, horizon: float) -> None:
     """Sky, sun or moon, and clouds, down to the horizon."""
     rng = canvas.rng
     middle = horizon * rng.uniform(0.5, 0.65)
-    canvas.sky(list(zip((0.0, middle, horizon), map(colour, SKIES[at.time]), strict=True)))
+    canvas.sky(list(zip((0.0, middle, horizon), map(color, SKIES[at.time]), strict=True)))
     x = rng.uniform(0.12, 0.88)
     if at.time == "day":
         y = horizon * (1 - at.sun) * 0.9 + 0.09
@@ -124,7 +124,7 @@ def _clouds(canvas: Canvas, time: str, horizon: float) -> None:
         time, ("46548a", "36457a")
     )
     for _ in range(rng.integers(0, 4)):
-        fill = Ink(colour(top), colour(base), alpha=0.92, soft=0.004, glows=True)
+        fill = Ink(color(top), color(base), alpha=0.92, soft=0.004, glows=True)
         y, width = rng.uniform(0.1, horizon * 0.65), rng.uniform(0.18, 0.36)
         _cloud(canvas, rng.uniform(0, 1), y, width, fill)
 
@@ -142,7 +142,7 @@ def _mountains(canvas: Canvas, base: float, height: float) -> None:
         left, right = (x - 0.05, base), (x + 2 * half + 0.05, base)
         canvas.polygon([left, top, right], ink("7f8fb0", "a9b9cc", "rock", 1.2))
         ridge = (top[0] + 0.15 * half, base)
-        shaded = Ink(colour("5d6c92"), colour("93a4bf"), texture="rock", strength=1.0)
+        shaded = Ink(color("5d6c92"), color("93a4bf"), texture="rock", strength=1.0)
         canvas.polygon([top, ridge, right], shaded)
         _snow_cap(canvas, top, left, right)
         x += half * rng.uniform(0.9, 1.5)
@@ -187,7 +187,7 @@ GRASS = {
 
 def _grass(at: Setting, nearness: float) -> Ink:
     """Ground of a hill: hazy and pale far away (0), rich and streaky near by (1)."""
-    far, near = map(colour, GRASS[at.season])
+    far, near = map(color, GRASS[at.season])
     top = blend(far, near, nearness)
     texture = "sand" if at.snowy else "grass"
     strength = (0.6 if at.snowy else 2.4) * (0.3 + 0.7 * nearness)
@@ -340,7 +340,7 @@ def _lake(canvas: Canvas, at: Setting) -> None:
     ridge = _hill(canvas, shore - 0.06, 0.03, _grass(at, 0.4))
     for x in _spread(rng, int(rng.integers(3, 8)), 0, 1):
         _tree(canvas, at, x, max(ridge(x) + 0.03, shore - 0.02), float(rng.uniform(0.1, 0.2)))
-    canvas.mirror(shore, colour("3f86b5"), 0.4)
+    canvas.mirror(shore, color("3f86b5"), 0.4)
     for x in _spread(rng, int(rng.integers(1, 4)), 0.1, 0.9):
         depth = float(rng.uniform(0.1, 0.75))
         y = shore + depth * (0.92 - shore) + 0.03

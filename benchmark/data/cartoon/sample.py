@@ -1,6 +1,6 @@
-"""The built-in sample `cartoon`: scenes drawn from a seed, each with the truth about its colours.
+"""The built-in sample `cartoon`: scenes drawn from a seed, each with the truth about its colors.
 
-Shape and context tell most colours: grass is green, roofs are red, a sun near the horizon makes a
+Shape and context tell most colors: grass is green, roofs are red, a sun near the horizon makes a
 sunset. A few things, such as cars, take one of several paints at random. All paints have the same
 L*, and nothing else in a picture depends on the choice, so L* cannot tell which one it was: the
 best a regression can answer is their mean, a dull brown, where a generative model picks a paint.
@@ -51,7 +51,7 @@ def _paint(hue: float, probability: float) -> Paint:
     return Paint((PAINT_LIGHTNESS, PAINT_CHROMA * across, PAINT_CHROMA * up), probability)
 
 
-# Their mean is (58, 8, 6): a chroma of 10 against 54, brownish grey.
+# Their mean is (58, 8, 6): a chroma of 10 against 54, brownish gray.
 PAINTS: Mapping[str, Paint] = MappingProxyType(
     {
         "red": _paint(32, 0.25),

@@ -220,7 +220,7 @@ def windows(canvas: Canvas, centres: Sequence[Point], size: float, lights: bool)
 def tower_block(
     canvas: Canvas, x: float, y: float, width: float, height: float, lights: bool
 ) -> None:
-    """A town house, its plaster grey-blue, with rows of windows and a flat dark roof edge."""
+    """A town house, its plaster gray-blue, with rows of windows and a flat dark roof edge."""
     box = (x - width / 2, y - height, x + width / 2, y)
     canvas.place("town house", box)
     canvas.rect(box, ink("aebfce", "94a8ba"))
@@ -230,7 +230,7 @@ def tower_block(
     across = [box[0] + width * (column + 0.5) / columns for column in range(columns)]
     centres = [(column, row) for row in rows for column in across]
     windows(canvas, centres, 0.045, lights=False)
-    awake = [centre for centre in centres if canvas.rng.random() < 0.65]
+    awake = [center for center in centres if canvas.rng.random() < 0.65]
     if lights and awake:
         windows(canvas, awake, 0.045, lights=True)
 
@@ -287,9 +287,9 @@ def car(canvas: Canvas, x: float, y: float, width: float, facing: float, lights:
     canvas.ellipses([(*rear, width * 0.025, width * 0.03)], ink("d8332f"))
     canvas.line([at(-0.5, 0.095), at(0.5, 0.095)], 0.008, ink("c9cdd2"))
     for across in (-0.29, 0.29):
-        centre = at(across, 0.075)
+        center = at(across, 0.075)
         for radius, code in ((0.095, "23262d"), (0.05, "c4cad1"), (0.02, "6a7077")):
-            canvas.ellipses([(*centre, radius * width, radius * width)], ink(code))
+            canvas.ellipses([(*center, radius * width, radius * width)], ink(code))
 
 
 def _car_windows(canvas: Canvas, at: Callable[[float, float], Point], van: bool) -> None:
@@ -333,7 +333,7 @@ def sailing_boat(canvas: Canvas, x: float, y: float, width: float) -> None:
 
 
 def hot_air_balloon(canvas: Canvas, x: float, y: float, radius: float) -> None:
-    """A balloon centred on (x, y): gores of one paint, alternately lighter and darker."""
+    """A balloon centered on (x, y): gores of one paint, alternately lighter and darker."""
     reach = radius * 1.05
     box = (x - radius, y - radius, x + radius, y + reach)
     number = canvas.place("hot-air balloon", box, painted=True)

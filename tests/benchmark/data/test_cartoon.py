@@ -42,7 +42,7 @@ def test_conversion_agrees_with_scikit_image_and_is_undone() -> None:
     np.testing.assert_array_equal(lab_to_srgb(lab), rgb)
 
 
-def test_colours_outside_srgb_keep_lightness_and_hue() -> None:
+def test_colors_outside_srgb_keep_lightness_and_hue() -> None:
     lab = np.array([[30.0, 90, 70], [58, -90, 20], [80, 10, -90], [95, 60, 0]])
     shown = srgb_to_lab(lab_to_srgb(lab))
     np.testing.assert_allclose(shown[:, 0], lab[:, 0], atol=0.3)

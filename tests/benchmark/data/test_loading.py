@@ -20,7 +20,7 @@ from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.loading import Sources, TrainingData, load_test, load_training, locate, measure
 from benchmark.data.manifest import Picture
 from benchmark.errors import UserError
-from benchmark.evaluation.baselines import Grey
+from benchmark.evaluation.baselines import Gray
 from benchmark.settings import Settings
 
 SIZE = 32
@@ -29,7 +29,7 @@ SIZE = 32
 class Plain(Settings):
     """The settings that every model has."""
 
-    model_class: ClassVar[type[Colorizer]] = Grey
+    model_class: ClassVar[type[Colorizer]] = Gray
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +46,9 @@ def sources_of(tmp_path: Path, folder: Path, tests: Path | None = None) -> Sourc
 
 
 def train_on(
-    tmp_path: Path, folder: Path, drop_grey: bool = True, **options: float
+    tmp_path: Path, folder: Path, drop_grayscale: bool = True, **options: float
 ) -> TrainingData:
-    settings = Plain(size=SIZE, drop_grey=drop_grey, **options)
+    settings = Plain(size=SIZE, drop_grayscale=drop_grayscale, **options)
     return load_training(sources_of(tmp_path, folder), settings)
 
 
@@ -182,57 +182,57 @@ def test_a_picture_in_training_and_test_is_said(
     assert names(load_test(sources, SIZE, 8000)) == {"other.png"}
 
 
-# ---- grey pictures -------------------------------------------------------------------------------
+# ---- gray pictures -------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def with_grey(pictures_folder: Path) -> Path:
-    """24 pictures in colour and 4 greyscale ones: two to train on, one to validate, one to test."""
-    for name in ("train/grey_1.jpg", "train/grey_2.jpg", "val/grey_3.jpg", "test/grey_4.jpg"):
+def with_gray(pictures_folder: Path) -> Path:
+    """24 pictures in color and 4 grayscale ones: two to train on, one to validate, one to test."""
+    for name in ("train/gray_1.jpg", "train/gray_2.jpg", "val/gray_3.jpg", "test/gray_4.jpg"):
         (pictures_folder / name).parent.mkdir(exist_ok=True)
         source = Image.open(pictures_folder / f"picture_00{name[-5]}.png")
         source.convert("L").convert("RGB").save(pictures_folder / name)
     return pictures_folder
 
 
-def test_greyscale_files_are_said_and_not_trained_on(
-    tmp_path: Path, with_grey: Path, capsys: pytest.CaptureFixture[str]
+def test_grayscale_files_are_said_and_not_trained_on(
+    tmp_path: Path, with_gray: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = train_on(tmp_path, with_grey)
+    data = train_on(tmp_path, with_gray)
     assert len(data.train) == data.facts["n_train"] == 24
-    assert not any("grey" in name for name in names(data.train))
+    assert not any("gray" in name for name in names(data.train))
     said = capsys.readouterr().err
-    assert "2 greyscale files are not trained on: train/grey_1.jpg, train/grey_2.jpg." in said
+    assert "2 grayscale files are not trained on: train/gray_1.jpg, train/gray_2.jpg." in said
 
 
-def test_greyscale_files_are_kept_when_asked_for_and_still_said(
-    tmp_path: Path, with_grey: Path, capsys: pytest.CaptureFixture[str]
+def test_grayscale_files_are_kept_when_asked_for_and_still_said(
+    tmp_path: Path, with_gray: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = train_on(tmp_path, with_grey, drop_grey=False)
+    data = train_on(tmp_path, with_gray, drop_grayscale=False)
     assert len(data.train) == 26
-    assert "2 greyscale files are trained on all the same" in capsys.readouterr().err
+    assert "2 grayscale files are trained on all the same" in capsys.readouterr().err
 
 
-def test_a_test_is_never_thinned_out(tmp_path: Path, with_grey: Path) -> None:
-    pictures = load_test(sources_of(tmp_path, with_grey), SIZE, 8000)
-    assert names(pictures) == {"test/grey_4.jpg"}
+def test_a_test_is_never_thinned_out(tmp_path: Path, with_gray: Path) -> None:
+    pictures = load_test(sources_of(tmp_path, with_gray), SIZE, 8000)
+    assert names(pictures) == {"test/gray_4.jpg"}
 
 
 def test_dull_pictures_are_left_out_when_asked_for(
-    tmp_path: Path, with_grey: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, with_gray: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dull = Image.new("RGB", (32, 32), (100, 110, 120))
-    dull.save(with_grey / "train" / "dull.png")
-    assert len(train_on(tmp_path, with_grey).train) == 25
-    assert len(train_on(tmp_path, with_grey, min_colorfulness=12.0).train) == 24
-    assert "less colourful than 12 are left out" in capsys.readouterr().err
+    dull.save(with_gray / "train" / "dull.png")
+    assert len(train_on(tmp_path, with_gray).train) == 25
+    assert len(train_on(tmp_path, with_gray, min_colorfulness=12.0).train) == 24
+    assert "less colorful than 12 are left out" in capsys.readouterr().err
 
 
-def test_only_greyscale_files_are_one_sentence(tmp_path: Path, with_grey: Path) -> None:
-    for path in with_grey.glob("picture_*"):
+def test_only_grayscale_files_are_one_sentence(tmp_path: Path, with_gray: Path) -> None:
+    for path in with_gray.glob("picture_*"):
         path.unlink()
     with pytest.raises(UserError, match="holds no picture that can be trained on"):
-        train_on(tmp_path, with_grey)
+        train_on(tmp_path, with_gray)
 
 
 # ---- what follows content and not names ----------------------------------------------------------
@@ -279,7 +279,7 @@ def pictures_of(rgb8: np.ndarray) -> Pictures:
 
 def test_statistics_equal_numpys_over_scikit_images_lab() -> None:
     rng = np.random.default_rng(0)
-    base = rng.integers(0, 256, (7, 1, 1, 3))  # a colour each, with some grain
+    base = rng.integers(0, 256, (7, 1, 1, 3))  # a color each, with some grain
     rgb8 = np.clip(base + rng.normal(0, 20, (7, 16, 16, 3)), 0, 255).astype(np.uint8)
     ab = skimage_color.rgb2lab(rgb8)[..., 1:].reshape(-1, 2)
     mean, std = ab.mean(axis=0), ab.std(axis=0, ddof=1)
@@ -290,9 +290,9 @@ def test_statistics_equal_numpys_over_scikit_images_lab() -> None:
     assert found.ab_limit == pytest.approx(limit, rel=0.01)
 
 
-def test_a_nearly_grey_set_is_not_blown_up() -> None:
-    grey = np.full((3, 16, 16, 3), 100, np.uint8)
-    found = measure(pictures_of(grey))
+def test_a_nearly_gray_set_is_not_blown_up() -> None:
+    gray = np.full((3, 16, 16, 3), 100, np.uint8)
+    found = measure(pictures_of(gray))
     assert found.ab_std == (1.0, 1.0)
     np.testing.assert_allclose(found.ab_mean, 0, atol=0.01)
 

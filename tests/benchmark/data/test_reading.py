@@ -16,7 +16,7 @@ from benchmark.data.reading import (
     Preprocessing,
     UnusablePicture,
     find_pictures,
-    is_grey,
+    is_grayscale,
     open_photo,
     open_rgb,
     read_square,
@@ -193,10 +193,10 @@ def test_a_plain_png_is_read_fast_and_any_other_as_it_must_be(
     files = {
         "plain": encoded(plain, "PNG"),
         "turned": encoded(plain, "PNG", exif=exif),
-        "of a colour space": encoded(plain, "PNG", icc_profile=profile),
-        "one colour lacking": encoded(plain, "PNG", transparency=plain.getpixel((3, 3))),
+        "of a color space": encoded(plain, "PNG", icc_profile=profile),
+        "one color lacking": encoded(plain, "PNG", transparency=plain.getpixel((3, 3))),
         "half seen": encoded(plain.convert("RGBA"), "PNG"),
-        "grey": encoded(plain.convert("L"), "PNG"),
+        "gray": encoded(plain.convert("L"), "PNG"),
         "palette": encoded(plain.quantize(9), "PNG"),
         "jpeg": encoded(plain, "JPEG"),
     }
@@ -219,9 +219,9 @@ def test_a_plain_png_is_read_fast_and_any_other_as_it_must_be(
         read_whole(path)
 
 
-def test_sixteen_bit_grey_is_scaled_and_not_clipped(tmp_path: Path) -> None:
+def test_sixteen_bit_gray_is_scaled_and_not_clipped(tmp_path: Path) -> None:
     values = np.linspace(0, 65535, 32 * 32).round().astype(np.uint16).reshape(32, 32)
-    for name in ("grey.png", "grey.tiff"):
+    for name in ("gray.png", "gray.tiff"):
         Image.fromarray(values).save(tmp_path / name)
         found = pixels(tmp_path / name)
         assert (found == found[..., :1]).all()
@@ -254,9 +254,9 @@ def test_palettes_are_resolved_with_their_transparency(tmp_path: Path) -> None:
 
 
 def test_cmyk_jpeg_is_not_inverted(tmp_path: Path) -> None:
-    colour = (200, 60, 30)
-    Image.new("RGB", (32, 32), colour).convert("CMYK").save(tmp_path / "print.jpg", quality=95)
-    assert np.abs(pixels(tmp_path / "print.jpg") - colour).max() <= 6
+    color = (200, 60, 30)
+    Image.new("RGB", (32, 32), color).convert("CMYK").save(tmp_path / "print.jpg", quality=95)
+    assert np.abs(pixels(tmp_path / "print.jpg") - color).max() <= 6
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -321,7 +321,7 @@ def _middle(size: tuple[int, int]) -> tuple[float, float, float, float]:
     return left, top, left + side, top + side
 
 
-# ---- which files, and which are grey -------------------------------------------------------------
+# ---- which files, and which are gray -------------------------------------------------------------
 
 
 def test_every_picture_is_found_and_nothing_hidden(tmp_path: Path) -> None:
@@ -348,22 +348,22 @@ def square_of(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("quality", [30, 75, 95])
-def test_greyscale_is_told_through_jpeg(tmp_path: Path, make_picture: Make, quality: int) -> None:
-    grey = make_picture(2, 64, 64).convert("L")
-    grey.save(tmp_path / "one channel.jpg", quality=quality)
-    grey.convert("RGB").save(tmp_path / "three channels.jpg", quality=quality)
-    grey.save(tmp_path / "grey.png")
+def test_grayscale_is_told_through_jpeg(tmp_path: Path, make_picture: Make, quality: int) -> None:
+    gray = make_picture(2, 64, 64).convert("L")
+    gray.save(tmp_path / "one channel.jpg", quality=quality)
+    gray.convert("RGB").save(tmp_path / "three channels.jpg", quality=quality)
+    gray.save(tmp_path / "gray.png")
     for path in sorted(tmp_path.iterdir()):
-        assert is_grey(square_of(path)), path.name
+        assert is_grayscale(square_of(path)), path.name
 
 
-def test_a_pale_photo_and_a_tinted_one_are_not_grey(tmp_path: Path, make_picture: Make) -> None:
-    grey = make_picture(3, 64, 64).convert("L").convert("RGB")
-    pale = Image.blend(grey, make_picture(3, 64, 64), 0.05)
-    assert np.ptp(np.asarray(pale), axis=2).max() < 16  # of 255: hardly any colour, but colour
-    sepia = Image.fromarray((np.asarray(grey) * (1, 0.94, 0.86)).astype(np.uint8))
-    spot = grey.copy()
+def test_a_pale_photo_and_a_tinted_one_are_not_gray(tmp_path: Path, make_picture: Make) -> None:
+    gray = make_picture(3, 64, 64).convert("L").convert("RGB")
+    pale = Image.blend(gray, make_picture(3, 64, 64), 0.05)
+    assert np.ptp(np.asarray(pale), axis=2).max() < 16  # of 255: hardly any color, but color
+    sepia = Image.fromarray((np.asarray(gray) * (1, 0.94, 0.86)).astype(np.uint8))
+    spot = gray.copy()
     spot.paste((220, 30, 40), (4, 4, 16, 16))
     for name, image in (("pale", pale), ("sepia", sepia), ("spot", spot)):
         image.save(tmp_path / f"{name}.jpg", quality=90)
-        assert not is_grey(square_of(tmp_path / f"{name}.jpg")), name
+        assert not is_grayscale(square_of(tmp_path / f"{name}.jpg")), name

@@ -1,4 +1,4 @@
-"""Calibration: the truth's paints are recognised and nothing else is; chance is told from fault."""
+"""Calibration: the truth's paints are recognized and nothing else is; chance is told from fault."""
 
 import json
 import math
@@ -89,7 +89,7 @@ def only(name: str) -> dict[str, float]:
 
 
 def flat(lightness: float, ab: Sequence[float]) -> Tensor:
-    """One colour all over, uint8 (3, 8, 8)."""
+    """One color all over, uint8 (3, 8, 8)."""
     plane = torch.full((1, 1, 8, 8), lightness)
     return rgb_to_8bit(join(plane, torch.tensor(ab).float().view(1, 2, 1, 1).expand(1, 2, 8, 8)))[0]
 
@@ -98,7 +98,7 @@ ALL = torch.ones(8, 8, dtype=torch.bool)
 MEAN_AB = np.sum([np.array(p.lab[1:]) * p.probability for p in PAINTS.values()], axis=0)
 
 
-# ---- a colour and its paint ----------------------------------------------------------------------
+# ---- a color and its paint ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("lightness", [48, 58, 64])  # the shades of paint, by night and by day
@@ -177,7 +177,7 @@ def test_a_mask_goes_where_its_picture_goes() -> None:
         square = np.asarray(fit_square(Image.fromarray(pixels), Preprocessing(size))).astype(int)
         inside = painted_pixels(mask, Preprocessing(size)).numpy()
         off = np.abs(square - (200, 40, 40)).max(axis=-1)
-        assert off[inside].max() <= 18  # a tenth of the way from one colour to the other
+        assert off[inside].max() <= 18  # a tenth of the way from one color to the other
         assert off[~inside].min() >= 16
         assert inside.any()
 
@@ -290,15 +290,15 @@ def test_who_draws_paints_by_their_chances_is_told_from_who_repeats_himself(samp
 def test_a_share_is_of_objects_and_samples_whatever_their_order(sample: Path) -> None:
     pictures = read(sample / "test")
     objects = find(pictures)
-    grey = with_ab(pictures.rgb8, (0, 0))
-    result = judged(objects, pictures.rgb8, grey, grey, grey)
+    gray = with_ab(pictures.rgb8, (0, 0))
+    result = judged(objects, pictures.rgb8, gray, gray, gray)
     assert shares(result)[NONE] == 0.75
-    assert judged(objects, grey, pictures.rgb8, grey, grey) == result
+    assert judged(objects, gray, pictures.rgb8, gray, gray) == result
     backwards = Pictures(pictures.files[::-1], pictures.rgb8.flip(0), {})
-    grey = grey.flip(0)
-    assert judged(find(backwards), backwards.rgb8, grey, grey, grey) == result
+    gray = gray.flip(0)
+    assert judged(find(backwards), backwards.rgb8, gray, gray, gray) == result
     with pytest.raises(ValueError, match="zip"):
-        taken_paints(objects, grey[:3])
+        taken_paints(objects, gray[:3])
 
 
 # ---- numbers -------------------------------------------------------------------------------------

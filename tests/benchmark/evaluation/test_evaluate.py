@@ -30,7 +30,7 @@ from tests.support import awaken, tiny_model
 
 
 class Coarse(nn.Module):
-    """A stand-in for Inception: the colours on a grid of 4×4."""
+    """A stand-in for Inception: the colors on a grid of 4×4."""
 
     def forward(self, rgb8: Tensor) -> Tensor:
         return nn.functional.adaptive_avg_pool2d(rgb_from_8bit(rgb8), 4).flatten(1)
@@ -44,7 +44,7 @@ SET = TrainingSet(
 
 
 class Painter(Colorizer):
-    """A colour of its own for each seed; counts the pictures it was asked for."""
+    """A color of its own for each seed; counts the pictures it was asked for."""
 
     stochastic = True
 
@@ -66,7 +66,7 @@ def painter_of(results: Path, sha256: str = "1" * 64, **more: Any) -> evaluation
 
 
 def pictures(count: int) -> Pictures:
-    """Soft colours, as if they had been read from files."""
+    """Soft colors, as if they had been read from files."""
     generator = torch.Generator().manual_seed(1)
     coarse = torch.rand(count, 3, 4, 4, generator=generator)
     rgb8 = (nn.functional.interpolate(coarse, (32, 32), mode="bilinear") * 255).byte()
@@ -88,7 +88,7 @@ def records(results: Path) -> dict[str, RunRecord]:
 def test_the_fixed_rows_are_complete_records(tmp_path: Path) -> None:
     evaluation.test_baselines(tmp_path, prepare(), SET)
     found = records(tmp_path)
-    assert {record.model for record in found.values()} == {"grey", "mean ab", "ground truth"}
+    assert {record.model for record in found.values()} == {"gray", "mean ab", "ground truth"}
     for record in found.values():
         assert record.metrics.keys() == metrics.METRICS.keys()
         assert record.refusal is None
@@ -100,19 +100,19 @@ def test_the_fixed_rows_are_complete_records(tmp_path: Path) -> None:
                 assert "--samples" in str(score.reason)
             else:
                 assert score.n == 6
-    truth, grey = found["ground-truth"].metrics, found["grey"].metrics
+    truth, gray = found["ground-truth"].metrics, found["gray"].metrics
     for key, metric in metrics.METRICS.items():
         if metric.perfect is not None and key not in MISSING:
             assert truth[key].mean == pytest.approx(metric.perfect, abs=2e-5)
-    assert grey["ab_divergence"].mean > 0.1  # type: ignore[operator]
-    assert grey["ab_divergence"].low is None
-    assert grey["ssim"].low < grey["ssim"].mean < grey["ssim"].high  # type: ignore[operator]
+    assert gray["ab_divergence"].mean > 0.1  # type: ignore[operator]
+    assert gray["ab_divergence"].low is None
+    assert gray["ssim"].low < gray["ssim"].mean < gray["ssim"].high  # type: ignore[operator]
 
 
 def test_what_is_scored_are_the_files_as_written(tmp_path: Path) -> None:
     on = prepare()
     evaluation.test_baselines(tmp_path, on, None)
-    (folder,) = (tmp_path / "grey/seed-0/tests").iterdir()
+    (folder,) = (tmp_path / "gray/seed-0/tests").iterdir()
     for picture, rgb8 in zip(on.pictures.files, on.pictures.rgb8, strict=True):
         save_png(tmp_path / "truth" / picture.name, rgb_from_8bit(rgb8))
     again = metrics.score_folder(folder / "pictures", tmp_path / "truth")
@@ -171,26 +171,26 @@ def test_one_picture_is_scored_without_an_interval_and_it_is_said(
     assert "one test picture only" in said
     assert "LPIPS (alex) is left out: left out here." in said
     evaluation.test_baselines(tmp_path, on, None)
-    score = records(tmp_path)["grey"].metrics["ssim"]
+    score = records(tmp_path)["gray"].metrics["ssim"]
     assert score.mean is not None
     assert (score.std, score.low, score.high, score.n) == (None, None, None, 1)
 
 
 def test_a_network_that_comes_later_is_worth_another_test(tmp_path: Path) -> None:
     evaluation.test_baselines(tmp_path, prepare(), None)
-    before = records(tmp_path)["grey"]
+    before = records(tmp_path)["gray"]
     evaluation.test_baselines(tmp_path, prepare(), None)
-    assert records(tmp_path)["grey"] == before
+    assert records(tmp_path)["gray"] == before
     later = metrics.Instruments(networks={"kid": Coarse()}, missing={"lpips": "left out here"})
     evaluation.test_baselines(tmp_path, prepare(instruments=later), None)
-    kid = records(tmp_path)["grey"].metrics["kid"]
+    kid = records(tmp_path)["gray"].metrics["kid"]
     assert kid.reason is None
     assert (kid.n, kid.low) == (6, None)
     assert kid.mean is not None
     assert kid.std is not None
 
 
-def test_only_what_is_missing_is_coloured(tmp_path: Path) -> None:
+def test_only_what_is_missing_is_colored(tmp_path: Path) -> None:
     painter, subject, on = Painter().eval(), painter_of(tmp_path), prepare()
     record = evaluation.test(subject, painter, on)
     assert painter.asked == 6

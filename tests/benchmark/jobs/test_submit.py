@@ -38,9 +38,9 @@ def sources(truth: Path, tmp_path: Path) -> Sources:
 
 
 @pytest.fixture
-def coloured(tmp_path: Path, sources: Sources) -> Path:
+def colored(tmp_path: Path, sources: Sources) -> Path:
     """The inputs as another program gets them; it gives them all the same tint."""
-    folder = tmp_path / "coloured"
+    folder = tmp_path / "colored"
     assert export_inputs(folder, sources, SIZE) == 4
     for path in folder.iterdir():
         pixels = np.array(Image.open(path))
@@ -51,10 +51,10 @@ def coloured(tmp_path: Path, sources: Sources) -> Path:
 
 
 @pytest.fixture
-def hand_in(tmp_path: Path, sources: Sources, coloured: Path) -> Callable[..., RunRecord]:
+def hand_in(tmp_path: Path, sources: Sources, colored: Path) -> Callable[..., RunRecord]:
     """hand_in(folder=…, name=…, **changed) → the record."""
 
-    def run(folder: Path = coloured, name: str = "program", **changed: Any) -> RunRecord:
+    def run(folder: Path = colored, name: str = "program", **changed: Any) -> RunRecord:
         chosen = {"seed": 0, "resize": False, "lightness": "own", **changed}
         entry = Entry(folder, name, **chosen)
         return submit(entry, sources, SIZE, tmp_path / "Results", NOTHING)
@@ -72,7 +72,7 @@ def test_a_submission_has_a_row_like_any_other(
     (board,) = leaderboard.read(tmp_path / "Results").boards
     (row,) = board.models
     assert (row.name, row.rank) == ("program, submitted", 1)
-    assert {row.record.model for row in board.rows if row.is_fixed} == {"grey", "ground truth"}
+    assert {row.record.model for row in board.rows if row.is_fixed} == {"gray", "ground truth"}
     test = row.tests[0].folder
     for path in (test / "pictures").iterdir():
         assert path.read_bytes() != b""
@@ -105,22 +105,22 @@ def test_the_lightness_of_the_input_can_be_put_back(
     }
     first, second = (row.tests[0].folder / "pictures/picture_000.png" for row in board.models)
     ab = [rgb_to_lab(read_png(path)[None])[:, 1:] for path in (first, second)]
-    assert (ab[0] - ab[1]).abs().mean() < 3  # the colour stayed, up to the gamut
+    assert (ab[0] - ab[1]).abs().mean() < 3  # the color stayed, up to the gamut
 
 
 def test_names_may_be_those_of_the_folders_and_of_other_formats(
-    tmp_path: Path, coloured: Path, hand_in: Callable[..., RunRecord]
+    tmp_path: Path, colored: Path, hand_in: Callable[..., RunRecord]
 ) -> None:
     expected = hand_in().per_image_sha256
-    (coloured / "sub").mkdir()
-    (coloured / "sub__picture_003.png").rename(coloured / "sub/picture_003.png")
-    with Image.open(coloured / "picture_000.png") as image:
-        image.save(coloured / "picture_000.webp", lossless=True)
-    (coloured / "picture_000.png").unlink()
+    (colored / "sub").mkdir()
+    (colored / "sub__picture_003.png").rename(colored / "sub/picture_003.png")
+    with Image.open(colored / "picture_000.png") as image:
+        image.save(colored / "picture_000.webp", lossless=True)
+    (colored / "picture_000.png").unlink()
     assert hand_in().per_image_sha256 == expected
-    with Image.open(coloured / "picture_001.png") as image:
-        image.save(coloured / "picture_001.jpg", quality=95)
-    (coloured / "picture_001.png").unlink()
+    with Image.open(colored / "picture_001.png") as image:
+        image.save(colored / "picture_001.jpg", quality=95)
+    (colored / "picture_001.png").unlink()
     assert hand_in().n_scored == 4
 
 
@@ -162,12 +162,12 @@ def _empty(folder: Path) -> None:
 )
 def test_what_is_wrong_is_named_and_nothing_written(
     tmp_path: Path,
-    coloured: Path,
+    colored: Path,
     hand_in: Callable[..., RunRecord],
     spoil: Callable[[Path], None],
     said: str,
 ) -> None:
-    spoil(coloured)
+    spoil(colored)
     with pytest.raises(UserError, match=said):
         hand_in()
     assert not (tmp_path / "Results" / "program").exists()
@@ -189,13 +189,13 @@ def test_a_run_that_was_trained_here_is_not_overwritten(
 
 
 def test_transparency_and_16_bits_are_read_as_everywhere(
-    coloured: Path, hand_in: Callable[..., RunRecord]
+    colored: Path, hand_in: Callable[..., RunRecord]
 ) -> None:
-    with Image.open(coloured / "picture_000.png") as image:
+    with Image.open(colored / "picture_000.png") as image:
         opaque = image.convert("RGBA")
-    opaque.save(coloured / "picture_000.png")
-    grey16 = (np.arange(SIZE * SIZE, dtype=np.uint16) * 60).reshape(SIZE, SIZE)
-    Image.fromarray(grey16).save(coloured / "picture_001.png")
+    opaque.save(colored / "picture_000.png")
+    gray16 = (np.arange(SIZE * SIZE, dtype=np.uint16) * 60).reshape(SIZE, SIZE)
+    Image.fromarray(gray16).save(colored / "picture_001.png")
     record = hand_in()
     assert record.n_scored == 4
 

@@ -37,7 +37,7 @@ def truth(tmp_path: Path, fill_folder: Callable[..., list[Path]]) -> Path:
 
 @pytest.fixture
 def test(tmp_path: Path, truth: Path, fill_folder: Callable[..., list[Path]]) -> Path:
-    """The folder of a test: pictures of other colours, handed in under the truth's names."""
+    """The folder of a test: pictures of other colors, handed in under the truth's names."""
     others = fill_folder(tmp_path / "others", range(10, 14))
     for path, name in zip(others, sorted(truth.iterdir()), strict=True):
         path.rename(path.with_name(name.name))

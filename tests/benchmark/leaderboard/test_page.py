@@ -51,7 +51,7 @@ class MeanDifference(nn.Module):
 
 
 def pictures(count: int) -> Pictures:
-    """Soft colours, as if read from files; the name of the first is a script."""
+    """Soft colors, as if read from files; the name of the first is a script."""
     coarse = torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(1))
     rgb8 = (nn.functional.interpolate(coarse, (32, 32), mode="bilinear") * 255).byte()
     names = [f"{EVIL}.png", *(f"{place}.png" for place in range(1, count))]
@@ -74,7 +74,7 @@ def add(
     seed: int = 8000,
     cost: Cost | None = COST,
 ) -> None:
-    """Test a model that paints everything in one colour."""
+    """Test a model that paints everything in one color."""
     folder = RunFolder(results, run, seed)
     weights = WeightsUsed(trained_as=run, file="best.safetensors", sha256="0" * 64, epoch=1)
     subject = evaluation.Subject(folder, run, weights=weights, cost=cost)
@@ -177,14 +177,14 @@ def test_each_board_has_the_plots_that_it_has_values_for(
     assert titles(plots) == [
         "LPIPS (alex) against ΔE2000",
         "LPIPS (alex) against SSIM",
-        "LPIPS (alex) against Colourfulness",
+        "LPIPS (alex) against Colorfulness",
         "LPIPS (alex) against milliseconds a picture",
         "LPIPS (alex) against minutes of training",
         "LPIPS (alex) of each picture",
     ]
     assert titles(plots_of(board_of(found, "spare-32"), "x")) == [
         "ΔE2000 against SSIM",
-        "ΔE2000 against Colourfulness",
+        "ΔE2000 against Colorfulness",
         "ΔE2000 against milliseconds a picture",
         "ΔE2000 of each picture",
     ]

@@ -90,7 +90,7 @@ def test_the_best_is_bold_the_second_italic_the_third_both(
 ) -> None:
     for run, value in zip("abcd", (0.3, 0.1, 0.4, 0.2), strict=True):
         add(run, {"lpips": value, "ssim": value, "colorfulness": value})
-    add("grey", {"lpips": 0.05, "ssim": 0.05}, kind="fixed")
+    add("gray", {"lpips": 0.05, "ssim": 0.05}, kind="fixed")
     add("ground truth", {"lpips": 0.0, "ssim": 1.0}, kind="fixed")
     (rows,) = tables(tmp_path).values()
     assert column(rows, "LPIPS (alex) ↓") == {
@@ -99,7 +99,7 @@ def test_the_best_is_bold_the_second_italic_the_third_both(
         "a": "***0.300***",
         "c": "0.400",
         "ground truth": "0.000",
-        "grey": "0.050",
+        "gray": "0.050",
     }
     assert column(rows, "SSIM ↑") == {
         "b": "0.100",
@@ -107,11 +107,11 @@ def test_the_best_is_bold_the_second_italic_the_third_both(
         "a": "*0.300*",
         "c": "**0.400**",
         "ground truth": "1.000",
-        "grey": "0.050",
+        "gray": "0.050",
     }
     # What describes and does not rank has neither arrow nor mark.
-    assert not any("*" in cell for cell in column(rows, "Colourfulness").values())
-    assert list(rows) == ["b", "d", "a", "c", "ground truth", "grey"]  # best first, fixed below
+    assert not any("*" in cell for cell in column(rows, "Colorfulness").values())
+    assert list(rows) == ["b", "d", "a", "c", "ground truth", "gray"]  # best first, fixed below
 
 
 def test_the_classic_columns_come_first(tmp_path: Path, add: Callable[..., Path]) -> None:
@@ -199,10 +199,10 @@ def test_ranks_show_ties(tmp_path: Path, add: Callable[..., Path]) -> None:
     """Values near each other by less than pictures differ; the same number is no worse."""
     for run, value in (("a", 0.1), ("b", 0.1), ("c", 0.3)):
         add(run, {"lpips": value, "ssim": value})
-    add("grey", {"lpips": 0.2, "ssim": 0.2}, kind="fixed")
+    add("gray", {"lpips": 0.2, "ssim": 0.2}, kind="fixed")
     (found,) = leaderboard.write(tmp_path).boards
     assert {row.name: row.rank for row in found.rows if row.rank} == {"a": 1, "b": 1, "c": 3}
-    assert found.no_better_than_grey == ["c"]
+    assert found.no_better_than_gray == ["c"]
     (found,) = leaderboard.write(tmp_path, sort="ssim").boards
     assert {row.name: row.rank for row in found.rows if row.rank} == {"a": 2, "b": 2, "c": 1}
     assert [row.name for row in found.models] == ["c", "a", "b"]
@@ -347,14 +347,14 @@ def test_an_empty_column_says_why(tmp_path: Path, add: Callable[..., Path]) -> N
 def test_csv_has_full_precision(tmp_path: Path, add: Callable[..., Path]) -> None:
     values: dict[str, float | None] = {"ssim": 0.1 + 0.2, "lpips": 1 / 3, "delta_e2000": 1e-7 / 3}
     add("a", values)
-    add("grey", {"lpips": None}, kind="fixed")
+    add("gray", {"lpips": None}, kind="fixed")
     leaderboard.write(tmp_path)
     assert all(path.is_file() for path in leaderboard.paths(tmp_path))
     with (tmp_path / "leaderboard.csv").open(encoding="utf-8", newline="") as stream:
         rows = {row["run"]: row for row in csv.DictReader(stream)}
     for key, value in values.items():
         assert float(rows["a"][key]) == value
-    assert rows["grey"]["lpips"] == ""
+    assert rows["gray"]["lpips"] == ""
     for key in METRICS:
         assert {key, f"{key}_std", f"{key}_low", f"{key}_high"} <= rows["a"].keys()
     assert rows["a"]["weights_sha256"] == "0" * 64

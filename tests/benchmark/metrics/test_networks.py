@@ -38,7 +38,7 @@ def no_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 
 def random_layers(key: LpipsBackbone) -> dict[str, Tensor]:
-    """A backbone's convolutions freshly initialised."""
+    """A backbone's convolutions freshly initialized."""
     make = {"alex": torchvision.models.alexnet, "squeeze": torchvision.models.squeezenet1_1}[key]
     with torch.device("meta"):
         shapes = {k: v.shape for k, v in make().state_dict().items() if k.startswith("features.")}

@@ -23,7 +23,7 @@ from tests.support import blobs, make_loop, training_data
 
 
 class Two(Colorizer):
-    """A colour and nothing else."""
+    """A color and nothing else."""
 
     def __init__(self) -> None:
         super().__init__()

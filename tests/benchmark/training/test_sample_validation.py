@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.colorizer import Colorizer, OnStep
-from benchmark.evaluation.baselines import Grey
+from benchmark.evaluation.baselines import Gray
 from benchmark.randomness import Noise
 from benchmark.training.sample_validation import PICTURES, Panel
 from metrics import Instruments
@@ -32,12 +32,12 @@ class Truth(Colorizer):
         return self.ab[: len(lightness)]
 
 
-def test_the_verdict_is_least_for_true_colours_and_worst_for_grey() -> None:
+def test_the_verdict_is_least_for_true_colors_and_worst_for_gray() -> None:
     truth8 = blobs(PICTURES + 3, 32)
     panel = Panel(truth8, Instruments())
     verdicts = [
         Panel.verdict(panel.scores(model.eval(), CPU))
-        for model in (Truth(truth8, 0.0), Truth(truth8, 0.5), Grey())
+        for model in (Truth(truth8, 0.0), Truth(truth8, 0.5), Gray())
     ]
     assert verdicts == sorted(verdicts)
     assert verdicts[0] == pytest.approx(0, abs=1e-3)
@@ -51,8 +51,8 @@ def test_lpips_counts_where_there_is_a_network() -> None:
         def forward(self, output: Tensor, truth: Tensor) -> Tensor:
             return torch.full((len(output),), 2.0)
 
-    grey = Grey().eval()
-    without = Panel(truth8, Instruments()).scores(grey, CPU)
-    scores = Panel(truth8, Instruments(networks={"lpips": Network()})).scores(grey, CPU)
+    gray = Gray().eval()
+    without = Panel(truth8, Instruments()).scores(gray, CPU)
+    scores = Panel(truth8, Instruments(networks={"lpips": Network()})).scores(gray, CPU)
     assert scores == {"lpips": 2.0, **without}
     assert Panel.verdict(scores) == pytest.approx(2 + Panel.verdict(without))
