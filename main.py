@@ -28,7 +28,7 @@ def dashes(token: str) -> str:
 
 
 app = typer.Typer(
-    help="Train colorizers on your own pictures, compare them honestly, and use them.",
+    help="Train colorizers on your own images, compare them honestly, and use them.",
     context_settings={"token_normalize_func": dashes, "help_option_names": ["-h", "--help"]},
     add_completion=False,
     no_args_is_help=True,

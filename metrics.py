@@ -1,9 +1,9 @@
-"""What is measured: one table of metrics, and the score of a set of pictures.
+"""What is measured: one table of metrics, and the score of a set of images.
 
 Every metric is a pure function of float32 sRGB in [0, 1], (B, 3, H, W), on any device. Those of
-pictures give one value a picture, (B,); those of sets gather batches and give one value in the end.
-Pictures in another range or of another shape are refused (ValueError): the best-known tables of
-this field were made from [-1, 1] pictures where [0, 1] was meant.
+images give one value a image, (B,); those of sets gather batches and give one value in the end.
+Images in another range or of another shape are refused (ValueError): the best-known tables of
+this field were made from [-1, 1] images where [0, 1] was meant.
 """
 
 import math
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from benchmark.color import require_rgb, rgb8_to_lab, rgb_from_8bit, rgb_to_8bit, rgb_to_lab
-from benchmark.data.reading import pictures_by_name, read_whole
+from benchmark.data.reading import images_by_name, read_whole
 from benchmark.errors import UserError
 from benchmark.metrics.histogram import ab_histogram, jensen_shannon
 from benchmark.metrics.networks import (
@@ -52,7 +52,7 @@ class Pair:
 
     @classmethod
     def from_8bit(cls, output8: Tensor, truth8: Tensor) -> "Pair":
-        """Of written pictures, uint8 (B, 3, H, W), whose Lab is found faster."""
+        """Of written images, uint8 (B, 3, H, W), whose Lab is found faster."""
         pair = cls(rgb_from_8bit(output8), rgb_from_8bit(truth8))
         pair.lab = rgb8_to_lab(output8), rgb8_to_lab(truth8)
         return pair
@@ -63,11 +63,11 @@ class Pair:
         return rgb_to_lab(self.output), rgb_to_lab(self.truth)
 
 
-# ---- metrics of pictures -------------------------------------------------------------------------
+# ---- metrics of images -------------------------------------------------------------------------
 
 
 def ssim(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity over RGB (Wang et al. 2004), 1 for equal pictures.
+    """Structural similarity over RGB (Wang et al. 2004), 1 for equal images.
 
     Gaussian window of 11×11 with σ 1.5, population covariance, data range 1, mean over the places
     where the window lies wholly inside; sides of at least 11 pixels.
@@ -102,7 +102,7 @@ def _gaussian(like: Tensor) -> Tensor:
 
 
 def psnr(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio over RGB in dB; infinite for equal pictures."""
+    """Peak signal-to-noise ratio over RGB in dB; infinite for equal images."""
     pair = Pair(prediction, truth)
     return -10 * torch.log10((pair.output - pair.truth).square().mean(dim=(1, 2, 3)))
 
@@ -211,13 +211,13 @@ def colorfulness(rgb: Tensor, variant: Variant = "signed") -> Tensor:
 
 
 def colorfulness_gap(prediction: Tensor, truth: Tensor, variant: Variant = "signed") -> Tensor:
-    """How far the colorfulness of a picture is from its truth's, either way."""
+    """How far the colorfulness of a image is from its truth's, either way."""
     pair = Pair(prediction, truth)
     return (colorfulness(pair.output, variant) - colorfulness(pair.truth, variant)).abs()
 
 
 def lpips(prediction: Tensor, truth: Tensor, network: nn.Module) -> Tensor:
-    """Learned perceptual distance (Zhang et al. 2018, v0.1), 0 for equal pictures.
+    """Learned perceptual distance (Zhang et al. 2018, v0.1), 0 for equal images.
 
     network: from `lpips_network`.
     """
@@ -278,7 +278,7 @@ class AbDivergence(SetMetric):
 
 
 class KernelInceptionDistance(SetMetric):
-    """KID (Bińkowski et al. 2018) between all outputs and all truths; keeps 16 KB a picture.
+    """KID (Bińkowski et al. 2018) between all outputs and all truths; keeps 16 KB a image.
 
     network: from `inception_network`, uint8 (B, 3, H, W) → features (B, D).
     """
@@ -304,13 +304,13 @@ def kernel_distance(outputs: Tensor, truths: Tensor) -> SetScore:
     """Mean and deviation of `kernel_mmd` over random subsets of paired features, (N, D) each.
 
     An output and its truth have their content in common, so a subset of both would make any output
-    look near. Hence the outputs of a subset are those of other pictures than its truths, which is
-    why it holds at most half of them. Raises Undefined for fewer than 4 pictures.
+    look near. Hence the outputs of a subset are those of other images than its truths, which is
+    why it holds at most half of them. Raises Undefined for fewer than 4 images.
     """
     size = min(KID_SUBSET, len(outputs) // 2)
     if size < 2:
-        raise Undefined(f"KID needs at least 4 pictures, and there are {len(outputs)}")
-    # From an order that is the pictures' own, so that the draw does not depend on the files'.
+        raise Undefined(f"KID needs at least 4 images, and there are {len(outputs)}")
+    # From an order that is the images' own, so that the draw does not depend on the files'.
     rows = truths.double().sum(dim=1).argsort(stable=True)
     outputs, truths = outputs[rows], truths[rows]
     generator = torch.Generator().manual_seed(0)
@@ -355,7 +355,7 @@ class Metric:
 
     direction: where better is; "none" for what describes and does not rank.
     perfect: what the truth itself scores; None where that is not one number.
-    measure: a pair (and the network, if it needs one) → one value a picture, (B,). A pair is an
+    measure: a pair (and the network, if it needs one) → one value a image, (B,). A pair is an
         output and its truth, or, where `of_samples`, two outputs of one input.
     gather: makes the SetMetric (of the network, if it needs one). Either of the two is there.
     network: the key of the network in `Instruments`, where one is needed.
@@ -375,7 +375,7 @@ class Metric:
     of_samples: bool = False
 
     @property
-    def of_pictures(self) -> bool:
+    def of_images(self) -> bool:
         """Whether it has one value for each output beside its truth."""
         return self.measure is not None and not self.of_samples
 
@@ -426,7 +426,7 @@ def table(options: Options) -> dict[str, Metric]:
         Metric(
             "kid", "KID", "", "down", "all outputs and all truths",
             f"Inception-v3, cubic kernel, {KID_SUBSETS} subsets of at most {KID_SUBSET} and n / 2, "
-            "outputs and truths of different pictures",
+            "outputs and truths of different images",
             "Bińkowski et al. 2018", gather=KernelInceptionDistance, network="kid",
         ),
         Metric(
@@ -489,13 +489,13 @@ def find_instruments(options: Options = Options(), lpips_weights: str | None = N
 
 @dataclass(frozen=True)
 class Scores:
-    """One value a picture, in order, and one a set, by the key of the metric.
+    """One value a image, in order, and one a set, by the key of the metric.
 
-    n: how many pictures. missing: why a metric has no value.
+    n: how many images. missing: why a metric has no value.
     """
 
     n: int
-    pictures: dict[str, list[float]]
+    images: dict[str, list[float]]
     sets: dict[str, SetScore]
     missing: dict[str, str]
 
@@ -505,12 +505,12 @@ def score(
     instruments: Instruments = Instruments(),
     keys: Container[str] | None = None,
 ) -> Scores:
-    """Every metric of written pictures: batches of (output, truth), uint8 (B, 3, H, W).
+    """Every metric of written images: batches of (output, truth), uint8 (B, 3, H, W).
 
-    The 8-bit pictures are what is scored, since they are what anyone else can score again. There
+    The 8-bit images are what is scored, since they are what anyone else can score again. There
     are never more batches at once than threads and two more, so memory does not depend on
     their number (KID alone keeps the features of all). `keys` leaves out all other metrics.
-    ValueError if there is no picture.
+    ValueError if there is no image.
     """
     rows = {
         key: row
@@ -543,7 +543,7 @@ def score(
         for metric, sides in zip(gathered.values(), seen, strict=True):
             metric.add(*sides)
     if not n:
-        raise ValueError("there is no picture to score")
+        raise ValueError("there is no image to score")
     sets = {}
     for key, metric in gathered.items():
         try:
@@ -559,7 +559,7 @@ def score_samples(
 ) -> dict[str, list[list[float]]]:
     """How far samples of one input are from each other: batches of uint8 (K, B, 3, H, W), K ≥ 2.
 
-    Returns for each metric of samples a list for each picture: the mean distance of each of its K
+    Returns for each metric of samples a list for each image: the mean distance of each of its K
     samples from the others. The mean of these is the mean over pairs.
     """
     rows = {key: row for key, row in table(instruments.options).items() if row.of_samples}
@@ -632,7 +632,7 @@ def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> I
 
 PIXELS_AT_ONCE = 64 * 64**2
 """Pixels of a batch: the fewer, the more of the time goes into calls; twice as many leave the cache
-(2.5 ms a picture of 64×64 for 32 or 64 of them, 2.8 for 16, 3.4 for 128)."""
+(2.5 ms a image of 64×64 for 32 or 64 of them, 2.8 for 16, 3.4 for 128)."""
 
 
 def in_batches(
@@ -640,7 +640,7 @@ def in_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Single (output, truth), uint8 (3, H, W), → batches for `score`, those of one size together.
 
-    most: pictures a batch; by default as many as PIXELS_AT_ONCE allows. ValueError for a pair of
+    most: images a batch; by default as many as PIXELS_AT_ONCE allows. ValueError for a pair of
     two shapes.
     """
     batch: list[tuple[Tensor, Tensor]] = []
@@ -663,13 +663,13 @@ def _stack(batch: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 
 def score_folder(outputs: Path, truths: Path, instruments: Instruments = Instruments()) -> Scores:
-    """Score the pictures of a folder against those of the same names in another.
+    """Score the images of a folder against those of the same names in another.
 
-    Names are compared without their suffix, values come in their order. Pictures are read one
-    batch at a time. UserError for a folder without pictures, a picture without its counterpart, of
+    Names are compared without their suffix, values come in their order. Images are read one
+    batch at a time. UserError for a folder without images, a image without its counterpart, of
     another size or not readable.
     """
-    first, second = pictures_by_name(outputs), pictures_by_name(truths)
+    first, second = images_by_name(outputs), images_by_name(truths)
     for name in first.keys() ^ second.keys():
         there, lacking = (first, truths) if name in first else (second, outputs)
         raise UserError(f"{there[name]} has no counterpart in {lacking}.")

@@ -1,6 +1,6 @@
 """Contract 1: what `models/<name>/model.py` defines, `class Model(Colorizer)`.
 
-A colorizer is given the lightness of pictures and returns them in color. Everything that must be
+A colorizer is given the lightness of images and returns them in color. Everything that must be
 the same for every model is written here once: padding, bringing color to full size, keeping the
 input's lightness, mapping into the gamut, drawing noise.
 """
@@ -30,10 +30,10 @@ ColorSpace = Annotated[
 
 
 OnStep = Callable[[int, int, Tensor, Tensor], None]
-"""Called as on_step(step, steps, state, estimate) at each step of the way from noise to a picture.
+"""Called as on_step(step, steps, state, estimate) at each step of the way from noise to a image.
 
 Steps count from 1. The state is what the step starts from, at the first one pure noise; the
-estimate is where the way would end as seen from there, at the last step the picture itself.
+estimate is where the way would end as seen from there, at the last step the image itself.
 """
 
 
@@ -60,7 +60,7 @@ class Sampling(BaseModel):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def preview(self) -> Self:
-        """The same with less work, for the pictures that a training shows of itself."""
+        """The same with less work, for the images that a training shows of itself."""
         return self
 
     def judged(self) -> Self:
@@ -77,10 +77,10 @@ class Sampling(BaseModel):
 
 
 class Colorizer(nn.Module, ABC):
-    """A network that colors pictures, whole: its weights and its constructor's arguments suffice.
+    """A network that colors images, whole: its weights and its constructor's arguments suffice.
 
     A subclass writes `predict`, and states `multiple` (the sides it can work on) and, where two
-    seeds give two pictures, `stochastic` and a `Sampling` of its own. The constructor's keyword
+    seeds give two images, `stochastic` and a `Sampling` of its own. The constructor's keyword
     arguments are the architecture: annotated, with defaults, saved beside the weights.
     """
 
@@ -114,7 +114,7 @@ class Colorizer(nn.Module, ABC):
         """Color for `lightness` (B, 1, H, W) in [0, 100], sides multiples of `multiple`.
 
         Returns ab in Lab units (B, 2, h, w), or sRGB (B, 3, h, w) if `color_space` is "rgb", at
-        whatever resolution the model works in. `noise(*shape)` draws one sample a picture;
+        whatever resolution the model works in. `noise(*shape)` draws one sample a image;
         `sampling` is an instance of this model's `sampling_class`. A model that has steps calls
         `on_step`, unless it is None, at each of them, with color as it returns it.
         """
@@ -129,9 +129,9 @@ class Colorizer(nn.Module, ABC):
         sampling: Sampling | None = None,
         on_step: OnStep | None = None,
     ) -> Tensor:
-        """Color pictures: L* (B, 1, H, W) in [0, 100], sides ≥ 16 → sRGB [0, 1], (B, 3, H, W).
+        """Color images: L* (B, 1, H, W) in [0, 100], sides ≥ 16 → sRGB [0, 1], (B, 3, H, W).
 
-        seeds: one integer a picture; the same seed gives the same picture in any batch.
+        seeds: one integer a image; the same seed gives the same image in any batch.
         on_step: told of each step, the state and the estimate as sRGB (B, 3, H, W); never called
         unless `has_steps`.
         Raises ValueError for other shapes or ranges, UserError for a sampling that these weights
@@ -160,7 +160,7 @@ class Colorizer(nn.Module, ABC):
 
     @classmethod
     def has_steps(cls) -> bool:
-        """Whether pictures are made step by step: then `steps` is among what can be chosen."""
+        """Whether images are made step by step: then `steps` is among what can be chosen."""
         return "steps" in cls.sampling_class.model_fields
 
     def settle(self, sampling: Any) -> Any:
@@ -183,7 +183,7 @@ class Colorizer(nn.Module, ABC):
         return standardized.float() * self.color_std + self.color_mean
 
     def target(self, rgb: Tensor) -> Tensor:
-        """What the network is to predict for true pictures sRGB (B, 3, H, W), standardized."""
+        """What the network is to predict for true images sRGB (B, 3, H, W), standardized."""
         return self.standardize(rgb_to_lab(rgb)[:, 1:] if self.color_space == "lab" else rgb)
 
     def to_ab(self, standardized: Tensor) -> Tensor:
@@ -229,7 +229,7 @@ def _require_lightness(lightness: Tensor, seeds: Sequence[int]) -> None:
     if min(lightness.shape[2:]) < SMALLEST_SIDE:
         raise ValueError(f"lightness has sides {tuple(lightness.shape[2:])}; 16 is the least")
     if len(seeds) != len(lightness):
-        raise ValueError(f"{len(seeds)} seeds for {len(lightness)} pictures")
+        raise ValueError(f"{len(seeds)} seeds for {len(lightness)} images")
     low, high = (float(value) for value in torch.aminmax(lightness))
     if not (low >= -TOLERANCE and high <= 100 + TOLERANCE):  # so written that NaN fails too
         raise ValueError(f"lightness spans [{low:.3g}, {high:.3g}]; L* in [0, 100] is needed")

@@ -21,7 +21,7 @@ def some(names: Sequence[str], most: int = 5) -> str:
 
 
 def progress(
-    items: Iterable[Item] | None, total: int, label: str, unit: str = "pictures"
+    items: Iterable[Item] | None, total: int, label: str, unit: str = "images"
 ) -> "tqdm[Any]":
     """A bar over `items`, drawn only on a terminal: in a log it would be noise."""
     return tqdm(

@@ -10,7 +10,7 @@ from torch import Tensor
 class Randomness:
     """Random draws of one training step, a function of (seed, step) and the place in the batch.
 
-    Whoever works on a part of a step's pictures draws for all of them and takes its share, (index,
+    Whoever works on a part of a step's images draws for all of them and takes its share, (index,
     of how many). So the parts see what the whole would, and nothing has to be stored to resume.
     """
 
@@ -22,11 +22,11 @@ class Randomness:
         self.index, self.parts = share
 
     def normal(self, count: int, *shape: int) -> Tensor:
-        """Standard normal (count, *shape), float32, for `count` pictures of the part."""
+        """Standard normal (count, *shape), float32, for `count` images of the part."""
         return self._share(torch.randn, count, shape)
 
     def uniform(self, count: int, *shape: int) -> Tensor:
-        """Uniform on [0, 1), (count, *shape), float32, for `count` pictures of the part."""
+        """Uniform on [0, 1), (count, *shape), float32, for `count` images of the part."""
         return self._share(torch.rand, count, shape)
 
     def _share(self, draw: Callable[..., Tensor], count: int, shape: tuple[int, ...]) -> Tensor:
@@ -42,9 +42,9 @@ def mixed(*parts: object) -> int:
 
 
 class Noise:
-    """Standard normal draws in which each picture follows its own seed alone.
+    """Standard normal draws in which each image follows its own seed alone.
 
-    So a picture does not depend on the batch it is in. Drawn on the CPU, so neither on the device.
+    So a image does not depend on the batch it is in. Drawn on the CPU, so neither on the device.
     """
 
     def __init__(self, seeds: Sequence[int], device: torch.device) -> None:

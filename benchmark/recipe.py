@@ -23,7 +23,7 @@ ModelType = TypeVar("ModelType", bound=Colorizer)
 
 @dataclass(frozen=True)
 class Batch:
-    """Training pictures: sRGB in [0, 1], (B, 3, H, W); `progress` is the share of training done."""
+    """Training images: sRGB in [0, 1], (B, 3, H, W); `progress` is the share of training done."""
 
     rgb: Tensor
     progress: float = 0.0
@@ -50,8 +50,8 @@ class Update:
 class Recipe(nn.Module, ABC, Generic[ModelType, SettingsType]):
     """How a model learns. Holds the model, and what only training needs (discriminators)."""
 
-    judged_by: ClassVar[Literal["loss", "pictures"]] = "loss"
-    """What the best weights are chosen by: the first loss of `validate`, or a few pictures that
+    judged_by: ClassVar[Literal["loss", "images"]] = "loss"
+    """What the best weights are chosen by: the first loss of `validate`, or a few images that
     they color (`panel.py`), where a loss says nothing of color."""
 
     def __init__(self, model: ModelType, settings: SettingsType) -> None:

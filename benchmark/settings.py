@@ -13,10 +13,10 @@ from benchmark.errors import UserError, nearest
 Presets = Mapping[str, Mapping[str, Any]]
 
 
-Size = Annotated[int, Field(ge=32, le=2048, description="side of the pictures, pixels")]
+Size = Annotated[int, Field(ge=32, le=2048, description="side of the images, pixels")]
 
 
-BatchSize = Annotated[int, Field(ge=1, description="pictures a step")]
+BatchSize = Annotated[int, Field(ge=1, description="images a step")]
 
 
 class Settings(BaseModel):
@@ -41,7 +41,7 @@ class Settings(BaseModel):
     }
 
     seed: int = Field(8000, ge=0, description="of weights, batches and noise")
-    epochs: int = Field(100, ge=1, description="passes over the training pictures")
+    epochs: int = Field(100, ge=1, description="passes over the training images")
     max_steps: int = Field(0, ge=0, description="end after so many steps; 0: after the epochs")
     batch_size: BatchSize = 64
     size: Size = 64
@@ -60,8 +60,8 @@ class Settings(BaseModel):
         0, ge=0, description="epochs between kept weights; 0 keeps best and last"
     )
     drop_grayscale: bool = Field(True, description="do not train on grayscale files")
-    min_colorfulness: float = Field(0, ge=0, description="do not train on pictures below this")
-    split_seed: int = Field(8000, ge=0, description="of the held-out pictures; not of the run")
+    min_colorfulness: float = Field(0, ge=0, description="do not train on images below this")
+    split_seed: int = Field(8000, ge=0, description="of the held-out images; not of the run")
     architecture: dict[str, Any] = Field({}, validate_default=True, description="of the network")
 
     @field_validator("architecture")

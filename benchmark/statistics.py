@@ -1,4 +1,4 @@
-"""How sure a mean over pictures is, and whether two models differ."""
+"""How sure a mean over images is, and whether two models differ."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ class Interval(NamedTuple):
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """The mean of one value a picture, and how far it would move with other pictures."""
+    """The mean of one value a image, and how far it would move with other images."""
     array = np.asarray(values, dtype=np.float64)
     if len(array) < 2:
         return Interval(float(array.mean()), None, None)
@@ -33,7 +33,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
         n_resamples=RESAMPLES,
         confidence_level=LEVEL,
         method="percentile",
-        batch=100,  # so that memory does not grow with resamples times pictures
+        batch=100,  # so that memory does not grow with resamples times images
         rng=np.random.default_rng(SEED),
     )
     low, high = result.confidence_interval
@@ -41,10 +41,10 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 def paired_differences(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """The intervals of the mean difference of any two rows of values (R, N) on the same pictures.
+    """The intervals of the mean difference of any two rows of values (R, N) on the same images.
 
     Returns low and high, (R, R) each, of row i - row j. Where the interval excludes 0 the two
-    differ. Far sharper than comparing two intervals, since what makes a picture hard for both
+    differ. Far sharper than comparing two intervals, since what makes a image hard for both
     cancels. N is at least 2.
     """
     tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
@@ -67,9 +67,9 @@ def ranks(values: NDArray[np.float64], higher_is_better: bool) -> list[int]:
 
 
 def resampled_sums(values: NDArray[Any]) -> NDArray[Any]:
-    """Bootstrap of sums over pictures: (pictures, columns) → (RESAMPLES, columns).
+    """Bootstrap of sums over images: (images, columns) → (RESAMPLES, columns).
 
-    The same pictures are drawn for all columns, and each time it is called. What a picture has
+    The same images are drawn for all columns, and each time it is called. What a image has
     several of, such as objects, is summed before: its whole is drawn, since they have much in
     common.
     """

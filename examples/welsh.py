@@ -1,7 +1,7 @@
-"""An outside program that colors gray pictures, to show how such a one gets its row.
+"""An outside program that colors gray images, to show how such a one gets its row.
 
 Color transfer from an exemplar (Welsh, Ashikhmin and Mueller 2002), with scikit-image: of a folder
-of color pictures the one that looks most like the input in gray lends its colors. Every pixel of
+of color images the one that looks most like the input in gray lends its colors. Every pixel of
 the input takes a* and b* of the exemplar's pixel of the most similar lightness and texture.
 
     python main.py inputs gray --truth photos/test
@@ -27,7 +27,7 @@ from skimage.util import img_as_ubyte
 Array = NDArray[np.floating]
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-THUMBNAIL = 8  # pixels a side: what two pictures are compared by
+THUMBNAIL = 8  # pixels a side: what two images are compared by
 SIDE = 64  # of an exemplar: more pixels would lend no other colors
 SAMPLES = 1024  # of an exemplar's pixels (the paper takes about 200)
 NEIGHBOURHOOD = 5  # pixels a side, as in the paper
@@ -35,7 +35,7 @@ TEXTURE = 1.0  # weight of the deviation beside the lightness, equal as in the p
 
 
 def read_lab(path: Path) -> Array:
-    """A picture as Lab, (H, W, 3)."""
+    """A image as Lab, (H, W, 3)."""
     pixels = imread(path)
     if pixels.ndim == 2:
         pixels = np.stack([pixels] * 3, axis=-1)
@@ -44,7 +44,7 @@ def read_lab(path: Path) -> Array:
 
 
 def thumbnail(lightness: Array) -> Array:
-    """What a picture looks like from afar in gray, (64,): 0 on average, deviation 1."""
+    """What a image looks like from afar in gray, (64,): 0 on average, deviation 1."""
     small = resize(lightness, (THUMBNAIL, THUMBNAIL), anti_aliasing=True).ravel()
     small = small - small.mean()
     return np.asarray(small / max(small.std(), 1e-6))
@@ -75,8 +75,8 @@ def transfer(lightness: Array, exemplar: Array) -> Array:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("inputs", type=Path, help="folder of gray pictures")
-    parser.add_argument("exemplars", type=Path, help="folder of color pictures, any depth")
+    parser.add_argument("inputs", type=Path, help="folder of gray images")
+    parser.add_argument("exemplars", type=Path, help="folder of color images, any depth")
     parser.add_argument("out", type=Path, help="folder to write into, the inputs' names kept")
     options = parser.parse_args()
     files = sorted(path for path in options.exemplars.rglob("*") if path.suffix.lower() in SUFFIXES)

@@ -4,7 +4,7 @@
 
 Each run differs from the first in one choice. How many steps fit into the minutes is measured
 before anything is trained, in processor time of one core, so that a busy machine is fair to all;
-the score is that of pictures held out from the training. The runs are ordinary ones below
+the score is that of images held out from the training. The runs are ordinary ones below
 --results, so a stopped batch goes on, and the table that is printed can be made again from their
 run.json files alone.
 """
@@ -45,10 +45,10 @@ CHOICES = (
 
 
 def main(
-    dataset: Annotated[str, typer.Option(help="A folder of pictures, or cartoon.")],
+    dataset: Annotated[str, typer.Option(help="A folder of images, or cartoon.")],
     results: Annotated[Path, typer.Option(help="Where the runs go.")] = Path("Results/choices"),
     minutes: Annotated[float, typer.Option(min=0.01, help="Of each training, on one core.")] = 5,
-    pictures: Annotated[int, typer.Option(min=2, help="Validation pictures to score.")] = 128,
+    images: Annotated[int, typer.Option(min=2, help="Validation images to score.")] = 128,
     steps: Annotated[int, typer.Option(min=1, help="Of the sampler.")] = 20,
     only: Annotated[str, typer.Option(help="Names of runs, with commas; default all.")] = "",
 ) -> None:
@@ -59,7 +59,7 @@ def main(
         raise SystemExit(f"The choices are compared by LPIPS. {reason}") from reason
     wanted = [choice for choice in CHOICES if not only or choice.run in only.split(",")]
     sources = locate(dataset, None, results)
-    held_out = copy_validation(sources, results.resolve() / "validation", pictures)
+    held_out = copy_validation(sources, results.resolve() / "validation", images)
     train(wanted, dataset, sources, results, 60 * minutes)
     tested = ["--test_images", str(held_out), "--steps", str(steps)]
     side_by_side(lambda choice: call("test", choice, results, *tested), wanted)

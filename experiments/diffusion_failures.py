@@ -2,7 +2,7 @@
 
     python -m experiments.diffusion_failures --dataset ../shared/data/scenes --minutes 5
 
-Static and deep-fried pictures come of the sampling alone: sound weights, sampled wrongly. Gray and
+Static and deep-fried images come of the sampling alone: sound weights, sampled wrongly. Gray and
 blotched ones come of the training: three trainings of --minutes on one core each, of which two are
 among those of `diffusion_choices` and are taken if they lie in --results. Writes a figure, and
 prints how far the deviation of ab is from the truth's at three scales.
@@ -45,16 +45,16 @@ BLOTCHES = Choice("shift-1", "schedule not shifted", {"shift": 1})
 
 
 def main(
-    dataset: Annotated[str, typer.Option(help="A folder of pictures, or cartoon.")] = "cartoon",
+    dataset: Annotated[str, typer.Option(help="A folder of images, or cartoon.")] = "cartoon",
     results: Annotated[Path, typer.Option(help="Where the runs go.")] = Path("Results/failures"),
     minutes: Annotated[float, typer.Option(min=0.01, help="Of each training, on one core.")] = 5,
-    pictures: Annotated[int, typer.Option(min=SHOWN, help="Validation pictures.")] = 32,
+    images: Annotated[int, typer.Option(min=SHOWN, help="Validation images.")] = 32,
 ) -> None:
     """Train, sample in right and wrong ways, print the table, write the figure."""
     sources = locate(dataset, None, results)
     train([SOUND, GRAY, BLOTCHES], dataset, sources, results, 60 * minutes)
     settings = resolve(load_settings(MODEL), MODEL, "standard", {}).settings
-    truth = rgb_from_8bit(load_training(sources, settings).val.rgb8[:pictures])
+    truth = rgb_from_8bit(load_training(sources, settings).val.rgb8[:images])
     lightness = rgb_to_lightness(truth)
     sound = weights_of(results, SOUND)
     outputs = {
@@ -108,7 +108,7 @@ def sampled(
     clip: bool,
     guidance: float = 1.0,
 ) -> Tensor:
-    """DDPM from level t to level s for each (t, s); what is left in the end is the picture."""
+    """DDPM from level t to level s for each (t, s); what is left in the end is the image."""
     shown = model.show(lightness)
     hidden = shown.where(torch.zeros(len(lightness), 1, 1, 1))
     noise = Noise(range(len(lightness)), CPU)
@@ -132,7 +132,7 @@ def sampled(
 
 def table(outputs: Mapping[str, Tensor], truth: Tensor) -> str:
     """Markdown: deviations of ab at three scales and colorfulness, as shares of the truth's."""
-    scales = ("of whole pictures", "of patches within them", "of pixels within patches")
+    scales = ("of whole images", "of patches within them", "of pixels within patches")
     lines = [f"| | {' | '.join(scales)} | colorfulness |", "|---|---|---|---|---|"]
     of_truth, colorful = deviations(truth), float(colorfulness(truth).mean())
     for name, rgb in outputs.items():
@@ -143,7 +143,7 @@ def table(outputs: Mapping[str, Tensor], truth: Tensor) -> str:
 
 
 def deviations(rgb: Tensor, patch: int = 8) -> list[float]:
-    """Of ab: of pictures' means, of patches from their picture's, of pixels from their patch's."""
+    """Of ab: of images' means, of patches from their image's, of pixels from their patch's."""
     ab = rgb_to_lab(rgb)[:, 1:]
     whole = ab.mean(dim=(2, 3), keepdim=True)
     patches = F.avg_pool2d(ab, patch)

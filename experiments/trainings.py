@@ -67,11 +67,11 @@ def side_by_side(work: Any, choices: Sequence[Choice]) -> None:
 
 
 def copy_validation(sources: Sources, to: Path, count: int) -> Path:
-    """The first `count` pictures that a training holds out for validation, as a folder."""
+    """The first `count` images that a training holds out for validation, as a folder."""
     to.mkdir(parents=True, exist_ok=True)
     held_out = splits_of(sources, SPLIT_SEED).val
-    for picture in sorted(held_out, key=lambda picture: picture.digest)[:count]:
-        shutil.copy(picture.path, to / f"{picture.digest[:16]}{picture.path.suffix}")
+    for image in sorted(held_out, key=lambda image: image.digest)[:count]:
+        shutil.copy(image.path, to / f"{image.digest[:16]}{image.path.suffix}")
     return to
 
 
@@ -91,7 +91,7 @@ def steps_that_fit(
             found[choice.run] = read_json(folder.settings)["settings"]["max_steps"]
             continue
         settings = resolve(registry.load_settings(MODEL), MODEL, "standard", typed(choice)).settings
-        data = data or load_training(sources, settings)  # no choice is about the pictures
+        data = data or load_training(sources, settings)  # no choice is about the images
         network = settings.model_class.build(settings.architecture)
         network.calibrate(data.statistics)
         recipe = registry.load_recipe(MODEL)(network, settings)

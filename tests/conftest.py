@@ -1,4 +1,4 @@
-"""What tests share: small pictures and folders of them, results to tabulate, the real data.
+"""What tests share: small images and folders of them, results to tabulate, the real data.
 
 Test files import nothing from here; they ask for fixtures by name.
 """
@@ -26,24 +26,24 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def paint(seed: int, width: int = 32, height: int = 32) -> Image.Image:
-    """A smooth, colorful picture that no other seed gives: a few random colors, blown up."""
+    """A smooth, colorful image that no other seed gives: a few random colors, blown up."""
     colors = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return Image.fromarray(colors).resize((width, height), Image.Resampling.BICUBIC)
 
 
 @pytest.fixture(scope="session")
-def make_picture() -> Callable[..., Image.Image]:
-    """make_picture(seed, width=32, height=32) → a smooth, colorful picture."""
+def make_image() -> Callable[..., Image.Image]:
+    """make_image(seed, width=32, height=32) → a smooth, colorful image."""
     return paint
 
 
 @pytest.fixture(scope="session")
 def fill_folder() -> Callable[..., list[Path]]:
-    """fill_folder(folder, seeds, suffix=".png") → a picture file for each seed, named by it."""
+    """fill_folder(folder, seeds, suffix=".png") → a image file for each seed, named by it."""
 
     def fill(folder: Path, seeds: range, suffix: str = ".png") -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / f"picture_{seed:03d}{suffix}" for seed in seeds]
+        paths = [folder / f"image_{seed:03d}{suffix}" for seed in seeds]
         for seed, path in zip(seeds, paths, strict=True):
             paint(seed, 40, 32).save(path)
         return paths
@@ -52,9 +52,9 @@ def fill_folder() -> Callable[..., list[Path]]:
 
 
 @pytest.fixture
-def pictures_folder(tmp_path: Path, fill_folder: Callable[..., list[Path]]) -> Path:
-    """A folder of 24 small pictures, 16 PNG and 8 JPEG, without sub-folders."""
-    folder = tmp_path / "pictures"
+def images_folder(tmp_path: Path, fill_folder: Callable[..., list[Path]]) -> Path:
+    """A folder of 24 small images, 16 PNG and 8 JPEG, without sub-folders."""
+    folder = tmp_path / "images"
     fill_folder(folder, range(16))
     fill_folder(folder, range(16, 24), ".jpg")
     return folder
@@ -121,7 +121,7 @@ def make_record() -> Callable[..., dict[str, Any]]:
         from benchmark.evaluation.protocol import VERSION, hash_of
         from metrics import METRICS, Options, describe
 
-        protocol = {"name": "photos-64", "version": VERSION, "size": 64, "n_pictures": 4}
+        protocol = {"name": "photos-64", "version": VERSION, "size": 64, "n_images": 4}
         protocol["metrics"] = describe(Options())
         protocol = changed.pop("protocol", protocol)
 
@@ -173,11 +173,11 @@ def make_record() -> Callable[..., dict[str, Any]]:
             "samples": None,
             "calibration": None,
             "per_image_sha256": "0" * 64,
-            "timing": {"ms_per_picture": 1.5, "batch_size": 4, "device": "cpu"},
+            "timing": {"ms_per_image": 1.5, "batch_size": 4, "device": "cpu"},
             "cost": {
                 "parameters": 1_500_000,
                 "training_seconds": 90.0,
-                "pictures_per_s": 100.0,
+                "images_per_second": 100.0,
                 "epochs": 2,
                 "steps": 80,
                 "device": "cpu",

@@ -1,4 +1,4 @@
-"""What several test files need: small pictures and small trainings."""
+"""What several test files need: small images and small trainings."""
 
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,9 @@ from torch import Tensor
 from benchmark import registry
 from benchmark.color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer, Sampling, Statistics
-from benchmark.data.cache import Pictures
+from benchmark.data.cache import ImageSet
 from benchmark.data.loading import TrainingData, measure
-from benchmark.data.manifest import Picture
+from benchmark.data.manifest import ImageFile
 from benchmark.device import make_fabric
 from benchmark.recipe import Recipe
 from benchmark.results.folders import RunFolder
@@ -29,16 +29,16 @@ def blobs(count: int, size: int, seed: int = 0) -> Tensor:
     return rgb_to_8bit(join(lightness, ab))
 
 
-def pictures_of(rgb8: Tensor) -> Pictures:
-    """Pictures in memory, as if they had been read from files."""
-    files = [Picture(f"{row}.png", Path(f"{row}.png"), f"{row:064d}") for row in range(len(rgb8))]
-    return Pictures(files, rgb8, {})
+def images_of(rgb8: Tensor) -> ImageSet:
+    """Images in memory, as if they had been read from files."""
+    files = [ImageFile(f"{row}.png", Path(f"{row}.png"), f"{row:064d}") for row in range(len(rgb8))]
+    return ImageSet(files, rgb8, {})
 
 
 def training_data(rgb8: Tensor) -> TrainingData:
-    """The same pictures to train and to validate on."""
-    pictures = pictures_of(rgb8)
-    return TrainingData(pictures, pictures, measure(pictures), {"manifest": "0"})
+    """The same images to train and to validate on."""
+    images = images_of(rgb8)
+    return TrainingData(images, images, measure(images), {"manifest": "0"})
 
 
 def tiny_recipe(name: str, **typed: Any) -> Recipe[Any, Any]:
@@ -77,5 +77,5 @@ def make_loop(folder: Path, name: str, data: TrainingData, **typed: Any) -> Loop
 
 
 def lightness_like(rgb8: Tensor) -> Tensor:
-    """L* of uint8 pictures, (B, 1, H, W)."""
+    """L* of uint8 images, (B, 1, H, W)."""
     return rgb_to_lightness(rgb_from_8bit(rgb8))

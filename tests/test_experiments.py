@@ -35,7 +35,7 @@ def test_the_failures_take_runs_of_the_choices() -> None:
 
 
 def test_deviations_tell_the_scales_apart() -> None:
-    """Color of whole pictures, of patches and of pixels each shows in its own place alone."""
+    """Color of whole images, of patches and of pixels each shows in its own place alone."""
     lightness = torch.full((4, 1, 32, 32), 60.0)
     generator = torch.Generator().manual_seed(0)
 
@@ -74,7 +74,7 @@ def test_the_experiments_run(
     common += ["--minutes", "0.03"]
     for name, extra, told in (
         ("choices", ["--only", "reference,predict-x0", "--steps", "3"], "predict x0"),
-        ("failures", ["--pictures", "6"], "deep-fried"),
+        ("failures", ["--images", "6"], "deep-fried"),
     ):
         command = [sys.executable, "-m", f"experiments.diffusion_{name}", *common, *extra]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

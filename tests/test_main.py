@@ -50,9 +50,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 
 
 @pytest.fixture
-def words(pictures_folder: Path, tmp_path: Path) -> list[str]:
-    """Options of a small run: 24 pictures, preset tiny, results in a fresh folder."""
-    folders = ["--dataset", str(pictures_folder), "--results", str(tmp_path / "out")]
+def words(images_folder: Path, tmp_path: Path) -> list[str]:
+    """Options of a small run: 24 images, preset tiny, results in a fresh folder."""
+    folders = ["--dataset", str(images_folder), "--results", str(tmp_path / "out")]
     return [*folders, "--preset", "tiny", "--device", "cpu", "--wandb", "disabled"]
 
 
@@ -114,7 +114,7 @@ def test_train_test_list_leaderboard_and_colorize(
     (test,) = (out / "unetddim/seed-8000/tests").iterdir()
     record = json.loads((test / "run.json").read_text())
     assert record["sampling"]["steps"] == 3
-    assert record["n_scored"] == record["n_expected"] == len(list((test / "pictures").iterdir()))
+    assert record["n_scored"] == record["n_expected"] == len(list((test / "images").iterdir()))
     assert (test / "figure.png").exists()
     strip, animation = sorted((test / "frames").iterdir())
     assert (strip.suffix, animation.suffix) == (".png", ".webp")
@@ -151,7 +151,7 @@ def test_train_test_list_leaderboard_and_colorize(
 
 
 def lightness_of(path: Path) -> np.ndarray:
-    """L* of a picture file, (H, W)."""
+    """L* of a image file, (H, W)."""
     import torch
 
     with Image.open(path) as image:
@@ -197,11 +197,11 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("mistake", "sentence"), MISTAKES, ids=lambda value: " ".join(value)[:40])
 def test_a_mistake_is_one_sentence(
-    run: Run, pictures_folder: Path, tmp_path: Path, mistake: list[str], sentence: str
+    run: Run, images_folder: Path, tmp_path: Path, mistake: list[str], sentence: str
 ) -> None:
     options = ["--results", str(tmp_path / "out")]
     if mistake[0] == "--model" and "--dataset" not in mistake:
-        options += ["--dataset", str(pictures_folder)]
+        options += ["--dataset", str(images_folder)]
     code, out, err = run(*mistake, *options)
     assert code == 2
     assert sentence in err
@@ -282,7 +282,7 @@ def test_only_a_training_alike_and_finished_is_a_sister(
 
     finished.rename(out / sister / "seed-8000/cost.json")
     shutil.rmtree(out / model)
-    fill_folder(tmp_path / "pictures", range(50, 53))
+    fill_folder(tmp_path / "images", range(50, 53))
     assert "is not trained" not in run("--model", model, "--mode", "train", *words)[2]
 
 
@@ -369,11 +369,11 @@ def test_an_empty_dataset_means_the_sample(
     out = ["--results", str(tmp_path / "out"), "--wandb", "disabled", "--preset", "tiny"]
     code, _, err = run("--model", "unet", *out)
     assert code == 0, err
-    assert "Dataset/ holds no pictures: the built-in sample, cartoon, is used." in err
+    assert "Dataset/ holds no images: the built-in sample, cartoon, is used." in err
 
 
 def test_an_outside_program_gets_its_row_and_the_row_is_verified(
-    run: Run, tmp_path: Path, make_picture: Callable[..., Image.Image]
+    run: Run, tmp_path: Path, make_image: Callable[..., Image.Image]
 ) -> None:
     """The example as its docstring says, then `verify`, the formats, and wrong options."""
     photos, out = tmp_path / "photos", ["--results", str(tmp_path / "out")]
@@ -381,7 +381,7 @@ def test_an_outside_program_gets_its_row_and_the_row_is_verified(
         folder = photos / name
         folder.mkdir(parents=True)
         for seed in seeds:
-            make_picture(seed).save(folder / f"{seed}.png")
+            make_image(seed).save(folder / f"{seed}.png")
     gray, colored, truth = tmp_path / "gray", tmp_path / "colored", str(photos / "test")
     code, _, err = run("inputs", str(gray), "--truth", truth, "--size", "32", *out)
     assert code == 0, err
@@ -397,11 +397,11 @@ def test_an_outside_program_gets_its_row_and_the_row_is_verified(
         assert sign in text
     code, text, err = run("verify", "<script>", *out)
     assert (code, ": true\n" in text) == (0, True), text + err
-    picture = next((tmp_path / "out/<script>").rglob("pictures/*.png"))
-    shutil.copy(photos / "test/0.png", picture)
+    image = next((tmp_path / "out/<script>").rglob("images/*.png"))
+    shutil.copy(photos / "test/0.png", image)
     code, text, _ = run("verify", "<script>", *out)
     assert code == 1
-    assert f"{picture.name} is not the picture that was scored" in text
+    assert f"{image.name} is not the image that was scored" in text
     for wrong, said in (
         (("verify", "nobody", *out), "nobody"),
         (("leaderboard", "--sort", "lpisp", *out), "did you mean 'lpips'"),

@@ -26,10 +26,10 @@ from benchmark.figures.images import save_png
 from benchmark.metrics.histogram import ab_divergence
 
 SEEDS = st.integers(0, 2**32 - 1)
-few = settings(max_examples=8)  # a picture has thousands of pixels, each an example of its own
+few = settings(max_examples=8)  # a image has thousands of pixels, each an example of its own
 ZERO_FOR_EQUALS = ("delta_e76", "delta_e2000", "lightness_error", "colorfulness_gap")
 SYMMETRIC = ("ssim", "psnr", *ZERO_FOR_EQUALS)
-OF_PICTURES = [key for key, metric in metrics.METRICS.items() if metric.of_pictures]
+OF_IMAGES = [key for key, metric in metrics.METRICS.items() if metric.of_images]
 OF_ONE_SAMPLE = {key for key, metric in metrics.METRICS.items() if not metric.of_samples}
 
 # Table 1 of Sharma, Wu and Dalal 2005: L*, a*, b* twice, ΔE00.
@@ -72,7 +72,7 @@ SHARMA = """
 
 
 def random_pair(seed: int, n: int = 3, height: int = 24, width: int = 32) -> tuple[Tensor, Tensor]:
-    """(prediction, truth), uint8: unlike in the first picture, alike in the last."""
+    """(prediction, truth), uint8: unlike in the first image, alike in the last."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, 256, (n, 3, height, width))
     spread = np.geomspace(100, 2, n)[:, None, None, None]
@@ -93,7 +93,7 @@ def scored(prediction8: Tensor, truth8: Tensor, most: int | None = None) -> metr
 
 
 class Coarse(nn.Module):
-    """Features (B, 48) of uint8 pictures: their colors on a grid of 4×4."""
+    """Features (B, 48) of uint8 images: their colors on a grid of 4×4."""
 
     def forward(self, rgb8: Tensor) -> Tensor:
         assert rgb8.dtype == torch.uint8
@@ -101,7 +101,7 @@ class Coarse(nn.Module):
 
 
 def each(prediction: Tensor, truth: Tensor, reference: Callable[..., Any]) -> list[float]:
-    """A reference that takes one pair of float64 pictures (H, W, 3), over a batch."""
+    """A reference that takes one pair of float64 images (H, W, 3), over a batch."""
     pairs = zip(
         prediction.double().permute(0, 2, 3, 1).numpy(),
         truth.double().permute(0, 2, 3, 1).numpy(),
@@ -181,7 +181,7 @@ def test_ciede2000_equals_sharmas_34_pairs() -> None:
         np.testing.assert_allclose(ours, table[:, 6], atol=5.1e-5)
 
 
-def test_colorfulness_equals_a_picture_reckoned_by_hand() -> None:
+def test_colorfulness_equals_a_image_reckoned_by_hand() -> None:
     # Half red, half green: R - G is ±255 (mean 0, deviation 255), (R + G) / 2 - B is 127.5
     # everywhere. With |R - G| it would be 85.5: the deviation of a constant is 0.
     rgb = torch.zeros(2, 3, 4, 4)
@@ -211,7 +211,7 @@ def test_lightness_error_is_the_mean_step_in_lightness() -> None:
 
 @few
 @given(SEEDS)
-def test_a_picture_equals_itself(seed: int) -> None:
+def test_a_image_equals_itself(seed: int) -> None:
     _, truth = floats(seed, n=1)
     assert float(metrics.ssim(truth, truth)) == pytest.approx(1, abs=1e-6)
     assert float(metrics.psnr(truth, truth)) == math.inf
@@ -237,10 +237,10 @@ def test_a_score_depends_on_neither_batch_nor_order(
     prediction, truth = random_pair(seed, n=5, height=16, width=16)
     whole = scored(prediction, truth)
     shuffled = scored(prediction[order], truth[order], batch_size)
-    assert whole.pictures.keys() | whole.sets.keys() == OF_ONE_SAMPLE - {"lpips"}
-    for key, values in whole.pictures.items():
+    assert whole.images.keys() | whole.sets.keys() == OF_ONE_SAMPLE - {"lpips"}
+    for key, values in whole.images.items():
         expected = [values[row] for row in order]
-        np.testing.assert_allclose(shuffled.pictures[key], expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(shuffled.images[key], expected, rtol=1e-5, atol=1e-5)
     for key, (value, _) in whole.sets.items():
         assert shuffled.sets[key].value == pytest.approx(value, abs=1e-6)
 
@@ -251,21 +251,21 @@ def test_a_growing_hue_error_never_scores_better(hue: float, chroma: float, turn
     generator = torch.Generator().manual_seed(0)
     lightness = 55 + 15 * torch.rand(1, 1, 16, 16, generator=generator)
 
-    def picture(angle: float) -> Tensor:
+    def image(angle: float) -> Tensor:
         ab = torch.tensor([math.cos(angle), math.sin(angle)]).view(1, 2, 1, 1) * chroma
         return join(lightness, ab.expand(1, 2, 16, 16))
 
     # SSIM and PSNR look at RGB, where a turn of hue is no circle: they level off before 120°.
     for key, most in (("delta_e76", 120), ("delta_e2000", 120), ("psnr", 90), ("ssim", 75)):
         degrees = range(0, most + 1, 15)
-        wrong = torch.cat([picture(hue + turn * math.radians(error)) for error in degrees])
+        wrong = torch.cat([image(hue + turn * math.radians(error)) for error in degrees])
         sign = 1 if metrics.METRICS[key].direction == "down" else -1
         values = sign * compute(key)(wrong, wrong[:1].expand_as(wrong))
         assert (values.diff() > 0).all(), (key, values)
 
 
-@pytest.mark.parametrize("key", OF_PICTURES)
-def test_every_metric_refuses_pictures_in_minus_one_to_one(key: str) -> None:
+@pytest.mark.parametrize("key", OF_IMAGES)
+def test_every_metric_refuses_images_in_minus_one_to_one(key: str) -> None:
     prediction, truth = floats(3)
     with pytest.raises(ValueError, match="spans"):
         compute(key)(prediction * 2 - 1, truth)
@@ -274,8 +274,8 @@ def test_every_metric_refuses_pictures_in_minus_one_to_one(key: str) -> None:
             compute(key)(prediction, truth * 2 - 1)
 
 
-@pytest.mark.parametrize("key", OF_PICTURES)
-def test_every_metric_refuses_what_is_no_pair_of_float_pictures(key: str) -> None:
+@pytest.mark.parametrize("key", OF_IMAGES)
+def test_every_metric_refuses_what_is_no_pair_of_float_images(key: str) -> None:
     prediction, truth = floats(4)
     wrong = [(prediction[0], truth[0]), (prediction * 255, truth * 255), random_pair(4)]
     wrong += [(prediction * math.nan, truth), (prediction[:, :1], truth[:, :1])]
@@ -298,23 +298,23 @@ def compute(key: str) -> Callable[[Tensor, Tensor], Tensor]:
 
 def test_a_score_has_the_values_of_the_functions() -> None:
     prediction, truth = random_pair(8)
-    values = scored(prediction, truth).pictures
-    assert {*values, "lpips"} == set(OF_PICTURES)
+    values = scored(prediction, truth).images
+    assert {*values, "lpips"} == set(OF_IMAGES)
     for key, column in values.items():
         expected = compute(key)(rgb_from_8bit(prediction), rgb_from_8bit(truth))
         np.testing.assert_allclose(column, expected, rtol=1e-6)
 
 
-# ---- few pictures, plain pictures ----------------------------------------------------------------
+# ---- few images, plain images ----------------------------------------------------------------
 
 
 @few
 @given(st.lists(st.integers(0, 255), min_size=3, max_size=3))
-def test_constant_pictures_have_scores(color: list[int]) -> None:
+def test_constant_images_have_scores(color: list[int]) -> None:
     plain = torch.tensor(color, dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 16, 16)
     _, other = random_pair(0, n=1, height=16, width=16)
     for truth in (plain, other):
-        values = scored(plain, truth).pictures.values()
+        values = scored(plain, truth).images.values()
         assert not any(math.isnan(value) for column in values for value in column)
     rgb = rgb_from_8bit(plain)
     assert float(metrics.ssim(rgb, rgb)) == pytest.approx(1, abs=1e-5)
@@ -323,18 +323,18 @@ def test_constant_pictures_have_scores(color: list[int]) -> None:
     assert float(metrics.colorfulness(rgb)) == pytest.approx(0.3 * mean, abs=1e-3)
 
 
-def test_too_few_pictures_for_a_kernel_distance_say_so() -> None:
+def test_too_few_images_for_a_kernel_distance_say_so() -> None:
     for n in (1, 3):
         scores = scored(*random_pair(9, n=n))
         assert scores.n == n
         assert scores.missing.keys() == {"kid", "lpips"}
-        assert f"at least 4 pictures, and there are {n}" in scores.missing["kid"]
+        assert f"at least 4 images, and there are {n}" in scores.missing["kid"]
     assert "kid" in scored(*random_pair(9, n=4)).sets
 
 
-def test_no_picture_and_unequal_numbers_and_sizes_are_refused() -> None:
+def test_no_image_and_unequal_numbers_and_sizes_are_refused() -> None:
     prediction, truth = random_pair(5, n=3)
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(ValueError, match="no image"):
         scored(prediction[:0], truth[:0])
     with pytest.raises(ValueError, match="zip"):
         scored(prediction[:2], truth)
@@ -377,16 +377,16 @@ def test_the_kernel_distance_grows_with_the_shift_and_has_a_deviation() -> None:
 
 
 def test_distances_between_samples_are_those_of_all_pairs() -> None:
-    """The mean over a picture's samples of their mean distance from the others."""
-    pictures = torch.stack([random_pair(seed, n=3)[0] for seed in (20, 21, 22, 23)])
-    found = metrics.score_samples([pictures[:, :2], pictures[:, 2:]])
+    """The mean over a image's samples of their mean distance from the others."""
+    images = torch.stack([random_pair(seed, n=3)[0] for seed in (20, 21, 22, 23)])
+    found = metrics.score_samples([images[:, :2], images[:, 2:]])
     assert found.keys() == {"diversity_delta_e2000"}  # LPIPS has no network here
     values = torch.tensor(found["diversity_delta_e2000"])
     assert values.shape == (3, 4)
-    rgb = rgb_from_8bit(pictures)
+    rgb = rgb_from_8bit(images)
     pairs = [metrics.delta_e2000(rgb[i], rgb[j]) for i, j in combinations(range(4), 2)]
     torch.testing.assert_close(values.mean(1), torch.stack(pairs).mean(0))
-    alike = metrics.score_samples([pictures[:1].expand(3, -1, -1, -1, -1)])
+    alike = metrics.score_samples([images[:1].expand(3, -1, -1, -1, -1)])
     assert not np.any(alike["diversity_delta_e2000"])
 
 
@@ -402,34 +402,34 @@ def test_the_divergence_of_a_set_is_that_of_all_its_pixels() -> None:
 # ---- folders and batches -------------------------------------------------------------------------
 
 
-def test_a_folder_is_scored_as_its_pictures_are(tmp_path: Path) -> None:
+def test_a_folder_is_scored_as_its_images_are(tmp_path: Path) -> None:
     outputs, truths = tmp_path / "outputs", tmp_path / "truths"
     expected = []
-    for row, height in enumerate((16, 16, 24, 16)):  # sizes may differ from picture to picture
+    for row, height in enumerate((16, 16, 24, 16)):  # sizes may differ from image to image
         pair = random_pair(row, n=1, height=height, width=32)
         for folder, rgb8 in zip((outputs, truths), pair, strict=True):
             save_png(folder / f"{row}.png", rgb_from_8bit(rgb8)[0])
-        expected += scored(*pair).pictures["ssim"]
+        expected += scored(*pair).images["ssim"]
     (truths / "0.png").rename(truths / "0.PNG")
     scores = metrics.score_folder(outputs, truths)
     assert scores.n == 4
-    np.testing.assert_allclose(scores.pictures["ssim"], expected, rtol=1e-5)
+    np.testing.assert_allclose(scores.images["ssim"], expected, rtol=1e-5)
 
 
 def test_a_folder_that_does_not_match_is_refused(tmp_path: Path) -> None:
     outputs, truths = tmp_path / "outputs", tmp_path / "truths"
     outputs.mkdir()
-    with pytest.raises(UserError, match="outputs holds no picture"):
+    with pytest.raises(UserError, match="outputs holds no image"):
         metrics.score_folder(outputs, truths)
-    picture = rgb_from_8bit(random_pair(0)[0][0])
+    image = rgb_from_8bit(random_pair(0)[0][0])
     for path in (outputs / "a.png", truths / "a.png", truths / "b.png"):
-        save_png(path, picture)
+        save_png(path, image)
     with pytest.raises(UserError, match=r"b\.png has no counterpart in .*outputs"):
         metrics.score_folder(outputs, truths)
-    save_png(outputs / "b.png", picture[:, :-1])
+    save_png(outputs / "b.png", image[:, :-1])
     with pytest.raises(UserError, match=r"b\.png .* not of one size"):
         metrics.score_folder(outputs, truths)
-    (outputs / "b.png").write_text("no picture")
+    (outputs / "b.png").write_text("no image")
     with pytest.raises(UserError, match=r"b\.png cannot be used"):
         metrics.score_folder(outputs, truths)
 
@@ -442,7 +442,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     torch.set_num_threads(1)
 
 
-def test_memory_does_not_depend_on_the_number_of_pictures(threads: int) -> None:
+def test_memory_does_not_depend_on_the_number_of_images(threads: int) -> None:
     alive: list[weakref.ref[Tensor]] = []
     most = 0
 
@@ -476,7 +476,7 @@ def test_torch_has_its_threads_back_whatever_happens(threads: int) -> None:
     assert torch.get_num_threads() == threads
 
 
-# ---- the gray picture ----------------------------------------------------------------------------
+# ---- the gray image ----------------------------------------------------------------------------
 
 
 def test_copying_the_gray_input_scores_what_it_should() -> None:
@@ -487,14 +487,14 @@ def test_copying_the_gray_input_scores_what_it_should() -> None:
     truth = rgb_from_8bit(truth8)
     lightness = rgb_to_lightness(truth)
     gray8 = rgb_to_8bit(join(lightness, torch.zeros_like(truth[:, :2])))
-    values = {key: np.array(v) for key, v in scored(gray8, truth8).pictures.items()}
+    values = {key: np.array(v) for key, v in scored(gray8, truth8).images.items()}
     assert (values["lightness_error"] < 0.12).all()
     assert (values["colorfulness"] < 0.1).all()
     assert values["ssim"].mean() > 0.85  # SSIM rewards gray: hence the fixed row in each table
-    # Between a picture and its gray copy lies its chroma, and nothing else.
+    # Between a image and its gray copy lies its chroma, and nothing else.
     chroma = rgb_to_lab(truth)[:, 1:].norm(dim=1).mean(dim=(1, 2))
     np.testing.assert_allclose(values["delta_e76"], chroma, rtol=0.01)
-    # The fault for which other ranges are refused: the same pictures in [-1, 1] score far less.
+    # The fault for which other ranges are refused: the same images in [-1, 1] score far less.
     gray = rgb_from_8bit(gray8)
     mistaken = kornia_ssim(gray * 2 - 1, truth * 2 - 1, 11, max_val=1.0, padding="valid")
     assert (values["ssim"] - mistaken.mean(dim=(1, 2, 3)).numpy() > 0.1).all()

@@ -1,4 +1,4 @@
-"""How fast folders are scored, pictures sampled, networks trained; `pytest -m slow -s` prints."""
+"""How fast folders are scored, images sampled, networks trained; `pytest -m slow -s` prints."""
 
 import time
 from collections.abc import Callable
@@ -31,7 +31,7 @@ COUNT, SIDE, PARTS = 500, 64, 5
 
 
 @pytest.mark.slow
-def test_a_folder_is_scored_faster_than_picture_by_picture(
+def test_a_folder_is_scored_faster_than_image_by_image(
     tmp_path: Path,
     lpips_weights: dict[str, Path],
     package_lpips: Callable[[str], nn.Module],
@@ -49,7 +49,7 @@ def test_a_folder_is_scored_faster_than_picture_by_picture(
     names = write_folder(tmp_path)
 
     def ours() -> dict[str, list[float]]:
-        return metrics.score_folder(tmp_path / "outputs", tmp_path / "truths", instruments).pictures
+        return metrics.score_folder(tmp_path / "outputs", tmp_path / "truths", instruments).images
 
     ratio = {}
     for threads in dict.fromkeys((1, default_threads)):
@@ -73,8 +73,8 @@ def test_a_folder_is_scored_faster_than_picture_by_picture(
             for index, name in enumerate(("wall", "processor")):
                 few, many = milliseconds[:, index]
                 print(
-                    f"\n{COUNT} pictures of {SIDE}×{SIDE}, threads: {threads}, {name}: {few:.2f} "
-                    f"ms a picture against {many:.2f}, {ratio[threads][index]:.1f} times",
+                    f"\n{COUNT} images of {SIDE}×{SIDE}, threads: {threads}, {name}: {few:.2f} "
+                    f"ms a image against {many:.2f}, {ratio[threads][index]:.1f} times",
                     end="",
                 )
     assert ratio[1][1] > 7  # of the processor's time, which other work on the machine sways least
@@ -86,7 +86,7 @@ def clock() -> list[float]:
 
 
 def write_folder(folder: Path) -> list[str]:
-    """COUNT pairs of pictures, in `outputs` and in `truths`; their names in order."""
+    """COUNT pairs of images, in `outputs` and in `truths`; their names in order."""
     generator = torch.Generator().manual_seed(0)
     names = [f"{row:03d}.png" for row in range(COUNT)]
     for name in names:
@@ -99,10 +99,8 @@ def write_folder(folder: Path) -> list[str]:
 
 @torch.no_grad()
 def one_by_one(folder: Path, names: list[str], network: nn.Module) -> dict[str, list[float]]:
-    """The usual loop: scikit-image and `lpips`, a picture at a time."""
-    values: dict[str, list[float]] = {
-        key: [] for key, m in metrics.METRICS.items() if m.of_pictures
-    }
+    """The usual loop: scikit-image and `lpips`, a image at a time."""
+    values: dict[str, list[float]] = {key: [] for key, m in metrics.METRICS.items() if m.of_images}
     for name in names:
         output8, truth8 = (
             np.array(Image.open(folder / part / name).convert("RGB"))
@@ -184,7 +182,7 @@ def test_sampling_spends_its_time_in_the_network(
     share = sum(inside) / seconds
     with capsys.disabled():
         print(
-            f"\n16 pictures of {SIDE}×{SIDE} in {len(inside)} steps of unetddim, one thread: "
+            f"\n16 images of {SIDE}×{SIDE} in {len(inside)} steps of unetddim, one thread: "
             f"{seconds:.1f} s of the processor, {share:.1%} of it in the network",
             end="",
         )
@@ -220,7 +218,7 @@ def test_training_costs_little_more_than_a_bare_loop(
     ratio = np.median(turns[1] / turns[0])
     with capsys.disabled():
         print(
-            f"\n{name}, a step of 32 pictures of {SIDE}×{SIDE}, one thread: {1000 * whole:.0f} ms "
+            f"\n{name}, a step of 32 images of {SIDE}×{SIDE}, one thread: {1000 * whole:.0f} ms "
             f"of the processor, {1000 * bare:.0f} in a bare loop, {ratio - 1:+.1%}",
             end="",
         )

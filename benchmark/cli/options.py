@@ -35,7 +35,7 @@ Eta = Annotated[
 ]
 Guidance = Annotated[
     float | None,
-    typer.Option(help="By the gray picture; 1 is none, and more needs a training for it."),
+    typer.Option(help="By the gray image; 1 is none, and more needs a training for it."),
 ]
 Frames = Annotated[
     bool,

@@ -17,10 +17,10 @@ def run(
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Folder of training pictures, or cartoon (default: Dataset)."),
+        typer.Option(help="Folder of training images, or cartoon (default: Dataset)."),
     ] = None,
     test_images: Annotated[
-        str | None, typer.Option(help="Folder of test pictures (default: TestImages).")
+        str | None, typer.Option(help="Folder of test images (default: TestImages).")
     ] = None,
     results: options.Results = options.RESULTS,
     run: options.RunName = None,
@@ -33,16 +33,16 @@ def run(
     ] = None,
     seed: options.Seed = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the pictures (default 100).")
+        int | None, typer.Option(help="Passes over the images (default 100).")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures a step (default 64).")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step (default 64).")] = None,
     accumulate: Annotated[
         int | None, typer.Option(help="Batches whose gradients make one step (default 1).")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="After warm-up.")] = None,
     latent_dim: Annotated[int | None, typer.Option(help="Of the VAEs (default 256).")] = None,
     size: Annotated[
-        int | None, typer.Option(help="Side of the pictures in pixels (default 64).")
+        int | None, typer.Option(help="Side of the images in pixels (default 64).")
     ] = None,
     color_space: Annotated[
         Literal["lab", "rgb"] | None, typer.Option(help="Predict ab and keep L, or all of sRGB.")
@@ -65,10 +65,10 @@ def run(
     eta: options.Eta = None,
     guidance: options.Guidance = None,
     num_images: Annotated[
-        int, typer.Option(min=1, help="Rows of the test's figure, and pictures of --frames.")
+        int, typer.Option(min=1, help="Rows of the test's figure, and images of --frames.")
     ] = 4,
     samples: Annotated[
-        int, typer.Option(min=1, help="Pictures a test input; the first one is ranked.")
+        int, typer.Option(min=1, help="Images a test input; the first one is ranked.")
     ] = 1,
     frames: options.Frames = False,
     lpips_weights: options.LpipsWeights = None,
@@ -80,7 +80,7 @@ def run(
     ] = "offline",
     overwrite: Annotated[bool, typer.Option(help="Delete the run and start anew.")] = False,
 ) -> None:
-    """Train colorizers on your own pictures, compare them honestly, and use them.
+    """Train colorizers on your own images, compare them honestly, and use them.
 
     Example: main.py --model unet --mode train --epochs 100 --batch_size 64
     """

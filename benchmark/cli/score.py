@@ -1,4 +1,4 @@
-"""`main.py inputs` and `main.py score`: for pictures that another program colored."""
+"""`main.py inputs` and `main.py score`: for images that another program colored."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,12 +8,12 @@ import typer
 from benchmark.cli import options
 
 Truth = Annotated[
-    str | None, typer.Option(help="Folder of the true pictures (default: the test's of --dataset).")
+    str | None, typer.Option(help="Folder of the true images (default: the test's of --dataset).")
 ]
 Dataset = Annotated[
-    str | None, typer.Option(help="The folder whose test pictures are meant (default: Dataset).")
+    str | None, typer.Option(help="The folder whose test images are meant (default: Dataset).")
 ]
-Size = Annotated[int, typer.Option(min=16, help="Side of the test's pictures in pixels.")]
+Size = Annotated[int, typer.Option(min=16, help="Side of the test's images in pixels.")]
 
 
 def inputs(
@@ -29,21 +29,21 @@ def inputs(
     from benchmark.jobs.submit import export_inputs
 
     count = export_inputs(out, locate_test(dataset, truth, results), size)
-    say(f"{count} pictures in {out}: color them, keep their names, then `main.py score`.")
+    say(f"{count} images in {out}: color them, keep their names, then `main.py score`.")
 
 
 def score(
-    folder: Annotated[Path, typer.Argument(help="Pictures that another program colored.")],
+    folder: Annotated[Path, typer.Argument(help="Images that another program colored.")],
     name: Annotated[str, typer.Option(help="Of the row in the leaderboard.")],
     truth: Truth = None,
     dataset: Dataset = None,
     size: Size = 64,
     resize: Annotated[
-        bool, typer.Option("--resize", help="Bring pictures of another size to the test's.")
+        bool, typer.Option("--resize", help="Bring images of another size to the test's.")
     ] = False,
     lightness: Annotated[
         Literal["own", "input"],
-        typer.Option(help="Score the pictures as they are, or with the input's L* put back."),
+        typer.Option(help="Score the images as they are, or with the input's L* put back."),
     ] = "own",
     seed: Annotated[int, typer.Option(min=0, help="Of the program's run; several are a row.")] = 0,
     results: options.Results = options.RESULTS,
@@ -51,7 +51,7 @@ def score(
     lpips_backbone: options.LpipsBackbone = "alex",
     colorfulness: options.Colorfulness = "signed",
 ) -> None:
-    """Score pictures of another program like a model's, and give them a row."""
+    """Score images of another program like a model's, and give them a row."""
     from benchmark.data.loading import locate_test
     from benchmark.jobs.submit import Entry, submit
     from metrics import Options, find_instruments

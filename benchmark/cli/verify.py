@@ -16,7 +16,7 @@ def verify(
     results: options.Results = options.RESULTS,
     lpips_weights: options.LpipsWeights = None,
 ) -> None:
-    """Score the written pictures anew and say whether run.json is true; exit code 1 if not."""
+    """Score the written images anew and say whether run.json is true; exit code 1 if not."""
     from benchmark.jobs.verify import find_tests
     from benchmark.jobs.verify import verify as verify_test
 

@@ -1,4 +1,4 @@
-"""What a training picture may look like: cut at random, mirrored at random, never recolored."""
+"""What a training image may look like: cut at random, mirrored at random, never recolored."""
 
 import torch
 from kornia.geometry.transform import crop_by_indices, hflip
@@ -7,16 +7,16 @@ from torch import Tensor
 from benchmark.randomness import Randomness
 
 MARGIN = 1.125
-"""Training pictures are kept this much larger than they are trained on, to cut from."""
+"""Training images are kept this much larger than they are trained on, to cut from."""
 
 
 def stored_size(size: int) -> int:
-    """Side at which pictures are kept for training at `size`, pixels."""
+    """Side at which images are kept for training at `size`, pixels."""
     return round(size * MARGIN)
 
 
 def random_crop_and_flip(rgb: Tensor, size: int, rng: Randomness) -> Tensor:
-    """(B, 3, S, S) → (B, 3, size, size), each picture cut and mirrored by its own draw."""
+    """(B, 3, S, S) → (B, 3, size, size), each image cut and mirrored by its own draw."""
     draws = rng.uniform(len(rgb), 3)
     room = rgb.shape[-1] - size
     left, top = (draws[:, :2] * (room + 1)).long().unbind(1)
@@ -28,7 +28,7 @@ def random_crop_and_flip(rgb: Tensor, size: int, rng: Randomness) -> Tensor:
     return torch.where(draws[:, 2, None, None, None] < 0.5, hflip(cut), cut)
 
 
-def center_crop(pictures: Tensor, size: int) -> Tensor:
+def center_crop(images: Tensor, size: int) -> Tensor:
     """(B, 3, S, S) → the middle (B, 3, size, size)."""
-    start = (pictures.shape[-1] - size) // 2
-    return pictures[:, :, start : start + size, start : start + size]
+    start = (images.shape[-1] - size) // 2
+    return images[:, :, start : start + size, start : start + size]

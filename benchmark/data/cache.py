@@ -1,8 +1,8 @@
-"""Decoded pictures, kept as uint8 so that each file is decoded once.
+"""Decoded images, kept as uint8 so that each file is decoded once.
 
-For every preprocessing there is a folder of packs. A pack holds some pictures and their digests;
-pictures that no pack holds are decoded into a new one. Packs are never changed, so adding a
-picture decodes that picture alone.
+For every preprocessing there is a folder of packs. A pack holds some images and their digests;
+images that no pack holds are decoded into a new one. Packs are never changed, so adding a
+image decodes that image alone.
 """
 
 import json
@@ -19,8 +19,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from benchmark.console import progress, say
-from benchmark.data.manifest import Picture
-from benchmark.data.reading import Preprocessing, UnusablePicture, read_square
+from benchmark.data.manifest import ImageFile
+from benchmark.data.reading import Preprocessing, UnusableImage, read_square
 from benchmark.files import replacing, sha256_of_json
 
 DECODER = 1
@@ -28,71 +28,71 @@ DECODER = 1
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Decoded pictures: `rgb8` is uint8 (N, 3, S, S), row i that of `files[i]`.
+class ImageSet:
+    """Decoded images: `rgb8` is uint8 (N, 3, S, S), row i that of `files[i]`.
 
     `failures`: the files that could not be used, with the reason.
     """
 
-    files: list[Picture]
+    files: list[ImageFile]
     rgb8: Tensor
     failures: dict[str, str]
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def select(self, keep: Sequence[bool]) -> "Pictures":
-        """The pictures for which `keep` is true."""
-        files = [picture for picture, kept in zip(self.files, keep, strict=True) if kept]
-        return Pictures(files, self.rgb8[torch.tensor(keep, dtype=torch.bool)], self.failures)
+    def select(self, keep: Sequence[bool]) -> "ImageSet":
+        """The images for which `keep` is true."""
+        files = [image for image, kept in zip(self.files, keep, strict=True) if kept]
+        return ImageSet(files, self.rgb8[torch.tensor(keep, dtype=torch.bool)], self.failures)
 
 
 class Cache:
-    """Decoded pictures below one folder."""
+    """Decoded images below one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def load(self, files: Sequence[Picture], preprocessing: Preprocessing) -> Pictures:
-        """Pictures in the order of `files`, those that cannot be used left out and named."""
+    def load(self, files: Sequence[ImageFile], preprocessing: Preprocessing) -> ImageSet:
+        """Images in the order of `files`, those that cannot be used left out and named."""
         folder = self.folder / f"v{DECODER}-{preprocessing.filter}-{preprocessing.size}"
-        wanted = {picture.digest: picture for picture in files}
+        wanted = {image.digest: image for image in files}
         squares = _read_packs(folder, wanted.keys())
-        missing = [picture for digest, picture in wanted.items() if digest not in squares]
+        missing = [image for digest, image in wanted.items() if digest not in squares]
         reasons: dict[str, str] = {}
         if missing:
             fresh, reasons = _decode(missing, preprocessing)
             _write_pack(folder, fresh)
             squares |= fresh
-        used = [picture for picture in files if picture.digest in squares]
+        used = [image for image in files if image.digest in squares]
         failures = {p.name: reasons[p.digest] for p in files if p.digest not in squares}
         size = preprocessing.size
         rgb8 = np.zeros((len(used), 3, size, size), np.uint8)
-        for row, picture in enumerate(used):
-            rgb8[row] = squares[picture.digest]
-        return Pictures(used, torch.from_numpy(rgb8), failures)
+        for row, image in enumerate(used):
+            rgb8[row] = squares[image.digest]
+        return ImageSet(used, torch.from_numpy(rgb8), failures)
 
 
 def _decode(
-    files: Sequence[Picture], preprocessing: Preprocessing
+    files: Sequence[ImageFile], preprocessing: Preprocessing
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """(squares, reasons of failure), both by digest. Pillow releases the GIL, so threads do."""
 
-    def attempt(picture: Picture) -> np.ndarray | str:
+    def attempt(image: ImageFile) -> np.ndarray | str:
         try:
-            return read_square(picture.path, preprocessing)
-        except UnusablePicture as error:
+            return read_square(image.path, preprocessing)
+        except UnusableImage as error:
             return str(error)
 
     squares: dict[str, np.ndarray] = {}
     reasons: dict[str, str] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         outcomes = progress(pool.map(attempt, files), total=len(files), label="decoding")
-        for picture, outcome in zip(files, outcomes, strict=True):
+        for image, outcome in zip(files, outcomes, strict=True):
             if isinstance(outcome, str):
-                reasons[picture.digest] = outcome
+                reasons[image.digest] = outcome
             else:
-                squares[picture.digest] = outcome
+                squares[image.digest] = outcome
     return squares, reasons
 
 
@@ -107,7 +107,7 @@ def _read_packs(folder: Path, wanted: Iterable[str]) -> dict[str, np.ndarray]:
                     continue
                 pixels = pack.get_tensor("rgb8")
         except (SafetensorError, OSError, KeyError, ValueError, TypeError):
-            say(f"{path} is damaged; its pictures are decoded again.")
+            say(f"{path} is damaged; its images are decoded again.")
             path.unlink(missing_ok=True)
             continue
         squares |= {d: pixels[row] for row, d in enumerate(digests) if d in wanted}

@@ -1,4 +1,4 @@
-"""From the folders a user names to pictures in memory: for training, and for a test."""
+"""From the folders a user names to images in memory: for training, and for a test."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,22 +11,22 @@ from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.colorizer import Statistics
 from benchmark.console import progress, say, some
 from benchmark.data.augmentation import stored_size
-from benchmark.data.cache import Cache, Pictures
+from benchmark.data.cache import Cache, ImageSet
 from benchmark.data.cartoon import sample as cartoon
-from benchmark.data.manifest import Digests, Picture, Splits, digest_of, scan, split
-from benchmark.data.reading import Preprocessing, find_pictures, is_grayscale
+from benchmark.data.manifest import Digests, ImageFile, Splits, digest_of, scan, split
+from benchmark.data.reading import Preprocessing, find_images, is_grayscale
 from benchmark.errors import UserError
 from benchmark.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATASET, TEST_IMAGES = ROOT / "Dataset", ROOT / "TestImages"
 SAMPLE = "cartoon"
-MOST_VALIDATION_PICTURES = 512  # more would cost time each epoch and decide nothing
+MOST_VALIDATION_IMAGES = 512  # more would cost time each epoch and decide nothing
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where pictures come from: the training folder, and the test folder if there is one."""
+    """Where images come from: the training folder, and the test folder if there is one."""
 
     name: str
     dataset: Path
@@ -44,34 +44,34 @@ class Sources:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Pictures to learn from, a little larger than trained on, and to validate on, at size."""
+    """Images to learn from, a little larger than trained on, and to validate on, at size."""
 
-    train: Pictures
-    val: Pictures
+    train: ImageSet
+    val: ImageSet
     statistics: Statistics
     facts: dict[str, Any]
 
 
-def has_pictures(folder: Path) -> bool:
-    return folder.is_dir() and next(find_pictures(folder), None) is not None
+def has_images(folder: Path) -> bool:
+    return folder.is_dir() and next(find_images(folder), None) is not None
 
 
 def locate(dataset: str | None, test_images: str | None, results: Path) -> Sources:
     """What `--dataset` and `--test_images` name; without them the project's own folders.
 
     The word `cartoon`, or an empty `Dataset/`, stands for the built-in sample. UserError for a
-    folder that does not exist or holds no picture.
+    folder that does not exist or holds no image.
     """
     cache = results / ".cache"
     for option, given in (("--dataset", dataset), ("--test_images", test_images)):
         if given and given != SAMPLE:
-            _require_pictures(option, Path(given))
+            _require_images(option, Path(given))
     tests = Path(test_images) if test_images else None
-    if tests is None and has_pictures(TEST_IMAGES):
+    if tests is None and has_images(TEST_IMAGES):
         tests = TEST_IMAGES
-    if dataset == SAMPLE or (dataset is None and not has_pictures(DATASET)):
+    if dataset == SAMPLE or (dataset is None and not has_images(DATASET)):
         if dataset is None:
-            say(f"{DATASET.name}/ holds no pictures: the built-in sample, {SAMPLE}, is used.")
+            say(f"{DATASET.name}/ holds no images: the built-in sample, {SAMPLE}, is used.")
         folder = cache / f"{SAMPLE}-v{cartoon.VERSION}"
         _draw_sample(folder)
         return Sources(SAMPLE, folder, tests, cache, is_sample=True)
@@ -79,17 +79,17 @@ def locate(dataset: str | None, test_images: str | None, results: Path) -> Sourc
     return Sources(folder.resolve().name, folder, tests, cache)
 
 
-def _require_pictures(option: str, folder: Path) -> None:
-    if not has_pictures(folder):
-        problem = "holds no picture" if folder.is_dir() else "does not exist"
+def _require_images(option: str, folder: Path) -> None:
+    if not has_images(folder):
+        problem = "holds no image" if folder.is_dir() else "does not exist"
         raise UserError(f"{option}: the folder {folder} {problem}.")
 
 
 def locate_test(dataset: str | None, truth: str | None, results: Path) -> Sources:
-    """Where the pictures of a test are that nothing is trained for: `truth` alone will do."""
+    """Where the images of a test are that nothing is trained for: `truth` alone will do."""
     if truth is None or truth == SAMPLE:
         return locate(dataset or truth, None, results)
-    _require_pictures("--truth", Path(truth))
+    _require_images("--truth", Path(truth))
     return locate(truth, truth, results)
 
 
@@ -100,7 +100,7 @@ def _draw_sample(folder: Path) -> None:
             cartoon.write_sample(
                 folder,
                 counts=cartoon.COUNTS,
-                on_picture=lambda done, total: bar.update(done - bar.n),
+                on_image=lambda done, total: bar.update(done - bar.n),
             )
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror or error}.") from error
@@ -109,16 +109,16 @@ def _draw_sample(folder: Path) -> None:
 def splits_of(sources: Sources, split_seed: int) -> Splits:
     """Who is for training, validation and test, by content."""
     digests = Digests(sources.cache / "digests.json")
-    pictures = scan(sources.dataset, digests)
-    if sources.is_sample:  # the scenes and masks beside the pictures are not pictures
-        pictures = [p for p in pictures if not p.name.startswith("scenes/")]
+    images = scan(sources.dataset, digests)
+    if sources.is_sample:  # the scenes and masks beside the images are not images
+        images = [p for p in images if not p.name.startswith("scenes/")]
     tests = scan(sources.test_images, digests) if sources.test_images else []
     digests.save()
-    return split(pictures, tests, split_seed)
+    return split(images, tests, split_seed)
 
 
 def load_training(sources: Sources, settings: Settings) -> TrainingData:
-    """Training and validation pictures as the settings ask; what was left out is said."""
+    """Training and validation images as the settings ask; what was left out is said."""
     splits = splits_of(sources, settings.split_seed)
     for warning in splits.warnings:
         say(f"Warning: {warning}")
@@ -128,9 +128,9 @@ def load_training(sources: Sources, settings: Settings) -> TrainingData:
     _report_failures(train.failures | val.failures)
     train = _drop_grayscale(train, settings)
     if not len(train):
-        raise UserError(f"{sources.dataset} holds no picture that can be trained on.")
+        raise UserError(f"{sources.dataset} holds no image that can be trained on.")
     if not len(val):
-        raise UserError(f"{sources.dataset} leaves no picture for validation: add more pictures.")
+        raise UserError(f"{sources.dataset} leaves no image for validation: add more images.")
     statistics = measure(train)
     facts = {
         "name": sources.name,
@@ -139,32 +139,30 @@ def load_training(sources: Sources, settings: Settings) -> TrainingData:
         "n_unusable": len(train.failures) + len(val.failures),
         "manifest": digest_of(train.files + val.files),
         "ab_mean": list(statistics.ab_mean),
-        "train_digests": sorted(picture.digest for picture in train.files),
+        "train_digests": sorted(image.digest for image in train.files),
     }
     # In order of content, so that the first few are the same whatever the files are called.
     order = sorted(range(len(val)), key=lambda row: val.files[row].digest)
-    rows = order[:MOST_VALIDATION_PICTURES]
-    val = Pictures([val.files[row] for row in rows], val.rgb8[rows], val.failures)
+    rows = order[:MOST_VALIDATION_IMAGES]
+    val = ImageSet([val.files[row] for row in rows], val.rgb8[rows], val.failures)
     return TrainingData(train, val, statistics, facts)
 
 
-def load_test(sources: Sources, size: int, split_seed: int) -> Pictures:
-    """The test pictures, at `size`. Gray ones stay: a test is never thinned out silently."""
-    pictures = Cache(sources.cache).load(splits_of(sources, split_seed).test, Preprocessing(size))
-    _report_failures(pictures.failures)
-    if not len(pictures):
+def load_test(sources: Sources, size: int, split_seed: int) -> ImageSet:
+    """The test images, at `size`. Gray ones stay: a test is never thinned out silently."""
+    images = Cache(sources.cache).load(splits_of(sources, split_seed).test, Preprocessing(size))
+    _report_failures(images.failures)
+    if not len(images):
         where = sources.test_images or sources.dataset
-        raise UserError(
-            f"{where} holds no picture to test on: add pictures, or name --test_images."
-        )
-    return pictures
+        raise UserError(f"{where} holds no image to test on: add images, or name --test_images.")
+    return images
 
 
-def measure(pictures: Pictures, most: int = 1000) -> Statistics:
-    """Mean, deviation and 99.9th percentile of ab, over at most `most` pictures spread evenly."""
-    rows = torch.linspace(0, len(pictures) - 1, min(most, len(pictures))).long()
+def measure(images: ImageSet, most: int = 1000) -> Statistics:
+    """Mean, deviation and 99.9th percentile of ab, over at most `most` images spread evenly."""
+    rows = torch.linspace(0, len(images) - 1, min(most, len(images))).long()
     chunks = [
-        rgb_to_lab(rgb_from_8bit(pictures.rgb8[part]))[:, 1:] for part in torch.split(rows, 100)
+        rgb_to_lab(rgb_from_8bit(images.rgb8[part]))[:, 1:] for part in torch.split(rows, 100)
     ]
     ab = torch.cat(chunks).transpose(0, 1).flatten(1)
     mean, std = ab.mean(1), ab.std(1).clamp(min=1.0)  # a nearly gray set must not be blown up
@@ -176,21 +174,21 @@ def measure(pictures: Pictures, most: int = 1000) -> Statistics:
     return Statistics((a_mean, b_mean), (a_std, b_std), float(limit))
 
 
-def _drop_grayscale(pictures: Pictures, settings: Settings) -> Pictures:
+def _drop_grayscale(images: ImageSet, settings: Settings) -> ImageSet:
     from metrics import colorfulness
 
-    gray = [is_grayscale(rgb8) for rgb8 in pictures.rgb8.numpy()]
+    gray = [is_grayscale(rgb8) for rgb8 in images.rgb8.numpy()]
     if any(gray):
         verb = "not trained on" if settings.drop_grayscale else "trained on all the same"
-        names = [p.name for p, found in zip(pictures.files, gray, strict=True) if found]
+        names = [p.name for p, found in zip(images.files, gray, strict=True) if found]
         say(f"{len(names)} grayscale files are {verb}: {some(names)}.")
     keep = [not (found and settings.drop_grayscale) for found in gray]
     if settings.min_colorfulness:
-        values = [float(colorfulness(rgb_from_8bit(one[None]))) for one in pictures.rgb8]
+        values = [float(colorfulness(rgb_from_8bit(one[None]))) for one in images.rgb8]
         dull = sum(value < settings.min_colorfulness for value in values)
-        say(f"{dull} pictures less colorful than {settings.min_colorfulness:g} are left out.")
+        say(f"{dull} images less colorful than {settings.min_colorfulness:g} are left out.")
         keep = [k and v >= settings.min_colorfulness for k, v in zip(keep, values, strict=True)]
-    return pictures if all(keep) else pictures.select(keep)
+    return images if all(keep) else images.select(keep)
 
 
 def _report_failures(failures: dict[str, str]) -> None:
@@ -199,7 +197,7 @@ def _report_failures(failures: dict[str, str]) -> None:
         say(f"{len(failures)} files cannot be used and are left out: {some(listed)}.")
 
 
-def overlap(pictures: list[Picture], train_digests: list[str]) -> list[str]:
-    """Names of test pictures that were trained on."""
+def overlap(images: list[ImageFile], train_digests: list[str]) -> list[str]:
+    """Names of test images that were trained on."""
     trained = set(train_digests)
-    return [picture.name for picture in pictures if picture.digest in trained]
+    return [image.name for image in images if image.digest in trained]

@@ -1,6 +1,6 @@
-"""Which picture is for training, which for validation, which for the test.
+"""Which image is for training, which for validation, which for the test.
 
-A held-out picture is chosen by its content and a seed, so renaming a file or adding one moves no
+A held-out image is chosen by its content and a seed, so renaming a file or adding one moves no
 other.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.console import say
-from benchmark.data.reading import find_pictures
+from benchmark.data.reading import find_images
 from benchmark.errors import UserError
 from benchmark.files import read_json, sha256_of_bytes, sha256_of_file, sha256_of_json, write_json
 
@@ -19,7 +19,7 @@ SPLIT_FOLDERS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFile:
     """A file: its name within its folder (POSIX), where it is, and the SHA-256 of its content."""
 
     name: str
@@ -29,17 +29,17 @@ class Picture:
 
 @dataclass(frozen=True)
 class Splits:
-    """The pictures of each split, and what the user should be told about them."""
+    """The images of each split, and what the user should be told about them."""
 
-    train: list[Picture]
-    val: list[Picture]
-    test: list[Picture]
+    train: list[ImageFile]
+    val: list[ImageFile]
+    test: list[ImageFile]
     warnings: list[str] = field(default_factory=list)
 
 
-def digest_of(pictures: Sequence[Picture]) -> str:
-    """A hash of a set of pictures: of their contents, whatever their names and order."""
-    return sha256_of_json(sorted(picture.digest for picture in pictures))
+def digest_of(images: Sequence[ImageFile]) -> str:
+    """A hash of a set of images: of their contents, whatever their names and order."""
+    return sha256_of_json(sorted(image.digest for image in images))
 
 
 class Digests:
@@ -75,28 +75,28 @@ class Digests:
             self.changed = False
 
 
-def scan(folder: Path, digests: Digests) -> list[Picture]:
-    """Every picture file below `folder`, in order of name. UserError if there is no such folder."""
+def scan(folder: Path, digests: Digests) -> list[ImageFile]:
+    """Every image file below `folder`, in order of name. UserError if there is no such folder."""
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}.")
     return [
-        Picture(path.relative_to(folder).as_posix(), path, digests.of(path.resolve()))
-        for path in find_pictures(folder)
+        ImageFile(path.relative_to(folder).as_posix(), path, digests.of(path.resolve()))
+        for path in find_images(folder)
     ]
 
 
-def split(dataset: list[Picture], tests: list[Picture], split_seed: int) -> Splits:
-    """Share out the pictures of `Dataset/`; `tests` are those of `TestImages/`, or none.
+def split(dataset: list[ImageFile], tests: list[ImageFile], split_seed: int) -> Splits:
+    """Share out the images of `Dataset/`; `tests` are those of `TestImages/`, or none.
 
-    Pictures below `val/` and `test/` stay where they are. Of all others 10 % are held out for the
+    Images below `val/` and `test/` stay where they are. Of all others 10 % are held out for the
     test if there is no other test set, and 15 % of the rest for validation unless there is a
-    `val/`. A picture in two splits stays in the later of train, val, test.
+    `val/`. A image in two splits stays in the later of train, val, test.
     """
     folders = {
         name: [p for p in dataset if p.name.startswith(f"{name}/")] for name in SPLIT_FOLDERS
     }
-    given = {picture.name for pictures in folders.values() for picture in pictures}
-    rest = [picture for picture in dataset if picture.name not in given]
+    given = {image.name for images in folders.values() for image in images}
+    rest = [image for image in dataset if image.name not in given]
     test, train, val = tests or folders["test"], folders["train"] + rest, folders["val"]
     if not test:
         test, train = _hold_out(train, HELD_OUT_FOR_TEST, split_seed, "test")
@@ -111,26 +111,26 @@ def split(dataset: list[Picture], tests: list[Picture], split_seed: int) -> Spli
 
 
 def _hold_out(
-    pictures: list[Picture], share: float, seed: int, purpose: str
-) -> tuple[list[Picture], list[Picture]]:
-    """(held out, rest): each picture decides for itself, by its content."""
+    images: list[ImageFile], share: float, seed: int, purpose: str
+) -> tuple[list[ImageFile], list[ImageFile]]:
+    """(held out, rest): each image decides for itself, by its content."""
 
-    def held(picture: Picture) -> bool:
-        draw = int(sha256_of_json([seed, purpose, picture.digest])[:13], 16) / 16**13
+    def held(image: ImageFile) -> bool:
+        draw = int(sha256_of_json([seed, purpose, image.digest])[:13], 16) / 16**13
         return draw < share
 
-    return [p for p in pictures if held(p)], [p for p in pictures if not held(p)]
+    return [p for p in images if held(p)], [p for p in images if not held(p)]
 
 
 def _without(
-    pictures: list[Picture], taken: list[Picture], what: str, where: str, warnings: list[str]
-) -> list[Picture]:
-    digests = {picture.digest for picture in taken}
-    doubles = [picture.name for picture in pictures if picture.digest in digests]
+    images: list[ImageFile], taken: list[ImageFile], what: str, where: str, warnings: list[str]
+) -> list[ImageFile]:
+    digests = {image.digest for image in taken}
+    doubles = [image.name for image in images if image.digest in digests]
     if doubles:
         more = f" and {len(doubles) - 5} more" if len(doubles) > 5 else ""
         warnings.append(
-            f"{len(doubles)} of the pictures for {what} are in {where} too and were dropped: "
+            f"{len(doubles)} of the images for {what} are in {where} too and were dropped: "
             f"{', '.join(doubles[:5])}{more}."
         )
-    return [picture for picture in pictures if picture.digest not in digests]
+    return [image for image in images if image.digest not in digests]

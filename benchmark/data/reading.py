@@ -1,4 +1,4 @@
-"""Finding picture files in a folder and decoding them, whatever is in them."""
+"""Finding image files in a folder and decoding them, whatever is in them."""
 
 import io
 import struct
@@ -25,7 +25,7 @@ RGB_WITHOUT_ALPHA = 2
 PNG_CHUNKS_THAT_TURN_OR_TINT = b"tRNS", b"iCCP", b"eXIf", b"exif"
 
 
-class UnusablePicture(Exception):
+class UnusableImage(Exception):
     """Why a file is not used, in a few words."""
 
 
@@ -40,34 +40,34 @@ class Preprocessing:
         return {"size": self.size, "filter": f"Pillow {self.filter}", "crop": "center square"}
 
 
-def find_pictures(folder: Path) -> Iterator[Path]:
-    """Every picture file below `folder` by its suffix, in order of name; hidden ones left out."""
+def find_images(folder: Path) -> Iterator[Path]:
+    """Every image file below `folder` by its suffix, in order of name; hidden ones left out."""
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
             yield path
 
 
-def pictures_by_name(folder: Path) -> dict[str, Path]:
-    """The picture files below `folder` by their name in it, POSIX, without the suffix.
+def images_by_name(folder: Path) -> dict[str, Path]:
+    """The image files below `folder` by their name in it, POSIX, without the suffix.
 
-    UserError if there is no such folder, no picture, or two that differ in their suffix alone.
+    UserError if there is no such folder, no image, or two that differ in their suffix alone.
     """
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}.")
     found: dict[str, Path] = {}
-    for path in find_pictures(folder):
+    for path in find_images(folder):
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
             raise UserError(f"{found[name]} and {path} differ in their suffix alone: which is it?")
         found[name] = path
     if not found:
-        raise UserError(f"{folder} holds no picture to score.")
+        raise UserError(f"{folder} holds no image to score.")
     return found
 
 
 def open_rgb(path: Path) -> Image.Image:
-    """Decode a file to 8-bit sRGB, upright. Raises UnusablePicture with the reason.
+    """Decode a file to 8-bit sRGB, upright. Raises UnusableImage with the reason.
 
     Transparency is laid over white, as a page would show it; 16-bit gray is scaled to 8.
     """
@@ -78,28 +78,28 @@ def open_rgb(path: Path) -> Image.Image:
                 _require_sides(*image.size)
                 return _to_srgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
-        raise UnusablePicture("not a picture") from error
+        raise UnusableImage("not a image") from error
     except Image.DecompressionBombError as error:
-        raise UnusablePicture(f"more than {MOST_PIXELS:,} pixels") from error
-    except UnusablePicture:
+        raise UnusableImage(f"more than {MOST_PIXELS:,} pixels") from error
+    except UnusableImage:
         raise
     # Pillow raises any kind of error on broken files, struct.error and AttributeError among them.
     except Exception as error:
-        raise UnusablePicture(f"cannot be decoded ({error})") from error
+        raise UnusableImage(f"cannot be decoded ({error})") from error
 
 
 def open_photo(path: Path) -> Image.Image:
     """One photo that the user named; UserError if it is missing or not usable."""
     if not path.is_file():
-        raise UserError(f"There is no picture {path}.")
+        raise UserError(f"There is no image {path}.")
     try:
         return open_rgb(path)
-    except UnusablePicture as error:
+    except UnusableImage as error:
         raise UserError(f"{path} cannot be used: {error}.") from error
 
 
 def read_whole(path: Path) -> np.ndarray:
-    """One picture as it is, uint8 (3, H, W); UserError if it is missing or not usable."""
+    """One image as it is, uint8 (3, H, W); UserError if it is missing or not usable."""
     pixels = _read_plain_png(path)
     if pixels is None:
         pixels = np.asarray(open_photo(path))
@@ -128,28 +128,28 @@ def _read_plain_png(path: Path) -> np.ndarray | None:
 
 
 def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray:
-    """A file as uint8 (3, S, S). Raises UnusablePicture."""
+    """A file as uint8 (3, S, S). Raises UnusableImage."""
     square = fit_square(open_rgb(path), preprocessing)
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
 def fit_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
-    """The square of a picture, or of a plane such as a mask (mode F), that lies over it."""
+    """The square of a image, or of a plane such as a mask (mode F), that lies over it."""
     size = (preprocessing.size, preprocessing.size)
     return ImageOps.fit(image, size, method=Image.Resampling[preprocessing.filter.upper()])
 
 
 def is_grayscale(rgb8: np.ndarray) -> bool:
-    """Whether a uint8 (3, H, W) is a grayscale picture, up to the rounding of JPEG's colors."""
+    """Whether a uint8 (3, H, W) is a grayscale image, up to the rounding of JPEG's colors."""
     spread = rgb8.max(axis=0).astype(int) - rgb8.min(axis=0)
     return bool(np.quantile(spread, 0.99) <= 6)
 
 
 def _require_sides(width: int, height: int) -> None:
     if min(width, height) < SMALLEST_SIDE:
-        raise UnusablePicture(f"{width}×{height}, smaller than {SMALLEST_SIDE} pixels")
+        raise UnusableImage(f"{width}×{height}, smaller than {SMALLEST_SIDE} pixels")
     if width * height > MOST_PIXELS:
-        raise UnusablePicture(f"{width}×{height}, more than {MOST_PIXELS:,} pixels")
+        raise UnusableImage(f"{width}×{height}, more than {MOST_PIXELS:,} pixels")
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:

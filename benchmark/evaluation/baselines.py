@@ -42,7 +42,7 @@ class MeanAb(Colorizer):
 class GroundTruth(Colorizer):
     """The true color: what nothing can beat, and a check of the whole path.
 
-    truths: sRGB (3, H, W) of each picture by its seed, which is all a colorizer is told of it.
+    truths: sRGB (3, H, W) of each image by its seed, which is all a colorizer is told of it.
     """
 
     def __init__(self, truths: Mapping[int, Tensor]) -> None:

@@ -4,7 +4,7 @@ Its ambiguous things have one of five paints, drawn with known probabilities, an
 tells which. So over many objects, and over many samples of one, a right sampler takes each paint as
 often as the truth has it. A regression takes none of them: the mean of the paints is brown.
 
-`find_painted` looks up the objects of a test once, `taken_paints` judges the pictures of one
+`find_painted` looks up the objects of a test once, `taken_paints` judges the images of one
 sample, `calibrate` and `object_table` say what came of all samples.
 """
 
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.console import say
-from benchmark.data.cache import Pictures
+from benchmark.data.cache import ImageSet
 from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.cartoon.sample import PAINTS
 from benchmark.data.reading import Preprocessing, fit_square
@@ -68,9 +68,9 @@ _PAINT_AB = torch.tensor([paint.lab[1:] for paint in PAINTS.values()])
 
 @dataclass(frozen=True)
 class PaintedObject:
-    """A thing of ambiguous paint in a test picture.
+    """A thing of ambiguous paint in a test image.
 
-    number: which of the picture's painted things it is, from 1. paint: the truth's.
+    number: which of the image's painted things it is, from 1. paint: the truth's.
     mask: bool (S, S), its wholly painted pixels.
     """
 
@@ -83,34 +83,34 @@ class PaintedObject:
 
 @dataclass(frozen=True)
 class PaintedObjects:
-    """The painted objects of a test, row i those of its picture i: none, one or several.
+    """The painted objects of a test, row i those of its image i: none, one or several.
 
     n_left_out: how many others are too small or too hidden to be judged.
     """
 
-    by_picture: tuple[tuple[PaintedObject, ...], ...]
+    by_image: tuple[tuple[PaintedObject, ...], ...]
     n_left_out: int
 
     @property
     def things(self) -> list[PaintedObject]:
-        """All of them, picture after picture."""
-        return [thing for row in self.by_picture for thing in row]
+        """All of them, image after image."""
+        return [thing for row in self.by_image for thing in row]
 
 
-def find_painted(pictures: Pictures) -> PaintedObjects | None:
-    """The painted objects of test pictures, by the scenes and masks that lie beside the files.
+def find_painted(images: ImageSet) -> PaintedObjects | None:
+    """The painted objects of test images, by the scenes and masks that lie beside the files.
 
-    None unless every picture is one of a written sample `cartoon`, and at least one object has
+    None unless every image is one of a written sample `cartoon`, and at least one object has
     FEWEST_PIXELS wholly painted pixels. A damaged scene is said, and gives None too.
     """
-    paths = [picture.path.resolve() for picture in pictures.files]
+    paths = [image.path.resolve() for image in images.files]
     if not all(cartoon.has_scene(path) for path in paths):
         return None
-    preprocessing = Preprocessing(pictures.rgb8.shape[-1])
+    preprocessing = Preprocessing(images.rgb8.shape[-1])
     rows, n_left_out = [], 0
-    for picture, path in zip(pictures.files, paths, strict=True):
+    for image, path in zip(images.files, paths, strict=True):
         try:
-            things = _painted_in(picture.name, cartoon.scene_path(path), preprocessing)
+            things = _painted_in(image.name, cartoon.scene_path(path), preprocessing)
         except (OSError, ValueError, LookupError, TypeError) as error:
             say(f"The scene of {path} is damaged, so calibration is left out: {error}.")
             return None
@@ -138,7 +138,7 @@ def _painted_in(file: str, scene: Path, preprocessing: Preprocessing) -> list[Pa
 def painted_pixels(mask: NDArray[np.bool_], preprocessing: Preprocessing) -> Tensor:
     """Which pixels of the test's square are wholly paint: mask (H, W) of the file → bool (S, S).
 
-    The mask goes through the same crop and filter as the picture, as a plane of weights; with
+    The mask goes through the same crop and filter as the image, as a plane of weights; with
     Lanczos' negative weights they may add up to more than 1.
     """
     plane = Image.fromarray(mask.astype(np.float32))
@@ -150,7 +150,7 @@ def painted_pixels(mask: NDArray[np.bool_], preprocessing: Preprocessing) -> Ten
 
 
 def taken_paint(rgb8: Tensor, mask: Tensor) -> str:
-    """The paint of an object in a picture, or `none`: uint8 (3, S, S), bool (S, S) → its name.
+    """The paint of an object in a image, or `none`: uint8 (3, S, S), bool (S, S) → its name.
 
     Each pixel has the paint that its a*, b* is within NEAR of, if there is one, and the object has
     the paint of more than half of its pixels. Pixel by pixel, since the mean of a thing half orange
@@ -158,7 +158,7 @@ def taken_paint(rgb8: Tensor, mask: Tensor) -> str:
     bleeds.
     """
     if rgb8.shape[1:] != mask.shape:
-        raise ValueError(f"a picture {tuple(rgb8.shape)} has no mask {tuple(mask.shape)}")
+        raise ValueError(f"a image {tuple(rgb8.shape)} has no mask {tuple(mask.shape)}")
     ab = rgb_to_lab(rgb_from_8bit(rgb8[:, mask])[None, :, :, None])[0, 1:, :, 0].T
     near = torch.linalg.vector_norm(ab[:, None] - _PAINT_AB, dim=2) < NEAR
     pixels = near.sum(dim=0)
@@ -169,11 +169,11 @@ def taken_paint(rgb8: Tensor, mask: Tensor) -> str:
 def taken_paints(objects: PaintedObjects, outputs: Iterable[Tensor]) -> list[str]:
     """What each of `objects.things` took in one sample.
 
-    outputs: a picture as written for each test picture, in their order, uint8 (3, S, S).
+    outputs: a image as written for each test image, in their order, uint8 (3, S, S).
     """
     return [
         taken_paint(output, thing.mask)
-        for output, things in zip(outputs, objects.by_picture, strict=True)
+        for output, things in zip(outputs, objects.by_image, strict=True)
         for thing in things
     ]
 
@@ -250,20 +250,20 @@ def _counts(samples: Sequence[Sequence[str]]) -> NDArray[np.int64]:
 def _paint_shares(
     counts: NDArray[np.int64], truth: NDArray[np.int64], files: NDArray[np.str_]
 ) -> PaintShares:
-    by_picture = _by_picture(counts, files)
-    total, resampled = by_picture.sum(axis=0), resampled_sums(by_picture)
+    by_image = _by_image(counts, files)
+    total, resampled = by_image.sum(axis=0), resampled_sums(by_image)
     parts = resampled / resampled.sum(axis=1, keepdims=True)
     perfect = perfect_sampler(int(total.sum()))
     perfect_high = float(np.quantile(perfect, LEVEL))
-    apart = _estimate(float(total_variation(total)), total_variation(resampled), len(by_picture))
+    apart = _estimate(float(total_variation(total)), total_variation(resampled), len(by_image))
     if apart.low is not None and apart.value <= perfect_high:
         # Resampling adds chance to chance, so its interval never reaches down to 0.
         apart = apart.model_copy(update={"low": 0.0})
     return PaintShares(
         n_objects=len(counts),
-        n_pictures=len(by_picture),
+        n_images=len(by_image),
         shares={
-            name: _estimate(float(total[column] / total.sum()), parts[:, column], len(by_picture))
+            name: _estimate(float(total[column] / total.sum()), parts[:, column], len(by_image))
             for column, name in enumerate(PROBABILITIES)
         },
         total_variation=apart,
@@ -275,21 +275,21 @@ def _paint_shares(
 
 def _mean(values: NDArray[np.float64], files: NDArray[np.str_]) -> Estimate:
     """The mean over objects of one value each."""
-    sums = _by_picture(np.stack([values, np.ones_like(values)], axis=-1), files)
+    sums = _by_image(np.stack([values, np.ones_like(values)], axis=-1), files)
     resampled = resampled_sums(sums)
     return _estimate(float(values.mean()), resampled[:, 0] / resampled[:, 1], len(sums))
 
 
-def _by_picture(values: NDArray[Any], files: NDArray[np.str_]) -> NDArray[Any]:
-    """Sums of the objects' values over those of a picture: (O, C) → (pictures, C)."""
+def _by_image(values: NDArray[Any], files: NDArray[np.str_]) -> NDArray[Any]:
+    """Sums of the objects' values over those of a image: (O, C) → (images, C)."""
     names, rows = np.unique(files, return_inverse=True)
     sums = np.zeros((len(names), values.shape[1]), values.dtype)
     np.add.at(sums, rows, values)
     return sums
 
 
-def _estimate(value: float, resampled: NDArray[np.float64], n_pictures: int) -> Estimate:
-    if n_pictures < 2:
+def _estimate(value: float, resampled: NDArray[np.float64], n_images: int) -> Estimate:
+    if n_images < 2:
         return Estimate(value=value, low=None, high=None)
     low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
     return Estimate(value=value, low=low, high=high)

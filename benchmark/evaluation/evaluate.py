@@ -1,4 +1,4 @@
-"""A colorizer and a protocol → pictures and scores, in one folder under a run's tests/."""
+"""A colorizer and a protocol → images and scores, in one folder under a run's tests/."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ import metrics
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer, Sampling
 from benchmark.console import say
-from benchmark.data.cache import Pictures
+from benchmark.data.cache import ImageSet
 from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH, MEAN_AB, Gray, GroundTruth, MeanAb
 from benchmark.evaluation.calibration import (
     PaintedObjects,
@@ -59,10 +59,10 @@ class Subject:
     training_data: TrainingSet | None = None
     cost: Cost | None = None
 
-    def maker(self, protocol: Protocol, pictures: Pictures) -> Maker:
+    def maker(self, protocol: Protocol, images: ImageSet) -> Maker:
         return Maker(
             weights_sha256=self.weights.sha256 if self.weights else None,
-            inputs=sha256_of_json([[p.name, p.digest] for p in pictures.files]),
+            inputs=sha256_of_json([[p.name, p.digest] for p in images.files]),
             seed=self.folder.seed,
             sampling=self.sampling.model_dump(mode="json"),
             protocol_hash=protocol.hash,
@@ -71,12 +71,12 @@ class Subject:
 
 @dataclass(frozen=True)
 class Test:
-    """On what: the pictures and their protocol; how many samples, and rows of the figure.
+    """On what: the images and their protocol; how many samples, and rows of the figure.
 
-    painted: the objects of known paints, if these are pictures of the built-in sample.
+    painted: the objects of known paints, if these are images of the built-in sample.
     """
 
-    pictures: Pictures
+    images: ImageSet
     protocol: Protocol
     instruments: metrics.Instruments
     samples: int
@@ -96,7 +96,7 @@ class Test:
 
 
 def prepare(
-    pictures: Pictures,
+    images: ImageSet,
     source: str,
     size: int,
     *,
@@ -105,15 +105,15 @@ def prepare(
     num_images: int = 4,
     batch_size: int = 64,
 ) -> Test:
-    """A test on these pictures. Metrics without genuine weights are named, and the rest is done."""
+    """A test on these images. Metrics without genuine weights are named, and the rest is done."""
     rows = metrics.table(instruments.options)
     for key, reason in instruments.missing.items():
         say(f"{rows[key].label} is left out: {reason}.")
-    if len(pictures) == 1:
-        say("There is one test picture only: no interval tells how sure its scores are.")
-    protocol = Protocol.of(pictures, source, size, instruments.options)
-    painted = find_painted(pictures)
-    return Test(pictures, protocol, instruments, samples, num_images, batch_size, painted)
+    if len(images) == 1:
+        say("There is one test image only: no interval tells how sure its scores are.")
+    protocol = Protocol.of(images, source, size, instruments.options)
+    painted = find_painted(images)
+    return Test(images, protocol, instruments, samples, num_images, batch_size, painted)
 
 
 def test(
@@ -125,7 +125,7 @@ def test(
     overwrite: bool = False,
 ) -> RunRecord:
     """Color, write, score: what is not there yet of it."""
-    outputs = Outputs(on.folder(subject), on.pictures)
+    outputs = Outputs(on.folder(subject), on.images)
     samples = on.samples
     if samples > 1 and not colorizer.stochastic:
         if subject.kind == "model":
@@ -136,7 +136,7 @@ def test(
             outputs.delete()
         outputs.colorize_missing(
             colorizer,
-            subject.maker(on.protocol, on.pictures),
+            subject.maker(on.protocol, on.images),
             subject.sampling,
             samples,
             device=device,
@@ -149,12 +149,12 @@ def test(
 def write_frames(
     subject: Subject, colorizer: Colorizer, on: Test, *, device: torch.device = CPU
 ) -> list[Path]:
-    """The way from noise to the first pictures of a test that is done, as many as its figure has.
+    """The way from noise to the first images of a test that is done, as many as its figure has.
 
     Returns the files.
     """
-    outputs = Outputs(on.folder(subject), on.pictures)
-    maker = subject.maker(on.protocol, on.pictures)
+    outputs = Outputs(on.folder(subject), on.images)
+    maker = subject.maker(on.protocol, on.images)
     with lock(outputs.folder):
         return outputs.write_frames(
             colorizer,
@@ -173,7 +173,7 @@ def lock(test: Path) -> FileLock:
 
 
 def judge(subject: Subject, outputs: Outputs, on: Test) -> RunRecord:
-    """Score the pictures that were written; what an earlier test says of them is kept."""
+    """Score the images that were written; what an earlier test says of them is kept."""
     earlier = Earlier.read(outputs.folder)
     samples = outputs.samples_there()  # perhaps more than are asked for now
     if samples > 1 and (earlier is None or not earlier.is_of(outputs, samples)):
@@ -228,8 +228,8 @@ def test_baselines(results: Path, on: Test, training_set: TrainingSet | None) ->
     whose mean ab is a row too.
     """
     truths = {
-        mixed(0, picture.name, 0): rgb_from_8bit(rgb8)
-        for picture, rgb8 in zip(on.pictures.files, on.pictures.rgb8, strict=True)
+        mixed(0, image.name, 0): rgb_from_8bit(rgb8)
+        for image, rgb8 in zip(on.images.files, on.images.rgb8, strict=True)
     }
     for name, colorizer in ((GROUND_TRUTH, GroundTruth(truths)), (GRAY, Gray())):
         subject = Subject(RunFolder(results, name.replace(" ", "-"), 0), name, kind="fixed")
@@ -260,8 +260,8 @@ def imperfection(scores: Mapping[str, Score], instruments: metrics.Instruments) 
 
 
 def _draw_figure(outputs: Outputs, on: Test) -> None:
-    """figure.png from the pictures as written: the first ones, as many as were asked for."""
-    truth8 = on.pictures.rgb8[: on.num_images]
+    """figure.png from the images as written: the first ones, as many as were asked for."""
+    truth8 = on.images.rgb8[: on.num_images]
     output = torch.stack([read_png(outputs.path(row)) for row in range(len(truth8))])
     lightness = rgb_to_lightness(rgb_from_8bit(truth8))
     save_results(outputs.folder / "figure.png", lightness, output, truth8)
@@ -289,9 +289,9 @@ def _record(
         protocol=on.protocol.describe(),
         protocol_hash=on.protocol.hash,
         training_data=subject.training_data,
-        n_expected=len(on.pictures),
+        n_expected=len(on.images),
         n_scored=len(measured.of_sample(0)),
-        failed=on.pictures.failures,
+        failed=on.images.failures,
         metrics=scores,
         samples=several,
         calibration=calibration,

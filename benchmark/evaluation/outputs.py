@@ -1,4 +1,4 @@
-"""The pictures of a test, as written: where each lies, and coloring those that are missing."""
+"""The images of a test, as written: where each lies, and coloring those that are missing."""
 
 import shutil
 import time
@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.colorizer import Colorizer, Sampling
 from benchmark.console import progress
-from benchmark.data.cache import Pictures
+from benchmark.data.cache import ImageSet
 from benchmark.data.reading import read_whole
 from benchmark.device import device_name
 from benchmark.errors import UserError
@@ -28,13 +28,13 @@ MEAN = "mean"
 """Stands for the mean of all samples where the number of a sample may stand."""
 Sample = int | str
 AT_ONCE = 8
-"""The most pictures whose frames are kept in memory together."""
+"""The most images whose frames are kept in memory together."""
 
 
 class Maker(Strict):
-    """Who makes the pictures: where this is the same, a picture that is there is the right one.
+    """Who makes the images: where this is the same, a image that is there is the right one.
 
-    inputs: a hash of the test pictures by their names, since files and seeds follow these.
+    inputs: a hash of the test images by their names, since files and seeds follow these.
     """
 
     weights_sha256: str | None
@@ -45,13 +45,13 @@ class Maker(Strict):
 
 
 class Progress(Strict):
-    """colorized.json: the maker, and how long its pictures took so far on the device in use.
+    """colorized.json: the maker, and how long its images took so far on the device in use.
 
     environment: versions and commit when the last of them were made.
     """
 
     maker: Maker
-    pictures: int = 0
+    images: int = 0
     seconds: float = 0.0
     batch_size: int = 0
     device: str = ""
@@ -59,25 +59,25 @@ class Progress(Strict):
 
 
 class Outputs:
-    """The outputs of a test below its folder: the first sample in pictures/, others in samples/."""
+    """The outputs of a test below its folder: the first sample in images/, others in samples/."""
 
-    def __init__(self, folder: Path, inputs: Pictures, names: Sequence[str] | None = None) -> None:
+    def __init__(self, folder: Path, inputs: ImageSet, names: Sequence[str] | None = None) -> None:
         self.folder = folder
         self.inputs = inputs
         self.names = file_names(inputs) if names is None else names
         self._progress = folder / "colorized.json"
 
     def path(self, row: int, sample: Sample = 0) -> Path:
-        """The file of a picture's sample: PNG, 8 bits."""
+        """The file of a image's sample: PNG, 8 bits."""
         return self.folder / self.place(row, sample)
 
     def place(self, row: int, sample: Sample = 0) -> str:
         """The same below the test's folder, as per_image.csv has it."""
-        part = "pictures" if sample == 0 else f"samples/{sample}"
+        part = "images" if sample == 0 else f"samples/{sample}"
         return f"{part}/{self.names[row]}"
 
     def samples_there(self) -> int:
-        """How many samples of every picture there are, counted from the first."""
+        """How many samples of every image there are, counted from the first."""
         rows = range(len(self.inputs))
         complete = (all(self.path(row, sample).is_file() for row in rows) for sample in count())
         return sum(1 for _ in takewhile(bool, complete))
@@ -93,16 +93,16 @@ class Outputs:
         return found
 
     def read(self, row: int, sample: Sample = 0) -> Tensor:
-        """One picture as written, uint8 (3, S, S). UserError if it cannot be read."""
+        """One image as written, uint8 (3, S, S). UserError if it cannot be read."""
         return torch.from_numpy(read_whole(self.path(row, sample)))
 
     def beside_truth(self, sample: Sample = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every picture of a sample and its truth, uint8 (3, S, S) each."""
+        """Every image of a sample and its truth, uint8 (3, S, S) each."""
         for row, truth in enumerate(self.inputs.rgb8):
             yield self.read(row, sample), truth
 
     def all_samples(self, samples: int, batch: int = 16) -> Iterator[Tensor]:
-        """The samples of some pictures after another, uint8 (K, B, 3, S, S)."""
+        """The samples of some images after another, uint8 (K, B, 3, S, S)."""
         for rows in torch.split(torch.arange(len(self.inputs)), batch):
             of_sample = [
                 torch.stack([self.read(row, sample) for row in rows.tolist()])
@@ -111,7 +111,7 @@ class Outputs:
             yield torch.stack(of_sample)
 
     def made_in(self) -> dict[str, str]:
-        """Versions and commit that the pictures were made with; the present ones if not here."""
+        """Versions and commit that the images were made with; the present ones if not here."""
         done = self._done()
         return done.environment if done is not None and done.environment else environment()
 
@@ -122,12 +122,12 @@ class Outputs:
             return None
 
     def timing(self) -> Timing | None:
-        """Of the pictures colored so far; None if none was colored here."""
+        """Of the images colored so far; None if none was colored here."""
         done = self._done()
-        if done is None or not done.pictures:
+        if done is None or not done.images:
             return None
         return Timing(
-            ms_per_picture=round(1000 * done.seconds / done.pictures, 3),
+            ms_per_image=round(1000 * done.seconds / done.images, 3),
             batch_size=done.batch_size,
             device=done.device,
         )
@@ -143,11 +143,11 @@ class Outputs:
         batch_size: int,
         label: str,
     ) -> int:
-        """Color and write what is not there yet, one batch after another; `samples` a picture.
+        """Color and write what is not there yet, one batch after another; `samples` a image.
 
-        Returns how many pictures were colored.
+        Returns how many images were colored.
 
-        Pictures of another maker are deleted first. Seeds follow the run's seed, the files' names
+        Images of another maker are deleted first. Seeds follow the run's seed, the files' names
         and the samples' numbers.
         """
         done = self._done()
@@ -178,7 +178,7 @@ class Outputs:
                 save_png(self.path(row, sample), one)
             done = done.model_copy(
                 update={
-                    "pictures": done.pictures + len(batch),
+                    "images": done.images + len(batch),
                     "seconds": done.seconds + seconds,
                 }
             )
@@ -195,9 +195,9 @@ class Outputs:
         device: torch.device,
         batch_size: int,
     ) -> list[Path]:
-        """Write the way from noise to each of the first `count` pictures, if not there yet.
+        """Write the way from noise to each of the first `count` images, if not there yet.
 
-        They are colored once more for it, and their seeds make them the same pictures: so it does
+        They are colored once more for it, and their seeds make them the same images: so it does
         not matter whether these are there already, and watching costs nothing that is timed.
         Returns the files of all of them.
         """
@@ -218,7 +218,7 @@ class Outputs:
         return [path for paths in files.values() for path in paths]
 
     def _frames(self, row: int) -> tuple[Path, Path]:
-        """The strip and the animation of a picture."""
+        """The strip and the animation of a image."""
         stem = self.names[row].removesuffix(".png")
         return self.folder / f"frames/{stem}.png", self.folder / f"frames/{stem}.webp"
 
@@ -229,29 +229,29 @@ class Outputs:
         return mixed(maker.seed, self.inputs.files[row].name, sample)
 
     def delete(self) -> None:
-        """Delete all pictures; what was said of them goes first."""
+        """Delete all images; what was said of them goes first."""
         (self.folder / "run.json").unlink(missing_ok=True)
-        for part in ("pictures", "samples", "frames"):
+        for part in ("images", "samples", "frames"):
             shutil.rmtree(self.folder / part, ignore_errors=True)
         self._progress.unlink(missing_ok=True)
 
     def mean(self, row: int, samples: int) -> Tensor:
-        """The mean of a picture's samples in Lab, sRGB (3, S, S)."""
+        """The mean of a image's samples in Lab, sRGB (3, S, S)."""
         rgb8 = torch.stack([self.read(row, sample) for sample in range(samples)])
         lab = rgb_to_lab(rgb_from_8bit(rgb8)).mean(dim=0, keepdim=True)
         return join(lab[:, :1], lab[:, 1:])[0]
 
     def write_means(self, samples: int) -> None:
-        """Write the mean of each picture's samples."""
+        """Write the mean of each image's samples."""
         for row in range(len(self.inputs)):
             save_png(self.path(row, MEAN), self.mean(row, samples))
 
 
-def file_names(pictures: Pictures) -> list[str]:
-    """A PNG's name for each picture: its own without folders, numbered where two would collide."""
+def file_names(images: ImageSet) -> list[str]:
+    """A PNG's name for each image: its own without folders, numbered where two would collide."""
     names: dict[str, None] = {}
-    for picture in pictures.files:
-        stem = Path(picture.name).with_suffix("").as_posix().replace("/", "__")
+    for image in images.files:
+        stem = Path(image.name).with_suffix("").as_posix().replace("/", "__")
         choices = chain([stem], (f"{stem}~{number}" for number in count(2)))
         names[next(f"{choice}.png" for choice in choices if f"{choice}.png" not in names)] = None
     return list(names)

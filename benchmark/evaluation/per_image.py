@@ -1,4 +1,4 @@
-"""per_image.csv: the values of every output of a test, a row for each picture and sample.
+"""per_image.csv: the values of every output of a test, a row for each image and sample.
 
 What an earlier test measured of the very same files is not measured again.
 """
@@ -19,7 +19,7 @@ from benchmark.results.folders import RunFolder
 from benchmark.results.records import RunRecord, read_record
 
 FACTS = ("file", "sha256", "sample", "output", "output_sha256")
-"""The columns that are no metric: the test picture and its hash; the sample, its file and hash."""
+"""The columns that are no metric: the test image and its hash; the sample, its file and hash."""
 
 
 def write_table(path: Path, table: pd.DataFrame) -> str:
@@ -69,7 +69,7 @@ def _fault_of_table(record: RunRecord, table: pd.DataFrame) -> str | None:
         differing = record.metrics.keys() ^ rows.keys()
         return f"it has other metrics than this suite: {', '.join(sorted(differing))}"
     several = record.samples
-    if several is not None and several.mean.keys() != {k for k, m in rows.items() if m.of_pictures}:
+    if several is not None and several.mean.keys() != {k for k, m in rows.items() if m.of_images}:
         return "the scores of the mean of its samples are not complete"
     valued = [
         key
@@ -86,10 +86,10 @@ def _fault_of_table(record: RunRecord, table: pd.DataFrame) -> str | None:
     who = {str(sample) for sample in [*range(samples), *([MEAN] if several is not None else [])]}
     counts = table["sample"].value_counts().to_dict()
     n = record.n_expected
-    if record.protocol["n_pictures"] != n or counts != dict.fromkeys(who, n):
-        return f"per_image.csv has not the {n} pictures of each sample that run.json tells of"
+    if record.protocol["n_images"] != n or counts != dict.fromkeys(who, n):
+        return f"per_image.csv has not the {n} images of each sample that run.json tells of"
     for sample, place in zip(table["sample"], table["output"], strict=True):
-        part = "pictures" if sample == "0" else f"samples/{sample}"
+        part = "images" if sample == "0" else f"samples/{sample}"
         if Path(place).parent.as_posix() != part:
             return f"per_image.csv has an output elsewhere than in {part}/: {place!r}"
     return None
@@ -134,7 +134,7 @@ class Measured:
     is_new: bool = True
 
     def of_sample(self, sample: Sample) -> pd.DataFrame:
-        """The rows of a sample, in the order of the pictures."""
+        """The rows of a sample, in the order of the images."""
         return self.table[self.table["sample"] == str(sample)]
 
     def lacking(self, keys: Iterable[str], sample: Sample) -> set[str]:
@@ -158,13 +158,13 @@ def measure(
     facts = pd.concat([_facts(outputs, sample) for sample in who], ignore_index=True)
     measured = _take_over(facts, earlier, instruments)
     for sample in who:
-        _measure_pictures(measured, outputs, sample, instruments)
+        _measure_images(measured, outputs, sample, instruments)
     if several:
         _measure_diversity(measured, outputs, samples, instruments)
     else:
         for key, row in metrics.table(instruments.options).items():
             if row.of_samples:
-                measured.missing[key] = "there is one sample a picture; --samples makes more"
+                measured.missing[key] = "there is one sample a image; --samples makes more"
     return measured
 
 
@@ -172,8 +172,8 @@ def _facts(outputs: Outputs, sample: Sample) -> pd.DataFrame:
     files = outputs.inputs.files
     return pd.DataFrame(
         {
-            "file": [picture.name for picture in files],
-            "sha256": [picture.digest for picture in files],
+            "file": [image.name for image in files],
+            "sha256": [image.digest for image in files],
             "sample": str(sample),
             "output": [outputs.place(row, sample) for row in range(len(files))],
             "output_sha256": outputs.hashes(sample),
@@ -203,19 +203,19 @@ def _take_over(
     return Measured(facts.merge(known, how="left", on=list(FACTS)), sets, is_new=not same)
 
 
-def _measure_pictures(
+def _measure_images(
     measured: Measured, outputs: Outputs, sample: Sample, instruments: metrics.Instruments
 ) -> None:
-    """The metrics of a sample's pictures, and for the first one those of sets."""
+    """The metrics of a sample's images, and for the first one those of sets."""
     rows = metrics.table(instruments.options)
-    wanted = measured.lacking((key for key, row in rows.items() if row.of_pictures), sample)
+    wanted = measured.lacking((key for key, row in rows.items() if row.of_images), sample)
     if sample == 0:
         wanted |= {key for key, row in rows.items() if row.gather and key not in measured.sets}
     measured.missing |= metrics.out_of_reach(wanted, instruments)
     if wanted - measured.missing.keys():
         batches = metrics.in_batches(outputs.beside_truth(sample))
         scores = metrics.score(batches, instruments, wanted)
-        measured.add(sample, scores.pictures)
+        measured.add(sample, scores.images)
         measured.is_new |= bool(scores.sets)
         measured.sets |= scores.sets
         measured.missing |= scores.missing
@@ -224,7 +224,7 @@ def _measure_pictures(
 def _measure_diversity(
     measured: Measured, outputs: Outputs, samples: int, instruments: metrics.Instruments
 ) -> None:
-    """The metrics of samples, of several samples of each picture."""
+    """The metrics of samples, of several samples of each image."""
     rows = metrics.table(instruments.options)
     wanted = measured.lacking((key for key, row in rows.items() if row.of_samples), 0)
     measured.missing |= metrics.out_of_reach(wanted, instruments)
@@ -232,7 +232,6 @@ def _measure_diversity(
         distances = metrics.score_samples(outputs.all_samples(samples), instruments)
         for sample in range(samples):
             columns = {
-                key: [of_picture[sample] for of_picture in values]
-                for key, values in distances.items()
+                key: [of_image[sample] for of_image in values] for key, values in distances.items()
             }
             measured.add(sample, columns)

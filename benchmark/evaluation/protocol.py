@@ -1,4 +1,4 @@
-"""What a test is: its pictures, how they are prepared, how they are scored. Named and hashed.
+"""What a test is: its images, how they are prepared, how they are scored. Named and hashed.
 
 Two results may stand in one table if and only if their protocols have the same hash.
 """
@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any, get_args
 
 import metrics
-from benchmark.data.cache import Pictures
+from benchmark.data.cache import ImageSet
 from benchmark.data.manifest import digest_of
 from benchmark.data.reading import Preprocessing
 from benchmark.files import sha256_of_json
@@ -21,19 +21,19 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Protocol:
-    """A test set at a size. `manifest` is the hash of the contents of its pictures."""
+    """A test set at a size. `manifest` is the hash of the contents of its images."""
 
     name: str
     preprocessing: Preprocessing
-    n_pictures: int
+    n_images: int
     manifest: str
     options: metrics.Options = field(default_factory=metrics.Options)
 
     @classmethod
-    def of(cls, pictures: Pictures, source: str, size: int, options: metrics.Options) -> "Protocol":
-        """The protocol that tests on these pictures; `source` names the set, for people."""
-        manifest = digest_of(pictures.files)
-        return cls(f"{source}-{size}", Preprocessing(size), len(pictures), manifest, options)
+    def of(cls, images: ImageSet, source: str, size: int, options: metrics.Options) -> "Protocol":
+        """The protocol that tests on these images; `source` names the set, for people."""
+        manifest = digest_of(images.files)
+        return cls(f"{source}-{size}", Preprocessing(size), len(images), manifest, options)
 
     def describe(self) -> dict[str, Any]:
         """All that defines it, for run.json."""
@@ -41,11 +41,11 @@ class Protocol:
             "name": self.name,
             "version": VERSION,
             **self.preprocessing.describe(),
-            "n_pictures": self.n_pictures,
+            "n_images": self.n_images,
             "manifest": self.manifest,
             "metrics": metrics.describe(self.options),
             "input": "L* of the truth, float32",
-            "scored": "the 8-bit pictures as written",
+            "scored": "the 8-bit images as written",
         }
 
     @property

@@ -27,7 +27,7 @@ def summarize(
         if metric.key in measured.sets:
             return _score(metric, *measured.sets[metric.key], n=len(each[0]))
         if metric.of_samples and metric.key in measured.table:
-            return _of_pictures(
+            return _of_images(
                 metric, np.mean([part[metric.key].to_numpy(np.float64) for part in each], axis=0)
             )
         return _of_column(metric, each[0], measured.missing)
@@ -35,7 +35,7 @@ def summarize(
     scores = {key: of_first(metric) for key, metric in rows.items()}
     if samples == 1:
         return scores, None
-    ranked = [row for row in rows.values() if row.of_pictures]
+    ranked = [row for row in rows.values() if row.of_images]
     mean = measured.of_sample(MEAN)
     best = each[0].copy()
     for metric in ranked:
@@ -56,18 +56,16 @@ def summarize(
 def _of_column(metric: metrics.Metric, table: pd.DataFrame, missing: Mapping[str, str]) -> Score:
     if metric.key not in table:
         return _score(metric, n=0, reason=missing[metric.key])
-    return _of_pictures(metric, table[metric.key].to_numpy(np.float64))
+    return _of_images(metric, table[metric.key].to_numpy(np.float64))
 
 
-def _of_pictures(metric: metrics.Metric, values: NDArray[np.float64]) -> Score:
-    """The entry of run.json of one value a picture."""
+def _of_images(metric: metrics.Metric, values: NDArray[np.float64]) -> Score:
+    """The entry of run.json of one value a image."""
     n = len(values)
     if np.isnan(values).any():
-        raise ValueError(
-            f"{metric.key} of picture {int(np.isnan(values).argmax())} is not a number"
-        )
+        raise ValueError(f"{metric.key} of image {int(np.isnan(values).argmax())} is not a number")
     if not np.isfinite(values).all():
-        reason = "infinite for a picture that equals the truth"
+        reason = "infinite for a image that equals the truth"
         return _score(metric, n=n, reason=reason)
     std = float(values.std(ddof=1)) if n > 1 else None
     return _score(metric, std=std, n=n, interval=mean_interval(values.tolist()))

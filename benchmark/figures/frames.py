@@ -1,7 +1,7 @@
-"""The way from noise to color, for people: a strip of pictures and an animation.
+"""The way from noise to color, for people: a strip of images and an animation.
 
 Both show, at each step of a coloring, the state that the step starts from and the estimate of the
-picture that is made of it: noise turns into color in the one, the colors settle in the other.
+image that is made of it: noise turns into color in the one, the colors settle in the other.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from benchmark.files import replacing
 COLUMNS, MOMENTS = 12, 60
 """The most that a strip shows, its end included, and the most of an animation before its end."""
 SIDE = 256
-"""About how many pixels the longer side of a picture has in an animation."""
+"""About how many pixels the longer side of a image has in an animation."""
 LENGTH, QUICKEST, SLOWEST, HOLD = 3000, 50, 250, 1500
-"""Milliseconds: of an animation up to its end, of one of its pictures, and of its end."""
+"""Milliseconds: of an animation up to its end, of one of its images, and of its end."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """What there is at a step, uint8, (B, 3, H, W) each; of one picture (3, H, W)."""
+    """What there is at a step, uint8, (B, 3, H, W) each; of one image (3, H, W)."""
 
     title: str
     state: Tensor
@@ -48,15 +48,15 @@ class Frames:
             seen = [rgb_to_8bit(rgb).cpu() for rgb in (state, estimate)]
             self.moments.append(Moment(f"step {step}", *seen))
 
-    def save(self, row: int, picture: Tensor, strip: Path, animation: Path) -> None:
-        """Write the way of one picture of the batch: a strip (PNG), and an animation (WebP).
+    def save(self, row: int, image: Tensor, strip: Path, animation: Path) -> None:
+        """Write the way of one image of the batch: a strip (PNG), and an animation (WebP).
 
-        picture: what the way ended in, sRGB (3, H, W). RuntimeError if no step was ever told of.
+        image: what the way ended in, sRGB (3, H, W). RuntimeError if no step was ever told of.
         """
         if not self.moments:
             raise RuntimeError("a model whose sampling has `steps` must call on_step at each")
         way = [Moment(each.title, each.state[row], each.estimate[row]) for each in self.moments]
-        end = rgb_to_8bit(picture).cpu()
+        end = rgb_to_8bit(image).cpu()
         save_strip(strip, way, end)
         save_animation(animation, way, end, self.steps)
 
@@ -72,7 +72,7 @@ def save_strip(path: Path, way: list[Moment], end: Tensor) -> None:
     """PNG: a row of states, a row of estimates, and where both end; uint8 (3, H, W) each."""
     chosen = [way[place - 1] for place in spread(len(way), COLUMNS - 1)]
     columns = {each.title: _pair(each.state, each.estimate) for each in chosen}
-    columns["picture"] = _pair(end, end)
+    columns["image"] = _pair(end, end)
     save_grid(path, columns, row_titles=("state", "estimate"))
 
 
@@ -81,7 +81,7 @@ def save_animation(path: Path, way: list[Moment], end: Tensor, steps: int) -> No
     shown = [(f"{each.title} of {steps}", each.state, each.estimate) for each in way]
     sheets = [
         grid({title: _one(state), "estimate": _one(estimate)}, SIDE)
-        for title, state, estimate in [*shown, ("picture", end, end)]
+        for title, state, estimate in [*shown, ("image", end, end)]
     ]
     each = min(max(LENGTH // len(way), QUICKEST), SLOWEST)
     with replacing(path) as part:

@@ -1,4 +1,4 @@
-"""Pictures for people: grids of pictures, rows of input, output, truth; and the loss curve."""
+"""Images for people: grids of images, rows of input, output, truth; and the loss curve."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,12 +20,12 @@ GAP, HEAD, MARGIN = 4, 22, 64
 
 
 def to_image(rgb: Tensor) -> Image.Image:
-    """One picture, sRGB in [0, 1], (3, H, W) → a Pillow image."""
+    """One image, sRGB in [0, 1], (3, H, W) → a Pillow image."""
     return Image.fromarray(rgb_to_8bit(rgb).permute(1, 2, 0).cpu().numpy())
 
 
 def save_png(path: Path, rgb: Tensor) -> None:
-    """Write one picture (3, H, W), whole or not at all."""
+    """Write one image (3, H, W), whole or not at all."""
     _save_image(path, to_image(rgb))
 
 
@@ -35,23 +35,23 @@ def _save_image(path: Path, image: Image.Image) -> None:
 
 
 def read_png(path: Path) -> Tensor:
-    """A picture as `save_png` wrote it, sRGB in [0, 1], (3, H, W)."""
+    """A image as `save_png` wrote it, sRGB in [0, 1], (3, H, W)."""
     with Image.open(path) as image:
         pixels = torch.from_numpy(np.array(image.convert("RGB")))
     return rgb_from_8bit(pixels.permute(2, 0, 1))
 
 
 def gray_of(lightness: Tensor) -> Tensor:
-    """L* (B, 1, H, W) → the gray pictures that a model is given, sRGB (B, 3, H, W)."""
+    """L* (B, 1, H, W) → the gray images that a model is given, sRGB (B, 3, H, W)."""
     return join(lightness, torch.zeros_like(lightness).expand(-1, 2, -1, -1))
 
 
 def grid(
     columns: dict[str, Tensor], side: int = 128, row_titles: Sequence[str] = ()
 ) -> Image.Image:
-    """A figure with a titled column for each entry and a row for each picture of (B, 3, H, W).
+    """A figure with a titled column for each entry and a row for each image of (B, 3, H, W).
 
-    side: about how many pixels the longer side of a picture shall have; pictures are enlarged to
+    side: about how many pixels the longer side of a image shall have; images are enlarged to
     it, and larger ones stay as they are. row_titles: of the rows, at the left, if there are any.
     """
     height, width = next(iter(columns.values())).shape[2:]
@@ -69,12 +69,12 @@ def grid(
     for row, title in enumerate(row_titles):
         y = HEAD + GAP + row * (height + GAP) + height / 2
         draw.text((left / 2, y), title, fill="black", font=font, anchor="mm")
-    for column, (title, pictures) in enumerate(columns.items()):
+    for column, (title, images) in enumerate(columns.items()):
         x = left + GAP + column * (width + GAP)
         draw.text((x + width / 2, HEAD / 2 + 2), title, fill="black", font=font, anchor="mm")
-        enlarged = F.interpolate(pictures.float().cpu(), scale_factor=scale, mode="nearest")
-        for row, picture in enumerate(enlarged):
-            sheet.paste(to_image(picture), (x, HEAD + GAP + row * (height + GAP)))
+        enlarged = F.interpolate(images.float().cpu(), scale_factor=scale, mode="nearest")
+        for row, image in enumerate(enlarged):
+            sheet.paste(to_image(image), (x, HEAD + GAP + row * (height + GAP)))
     return sheet
 
 

@@ -32,7 +32,7 @@ def colorize_photo(
     device: str | None,
     with_frames: bool,
 ) -> None:
-    """Color one picture file at its full resolution and write it as PNG.
+    """Color one image file at its full resolution and write it as PNG.
 
     The model works at the size it was trained for; its color is brought to the photo's size and
     joined to the photo's own lightness. with_frames: write beside it the way from noise to color

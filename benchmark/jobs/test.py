@@ -56,15 +56,15 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
     sampling = weights.model.settle(sampling)
     if not lenient:
         _refuse_training_options(trained, settings, typed)
-    sources = _test_sources(job, begun["pictures"])
-    pictures = load_test(sources, chosen.size, settings["split_seed"])
+    sources = _test_sources(job, begun["images"])
+    images = load_test(sources, chosen.size, settings["split_seed"])
     facts = begun["training_data"]
-    trained_on = overlap(pictures.files, facts.pop("train_digests"))
+    trained_on = overlap(images.files, facts.pop("train_digests"))
     if trained_on:
         names = ", ".join(trained_on[:5])
-        say(f"Warning: {len(trained_on)} test pictures were trained on: {names}.")
+        say(f"Warning: {len(trained_on)} test images were trained on: {names}.")
     on = evaluation.prepare(
-        pictures,
+        images,
         sources.name,
         chosen.size,
         instruments=metrics.find_instruments(job.options, job.lpips_weights),
@@ -96,7 +96,7 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
     if not lenient:  # a batch writes it once, after all
         found = leaderboard.write(job.results)
         print(leaderboard.formats.markdown(found.only(on.protocol.hash)))
-        say(f"Pictures, figure and scores: {on.folder(subject)}")
+        say(f"Images, figure and scores: {on.folder(subject)}")
     if frames:
         names = some([path.name for path in frames])
         say(f"From noise to color, in {frames[0].parent}: {names}")
@@ -132,7 +132,7 @@ def _refuse_training_options(
 
 
 def _test_sources(job: Job, begun: Mapping[str, str | None]) -> Sources:
-    """Where test pictures come from: what was typed, else what the run was trained with."""
+    """Where test images come from: what was typed, else what the run was trained with."""
     dataset, tests = job.dataset or begun["dataset"], job.test_images or begun["test_images"]
     return locate(dataset, tests, job.results)
 

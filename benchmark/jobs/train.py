@@ -37,7 +37,7 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
         load_test(sources, settings.size, settings.split_seed)
     recipe_class = registry.load_recipe(model)
     instruments = metrics.Instruments()
-    if "test" in job.modes or recipe_class.judged_by == "pictures":
+    if "test" in job.modes or recipe_class.judged_by == "images":
         instruments = metrics.find_instruments(job.options, job.lpips_weights)
     torch.manual_seed(settings.seed)  # the first weights
     network = settings.model_class.build(settings.architecture)
@@ -50,7 +50,7 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
     if sister is not None:
         say(
             f"{model} is not trained: {sister.path} was trained alike (same network, losses, "
-            "settings and pictures), and its weights serve both. Train it anyway with --overwrite."
+            "settings and images), and its weights serve both. Train it anyway with --overwrite."
         )
         if job.overwrite and folder.path.exists():
             shutil.rmtree(folder.path)
@@ -79,7 +79,7 @@ def _write_settings(
         "preset": preset,
         "settings": values,
         "sources": resolved.sources,
-        "pictures": sources.describe(),
+        "images": sources.describe(),
         "training_data": facts,
     }
     if folder.settings.exists():
@@ -94,7 +94,7 @@ def _write_settings(
 def _require_same(folder: RunFolder, earlier: dict[str, Any], record: dict[str, Any]) -> None:
     remedy = "Give this one a name of its own with --run, or start anew with --overwrite."
     if "settings" not in earlier:
-        raise UserError(f"{folder.path} holds pictures of another program. {remedy}")
+        raise UserError(f"{folder.path} holds images of another program. {remedy}")
     if earlier["model"] != record["model"]:
         raise UserError(f"{folder.path} is a run of {earlier['model']}. {remedy}")
     before, after = earlier["settings"], record["settings"]
@@ -106,7 +106,7 @@ def _require_same(folder: RunFolder, earlier: dict[str, Any], record: dict[str, 
     if changed:
         raise UserError(f"{folder.path} was begun with {', '.join(changed)}. {remedy}")
     if earlier["training_data"]["manifest"] != record["training_data"]["manifest"]:
-        raise UserError(f"{folder.path} was begun on other pictures than there are now. {remedy}")
+        raise UserError(f"{folder.path} was begun on other images than there are now. {remedy}")
 
 
 def _sisters(network: type[Colorizer], folder: RunFolder) -> list[RunFolder]:
@@ -117,7 +117,7 @@ def _sisters(network: type[Colorizer], folder: RunFolder) -> list[RunFolder]:
 def _trained_alike(
     network: Colorizer, folder: RunFolder, settings: Settings, facts: dict[str, Any]
 ) -> RunFolder | None:
-    """A finished run of a sister, with the same settings on the same pictures."""
+    """A finished run of a sister, with the same settings on the same images."""
     for run in (folder, *_sisters(type(network), folder)):
         begun = read_json(run.settings) if run.cost.exists() else {}
         if (

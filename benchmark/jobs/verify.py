@@ -1,4 +1,4 @@
-"""Whether a run.json is true: its written pictures are scored anew."""
+"""Whether a run.json is true: its written images are scored anew."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ def find_tests(run: str, results: Path) -> list[Path]:
 def verify(
     test: Path, dataset: str | None, truth: str | None, lpips_weights: str | None
 ) -> Verdict:
-    """Check one test. UserError if its pictures' truths are not at hand."""
+    """Check one test. UserError if its images' truths are not at hand."""
     verdict = Verdict(test)
     try:
         record, table = read_test(test)
@@ -91,28 +91,28 @@ def _outputs(
     dataset: str | None,
     truth: str | None,
 ) -> Outputs:
-    """The written pictures beside their truths. UserError if these are not those of the test."""
+    """The written images beside their truths. UserError if these are not those of the test."""
     folder = RunFolder.of_test(test)
-    begun = read_json(folder.settings).get("pictures", {}) if folder.settings.exists() else {}
+    begun = read_json(folder.settings).get("images", {}) if folder.settings.exists() else {}
     if dataset is None and truth is None and not begun:
-        raise UserError(f"{test} does not say where its pictures are: name --truth or --dataset.")
+        raise UserError(f"{test} does not say where its images are: name --truth or --dataset.")
     if dataset is None and truth is None:
         sources = locate(begun.get("dataset"), begun.get("test_images"), folder.results)
     else:
         sources = locate_test(dataset, truth, folder.results)
     split_seed = record.settings.get("split_seed", Settings.model_fields["split_seed"].default)
     size = record.protocol["size"]
-    pictures = load_test(sources, size, split_seed)
-    if Protocol.of(pictures, sources.name, size, options).hash != record.protocol_hash:
+    images = load_test(sources, size, split_seed)
+    if Protocol.of(images, sources.name, size, options).hash != record.protocol_hash:
         raise UserError(
-            f"The {len(pictures)} test pictures of {sources.test_images or sources.dataset} are "
+            f"The {len(images)} test images of {sources.test_images or sources.dataset} are "
             f"not those of {test}: name theirs with --truth, or the --dataset they came from."
         )
     # Files may have had other names when they were tested on.
     first = table[table["sample"] == "0"]
     place_of = dict(zip(first["sha256"], first["output"], strict=True))
-    names = [Path(place_of.get(picture.digest, "-")).name for picture in pictures.files]
-    return Outputs(test, pictures, names)
+    names = [Path(place_of.get(image.digest, "-")).name for image in images.files]
+    return Outputs(test, images, names)
 
 
 def _check_kind(record: RunRecord) -> Iterator[str]:
@@ -121,21 +121,21 @@ def _check_kind(record: RunRecord) -> Iterator[str]:
     if own != (record.kind == "fixed"):
         yield f"the run {record.run} cannot be of kind {record.kind}."
     if (record.submission is None) == (record.kind == "submitted"):
-        yield "only what was submitted, and all of it, says how its pictures were prepared."
+        yield "only what was submitted, and all of it, says how its images were prepared."
 
 
 def _check_files(outputs: Outputs, table: pd.DataFrame) -> Iterator[str]:
-    """Every picture of the test is in the table, and its files are the ones that were scored."""
-    expected = sorted(picture.digest for picture in outputs.inputs.files)
+    """Every image of the test is in the table, and its files are the ones that were scored."""
+    expected = sorted(image.digest for image in outputs.inputs.files)
     for sample, rows in table.groupby("sample", sort=False):
         if sorted(rows["sha256"]) != expected:
-            yield f"per_image.csv has other test pictures than there are (sample {sample})."
+            yield f"per_image.csv has other test images than there are (sample {sample})."
         for place, code in zip(rows["output"], rows["output_sha256"], strict=True):
             path = outputs.folder / place
             if not path.is_file():
                 yield f"{place} is missing."
             elif sha256_of_file(path) != code:
-                yield f"{place} is not the picture that was scored."
+                yield f"{place} is not the image that was scored."
 
 
 def _check_means(outputs: Outputs, samples: int) -> Iterator[str]:
@@ -148,7 +148,7 @@ def _check_means(outputs: Outputs, samples: int) -> Iterator[str]:
 
 
 def _check_values(anew: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:
-    """The values of single pictures, the worst of each metric named."""
+    """The values of single images, the worst of each metric named."""
     order = ["sample", "sha256", "file"]
     anew, table = (part.sort_values(order, ignore_index=True) for part in (anew, table))
     for key in metrics.METRICS:
@@ -203,11 +203,11 @@ def _near(first: object, second: object) -> bool:
 def _check_calibration(record: RunRecord, outputs: Outputs, samples: int, verdict: Verdict) -> None:
     painted = find_painted(outputs.inputs)
     if painted is None and record.calibration is not None:
-        verdict.faults.append("it tells of a calibration, and its pictures have no known paints.")
+        verdict.faults.append("it tells of a calibration, and its images have no known paints.")
     if painted is not None and calibrate(painted, taken_by(painted, outputs, samples)) != (
         record.calibration
     ):
-        verdict.faults.append("the calibration is not that of the pictures.")
+        verdict.faults.append("the calibration is not that of the images.")
 
 
 def _check_weights(record: RunRecord, test: Path, verdict: Verdict) -> None:

@@ -116,6 +116,6 @@ def _flat(board: Board, row: Row) -> dict[str, Any]:
             scores: dict[str, Score] = getattr(row.samples, part)
             flat |= {f"{key}_of_{part}": score.mean for key, score in scores.items()}
     if record.timing is not None:
-        flat["ms_per_picture"] = row.milliseconds
+        flat["ms_per_image"] = row.milliseconds
         flat["test_device"] = record.timing.device
     return flat | (record.cost.model_dump() if record.cost else {})

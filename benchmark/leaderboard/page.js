@@ -35,7 +35,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-// ---- gallery: pictures by any metric of any row ----
+// ---- gallery: images by any metric of any row ----
 
 /** The mean of those that are there, or null. */
 function mean(values) {
@@ -50,7 +50,7 @@ function shown(value) {
 function setUp(gallery) {
   const facts = JSON.parse(gallery.querySelector("script").textContent);
   const list = gallery.querySelector("ol");
-  const pictures = [...list.children]; // in the order of the values
+  const images = [...list.children]; // in the order of the values
   const [metric, row, order] = gallery.querySelectorAll("select");
   const status = gallery.querySelector("[role=status]");
 
@@ -60,14 +60,14 @@ function setUp(gallery) {
     order.options[0].text = `${worst} first`;
     order.options[1].text = `${best} first`;
     const judged = row.value === "all" ? values : [values[row.value]];
-    const keys = pictures.map((_, place) => mean(judged.map((of) => of[place])));
+    const keys = images.map((_, place) => mean(judged.map((of) => of[place])));
     const sign = (direction === "up") === (order.value === "worst") ? 1 : -1;
     const places = [...keys.keys()].sort((a, b) => compare(keys[a], keys[b], sign));
-    list.append(...places.map((place) => pictures[place]));
-    pictures.forEach((picture, place) => {
-      const head = picture.querySelector("h4 output");
+    list.append(...places.map((place) => images[place]));
+    images.forEach((image, place) => {
+      const head = image.querySelector("h4 output");
       head.value = row.value === "all" ? `mean ${shown(keys[place])}` : "";
-      for (const tile of picture.querySelectorAll("[data-row]")) {
+      for (const tile of image.querySelectorAll("[data-row]")) {
         tile.querySelector("output").value = shown(values[tile.dataset.row][place]);
         tile.classList.toggle("chosen", tile.dataset.row === row.value);
       }

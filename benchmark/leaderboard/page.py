@@ -1,4 +1,4 @@
-"""leaderboard.html: one file with tables, plots and pictures, which opens without network.
+"""leaderboard.html: one file with tables, plots and images, which opens without network.
 
 page.html.j2 is its frame, page.css its looks; page.js sorts tables and gallery. All three go into
 the file, and every text that comes from a result is escaped.
@@ -21,19 +21,19 @@ import metrics
 from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH
 from benchmark.files import sha256_of_bytes
 from benchmark.leaderboard import tables
-from benchmark.leaderboard.plots import Plot, metric_of_pictures, plots_of
+from benchmark.leaderboard.plots import Plot, metric_of_images, plots_of
 from benchmark.leaderboard.ranking import Board, Leaderboard, Tested
 from benchmark.leaderboard.tables import Table
 
 HERE = Path(__file__).resolve().parent
-MOST_PICTURES = 100
+MOST_IMAGES = 100
 MOST_PIXELS = 2**24
-"""What a gallery may hold in all its pictures: some 40 MB as they stand in the file."""
+"""What a gallery may hold in all its images: some 40 MB as they stand in the file."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture of the gallery: data URI, None if its file is not there as it was scored.
+    """A image of the gallery: data URI, None if its file is not there as it was scored.
 
     row: the place of its row among those that the gallery can be sorted by.
     """
@@ -53,10 +53,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The test pictures, those with the worst values first.
+    """The test images, those with the worst values first.
 
-    names: of the pictures; tiles: of each of them the input, the outputs and the truth.
-    facts: for the script, by metric: its direction and the values of each row's pictures.
+    names: of the images; tiles: of each of them the input, the outputs and the truth.
+    facts: for the script, by metric: its direction and the values of each row's images.
     """
 
     rows: list[str]
@@ -164,10 +164,10 @@ def _gallery(board: Board) -> Gallery | None:
         return None
     columns = _columns(board)
     values = _values([column.test for column in columns if column.row is not None])
-    chosen = metric_of_pictures(board)
+    chosen = metric_of_images(board)
     order = _worst_first(values[chosen], board.rows[0].scores[chosen].direction)
     fitting = MOST_PIXELS // (len(columns) * int(board.protocol["size"]) ** 2)
-    order = order[: max(1, min(MOST_PICTURES, fitting))]
+    order = order[: max(1, min(MOST_IMAGES, fitting))]
     uris = [_uris(column.test, order) for column in columns]
     names = columns[0].test.of_sample(0)["file"].tolist()
     scores = board.rows[0].scores
@@ -195,7 +195,7 @@ def _gallery(board: Board) -> Gallery | None:
 
 @dataclass(frozen=True)
 class _Column:
-    """A test whose pictures the gallery shows. row: its place among the models, if it is one's."""
+    """A test whose images the gallery shows. row: its place among the models, if it is one's."""
 
     title: str
     test: Tested
@@ -217,18 +217,18 @@ def _columns(board: Board) -> list[_Column]:
 
 
 def _values(tests: Sequence[Tested]) -> dict[str, NDArray[np.float64]]:
-    """Every metric of pictures that some test has, (tests, N); NaN where one lacks it."""
+    """Every metric of images that some test has, (tests, N); NaN where one lacks it."""
     n = len(tests[0].of_sample(0))
     lacking = np.full(n, np.nan)
     return {
         key: np.stack([test.values(key) if key in test.table else lacking for test in tests])
         for key in tables.metric_keys()
-        if metrics.METRICS[key].of_pictures and any(key in test.table for test in tests)
+        if metrics.METRICS[key].of_images and any(key in test.table for test in tests)
     }
 
 
 def _worst_first(values: NDArray[np.float64], direction: str) -> NDArray[np.intp]:
-    """The places of the pictures by the mean of a metric over tests, (tests, N) → (N,).
+    """The places of the images by the mean of a metric over tests, (tests, N) → (N,).
 
     Where none is better, the highest is first.
     """
@@ -242,7 +242,7 @@ def _short(value: float) -> float | None:
 
 
 def _uris(test: Tested, order: Iterable[int]) -> list[str | None]:
-    """The first samples of these pictures, embedded as they are.
+    """The first samples of these images, embedded as they are.
 
     None where there is no file, or another than the one that was scored.
     """

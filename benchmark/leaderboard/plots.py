@@ -72,7 +72,7 @@ ElementTree.register_namespace("xlink", XLINK)
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture to stand in a page as it is: `svg` is one element, its text escaped."""
+    """A image to stand in a page as it is: `svg` is one element, its text escaped."""
 
     title: str
     svg: str
@@ -95,8 +95,8 @@ Drawn = tuple[str, Figure]
 def plots_of(board: Board, prefix: str) -> list[Plot]:
     """All plots of a board that there are values for; another plot is another entry in `draw`.
 
-    The board's metric stands against other metrics and against costs; then it is shown picture by
-    picture. prefix: of the ids in the SVGs, another for each board of a page.
+    The board's metric stands against other metrics and against costs; then it is shown image by
+    image. prefix: of the ids in the SVGs, another for each board of a page.
     """
     draw: Sequence[Callable[[Board], Drawn | None]] = (
         lambda board: _against_metric(board, "delta_e2000"),
@@ -153,7 +153,7 @@ def _against_metric(board: Board, key: str) -> Drawn | None:
 
 def _against_time(board: Board) -> Drawn | None:
     devices = [row.record.timing.device if row.record.timing else "" for row in board.models]
-    return _against_cost(board, "ms/picture", "milliseconds a picture", devices)
+    return _against_cost(board, "ms/image", "milliseconds a image", devices)
 
 
 def _against_training(board: Board) -> Drawn | None:
@@ -191,8 +191,8 @@ def _against_cost(board: Board, heading: str, label: str, devices: Sequence[str]
 
 
 def _distributions(board: Board) -> Drawn | None:
-    """A box for each row over its pictures."""
-    key = metric_of_pictures(board)
+    """A box for each row over its images."""
+    key = metric_of_images(board)
     by_row = [(row, row.values(key)) for row in _without_truth(board)]
     found = [(row, values) for row, values in by_row if values is not None]
     if all(row.is_fixed for row, _ in found):
@@ -218,7 +218,7 @@ def _distributions(board: Board) -> Drawn | None:
     axes.tick_params(axis="y", length=0)
     score = board.rows[0].scores[key]
     axes.set_xlabel(_axis_label(score))
-    return f"{score.label} of each picture: quartiles, median and mean (diamond)", figure
+    return f"{score.label} of each image: quartiles, median and mean (diamond)", figure
 
 
 def _calibration(board: Board) -> Drawn | None:
@@ -251,8 +251,8 @@ def _calibration(board: Board) -> Drawn | None:
 # ---- parts of a plot -----------------------------------------------------------------------------
 
 
-def metric_of_pictures(board: Board) -> str:
-    """The board's metric, or ΔE2000 if that is of whole sets or has no value for some picture."""
+def metric_of_images(board: Board) -> str:
+    """The board's metric, or ΔE2000 if that is of whole sets or has no value for some image."""
     known = all(row.values(board.sort) is not None for row in board.models)
     return board.sort if known else WITHOUT_LPIPS
 

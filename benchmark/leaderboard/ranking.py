@@ -27,14 +27,14 @@ WITHOUT_LPIPS = "delta_e2000"
 
 @dataclass(frozen=True)
 class Tested:
-    """One test: its folder, run.json, and the rows of per_image.csv, pictures in one order."""
+    """One test: its folder, run.json, and the rows of per_image.csv, images in one order."""
 
     folder: Path
     record: RunRecord
     table: pd.DataFrame
 
     def values(self, key: str) -> NDArray[np.float64]:
-        """A metric of each picture, first sample, (N,)."""
+        """A metric of each image, first sample, (N,)."""
         return self.of_sample(0)[key].to_numpy(dtype=np.float64)
 
     def of_sample(self, sample: int | str) -> pd.DataFrame:
@@ -70,7 +70,7 @@ class Row:
         record = self.record
         if record.kind == "fixed":
             of = record.training_data
-            return f"{record.model} of {of.name}, {of.n_train} pictures" if of else record.model
+            return f"{record.model} of {of.name}, {of.n_train} images" if of else record.model
         facts = [
             f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}"
             for k, v in record.sampling.items()
@@ -91,7 +91,7 @@ class Row:
         return ", ".join([name, *facts])
 
     def values(self, key: str) -> NDArray[np.float64] | None:
-        """A metric of each picture, mean over seeds, (N,); None where it has no value."""
+        """A metric of each image, mean over seeds, (N,); None where it has no value."""
         if any(key not in test.table for test in self.tests):
             return None
         values: NDArray[np.float64] = np.mean([test.values(key) for test in self.tests], axis=0)
@@ -99,7 +99,7 @@ class Row:
 
     @cached_property
     def scores(self) -> dict[str, Score]:
-        """Every metric; of several seeds their mean, with the interval of the mean's pictures."""
+        """Every metric; of several seeds their mean, with the interval of the mean's images."""
         if len(self.tests) == 1:
             return self.record.metrics
         return {key: self._over_seeds(key) for key in self.record.metrics}
@@ -120,9 +120,9 @@ class Row:
 
     @property
     def milliseconds(self) -> float | None:
-        """Of coloring a picture, mean over seeds."""
+        """Of coloring a image, mean over seeds."""
         known = [test.record.timing for test in self.tests if test.record.timing]
-        return sum(t.ms_per_picture for t in known) / len(known) if known else None
+        return sum(t.ms_per_image for t in known) / len(known) if known else None
 
     @cached_property
     def samples(self) -> SeveralSamples | None:
@@ -172,8 +172,8 @@ class Board:
         return [row for row in self.rows if not row.is_fixed]
 
     @property
-    def n_pictures(self) -> int:
-        return int(self.protocol["n_pictures"])
+    def n_images(self) -> int:
+        return int(self.protocol["n_images"])
 
     def fixed(self, model: str) -> Row | None:
         """The fixed row of this name."""
@@ -243,7 +243,7 @@ def _board(tests: list[Tested], sort: str) -> Board:
 def _rows(tests: Sequence[Tested]) -> list[Row]:
     """Seeds of one run that were trained, sampled and tested alike become one row.
 
-    A set of pictures may have been tested on by two names; of the same seed the last test counts.
+    A set of images may have been tested on by two names; of the same seed the last test counts.
     """
     alike: dict[str, dict[int, Tested]] = defaultdict(dict)
     for test in sorted(tests, key=lambda test: test.record.finished):

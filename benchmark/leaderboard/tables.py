@@ -61,7 +61,7 @@ def further_tables(board: Board) -> list[Table]:
     tables = []
     several = [row for row in board.models if row.samples is not None]
     if several:
-        title = "Several samples of each picture"
+        title = "Several samples of each image"
         tables.append(_table(title, _several(several), several, SEVERAL))
     painted = [row for row in board.rows if row.record.calibration is not None]
     if painted:
@@ -179,7 +179,7 @@ def _cost() -> list[Column]:
         Column("parameters", of_cost("parameters", "{:.2f} M", 1e6)),
         Column("training", of_cost("training_seconds", "{:.1f} min", 60)),
         Column("peak memory", of_cost("peak_device_bytes", "{:.2f} GB", 1e9)),
-        Column("ms/picture", milliseconds),
+        Column("ms/image", milliseconds),
         Column("trained on", trained_on),
     ]
 
@@ -254,10 +254,10 @@ def _estimate(estimate: Estimate | None) -> Cell:
 def _calibration_note(rows: Sequence[Row]) -> str:
     taken = _of(rows[0]).overall
     return (
-        f"Shares of {taken.n_objects} things of random paint in {taken.n_pictures} pictures that "
+        f"Shares of {taken.n_objects} things of random paint in {taken.n_images} images that "
         "took each paint (in brackets the truth's chance), or none of them (brown, gray). Total "
         "variation is the share that should have been otherwise: 0 is right; a perfect sampler "
-        f"with one sample of these pictures has {taken.perfect:.2f}, in 95 of 100 cases at most "
+        f"with one sample of these images has {taken.perfect:.2f}, in 95 of 100 cases at most "
         f"{taken.perfect_high:.2f}. Per object, of several samples, tells a model that draws from "
         "one that repeats itself."
     )
@@ -265,16 +265,16 @@ def _calibration_note(rows: Sequence[Row]) -> str:
 
 def caption(board: Board) -> str:
     """The protocol, and how the values are to be read."""
-    n, size = board.n_pictures, board.protocol["size"]
-    pictures = f"{n} test picture{'s' * (n != 1)}"
+    n, size = board.n_images, board.protocol["size"]
+    images = f"{n} test image{'s' * (n != 1)}"
     spread = (
-        "there is no interval of one picture, and no rank"
+        "there is no interval of one image, and no rank"
         if n == 1
-        else "± is half its 95 % bootstrap interval over pictures"
+        else "± is half its 95 % bootstrap interval over images"
     )
     return (
-        f"{pictures} of {size}×{size}; protocol {board.code[:8]}, version "
-        f"{board.protocol['version']}. Each value is the mean over pictures; {spread}. "
+        f"{images} of {size}×{size}; protocol {board.code[:8]}, version "
+        f"{board.protocol['version']}. Each value is the mean over images; {spread}. "
         "KID (σ over its subsets) and JSD are each one value of the whole set."
     )
 
@@ -286,7 +286,7 @@ def notes(board: Board) -> list[str]:
     if any(row.rank for row in board.rows):
         found.append(
             f"rank: one more than the number of rows that are significantly better in "
-            f"{first[board.sort].label} (paired bootstrap over pictures, 95 %)."
+            f"{first[board.sort].label} (paired bootstrap over images, 95 %)."
         )
     if board.no_better_than_gray:
         names = "; ".join(board.no_better_than_gray)

@@ -1,4 +1,4 @@
-"""Which colors a set of pictures has, wherever they are: histograms of ab and their divergence."""
+"""Which colors a set of images has, wherever they are: histograms of ab and their divergence."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""The pre-trained networks through which LPIPS and KID look at pictures: genuine weights or none.
+"""The pre-trained networks through which LPIPS and KID look at images: genuine weights or none.
 
 A number from random weights would look like the metric and be none. So a file is checked before it
 is used, and where there is none the metric has no value but a reason.

@@ -18,16 +18,16 @@ class Strict(BaseModel):
 
 
 class Score(Strict):
-    """One metric over the test pictures: the mean of one value a picture, or the value of the set.
+    """One metric over the test images: the mean of one value a image, or the value of the set.
 
-    n: how many pictures it is of. Without a value, `reason` says why.
+    n: how many images it is of. Without a value, `reason` says why.
     """
 
     label: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$")
     unit: str
     direction: Literal["up", "down", "none"]
     mean: float | None
-    std: float | None = Field(description="over pictures (KID: over subsets), n - 1 below")
+    std: float | None = Field(description="over images (KID: over subsets), n - 1 below")
     low: float | None = Field(description="of the 95 % bootstrap interval of the mean")
     high: float | None
     n: int
@@ -50,7 +50,7 @@ class WeightsUsed(Strict):
 class Timing(Strict):
     """Of colorizing alone, reading and writing apart."""
 
-    ms_per_picture: float
+    ms_per_image: float
     batch_size: int
     device: str
 
@@ -60,7 +60,7 @@ class Cost(Strict):
 
     parameters: int
     training_seconds: float
-    pictures_per_s: float
+    images_per_second: float
     epochs: int
     steps: int
     device: str
@@ -70,7 +70,7 @@ class Cost(Strict):
 
 
 class TrainingSet(Strict):
-    """What a model was trained on. manifest: a hash of the contents of all pictures."""
+    """What a model was trained on. manifest: a hash of the contents of all images."""
 
     name: str
     n_train: int
@@ -81,7 +81,7 @@ class TrainingSet(Strict):
 
 
 class Submission(Strict):
-    """How the pictures of another program were made ready for scoring."""
+    """How the images of another program were made ready for scoring."""
 
     lightness: Literal["own", "input"]
     resized: bool
@@ -90,7 +90,7 @@ class Submission(Strict):
 class SeveralSamples(Strict):
     """`count` samples of each input, where the metrics are of the first one.
 
-    mean: the metrics of the mean of the samples, in Lab. best: of the best sample of each picture
+    mean: the metrics of the mean of the samples, in Lab. best: of the best sample of each image
     by each metric: an oracle chose it, so it ranks nobody.
     """
 
@@ -100,7 +100,7 @@ class SeveralSamples(Strict):
 
 
 class Estimate(Strict):
-    """A value and its 95 % bootstrap interval over pictures; of one picture there is none."""
+    """A value and its 95 % bootstrap interval over images; of one image there is none."""
 
     value: float
     low: float | None
@@ -119,7 +119,7 @@ class PaintShares(Strict):
     """
 
     n_objects: int
-    n_pictures: int
+    n_images: int
     shares: dict[str, Estimate]
     total_variation: Estimate
     truth: float
@@ -130,7 +130,7 @@ class PaintShares(Strict):
 class Calibration(Strict):
     """Calibration of one test.
 
-    n_samples: of each picture. n_left_out: how many objects are too small to be judged.
+    n_samples: of each image. n_left_out: how many objects are too small to be judged.
     overall: of all objects; kinds: of those of a kind, by its name.
     per_object: the mean over objects of the total variation of each one's own shares, over its
         samples; per_object_perfect: that of perfect samplers. It tells a model that draws from one
@@ -147,7 +147,7 @@ class Calibration(Strict):
 
 
 class RunRecord(Strict):
-    """run.json: all that is known of one test but the values of its single pictures.
+    """run.json: all that is known of one test but the values of its single images.
 
     per_image_sha256: hash of per_image.csv, where those are.
     """
@@ -180,7 +180,7 @@ class RunRecord(Strict):
     def refusal(self) -> str | None:
         """Why this may not stand in a table, or None."""
         if self.n_scored != self.n_expected:
-            return f"{self.n_scored} of {self.n_expected} pictures scored"
+            return f"{self.n_scored} of {self.n_expected} images scored"
         if self.kind == "model" and self.weights is None:
             return "the hash of the weights is missing"
         return None

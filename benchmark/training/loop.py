@@ -50,7 +50,7 @@ PREVIEWS = 4
 
 
 JUDGMENTS = 10
-"""How often a training is judged by pictures, and draws some."""
+"""How often a training is judged by images, and draws some."""
 
 
 def rate_at(share: float, warmup: float) -> float:
@@ -97,8 +97,8 @@ class Loop:
         self.panel = Panel(self.val_pixels, instruments or metrics.Instruments())
         self.batch_size = min(self.settings.batch_size, len(self.pixels))
         self.batches_per_step = min(self.settings.accumulate, len(self.pixels) // self.batch_size)
-        self.pictures_per_step = self.batch_size * self.batches_per_step
-        self.steps_per_epoch = len(self.pixels) // self.pictures_per_step
+        self.images_per_step = self.batch_size * self.batches_per_step
+        self.steps_per_epoch = len(self.pixels) // self.images_per_step
         self.total = self.settings.epochs * self.steps_per_epoch
         if self.settings.max_steps:
             self.total = min(self.total, self.settings.max_steps)
@@ -147,7 +147,7 @@ class Loop:
 
     def _train_epoch(self, bar: "tqdm[Any]", stop: list[int]) -> bool:
         """The rest of an epoch, from `self.step` on; False if a stop came before its end."""
-        # Testing pictures in between sets eval mode; forgetting this froze many a discriminator.
+        # Testing images in between sets eval mode; forgetting this froze many a discriminator.
         self.recipe.train()
         before = time.monotonic()
         end = min((self.epoch + 1) * self.steps_per_epoch, self.total)
@@ -157,8 +157,8 @@ class Loop:
             bar.update()
             if not bar.disable and self.step % 10 == 0:  # reading a loss waits for the device
                 losses = {key: float(total / self.counts[key]) for key, total in self.sums.items()}
-                rate = self.pictures_per_step * (bar.format_dict["rate"] or 0)
-                bar.set_postfix({**losses, "pictures/s": f"{rate:.0f}"})
+                rate = self.images_per_step * (bar.format_dict["rate"] or 0)
+                bar.set_postfix({**losses, "images/s": f"{rate:.0f}"})
             if stop:
                 break
             if self._save_is_due() and self.step < end:
@@ -169,7 +169,7 @@ class Loop:
         return self.step == end
 
     def take_step(self) -> None:
-        """One step of the optimizers on the next pictures; `step` counts what was taken."""
+        """One step of the optimizers on the next images; `step` counts what was taken."""
         settings = self.settings
         torch.manual_seed(mixed(settings.seed, "layers", self.step))  # for dropout
         rate = rate_at((self.step + 1) / self.total, settings.warmup)
@@ -217,7 +217,7 @@ class Loop:
         if self.order is None or self.order[0] != epoch:
             generator = torch.Generator().manual_seed(mixed(self.settings.seed, "order", epoch))
             self.order = (epoch, torch.randperm(len(self.pixels), generator=generator))
-        first = place * self.pictures_per_step + rng.index * self.batch_size
+        first = place * self.images_per_step + rng.index * self.batch_size
         rows = self.order[1][first:][: self.batch_size].to(self.device)
         rgb = random_crop_and_flip(rgb_from_8bit(self.pixels[rows]), self.side, rng)
         rgb = rgb.contiguous(memory_format=torch.channels_last)
@@ -237,7 +237,7 @@ class Loop:
         score = next(iter(val.values()))
         every = math.ceil(self.epochs / JUDGMENTS)
         due = epoch in (1, self.epochs) or epoch % every == 0
-        if self.recipe.judged_by == "pictures":
+        if self.recipe.judged_by == "images":
             scores = self.panel.scores(self.average.model, self.device) if due else {}
             score = Panel.verdict(scores) if due else math.inf
             val |= {f"val/{key}": value for key, value in scores.items()}
@@ -258,12 +258,12 @@ class Loop:
         if due:
             self._preview(self.folder.sample(epoch))
         rate = next(iter(self.optimizers.values())).param_groups[0]["lr"]
-        speed = self.step * self.pictures_per_step / max(self.seconds, 1e-9)
+        speed = self.step * self.images_per_step / max(self.seconds, 1e-9)
         row = {
             "epoch": epoch,
             "step": self.step,
             "seconds": round(self.seconds, 2),
-            "pictures_per_s": round(speed, 1),
+            "images_per_second": round(speed, 1),
             "learning_rate": rate,
             **train,
             **val,
@@ -272,7 +272,7 @@ class Loop:
             numbers = {k: v for k, v in {**train, **val}.items() if not isinstance(v, list)}
             losses = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
             place = f"{self.name} epoch {epoch}/{self.epochs}"
-            say(f"{place}: {losses}  {speed:.0f} pictures/s")
+            say(f"{place}: {losses}  {speed:.0f} images/s")
         if epoch % max(1, self.epochs // 20) == 0 or epoch == self.epochs:
             for warning in self.recipe.warnings(row):
                 say(f"Warning: {self.name}: {warning}")
@@ -280,7 +280,7 @@ class Loop:
 
     @torch.no_grad()
     def _validate(self) -> dict[str, Any]:
-        """Losses of the averaged weights, mean over the validation pictures."""
+        """Losses of the averaged weights, mean over the validation images."""
         sums: dict[str, Tensor] = {}
         pixels = self.val_pixels
         for index, part in enumerate(torch.split(pixels, self.settings.batch_size)):
@@ -351,7 +351,7 @@ class Loop:
         cost = Cost(
             parameters=sum(p.numel() for p in self.model.parameters()),
             training_seconds=round(self.seconds, 1),
-            pictures_per_s=round(self.total * self.pictures_per_step / max(self.seconds, 1e-9), 1),
+            images_per_second=round(self.total * self.images_per_step / max(self.seconds, 1e-9), 1),
             epochs=self.epochs,
             steps=self.total,
             device=device_name(self.device),

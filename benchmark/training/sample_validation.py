@@ -1,4 +1,4 @@
-"""A few fixed validation pictures that a training colors now and then, and their scores.
+"""A few fixed validation images that a training colors now and then, and their scores.
 
 A noise loss says nothing of color, and a sampler can go wrong where every single answer is right:
 so models that sample are judged by what they paint.
@@ -11,35 +11,35 @@ import metrics
 from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer
 
-PICTURES = 32
+IMAGES = 32
 SCORES = ("lpips", "colorfulness", "ab_divergence")
 
 
 class Panel:
-    """The first of the validation pictures, uint8 (N, 3, S, S); their seeds are always the same.
+    """The first of the validation images, uint8 (N, 3, S, S); their seeds are always the same.
 
     Without a network for LPIPS the scores are those of color alone.
     """
 
     def __init__(self, pixels: Tensor, instruments: metrics.Instruments) -> None:
-        self.truth8 = pixels[:PICTURES]
+        self.truth8 = pixels[:IMAGES]
         self.instruments = instruments
 
     def scores(self, model: Colorizer, device: torch.device) -> dict[str, float]:
-        """LPIPS and colorfulness, means over the pictures, and the divergence of their ab."""
+        """LPIPS and colorfulness, means over the images, and the divergence of their ab."""
         lightness = rgb_to_lightness(rgb_from_8bit(self.truth8)).to(device)
         sampling = model.sampling_class().judged()
         output = model.colorize(lightness, seeds=range(len(lightness)), sampling=sampling)
         pair = (rgb_to_8bit(output).cpu(), self.truth8)
         found = metrics.score([pair], self.instruments, SCORES)
-        means = {key: sum(values) / found.n for key, values in found.pictures.items()}
+        means = {key: sum(values) / found.n for key, values in found.images.items()}
         return means | {key: score.value for key, score in found.sets.items()}
 
     @staticmethod
     def verdict(scores: dict[str, float]) -> float:
         """What the best weights have least of: LPIPS + ab divergence.
 
-        The one alone is lowest for timid colors; the other alone sees no picture. On photos both
+        The one alone is lowest for timid colors; the other alone sees no image. On photos both
         go from about a tenth to a few tenths.
         """
         return scores.get("lpips", 0.0) + scores["ab_divergence"]

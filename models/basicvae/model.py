@@ -1,7 +1,7 @@
 """A variational autoencoder without skips: the latent chooses among colorings, L decides the rest.
 
 L, folded 4×4 into channels, is encoded at a quarter and an eighth of the resolution. The latent
-modulates the decoder's blocks, so another latent is another coloring of the whole picture. What
+modulates the decoder's blocks, so another latent is another coloring of the whole image. What
 infers a latent from true colors is needed in training only, and lives there (train.py).
 """
 

@@ -1,7 +1,7 @@
 """Adversarial training: the discriminator, what it sees, and the losses on both sides.
 
 The discriminator judges color at the resolution that generators decide it at, each place with all
-of L that belongs to it. Shown full pictures, it made generators weave stripes into skies: texture
+of L that belongs to it. Shown full images, it made generators weave stripes into skies: texture
 of color, which no photo has either, is the cheapest way to look unlike an average.
 """
 
@@ -84,7 +84,7 @@ class Discriminator(nn.Module):
 
 
 class Contest:
-    """One step's game between a generator and the discriminator, about pictures of given L.
+    """One step's game between a generator and the discriminator, about images of given L.
 
     lightness: standardized, (B, 1, H, W). What the discriminator sees is augmented by one draw.
     """
@@ -144,10 +144,10 @@ def feature_matching(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
 
 
 def augmentation(rng: Randomness, count: int, height: int, width: int) -> Augmentation:
-    """A draw of shift and cutout for `count` pictures (Zhao et al. 2020), never of color.
+    """A draw of shift and cutout for `count` images (Zhao et al. 2020), never of color.
 
-    Real and generated pictures get the same draw, so that their features can be matched. Shifts
-    reach an eighth of each side; the hole is half as high and wide as the picture.
+    Real and generated images get the same draw, so that their features can be matched. Shifts
+    reach an eighth of each side; the hole is half as high and wide as the image.
     """
     draws = rng.uniform(count, 4)
     sides = (height, width)  # as Python's numbers too: reading a tensor would wait for a GPU
@@ -160,19 +160,19 @@ def augmentation(rng: Randomness, count: int, height: int, width: int) -> Augmen
         return torch.arange(sides[axis], device=draws.device).expand(count, -1)
 
     def source(axis: int) -> Tensor:
-        """Index into pictures padded by one, whose border is 0."""
+        """Index into images padded by one, whose border is 0."""
         return (places(axis) - shift[:, axis, None] + 1).clamp(0, sides[axis] + 1)
 
     def hidden(axis: int) -> Tensor:
         offset = places(axis) - corner[:, axis, None]
         return (offset >= 0) & (offset < sides[axis] // 2)
 
-    picture = torch.arange(count, device=draws.device)[:, None, None]
+    image = torch.arange(count, device=draws.device)[:, None, None]
     rows, columns = source(0)[:, :, None], source(1)[:, None, :]
     kept = ~(hidden(0)[:, :, None] & hidden(1)[:, None, :])[:, None]
 
     def apply(seen: Tensor) -> Tensor:
         padded = F.pad(seen, (1, 1, 1, 1)).permute(0, 2, 3, 1)
-        return padded[picture, rows, columns].permute(0, 3, 1, 2) * kept
+        return padded[image, rows, columns].permute(0, 3, 1, 2) * kept
 
     return apply

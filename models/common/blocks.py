@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from benchmark.colorizer import ColorSpace
 
 GROUPS = 8
-"""Of GroupNorm: widths are multiples of it. Batch statistics would tie pictures to their batch."""
+"""Of GroupNorm: widths are multiples of it. Batch statistics would tie images to their batch."""
 
 
 def conv3(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:

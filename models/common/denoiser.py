@@ -72,16 +72,16 @@ Sampler = Annotated[
 GUIDANCE, TEMPERATURE = 1.8, 0.85
 """Where they were not chosen, and the weights were trained with condition_dropout.
 
-Chosen on validation pictures: the least LPIPS among those within a tenth of the truth's
+Chosen on validation images: the least LPIPS among those within a tenth of the truth's
 colorfulness and with well below half of the ab divergence that regression has.
 """
 REFINING_TEMPERATURE, REFINING_SIGMA_MIN = 0.82, 1.6
 """Of weights that refine a regression's mean, with the vividness that makes up for the temperature.
 
-Chosen on validation pictures in sets of 64: the most SSIM among those with an ab divergence of at
+Chosen on validation images in sets of 64: the most SSIM among those with an ab divergence of at
 most 0.45 of the regression's, and at least 0.85 of the truth's colorfulness.
 """
-LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "picture"}
+LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "image"}
 HONEST: Mapping[str, float] = {
     "guidance": 1.0,
     "temperature": 1.0,
@@ -94,13 +94,13 @@ HONEST: Mapping[str, float] = {
 class Sampling(colorizer.Sampling):
     """What can be chosen at test time, with any weights of a diffusion model."""
 
-    # To learn pictures by heart: calm or vivid ones would be others.
+    # To learn images by heart: calm or vivid ones would be others.
     presets: ClassVar = {"tiny": {"steps": 20, "temperature": 1, "sigma_min": 0}}
 
     steps: Steps = 50
     sampler: Sampler = "ddim"
     # Some fresh noise at each step mends what a short training got wrong; chosen on validation
-    # pictures among 0, 0.5, 0.8 and 1 (LPIPS .156, .146, .145, .148).
+    # images among 0, 0.5, 0.8 and 1 (LPIPS .156, .146, .145, .148).
     eta: float = Field(
         0.8, ge=0, le=1, description="fresh noise of ddim: 0 deterministic, 1 ancestral"
     )
@@ -183,11 +183,11 @@ class Shown(NamedTuple):
     mean: Tensor | None = None
 
     def where(self, kept: Tensor) -> "Shown":
-        """Nothing of the pictures whose `kept` (B, 1, 1, 1) is 0, all of those where it is 1."""
+        """Nothing of the images whose `kept` (B, 1, 1, 1) is 0, all of those where it is 1."""
         return self._each(lambda one: one * kept)
 
     def repeated(self, times: int) -> "Shown":
-        """Each picture so many times, one after the other: (B · times, …)."""
+        """Each image so many times, one after the other: (B · times, …)."""
         return self._each(lambda one: one.repeat_interleave(times, 0)) if times > 1 else self
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Shown":
@@ -475,7 +475,7 @@ class DenoiserSettings(Settings):
         "weight_decay": 0.01,
     }
     presets: ClassVar[Presets] = {
-        # To learn pictures by heart: guidance, too, would go beyond them.
+        # To learn images by heart: guidance, too, would go beyond them.
         "tiny": {
             "widths": [16, 32],
             "shift": 1.5,
@@ -495,7 +495,7 @@ class DenoiserSettings(Settings):
         "large": {"widths": [128, 256, 384, 512], "shift": 8.0},
         "cartoon-ddpm": {**_classic, "schedule": "cosine", "offset": 0.008, "timesteps": 500},
         "tiny-imagenet-ddpm": {**_classic, "schedule": "linear", "size": 64, "dropout": 0.15},
-        # Its linear schedule of 350 steps keeps 0.17 of the picture: ended in pure noise instead.
+        # Its linear schedule of 350 steps keeps 0.17 of the image: ended in pure noise instead.
         "lab-encoder": {
             "size": 64,
             "fold": 1,
@@ -509,7 +509,7 @@ class DenoiserSettings(Settings):
 
     learning_rate: float = Field(1e-3, gt=0, description="AdamW's, after warm-up")
     draws: int = Field(
-        1, ge=1, description="noisy forms of each picture in a step; what L says is worked out once"
+        1, ge=1, description="noisy forms of each image in a step; what L says is worked out once"
     )
     weighting: Weighting = Field(
         "uniform", description="of the noise levels in the loss: uniform or min-snr"
@@ -537,7 +537,7 @@ class DenoiserTraining(Recipe[ModelType, SettingsType]):
     leads from one to the other. The samplers ask it the same on their way back from noise.
     """
 
-    judged_by = "pictures"
+    judged_by = "images"
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}
@@ -561,7 +561,7 @@ def denoising_losses(
     shown = model.show(batch.lightness)
     count, draws = len(fine), settings.draws
     x0 = coarse.repeat_interleave(draws, 0)
-    # The draws of a picture from all over the range, not from one stretch of it.
+    # The draws of a image from all over the range, not from one stretch of it.
     uniform = rng.uniform(count, draws).T.flatten()
     t = stratified_timesteps(uniform, model.schedule.steps).view(draws, count).T.flatten()
     alpha, sigma = model.schedule.at(t)

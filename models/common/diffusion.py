@@ -48,7 +48,7 @@ def sigmoid(steps: int) -> Tensor:
 def cosine(steps: int, offset: float = 0.0) -> Tensor:
     """ᾱ_t = f(t) / f(0), f(t) = cos²((t/T + s) / (1 + s) · π/2) (Nichol and Dhariwal 2021, eq. 17).
 
-    The paper's offset s is 0.008. t/T runs to 1, where nothing of the picture is left.
+    The paper's offset s is 0.008. t/T runs to 1, where nothing of the image is left.
     """
     share = torch.arange(1, steps + 1, dtype=torch.float64) / steps
     start = math.cos(offset / (1 + offset) * math.pi / 2) ** 2
@@ -96,7 +96,7 @@ def require_noise_at_the_end(alpha_bar: Tensor) -> None:
     """ValueError where √ᾱ_T is above 0.03.
 
     Sampling starts from pure noise. Training that never saw any has taught the network to find
-    the mean color of the picture in x_T, and in pure noise it finds a wrong one: 0.
+    the mean color of the image in x_T, and in pure noise it finds a wrong one: 0.
     """
     left = float(alpha_bar[-1].sqrt())
     if left > MOST_SIGNAL_AT_THE_END:

@@ -1,8 +1,8 @@
 """What the variational autoencoders share: Gaussians, the posterior that sees color, the KL.
 
 Kingma and Welling 2014; with a condition, Sohn et al. 2015: q(z | L, ab) in training, p(z | L) or
-N(0, I) in use. The latent is a vector for the whole picture, so that a picture is colored as one;
-it modulates the coarse levels wherever they are, so the size of pictures is free.
+N(0, I) in use. The latent is a vector for the whole image, so that a image is colored as one;
+it modulates the coarse levels wherever they are, so the size of images is free.
 """
 
 from collections.abc import Sequence
@@ -80,7 +80,7 @@ def color_and_kl(
     model: Variational, posterior: "Posterior", batch: Batch, rng: Randomness
 ) -> tuple[Tensor, Tensor]:
     """The two sides of the bound: how far the color decoded from a draw of the posterior is from
-    the truth (Huber), and KL(posterior ‖ prior) of each picture and dimension, nats, (B, D)."""
+    the truth (Huber), and KL(posterior ‖ prior) of each image and dimension, nats, (B, D)."""
     real = model.target(batch.rgb)
     q = posterior(model.standardize_lightness(batch.lightness), real)
     latent = q.sample(rng.normal(*q.mean.shape))
@@ -131,7 +131,7 @@ class GaussianHead(nn.Module):
 
 
 class Posterior(nn.Module):
-    """q(z | L, color): an encoder that sees both, folded, and pools over the picture."""
+    """q(z | L, color): an encoder that sees both, folded, and pools over the image."""
 
     def __init__(
         self, channels: int, fold: int, widths: Sequence[int], blocks: int, dimensions: int

@@ -46,7 +46,7 @@ def trailing_timesteps(total: int, steps: int) -> list[int]:
 def leading_timesteps(total: int, steps: int) -> list[int]:
     """`steps` of the 0 … total - 1, downwards to 0 (Lin et al. 2024, table 2, "leading").
 
-    Earlier code does so. The noise it starts from is taken for a picture with some signal.
+    Earlier code does so. The noise it starts from is taken for a image with some signal.
     """
     return [total // steps * i for i in reversed(range(steps))]
 
@@ -81,11 +81,11 @@ def static_threshold(x0: Tensor, limit: float) -> Tensor:
 
 
 def dynamic_threshold(x0: Tensor, limit: float, share: float = 0.995) -> Tensor:
-    """x_0 (B, C, h, w) clipped at a quantile s of each picture's |x_0|, then scaled to ±limit.
+    """x_0 (B, C, h, w) clipped at a quantile s of each image's |x_0|, then scaled to ±limit.
 
     Only where s exceeds the limit; else as the static one (Saharia et al. 2022, section 2.3).
     """
-    # One picture after another: torch.quantile takes no more than 2²⁴ values.
+    # One image after another: torch.quantile takes no more than 2²⁴ values.
     quantiles = [torch.quantile(magnitude.flatten(), share) for magnitude in x0.abs()]
     s = torch.stack(quantiles).clamp(min=limit)[:, None, None, None]
     return x0.clamp(-s, s) * (limit / s)

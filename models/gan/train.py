@@ -1,7 +1,7 @@
 """How the GAN learns: alone at first, then against a discriminator.
 
 Alone it learns the likeliest average color. In the joint phase the discriminator, which sees L
-and color, is shown real and generated pictures in turn, and the generator is rewarded for colors
+and color, is shown real and generated images in turn, and the generator is rewarded for colors
 it takes for real: a color from the middle between two likely ones is not.
 """
 

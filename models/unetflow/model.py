@@ -35,7 +35,7 @@ class Model(Colorizer):
     """Ohayon et al. 2025 (posterior-mean rectified flow), on coarse color beside L.
 
     spread: of the noise added to the mean, in deviations of ab. Without any there would be one
-    picture for an input; the more, the more of the way has to be learned.
+    image for an input; the more, the more of the way has to be learned.
     """
 
     stochastic = True

@@ -47,7 +47,7 @@ def test_lab_and_back_is_the_identity() -> None:
     torch.testing.assert_close(lab_to_rgb(rgb_to_lab(rgb)), rgb, atol=2e-5, rtol=0)
 
 
-def test_eight_bit_pictures_survive_lab_and_join_exactly() -> None:
+def test_eight_bit_images_survive_lab_and_join_exactly() -> None:
     rgb8 = random_rgb8(2, 4, 3, 256, 256)
     rgb8[0, :, :16] = torch.arange(256, dtype=torch.uint8)  # every gray
     lab = rgb_to_lab(rgb_from_8bit(rgb8))
@@ -144,8 +144,8 @@ def test_float32_whatever_the_precision_around_it() -> None:
 )
 def test_other_ranges_and_shapes_are_refused(rgb: Tensor, said: str) -> None:
     with pytest.raises(ValueError, match=said) as caught:
-        require_rgb(rgb, "the picture")
-    assert "the picture" in str(caught.value)
+        require_rgb(rgb, "the image")
+    assert "the image" in str(caught.value)
 
 
 def test_one_bad_value_among_good_ones_is_refused() -> None:

@@ -51,7 +51,7 @@ def test_vivid_color_keeps_the_lightness_and_the_hue() -> None:
     [
         (torch.rand(1, 3, 32, 32), "shape"),
         (torch.rand(1, 1, 15, 32), "16 is the least"),
-        (torch.rand(2, 1, 32, 32), "1 seeds for 2 pictures"),
+        (torch.rand(2, 1, 32, 32), "1 seeds for 2 images"),
         (255 * torch.ones(1, 1, 32, 32), "L\\* in"),
         (-torch.ones(1, 1, 32, 32), "L\\* in"),
         (torch.full((1, 1, 32, 32), torch.nan), "L\\* in"),

@@ -17,7 +17,7 @@ def test_the_interval_covers_the_true_mean_in_95_of_100_cases() -> None:
     rng = np.random.default_rng(0)
     trials = 300
     covered = 0
-    for _ in range(trials):  # skewed, as per-picture errors are
+    for _ in range(trials):  # skewed, as per-image errors are
         _, low, high = mean_interval(rng.gamma(4, 1, 60).tolist())
         assert low is not None
         assert high is not None
@@ -50,7 +50,7 @@ def test_a_single_value_has_no_interval() -> None:
 
 def test_pairs_tell_apart_what_two_intervals_do_not() -> None:
     rng = np.random.default_rng(3)
-    difficulty = rng.normal(10, 3, 64)  # of the pictures, for both alike
+    difficulty = rng.normal(10, 3, 64)  # of the images, for both alike
     first = difficulty + rng.normal(0, 0.3, 64)
     second = difficulty + 0.5 + rng.normal(0, 0.3, 64)
     alone, other = mean_interval(first.tolist()), mean_interval(second.tolist())
@@ -93,7 +93,7 @@ def test_a_rank_counts_only_those_that_are_surely_better() -> None:
     assert ranks(values, higher_is_better=True) == [2, 1, 1]
 
 
-def test_resampled_sums_spread_as_the_mean_does_and_keep_pictures_whole() -> None:
+def test_resampled_sums_spread_as_the_mean_does_and_keep_images_whole() -> None:
     values = np.random.default_rng(5).gamma(4, 1, 60)
     sums = resampled_sums(np.stack([values, 2 * values, np.ones(60)], axis=-1))
     _, low, high = mean_interval(values.tolist())

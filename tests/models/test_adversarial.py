@@ -38,7 +38,7 @@ def test_the_discriminator_gives_a_map_that_follows_its_input() -> None:
     assert logits.shape == (2, 1, 10, 10)
     assert [f.shape for f in features] == [(2, 8, 20, 20), (2, 16, 10, 10)]
     assert judge(canvas)[0].shape == (2, 1, 12, 16)
-    # The zeros around the picture reach two places inwards; the rest is the same one down, two on.
+    # The zeros around the image reach two places inwards; the rest is the same one down, two on.
     torch.testing.assert_close(moved[:, :, 2:7, 2:6], logits[:, :, 3:8, 4:8])
 
 
@@ -53,7 +53,7 @@ def test_the_discriminator_sees_all_of_the_lightness_and_the_means_of_color() ->
     torch.testing.assert_close(judge.see(lightness, flat), seen)
 
 
-def test_a_discriminator_too_deep_for_the_pictures_is_refused() -> None:
+def test_a_discriminator_too_deep_for_the_images_is_refused() -> None:
     with pytest.raises(UserError, match="need a size of 128"):
         tiny_recipe(RIVALS[0], size=64, discriminator_widths=[8] * 5)
 
@@ -108,13 +108,13 @@ def test_feature_matching_moves_the_generated_side_alone() -> None:
 
 
 def numbered(count: int, channels: int, height: int, width: int) -> Tensor:
-    """Pictures in which every value is another, and none is 0."""
+    """Images in which every value is another, and none is 0."""
     total = count * channels * height * width
     return torch.arange(1, total + 1, dtype=torch.float64).view(count, channels, height, width)
 
 
 def shifts_of(augment: Augmentation, count: int, height: int, width: int) -> Tensor:
-    """(count, 2): how far each picture went down and right."""
+    """(count, 2): how far each image went down and right."""
     shown = augment(numbered(count, 1, height, width)).flatten(1)
     place = shown.argmax(1)
     source = shown.amax(1).long() - 1 - height * width * torch.arange(count)
@@ -122,7 +122,7 @@ def shifts_of(augment: Augmentation, count: int, height: int, width: int) -> Ten
 
 
 @pytest.mark.parametrize("size", [(32, 32), (24, 40), (17, 6)])
-def test_an_augmented_picture_is_moved_and_has_a_hole(size: tuple[int, int]) -> None:
+def test_an_augmented_image_is_moved_and_has_a_hole(size: tuple[int, int]) -> None:
     """Never recolored: every value is that of the place it came from, in all channels alike."""
     count, channels, (height, width) = 50, 3, size
     augment = augmentation(Randomness(0, 0, CPU), count, *size)
@@ -134,9 +134,9 @@ def test_an_augmented_picture_is_moved_and_has_a_hole(size: tuple[int, int]) -> 
     rows = torch.arange(height)[None, :, None] - shifts[:, :1, None]
     columns = torch.arange(width)[None, None, :] - shifts[:, 1:, None]
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    picture = torch.arange(count)[:, None, None, None]
+    image = torch.arange(count)[:, None, None, None]
     channel = torch.arange(channels)[:, None, None]
-    moved = ((picture * channels + channel) * height + rows[:, None]) * width + columns[:, None] + 1
+    moved = ((image * channels + channel) * height + rows[:, None]) * width + columns[:, None] + 1
     torch.testing.assert_close(shown, moved.double() * (shown > 0), rtol=0, atol=0)
 
     hidden = inside & (shown[:, 0] == 0)
@@ -148,7 +148,7 @@ def test_an_augmented_picture_is_moved_and_has_a_hole(size: tuple[int, int]) -> 
 
 
 def test_one_draw_of_the_augmentation_serves_any_tensor() -> None:
-    """It is linear: so real and generated pictures are treated alike, and gradients pass."""
+    """It is linear: so real and generated images are treated alike, and gradients pass."""
     augment = augmentation(Randomness(3, 1, CPU), 6, 16, 24)
     a, b = torch.randn(6, 3, 16, 24), torch.randn(6, 3, 16, 24, requires_grad=True)
     torch.testing.assert_close(augment(a) + 2 * augment(b), augment(a + 2 * b))

@@ -22,7 +22,7 @@ def test_convex_upsampling_invents_no_color() -> None:
 
 
 def test_srgb_starts_with_the_detail_of_the_lightness() -> None:
-    """What it adds to the coarse picture is each pixel of L less the mean of its block."""
+    """What it adds to the coarse image is each pixel of L less the mean of its block."""
     upsample = ConvexUpsample(8, 4, "rgb", skip=16)
     lightness, features = torch.randn(2, 1, 20, 24), torch.randn(2, 8, 5, 6)
     flat = torch.full((2, 3, 5, 6), 0.25)

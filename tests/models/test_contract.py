@@ -23,9 +23,9 @@ from benchmark.training.tracking import read_history
 from tests.support import (
     awaken,
     blobs,
+    images_of,
     lightness_like,
     make_loop,
-    pictures_of,
     tiny_model,
     tiny_recipe,
     tiny_sampling,
@@ -34,7 +34,7 @@ from tests.support import (
 
 NAMES = [entry.name for entry in registry.entries() if not entry.broken]
 CPU = torch.device("cpu")
-TIMES = ("seconds", "pictures_per_s")
+TIMES = ("seconds", "images_per_second")
 SISTERS = [(name, sister) for name in NAMES for sister in registry.load_model(name).sisters]
 
 
@@ -99,7 +99,7 @@ def test_the_lightness_comes_out_unchanged(name: str) -> None:
     assert (rgb_to_lightness(written) - lightness_like(rgb8)).abs().max() < 0.3
 
 
-def test_a_picture_depends_on_its_seed_and_not_on_its_batch(name: str) -> None:
+def test_a_image_depends_on_its_seed_and_not_on_its_batch(name: str) -> None:
     model = tiny_model(name)
     awaken(model)
     lightness = lightness_like(blobs(3, 32))
@@ -115,7 +115,7 @@ def test_a_picture_depends_on_its_seed_and_not_on_its_batch(name: str) -> None:
 
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
 def test_who_has_steps_tells_of_each(name: str, color_space: str) -> None:
-    """From noise to the picture as it is without being watched; others tell of nothing."""
+    """From noise to the image as it is without being watched; others tell of nothing."""
     model = tiny_model(name, color_space=color_space)
     awaken(model)
     lightness, few = lightness_like(blobs(2, 24)), tiny_sampling(model)
@@ -133,11 +133,11 @@ def test_who_has_steps_tells_of_each(name: str, color_space: str) -> None:
         assert (told[-1][3] - rgb).abs().max() < 1e-5
 
 
-def test_overfits_eight_pictures(name: str, tmp_path: Path) -> None:
-    """Learns eight pictures by heart: the loss falls, and so does the error of its pictures.
+def test_overfits_eight_images(name: str, tmp_path: Path) -> None:
+    """Learns eight images by heart: the loss falls, and so does the error of its images.
 
-    For a stochastic model this is about samples: given L of a picture it knows, every seed must
-    give nearly that picture.
+    For a stochastic model this is about samples: given L of a image it knows, every seed must
+    give nearly that image.
     """
     rgb8 = blobs(8, 32)
     data = training_data(rgb8.repeat(10, 1, 1, 1))  # ten steps an epoch
@@ -170,7 +170,7 @@ def test_its_saved_weights_are_loaded_and_tested(name: str, tmp_path: Path) -> N
         weights=WeightsUsed(trained_as=name, file="best", sha256=saved.sha256, epoch=saved.epoch),
     )
     nothing = metrics.Instruments(missing={"lpips": "left out here", "kid": "left out here"})
-    on = evaluation.prepare(pictures_of(rgb8), "blobs", 32, instruments=nothing)
+    on = evaluation.prepare(images_of(rgb8), "blobs", 32, instruments=nothing)
     record = evaluation.test(subject, saved.model, on)
     assert record.n_scored == record.n_expected == 10
     assert read_record(next(loop.folder.tests.glob("*/run.json"))) == record

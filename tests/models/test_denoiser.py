@@ -188,7 +188,7 @@ def test_a_record_tells_what_is_not_usual_and_no_less(
     assert kind(**sampling.model_dump()) == sampling
 
 
-# ---- what a picture depends on -------------------------------------------------------------------
+# ---- what a image depends on -------------------------------------------------------------------
 
 
 def test_noise_is_bit_equal_whatever_the_batch() -> None:
@@ -209,7 +209,7 @@ def test_noise_is_bit_equal_whatever_the_batch() -> None:
     ids=lambda chosen: " ".join(map(str, chosen.values())),
 )
 @pytest.mark.parametrize("condition", ["encoder", "regression"])
-def test_a_picture_is_the_same_in_any_batch(condition: str, chosen: dict[str, Any]) -> None:
+def test_a_image_is_the_same_in_any_batch(condition: str, chosen: dict[str, Any]) -> None:
     """To one gray level: the layers' sums may differ in their last bits. Repeated, to the bit."""
     model = small_model(condition_dropout=0.1, condition=condition)
     lightness, sampling = lightness_like(blobs(3, 32)), Sampling(steps=10, **chosen)
@@ -220,7 +220,7 @@ def test_a_picture_is_the_same_in_any_batch(condition: str, chosen: dict[str, An
     assert (together[1] - alone[0]).abs().max() <= 1 / 255
 
 
-def test_every_choice_gives_another_picture() -> None:
+def test_every_choice_gives_another_image() -> None:
     model = small_model(condition_dropout=0.1)
     model.color_limit.fill_(0.5)  # low, so that there is something to clip
     choices: list[dict[str, Any]] = [
@@ -244,7 +244,7 @@ def test_every_choice_gives_another_picture() -> None:
 
 
 @pytest.mark.parametrize("condition", ["concat", "encoder", "regression"])
-def test_guidance_0_does_not_see_the_picture_and_1_does_as_without(condition: str) -> None:
+def test_guidance_0_does_not_see_the_image_and_1_does_as_without(condition: str) -> None:
     """At full size, where nothing is sharpened along L."""
     model = small_model(condition_dropout=0.1, condition=condition, fold=1)
     one, other = lightness_like(blobs(1, 32)), lightness_like(blobs(1, 32, seed=1))
@@ -314,10 +314,10 @@ def test_the_regression_may_be_wider_and_deeper_than_the_denoiser() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_draws_are_as_many_pictures_of_one_draw(
+def test_draws_are_as_many_images_of_one_draw(
     training: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each sees its own picture, at its own level and in its own noise; L is worked out once."""
+    """Each sees its own image, at its own level and in its own noise; L is worked out once."""
     recipe = tiny_recipe("unetddpm", **SMALL, condition_dropout=0, draws=3)
     awaken(recipe)
     model, calls = recipe.model.train(training), []
@@ -336,8 +336,8 @@ def test_draws_are_as_many_pictures_of_one_draw(
         torch.testing.assert_close(
             forward(x[[row]], t[[row]], alone), answers[[row]], rtol=1e-3, atol=1e-4
         )
-    by_picture = t.view(4, 3)  # low, middle and high noise of each
-    assert (by_picture.diff(dim=1) > 1000 / 6).all()
+    by_image = t.view(4, 3)  # low, middle and high noise of each
+    assert (by_image.diff(dim=1) > 1000 / 6).all()
 
 
 def test_temperature_is_how_far_a_draw_is_from_the_mean_that_it_refines() -> None:
@@ -370,7 +370,7 @@ def test_vividness_is_that_of_the_mean_and_not_of_what_is_drawn() -> None:
     )
 
 
-def test_samplers_with_an_oracle_for_a_network_find_the_picture(
+def test_samplers_with_an_oracle_for_a_network_find_the_image(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Through the whole model: standardizing, the prediction it was built for, the clip."""

@@ -167,7 +167,7 @@ def test_a_latent_priced_out_collapses_and_the_user_is_told(
 
 
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
-def test_a_picture_is_drawn_from_the_learned_prior(name: str, color_space: str) -> None:
+def test_a_image_is_drawn_from_the_learned_prior(name: str, color_space: str) -> None:
     """With a prior that is nearly certain, every seed gives what its mean decodes to."""
     model: Any = tiny_model(name, color_space=color_space)
     awaken(model)

@@ -61,7 +61,7 @@ T = 1000
 
 
 def levels_of(alpha_bar: Tensor, timesteps: list[int]) -> list[Level]:
-    """Levels of one picture in float64, and below the last timestep that of no noise."""
+    """Levels of one image in float64, and below the last timestep that of no noise."""
     values = [*alpha_bar[timesteps], alpha_bar.new_ones(())]
     return [
         (value.sqrt().reshape(1, 1, 1, 1), (1 - value).sqrt().reshape(1, 1, 1, 1))
@@ -202,7 +202,7 @@ def test_thresholds_are_those_of_diffusers() -> None:
     assert torch.equal(dynamic_threshold(x0, 1.0)[0], x0[0])  # nothing exceeds the limit
     torch.testing.assert_close(dynamic_threshold(x0, 2.5), 2.5 * dynamic_threshold(x0 / 2.5, 1.0))
     assert torch.equal(static_threshold(x0, 1.5), x0.clamp(-1.5, 1.5))
-    for threshold in (static_threshold, dynamic_threshold):  # each picture by itself
+    for threshold in (static_threshold, dynamic_threshold):  # each image by itself
         assert torch.equal(threshold(x0, 1.0)[2:3], threshold(x0[2:3], 1.0))
 
 

@@ -1,8 +1,8 @@
 """A canvas in Lab, on which the built-in sample `cartoon` is drawn.
 
-Places are fractions of the picture: (0, 0) is the top left corner, (1, 1) the bottom right one.
+Places are fractions of the image: (0, 0) is the top left corner, (1, 1) the bottom right one.
 Colors are CIE Lab (D65), L* in 0..100. The canvas keeps L*, a* and b* apart from the first stroke
-to the last, so that two pictures that differ only in a* and b* have the same L* at every pixel.
+to the last, so that two images that differ only in a* and b* have the same L* at every pixel.
 
 A paint is never known here. A painted thing lays its lightness and its number; whoever owns the
 canvas gives each number its a*, b* in `Canvas.render`.
@@ -157,7 +157,7 @@ class Ink:
     lab: Lab
     to: Lab | None = None
     alpha: float = 1.0
-    soft: float = 0.0  # blur of the edge, as a fraction of the picture
+    soft: float = 0.0  # blur of the edge, as a fraction of the image
     texture: str = ""
     strength: float = 0.0  # of the texture: standard deviation in L*
     glows: bool = False  # it shines by itself: the light of the day leaves it alone
@@ -183,7 +183,7 @@ class Placed(NamedTuple):
     number: int  # of its paint in the mask; 0: its color is no question
 
 
-# Feature size across and down, in fractions of the picture.
+# Feature size across and down, in fractions of the image.
 _TEXTURES = {
     "grass": (0.006, 0.030),
     "leaves": (0.016, 0.016),
@@ -224,7 +224,7 @@ class Canvas:
         self.placed: list[Placed] = []
 
     def place(self, kind: str, box: Box, painted: bool = False) -> int:
-        """Note a thing in the scene, unless it lies outside the picture.
+        """Note a thing in the scene, unless it lies outside the image.
 
         Returns the number to paint it with, 0 if it has no paint.
         """

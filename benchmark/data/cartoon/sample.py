@@ -2,7 +2,7 @@
 
 Shape and context tell most colors: grass is green, roofs are red, a sun near the horizon makes a
 sunset. A few things, such as cars, take one of several paints at random. All paints have the same
-L*, and nothing else in a picture depends on the choice, so L* cannot tell which one it was: the
+L*, and nothing else in a image depends on the choice, so L* cannot tell which one it was: the
 best a regression can answer is their mean, a dull brown, where a generative model picks a paint.
 """
 
@@ -22,7 +22,7 @@ from PIL import Image
 from benchmark.data.cartoon.canvas import PAINT_LIGHTNESS, Bytes, Canvas, Lab, lab_to_srgb
 from benchmark.data.cartoon.places import LIGHTS, draw_place, random_setting
 
-VERSION = 1  # of the drawings: raise it with every change that shows in a picture
+VERSION = 1  # of the drawings: raise it with every change that shows in a image
 SIZE = 96
 SEED = 2016
 COUNTS: Mapping[str, int] = MappingProxyType({"train": 1200, "val": 150, "test": 150})
@@ -65,10 +65,10 @@ PAINTS: Mapping[str, Paint] = MappingProxyType(
 
 @dataclass(frozen=True)
 class SceneObject:
-    """A thing in a picture. `box` is (left, top, right, bottom) in pixels, and may be half hidden.
+    """A thing in a image. `box` is (left, top, right, bottom) in pixels, and may be half hidden.
 
     `ambiguous` things have a random `paint`; their wholly painted visible pixels have the value
-    `mask` in the picture's mask (there may be none left). Others have no paint and a `mask` of 0.
+    `mask` in the image's mask (there may be none left). Others have no paint and a `mask` of 0.
     """
 
     kind: str
@@ -80,7 +80,7 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows."""
+    """What a image shows."""
 
     version: int
     seed: int
@@ -93,9 +93,9 @@ class Scene:
 
 
 class Drawing(NamedTuple):
-    """A picture, what it shows, and which pixels have which object's paint; mask (size, size)."""
+    """A image, what it shows, and which pixels have which object's paint; mask (size, size)."""
 
-    picture: Image.Image
+    image: Image.Image
     scene: Scene
     mask: Bytes
 
@@ -128,9 +128,9 @@ def draw(seed: int, index: int, size: int = SIZE, *, repaint: str | None = None)
 
 
 def draw_scene(seed: int, index: int, size: int = SIZE) -> tuple[Image.Image, Scene]:
-    """The picture and its scene, without the mask."""
-    picture, scene, _ = draw(seed, index, size)
-    return picture, scene
+    """The image and its scene, without the mask."""
+    image, scene, _ = draw(seed, index, size)
+    return image, scene
 
 
 # ----------------------------------------------------------------------------------- writing
@@ -141,12 +141,12 @@ def write_sample(
     *,
     seed: int = SEED,
     counts: Mapping[str, int] = COUNTS,
-    on_picture: Callable[[int, int], object] | None = None,
+    on_image: Callable[[int, int], object] | None = None,
 ) -> None:
-    """Draw the sample into `folder`: pictures in train/, val/, test/, the truth in scenes/.
+    """Draw the sample into `folder`: images in train/, val/, test/, the truth in scenes/.
 
     A complete sample of this seed and these counts is left as it is, one of others is replaced,
-    and a folder with anything else in it is refused. `on_picture` is told how many pictures are
+    and a folder with anything else in it is refused. `on_image` is told how many images are
     done, of how many. The folder appears whole or not at all.
     """
     contents = {"version": VERSION, "seed": seed, "size": SIZE, "counts": dict(counts)}
@@ -156,7 +156,7 @@ def write_sample(
         raise FileExistsError(f"{folder} holds something else than a cartoon sample")
     part = folder.with_name(f".{folder.name}.{getpid()}.part")
     try:
-        _write_pictures(part, seed, counts, on_picture)
+        _write_images(part, seed, counts, on_image)
         (part / "scenes" / "sample.json").write_text(json.dumps(contents, indent=1))
         if folder.exists():
             shutil.rmtree(folder)
@@ -177,42 +177,42 @@ def _contents(folder: Path) -> Any:
         return None
 
 
-def _write_pictures(
+def _write_images(
     folder: Path,
     seed: int,
     counts: Mapping[str, int],
-    on_picture: Callable[[int, int], object] | None,
+    on_image: Callable[[int, int], object] | None,
 ) -> None:
-    """Draw every split; the index runs on from one to the next, so no two pictures are the same."""
+    """Draw every split; the index runs on from one to the next, so no two images are the same."""
     index, total = 0, sum(counts.values())
     for split, count in counts.items():
-        pictures, scenes = folder / split, folder / "scenes" / split
-        pictures.mkdir(parents=True)
+        images, scenes = folder / split, folder / "scenes" / split
+        images.mkdir(parents=True)
         scenes.mkdir(parents=True)
         for _ in range(count):
             stem = f"cartoon_{index:05d}"
-            picture, scene, mask = draw(seed, index)
-            picture.save(pictures / f"{stem}.png", compress_level=3)
+            image, scene, mask = draw(seed, index)
+            image.save(images / f"{stem}.png", compress_level=3)
             (scenes / f"{stem}.json").write_text(json.dumps(asdict(scene)))
             Image.fromarray(mask).save(scenes / f"{stem}.png")
             index += 1
-            if on_picture is not None:
-                on_picture(index, total)
+            if on_image is not None:
+                on_image(index, total)
 
 
 # ----------------------------------------------------------------------------------- reading
 
 
-def scene_path(picture: Path) -> Path:
-    """Where the scene of a picture of a written sample lies."""
-    return picture.parent.parent / "scenes" / picture.parent.name / f"{picture.stem}.json"
+def scene_path(image: Path) -> Path:
+    """Where the scene of a image of a written sample lies."""
+    return image.parent.parent / "scenes" / image.parent.name / f"{image.stem}.json"
 
 
-def has_scene(picture: Path) -> bool:
-    """Whether a picture is one of a written sample of this version, of any seed and counts."""
-    contents = _contents(picture.parent.parent)
+def has_scene(image: Path) -> bool:
+    """Whether a image is one of a written sample of this version, of any seed and counts."""
+    contents = _contents(image.parent.parent)
     of_this_version = isinstance(contents, dict) and contents.get("version") == VERSION
-    return of_this_version and scene_path(picture).is_file()
+    return of_this_version and scene_path(image).is_file()
 
 
 def read_scene(path: Path) -> Scene:

@@ -1,7 +1,7 @@
 """The things in the scenes of the built-in sample `cartoon`, and how each is drawn.
 
 A thing stands with the middle of its foot at (x, y) and measures itself by its height or width, all
-in fractions of the picture. What takes a random paint announces itself with `Canvas.place`.
+in fractions of the image. What takes a random paint announces itself with `Canvas.place`.
 """
 
 from collections.abc import Callable, Sequence
@@ -236,7 +236,7 @@ def tower_block(
 
 
 def fence(canvas: Canvas, y: float, height: float) -> None:
-    """A white picket fence across the whole picture."""
+    """A white picket fence across the whole image."""
     canvas.place("fence", (0, y - height, 1, y))
     levels = (y - height * 0.3, y - height * 0.7)
     rails = [[(-0.02, level), (1.02, level)] for level in levels]
@@ -293,7 +293,7 @@ def car(canvas: Canvas, x: float, y: float, width: float, facing: float, lights:
 
 
 def _car_windows(canvas: Canvas, at: Callable[[float, float], Point], van: bool) -> None:
-    """The panes of a car, whose frame `at` maps to the picture."""
+    """The panes of a car, whose frame `at` maps to the image."""
     glass = ink("d5ecf5", "8db6cc")
     if van:
         panes = [[(0.04, 0.27), (0.04, 0.38), (0.18, 0.38), (0.29, 0.27)]]

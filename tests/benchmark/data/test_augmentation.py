@@ -1,4 +1,4 @@
-"""Training pictures are true windows of the source or its mirror image, drawn by (seed, step)."""
+"""Training images are true windows of the source or its mirror image, drawn by (seed, step)."""
 
 from collections import Counter
 
@@ -15,21 +15,21 @@ ROOM = SIDE - SIZE
 
 
 def source(n: int) -> Tensor:
-    """Pictures in which every pixel tells its column, its row and its picture."""
+    """Images in which every pixel tells its column, its row and its image."""
     place = torch.arange(SIDE) / 256
     columns, rows = place.expand(SIDE, SIDE), place[:, None].expand(SIDE, SIDE)
-    picture = (torch.arange(n) / n)[:, None, None].expand(n, SIDE, SIDE)
-    return torch.stack([columns.expand(n, -1, -1), rows.expand(n, -1, -1), picture], 1).contiguous()
+    image = (torch.arange(n) / n)[:, None, None].expand(n, SIDE, SIDE)
+    return torch.stack([columns.expand(n, -1, -1), rows.expand(n, -1, -1), image], 1).contiguous()
 
 
 def draw(n: int, seed: int = 0, step: int = 0) -> Tensor:
     return random_crop_and_flip(source(n), SIZE, Randomness(seed, step, torch.device("cpu")))
 
 
-def windows(pictures: Tensor) -> list[tuple[int, int, bool]]:
+def windows(images: Tensor) -> list[tuple[int, int, bool]]:
     """(left, top, mirrored) of each, after checking that it is exactly that window."""
     found = []
-    for row, (whole, window) in enumerate(zip(source(len(pictures)), pictures, strict=True)):
+    for row, (whole, window) in enumerate(zip(source(len(images)), images, strict=True)):
         mirrored = bool(window[0, 0, 0] > window[0, 0, -1])
         upright = window.flip(-1) if mirrored else window
         left, top = (round(float(value) * 256) for value in upright[:2, 0, 0])
@@ -60,7 +60,7 @@ def test_the_least_and_the_largest_draw_are_inside(
     assert windows(draw(3)) == [expected] * 3
 
 
-def test_the_same_seed_and_step_give_the_same_pictures() -> None:
+def test_the_same_seed_and_step_give_the_same_images() -> None:
     assert torch.equal(draw(16, seed=1, step=5), draw(16, seed=1, step=5))
 
 
@@ -71,20 +71,20 @@ def test_other_steps_and_other_seeds_give_others() -> None:
     assert windows(draw(16, seed=5, step=1)) != first
 
 
-def test_pictures_of_one_batch_are_cut_differently() -> None:
+def test_images_of_one_batch_are_cut_differently() -> None:
     assert len(set(windows(draw(16)))) > 8
 
 
 def test_without_room_only_the_mirror_is_left() -> None:
     rng = Randomness(0, 0, torch.device("cpu"))
     whole = source(32)
-    pictures = random_crop_and_flip(whole, SIDE, rng)
-    kept = [torch.equal(a, b) for a, b in zip(pictures, whole, strict=True)]
-    turned = [torch.equal(a.flip(-1), b) for a, b in zip(pictures, whole, strict=True)]
+    images = random_crop_and_flip(whole, SIDE, rng)
+    kept = [torch.equal(a, b) for a, b in zip(images, whole, strict=True)]
+    turned = [torch.equal(a.flip(-1), b) for a, b in zip(images, whole, strict=True)]
     assert all(a != b for a, b in zip(kept, turned, strict=True))
     assert 4 < sum(kept) < 28
 
 
-def test_pictures_are_stored_with_room_to_cut() -> None:
+def test_images_are_stored_with_room_to_cut() -> None:
     for size in (16, 32, 64, 100, 256):
         assert size < stored_size(size) < 1.2 * size

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from benchmark.data import cache as cache_module
-from benchmark.data.cache import Cache, Pictures
-from benchmark.data.manifest import Picture
+from benchmark.data.cache import Cache, ImageSet
+from benchmark.data.manifest import ImageFile
 from benchmark.data.reading import Preprocessing, read_square
 from benchmark.files import sha256_of_file
 
@@ -29,24 +29,24 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def listed(folder: Path) -> list[Picture]:
-    return [Picture(p.name, p, sha256_of_file(p)) for p in sorted(folder.iterdir())]
+def listed(folder: Path) -> list[ImageFile]:
+    return [ImageFile(p.name, p, sha256_of_file(p)) for p in sorted(folder.iterdir())]
 
 
-def check(pictures: Pictures, files: list[Picture], preprocessing: Preprocessing) -> None:
-    """Every row is the picture of its file."""
-    assert pictures.files == files
-    assert pictures.rgb8.dtype == torch.uint8
+def check(images: ImageSet, files: list[ImageFile], preprocessing: Preprocessing) -> None:
+    """Every row is the image of its file."""
+    assert images.files == files
+    assert images.rgb8.dtype == torch.uint8
     side = preprocessing.size
-    assert pictures.rgb8.shape == (len(files), 3, side, side)
-    for row, picture in zip(pictures.rgb8.numpy(), files, strict=True):
-        np.testing.assert_array_equal(row, read_square(picture.path, preprocessing))
+    assert images.rgb8.shape == (len(files), 3, side, side)
+    for row, image in zip(images.rgb8.numpy(), files, strict=True):
+        np.testing.assert_array_equal(row, read_square(image.path, preprocessing))
 
 
 def test_a_second_start_decodes_nothing(
-    tmp_path: Path, pictures_folder: Path, decoded: list[str]
+    tmp_path: Path, images_folder: Path, decoded: list[str]
 ) -> None:
-    files = listed(pictures_folder)
+    files = listed(images_folder)
     check(Cache(tmp_path / "cache").load(files, AT_16), files, AT_16)
     assert sorted(decoded) == [p.name for p in files]
     decoded.clear()
@@ -55,9 +55,9 @@ def test_a_second_start_decodes_nothing(
 
 
 def test_rows_follow_the_files_and_not_the_pack(
-    tmp_path: Path, pictures_folder: Path, decoded: list[str]
+    tmp_path: Path, images_folder: Path, decoded: list[str]
 ) -> None:
-    files, cache = listed(pictures_folder), Cache(tmp_path / "cache")
+    files, cache = listed(images_folder), Cache(tmp_path / "cache")
     cache.load(files, AT_16)
     decoded.clear()
     some = files[::-2]
@@ -66,20 +66,20 @@ def test_rows_follow_the_files_and_not_the_pack(
     assert decoded == []
 
 
-def test_adding_a_picture_decodes_that_one(
+def test_adding_a_image_decodes_that_one(
     tmp_path: Path,
-    pictures_folder: Path,
+    images_folder: Path,
     fill_folder: Callable[..., list[Path]],
     decoded: list[str],
 ) -> None:
     cache = Cache(tmp_path / "cache")
-    cache.load(listed(pictures_folder), AT_16)
+    cache.load(listed(images_folder), AT_16)
     packs = {path: path.read_bytes() for path in (tmp_path / "cache").rglob("*.safetensors")}
     decoded.clear()
-    fill_folder(pictures_folder, range(100, 101))
-    files = listed(pictures_folder)
+    fill_folder(images_folder, range(100, 101))
+    files = listed(images_folder)
     check(cache.load(files, AT_16), files, AT_16)
-    assert decoded == ["picture_100.png"]
+    assert decoded == ["image_100.png"]
     assert all(path.read_bytes() == content for path, content in packs.items())
     decoded.clear()
     check(cache.load(files, AT_16), files, AT_16)
@@ -87,13 +87,13 @@ def test_adding_a_picture_decodes_that_one(
 
 
 def test_a_renamed_file_is_known_by_its_content(
-    tmp_path: Path, pictures_folder: Path, decoded: list[str]
+    tmp_path: Path, images_folder: Path, decoded: list[str]
 ) -> None:
     cache = Cache(tmp_path / "cache")
-    cache.load(listed(pictures_folder), AT_16)
+    cache.load(listed(images_folder), AT_16)
     decoded.clear()
-    (pictures_folder / "picture_000.png").rename(pictures_folder / "zebra.png")
-    files = listed(pictures_folder)
+    (images_folder / "image_000.png").rename(images_folder / "zebra.png")
+    files = listed(images_folder)
     check(cache.load(files, AT_16), files, AT_16)
     assert decoded == []
 
@@ -101,7 +101,7 @@ def test_a_renamed_file_is_known_by_its_content(
 def test_two_files_of_one_content_are_two_rows_and_one_decoding(
     tmp_path: Path, fill_folder: Callable[..., list[Path]], decoded: list[str]
 ) -> None:
-    (path,) = fill_folder(tmp_path / "pictures", range(1))
+    (path,) = fill_folder(tmp_path / "images", range(1))
     path.with_name("copy.png").write_bytes(path.read_bytes())
     files = listed(path.parent)
     check(Cache(tmp_path / "cache").load(files, AT_16), files, AT_16)
@@ -112,12 +112,12 @@ def test_two_files_of_one_content_are_two_rows_and_one_decoding(
 @pytest.mark.parametrize("damage", ["cut", "emptied", "scribbled"])
 def test_a_damaged_pack_is_said_and_decoded_again(
     tmp_path: Path,
-    pictures_folder: Path,
+    images_folder: Path,
     decoded: list[str],
     capsys: pytest.CaptureFixture[str],
     damage: str,
 ) -> None:
-    files, cache = listed(pictures_folder), Cache(tmp_path / "cache")
+    files, cache = listed(images_folder), Cache(tmp_path / "cache")
     cache.load(files, AT_16)
     (pack,) = (tmp_path / "cache").rglob("*.safetensors")
     content = pack.read_bytes()
@@ -134,9 +134,9 @@ def test_a_damaged_pack_is_said_and_decoded_again(
 
 
 def test_another_preprocessing_is_another_pack(
-    tmp_path: Path, pictures_folder: Path, decoded: list[str]
+    tmp_path: Path, images_folder: Path, decoded: list[str]
 ) -> None:
-    files, cache = listed(pictures_folder), Cache(tmp_path / "cache")
+    files, cache = listed(images_folder), Cache(tmp_path / "cache")
     ways = (AT_16, Preprocessing(20), Preprocessing(16, "bilinear"))
     loaded = [cache.load(files, way) for way in ways]
     assert len(decoded) == 3 * len(files)
@@ -148,31 +148,31 @@ def test_another_preprocessing_is_another_pack(
 
 
 def test_unusable_files_are_left_out_and_named_with_the_reason(
-    tmp_path: Path, pictures_folder: Path
+    tmp_path: Path, images_folder: Path
 ) -> None:
-    (pictures_folder / "aaa.jpg").write_text("text")
-    (pictures_folder / "mmm.jpg").touch()
-    files = listed(pictures_folder)
-    good = [p for p in files if p.name.startswith("picture")]
+    (images_folder / "aaa.jpg").write_text("text")
+    (images_folder / "mmm.jpg").touch()
+    files = listed(images_folder)
+    good = [p for p in files if p.name.startswith("image")]
     cache = Cache(tmp_path / "cache")
     for _ in range(2):  # the second time from the pack
-        pictures = cache.load(files, AT_16)
-        check(pictures, good, AT_16)
-        assert pictures.failures == {"aaa.jpg": "not a picture", "mmm.jpg": "not a picture"}
+        images = cache.load(files, AT_16)
+        check(images, good, AT_16)
+        assert images.failures == {"aaa.jpg": "not a image", "mmm.jpg": "not a image"}
 
 
-def test_only_unusable_files_are_no_pictures_and_no_pack(tmp_path: Path) -> None:
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "a.jpg").write_text("text")
-    pictures = Cache(tmp_path / "cache").load(listed(tmp_path / "pictures"), AT_16)
-    check(pictures, [], AT_16)
-    assert list(pictures.failures) == ["a.jpg"]
+def test_only_unusable_files_are_no_images_and_no_pack(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_text("text")
+    images = Cache(tmp_path / "cache").load(listed(tmp_path / "images"), AT_16)
+    check(images, [], AT_16)
+    assert list(images.failures) == ["a.jpg"]
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_selected_rows_keep_their_files(tmp_path: Path, pictures_folder: Path) -> None:
-    files = listed(pictures_folder)
-    pictures = Cache(tmp_path / "cache").load(files, AT_16)
+def test_selected_rows_keep_their_files(tmp_path: Path, images_folder: Path) -> None:
+    files = listed(images_folder)
+    images = Cache(tmp_path / "cache").load(files, AT_16)
     keep = [row % 3 == 0 for row in range(len(files))]
-    check(pictures.select(keep), files[::3], AT_16)
-    assert len(pictures.select([False] * len(files))) == 0
+    check(images.select(keep), files[::3], AT_16)
+    assert len(images.select([False] * len(files))) == 0

@@ -19,13 +19,13 @@ from benchmark.data.cartoon.sample import (
     scene_path,
 )
 
-PICTURES = range(8)
+IMAGES = range(8)
 COUNTS = {"train": 3, "val": 1, "test": 1}
 
 
-def lab_of(picture: Image.Image) -> np.ndarray:
+def lab_of(image: Image.Image) -> np.ndarray:
     """Lab, (rows, columns, 3)."""
-    return srgb_to_lab(np.asarray(picture))
+    return srgb_to_lab(np.asarray(image))
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -65,20 +65,20 @@ def test_the_mean_paint_is_dull() -> None:
     assert np.hypot(a, b) < cartoon.PAINT_CHROMA / 5
 
 
-def test_a_picture_depends_on_seed_and_index_alone() -> None:
+def test_a_image_depends_on_seed_and_index_alone() -> None:
     alone = draw(SEED, 7)
     draw(SEED, 3)
     again = draw(SEED, 7)
-    assert alone.picture.tobytes() == again.picture.tobytes()
+    assert alone.image.tobytes() == again.image.tobytes()
     assert alone.scene == again.scene == draw_scene(SEED, 7)[1]
     np.testing.assert_array_equal(alone.mask, again.mask)
     for other in (draw(SEED, 8), draw(SEED + 1, 7)):
-        assert other.picture.tobytes() != alone.picture.tobytes()
+        assert other.image.tobytes() != alone.image.tobytes()
 
 
-@pytest.mark.parametrize("index", PICTURES)
+@pytest.mark.parametrize("index", IMAGES)
 def test_lightness_does_not_tell_the_paint(index: int) -> None:
-    labs = np.stack([lab_of(draw(SEED, index, repaint=name).picture) for name in PAINTS])
+    labs = np.stack([lab_of(draw(SEED, index, repaint=name).image) for name in PAINTS])
     # Everywhere, antialiased edges included; what is left is the floor of 8 bits.
     assert np.ptp(labs[..., 0], axis=0).max() < 0.3
     if (draw(SEED, index).mask > 0).any():
@@ -88,8 +88,8 @@ def test_lightness_does_not_tell_the_paint(index: int) -> None:
 def test_masked_pixels_have_the_paint_the_scene_names() -> None:
     seen = set()
     for index in range(24):
-        picture, scene, mask = draw(SEED, index)
-        lab = lab_of(picture)
+        image, scene, mask = draw(SEED, index)
+        lab = lab_of(image)
         ambiguous = [thing for thing in scene.objects if thing.ambiguous]
         assert [thing.mask for thing in ambiguous] == list(range(1, len(ambiguous) + 1))
         assert mask.max() <= len(ambiguous)
@@ -106,7 +106,7 @@ def test_masked_pixels_have_the_paint_the_scene_names() -> None:
 
 
 def test_scenes_without_paint_have_none() -> None:
-    for index in PICTURES:
+    for index in IMAGES:
         for thing in draw_scene(SEED, index, 24)[1].objects:
             assert thing.ambiguous or (thing.paint is None and thing.mask == 0)
 
@@ -125,17 +125,17 @@ def test_paints_come_as_often_as_stated_whatever_the_object() -> None:
 
 def test_the_sample_is_written_once_and_read_back(tmp_path: Path) -> None:
     folder, told = tmp_path / "cartoon", list[tuple[int, int]]()
-    cartoon.write_sample(folder, counts=COUNTS, on_picture=lambda *step: told.append(step))
+    cartoon.write_sample(folder, counts=COUNTS, on_image=lambda *step: told.append(step))
     assert told == [(done, 5) for done in range(1, 6)]
     before = files_of(folder)
-    cartoon.write_sample(folder, counts=COUNTS, on_picture=lambda *_: pytest.fail("drawn again"))
+    cartoon.write_sample(folder, counts=COUNTS, on_image=lambda *_: pytest.fail("drawn again"))
     assert files_of(folder) == before
-    pictures = [path for split in COUNTS for path in sorted((folder / split).rglob("*"))]
-    assert [path.name for path in pictures] == [f"cartoon_{index:05d}.png" for index in range(5)]
-    for index, path in enumerate(pictures):
+    images = [path for split in COUNTS for path in sorted((folder / split).rglob("*"))]
+    assert [path.name for path in images] == [f"cartoon_{index:05d}.png" for index in range(5)]
+    for index, path in enumerate(images):
         drawing = draw(SEED, index)
-        with Image.open(path) as picture:
-            assert picture.tobytes() == drawing.picture.tobytes()
+        with Image.open(path) as image:
+            assert image.tobytes() == drawing.image.tobytes()
         assert read_scene(scene_path(path)) == drawing.scene
         np.testing.assert_array_equal(read_mask(scene_path(path)), drawing.mask)
 
@@ -146,7 +146,7 @@ def test_an_interrupted_sample_leaves_nothing(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cartoon.write_sample(tmp_path / "cartoon", counts=COUNTS, on_picture=stop)
+        cartoon.write_sample(tmp_path / "cartoon", counts=COUNTS, on_image=stop)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -158,7 +158,7 @@ def test_another_sample_replaces_an_old_one_only_when_complete(tmp_path: Path) -
     cartoon.write_sample(folder, counts=COUNTS)
     before = files_of(folder)
     with pytest.raises(RuntimeError):
-        cartoon.write_sample(folder, seed=1, counts=COUNTS, on_picture=stop)
+        cartoon.write_sample(folder, seed=1, counts=COUNTS, on_image=stop)
     assert files_of(folder) == before
     cartoon.write_sample(folder, seed=1, counts=COUNTS)
     assert files_of(folder).keys() == before.keys()

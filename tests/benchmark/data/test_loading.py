@@ -15,10 +15,10 @@ from skimage import color as skimage_color
 from benchmark.colorizer import Colorizer
 from benchmark.data import loading
 from benchmark.data.augmentation import stored_size
-from benchmark.data.cache import Pictures
+from benchmark.data.cache import ImageSet
 from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.loading import Sources, TrainingData, load_test, load_training, locate, measure
-from benchmark.data.manifest import Picture
+from benchmark.data.manifest import ImageFile
 from benchmark.errors import UserError
 from benchmark.evaluation.baselines import Gray
 from benchmark.settings import Settings
@@ -52,8 +52,8 @@ def train_on(
     return load_training(sources_of(tmp_path, folder), settings)
 
 
-def names(pictures: Pictures) -> set[str]:
-    return {picture.name for picture in pictures.files}
+def names(images: ImageSet) -> set[str]:
+    return {image.name for image in images.files}
 
 
 # ---- folders -------------------------------------------------------------------------------------
@@ -61,19 +61,19 @@ def names(pictures: Pictures) -> set[str]:
 
 @pytest.mark.parametrize("option", ["--dataset", "--test_images"])
 def test_missing_and_empty_folders_are_one_sentence(
-    tmp_path: Path, pictures_folder: Path, option: str
+    tmp_path: Path, images_folder: Path, option: str
 ) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "empty" / "notes.txt").write_text("no picture")
-    for folder, said in (("missing", "does not exist"), ("empty", "holds no picture")):
+    (tmp_path / "empty" / "notes.txt").write_text("no image")
+    for folder, said in (("missing", "does not exist"), ("empty", "holds no image")):
         path = str(tmp_path / folder)
-        given = {"--dataset": str(pictures_folder), "--test_images": None, option: path}
+        given = {"--dataset": str(images_folder), "--test_images": None, option: path}
         with pytest.raises(UserError) as caught:
             locate(given["--dataset"], given["--test_images"], tmp_path / "Results")
         assert str(caught.value) == f"{option}: the folder {path} {said}."
 
 
-def test_the_projects_own_folders_are_used_when_they_hold_pictures(
+def test_the_projects_own_folders_are_used_when_they_hold_images(
     tmp_path: Path, fill_folder: Callable[..., list[Path]]
 ) -> None:
     fill_folder(tmp_path / "Dataset", range(2))
@@ -83,7 +83,7 @@ def test_the_projects_own_folders_are_used_when_they_hold_pictures(
     assert locate(None, None, tmp_path).test_images == tmp_path / "TestImages"
 
 
-def test_without_pictures_the_sample_is_drawn_and_its_masks_are_no_pictures(
+def test_without_images_the_sample_is_drawn_and_its_masks_are_no_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counts = {"train": 4, "val": 2, "test": 2}
@@ -100,8 +100,8 @@ def test_without_pictures_the_sample_is_drawn_and_its_masks_are_no_pictures(
 # ---- what is usable ------------------------------------------------------------------------------
 
 
-def test_pictures_come_at_the_right_sizes_and_splits(tmp_path: Path, pictures_folder: Path) -> None:
-    sources = sources_of(tmp_path, pictures_folder)
+def test_images_come_at_the_right_sizes_and_splits(tmp_path: Path, images_folder: Path) -> None:
+    sources = sources_of(tmp_path, images_folder)
     data = load_training(sources, Plain(size=SIZE))
     test = load_test(sources, SIZE, Plain().split_seed)
     assert data.train.rgb8.shape[1:] == (3, stored_size(SIZE), stored_size(SIZE))
@@ -123,31 +123,31 @@ def test_only_broken_files_are_one_sentence(
     for number in range(30):
         (folder / f"{number}.jpg").write_text(f"text {number}")
     sources = sources_of(tmp_path, folder)
-    with pytest.raises(UserError, match="holds no picture that can be trained on") as caught:
+    with pytest.raises(UserError, match="holds no image that can be trained on") as caught:
         load_training(sources, Plain(size=SIZE))
     assert str(folder) in str(caught.value)
     said = capsys.readouterr().err
     assert re.search(r"^\d+ files cannot be used", said)
-    assert "(not a picture)" in said
-    with pytest.raises(UserError, match="holds no picture to test on") as caught:
+    assert "(not a image)" in said
+    with pytest.raises(UserError, match="holds no image to test on") as caught:
         load_test(sources, SIZE, 8000)
     assert str(folder) in str(caught.value)
 
 
 def test_broken_files_among_good_ones_are_counted_and_named(
-    tmp_path: Path, pictures_folder: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, images_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train = pictures_folder / "train"
+    train = images_folder / "train"
     train.mkdir()
     (train / "text.jpg").write_text("text")
-    (train / "cut.jpg").write_bytes((pictures_folder / "picture_016.jpg").read_bytes()[:300])
+    (train / "cut.jpg").write_bytes((images_folder / "image_016.jpg").read_bytes()[:300])
     Image.new("RGB", (1, 1)).save(train / "small.png")
     # With these folders it is settled who is where: the others are trained on.
     for name in ("val", "test"):
-        (pictures_folder / name).mkdir()
-    shutil.move(pictures_folder / "picture_000.png", pictures_folder / "val")
-    shutil.move(pictures_folder / "picture_001.png", pictures_folder / "test")
-    data = train_on(tmp_path, pictures_folder)
+        (images_folder / name).mkdir()
+    shutil.move(images_folder / "image_000.png", images_folder / "val")
+    shutil.move(images_folder / "image_001.png", images_folder / "test")
+    data = train_on(tmp_path, images_folder)
     assert len(data.train) == 22
     assert data.facts["n_unusable"] == 3
     said = capsys.readouterr().err
@@ -156,43 +156,41 @@ def test_broken_files_among_good_ones_are_counted_and_named(
         assert name in said
 
 
-def test_too_few_pictures_to_validate_on_is_one_sentence(
-    tmp_path: Path, pictures_folder: Path
-) -> None:
+def test_too_few_images_to_validate_on_is_one_sentence(tmp_path: Path, images_folder: Path) -> None:
     folder = tmp_path / "few"
     (folder / "test").mkdir(parents=True)
-    shutil.copy(pictures_folder / "picture_001.png", folder / "test")
-    # One picture is either for training or for validation; the other part is empty.
-    shutil.copy(pictures_folder / "picture_000.png", folder)
-    with pytest.raises(UserError, match=r"add more pictures|can be trained on"):
+    shutil.copy(images_folder / "image_001.png", folder / "test")
+    # One image is either for training or for validation; the other part is empty.
+    shutil.copy(images_folder / "image_000.png", folder)
+    with pytest.raises(UserError, match=r"add more images|can be trained on"):
         train_on(tmp_path, folder)
 
 
-def test_a_picture_in_training_and_test_is_said(
-    tmp_path: Path, pictures_folder: Path, capsys: pytest.CaptureFixture[str]
+def test_a_image_in_training_and_test_is_said(
+    tmp_path: Path, images_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tests = tmp_path / "tests"
     tests.mkdir()
-    shutil.copy(pictures_folder / "picture_005.png", tests / "other.png")
-    sources = sources_of(tmp_path, pictures_folder, tests)
+    shutil.copy(images_folder / "image_005.png", tests / "other.png")
+    sources = sources_of(tmp_path, images_folder, tests)
     data = load_training(sources, Plain(size=SIZE))
-    assert "picture_005.png" not in names(data.train) | names(data.val)
+    assert "image_005.png" not in names(data.train) | names(data.val)
     assert len(data.train) + len(data.val) == 23
-    assert "Warning: 1 of the pictures" in capsys.readouterr().err
+    assert "Warning: 1 of the images" in capsys.readouterr().err
     assert names(load_test(sources, SIZE, 8000)) == {"other.png"}
 
 
-# ---- gray pictures -------------------------------------------------------------------------------
+# ---- gray images -------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def with_gray(pictures_folder: Path) -> Path:
-    """24 pictures in color and 4 grayscale ones: two to train on, one to validate, one to test."""
+def with_gray(images_folder: Path) -> Path:
+    """24 images in color and 4 grayscale ones: two to train on, one to validate, one to test."""
     for name in ("train/gray_1.jpg", "train/gray_2.jpg", "val/gray_3.jpg", "test/gray_4.jpg"):
-        (pictures_folder / name).parent.mkdir(exist_ok=True)
-        source = Image.open(pictures_folder / f"picture_00{name[-5]}.png")
-        source.convert("L").convert("RGB").save(pictures_folder / name)
-    return pictures_folder
+        (images_folder / name).parent.mkdir(exist_ok=True)
+        source = Image.open(images_folder / f"image_00{name[-5]}.png")
+        source.convert("L").convert("RGB").save(images_folder / name)
+    return images_folder
 
 
 def test_grayscale_files_are_said_and_not_trained_on(
@@ -214,11 +212,11 @@ def test_grayscale_files_are_kept_when_asked_for_and_still_said(
 
 
 def test_a_test_is_never_thinned_out(tmp_path: Path, with_gray: Path) -> None:
-    pictures = load_test(sources_of(tmp_path, with_gray), SIZE, 8000)
-    assert names(pictures) == {"test/gray_4.jpg"}
+    images = load_test(sources_of(tmp_path, with_gray), SIZE, 8000)
+    assert names(images) == {"test/gray_4.jpg"}
 
 
-def test_dull_pictures_are_left_out_when_asked_for(
+def test_dull_images_are_left_out_when_asked_for(
     tmp_path: Path, with_gray: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dull = Image.new("RGB", (32, 32), (100, 110, 120))
@@ -229,21 +227,21 @@ def test_dull_pictures_are_left_out_when_asked_for(
 
 
 def test_only_grayscale_files_are_one_sentence(tmp_path: Path, with_gray: Path) -> None:
-    for path in with_gray.glob("picture_*"):
+    for path in with_gray.glob("image_*"):
         path.unlink()
-    with pytest.raises(UserError, match="holds no picture that can be trained on"):
+    with pytest.raises(UserError, match="holds no image that can be trained on"):
         train_on(tmp_path, with_gray)
 
 
 # ---- what follows content and not names ----------------------------------------------------------
 
 
-def test_new_names_change_nothing_in_the_data(tmp_path: Path, pictures_folder: Path) -> None:
+def test_new_names_change_nothing_in_the_data(tmp_path: Path, images_folder: Path) -> None:
     renamed = tmp_path / "renamed"
     renamed.mkdir()
-    for number, path in enumerate(sorted(pictures_folder.iterdir(), reverse=True)):
+    for number, path in enumerate(sorted(images_folder.iterdir(), reverse=True)):
         shutil.copy(path, renamed / f"{number:02d}{path.suffix.upper()}")
-    first, second = train_on(tmp_path, pictures_folder), train_on(tmp_path, renamed)
+    first, second = train_on(tmp_path, images_folder), train_on(tmp_path, renamed)
     assert torch.equal(first.val.rgb8, second.val.rgb8)
     for fact in ("n_train", "n_val", "manifest", "train_digests"):
         assert first.facts[fact] == second.facts[fact]
@@ -251,30 +249,30 @@ def test_new_names_change_nothing_in_the_data(tmp_path: Path, pictures_folder: P
     assert names(first.train).isdisjoint(names(second.train))
 
 
-def test_a_long_validation_is_cut_to_the_same_pictures(
-    tmp_path: Path, pictures_folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_long_validation_is_cut_to_the_same_images(
+    tmp_path: Path, images_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = train_on(tmp_path, pictures_folder).val
+    whole = train_on(tmp_path, images_folder).val
     assert len(whole) > 1
-    monkeypatch.setattr(loading, "MOST_VALIDATION_PICTURES", 1)
-    cut = train_on(tmp_path, pictures_folder).val
+    monkeypatch.setattr(loading, "MOST_VALIDATION_IMAGES", 1)
+    cut = train_on(tmp_path, images_folder).val
     assert cut.files == whole.files[:1]
     assert torch.equal(cut.rgb8, whole.rgb8[:1])
 
 
-def test_overlap_names_the_test_pictures_that_were_trained_on() -> None:
-    pictures = [Picture(name, Path(name), name * 3) for name in "abcd"]
-    assert loading.overlap(pictures, ["bbb", "ddd", "eee"]) == ["b", "d"]
-    assert loading.overlap(pictures, []) == []
+def test_overlap_names_the_test_images_that_were_trained_on() -> None:
+    images = [ImageFile(name, Path(name), name * 3) for name in "abcd"]
+    assert loading.overlap(images, ["bbb", "ddd", "eee"]) == ["b", "d"]
+    assert loading.overlap(images, []) == []
 
 
 # ---- statistics ----------------------------------------------------------------------------------
 
 
-def pictures_of(rgb8: np.ndarray) -> Pictures:
-    """uint8 (N, H, W, 3) as pictures without files."""
-    files = [Picture(str(n), Path(str(n)), str(n)) for n in range(len(rgb8))]
-    return Pictures(files, torch.from_numpy(rgb8.transpose(0, 3, 1, 2).copy()), {})
+def images_of(rgb8: np.ndarray) -> ImageSet:
+    """uint8 (N, H, W, 3) as images without files."""
+    files = [ImageFile(str(n), Path(str(n)), str(n)) for n in range(len(rgb8))]
+    return ImageSet(files, torch.from_numpy(rgb8.transpose(0, 3, 1, 2).copy()), {})
 
 
 def test_statistics_equal_numpys_over_scikit_images_lab() -> None:
@@ -283,7 +281,7 @@ def test_statistics_equal_numpys_over_scikit_images_lab() -> None:
     rgb8 = np.clip(base + rng.normal(0, 20, (7, 16, 16, 3)), 0, 255).astype(np.uint8)
     ab = skimage_color.rgb2lab(rgb8)[..., 1:].reshape(-1, 2)
     mean, std = ab.mean(axis=0), ab.std(axis=0, ddof=1)
-    found = measure(pictures_of(rgb8))
+    found = measure(images_of(rgb8))
     np.testing.assert_allclose(found.ab_mean, mean, atol=2e-3)
     np.testing.assert_allclose(found.ab_std, std, rtol=1e-4)
     limit = np.quantile(np.abs(ab - mean) / std, 0.999)
@@ -292,15 +290,15 @@ def test_statistics_equal_numpys_over_scikit_images_lab() -> None:
 
 def test_a_nearly_gray_set_is_not_blown_up() -> None:
     gray = np.full((3, 16, 16, 3), 100, np.uint8)
-    found = measure(pictures_of(gray))
+    found = measure(images_of(gray))
     assert found.ab_std == (1.0, 1.0)
     np.testing.assert_allclose(found.ab_mean, 0, atol=0.01)
 
 
-def test_a_large_set_is_measured_on_pictures_spread_evenly() -> None:
+def test_a_large_set_is_measured_on_images_spread_evenly() -> None:
     rgb8 = np.zeros((101, 16, 16, 3), np.uint8)
-    rgb8[::2] = (200, 80, 20)  # every second picture, so the 51 that are looked at
+    rgb8[::2] = (200, 80, 20)  # every second image, so the 51 that are looked at
     rgb8[1::2] = (10, 80, 220)
-    few = measure(pictures_of(rgb8), most=51)
+    few = measure(images_of(rgb8), most=51)
     lab = skimage_color.rgb2lab(np.array([[[200, 80, 20]]], np.uint8))[0, 0]
     np.testing.assert_allclose(few.ab_mean, lab[1:], atol=1e-2)

@@ -1,4 +1,4 @@
-"""Who is held out follows content alone, and nobody trains on a test picture."""
+"""Who is held out follows content alone, and nobody trains on a test image."""
 
 import os
 import shutil
@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.data import manifest
-from benchmark.data.manifest import Digests, Picture, Splits, digest_of, scan, split
+from benchmark.data.manifest import Digests, ImageFile, Splits, digest_of, scan, split
 from benchmark.errors import UserError
 from benchmark.files import sha256_of_bytes
 
 DIGESTS = st.lists(st.integers(0, 10**6), min_size=2, max_size=60, unique=True)
 
 
-def picture(content: int, name: str | None = None) -> Picture:
+def image(content: int, name: str | None = None) -> ImageFile:
     name = name or f"{content}.jpg"
-    return Picture(name, Path("/dataset") / name, sha256_of_bytes(str(content).encode()))
+    return ImageFile(name, Path("/dataset") / name, sha256_of_bytes(str(content).encode()))
 
 
 def places(splits: Splits) -> dict[str, str]:
@@ -27,34 +27,34 @@ def places(splits: Splits) -> dict[str, str]:
 
 
 @given(DIGESTS, st.integers(0, 10**9), st.integers(0, 3))
-def test_adding_a_picture_moves_no_other(contents: list[int], added: int, seed: int) -> None:
-    before = places(split([picture(c) for c in contents], [], seed))
-    after = places(split([picture(c) for c in {*contents, added}], [], seed))
+def test_adding_a_image_moves_no_other(contents: list[int], added: int, seed: int) -> None:
+    before = places(split([image(c) for c in contents], [], seed))
+    after = places(split([image(c) for c in {*contents, added}], [], seed))
     assert before.items() <= after.items()
     assert len(before) == len(contents)
 
 
 @given(DIGESTS)
 def test_renaming_and_reordering_moves_nothing(contents: list[int]) -> None:
-    before = places(split([picture(c) for c in contents], [], 0))
-    renamed = [picture(c, f"folder/{i}.png") for i, c in enumerate(reversed(contents))]
+    before = places(split([image(c) for c in contents], [], 0))
+    renamed = [image(c, f"folder/{i}.png") for i, c in enumerate(reversed(contents))]
     assert places(split(renamed, [], 0)) == before
 
 
 def test_about_a_tenth_is_for_the_test_and_15_percent_of_the_rest_for_validation() -> None:
-    pictures = [picture(content) for content in range(4000)]
+    images = [image(content) for content in range(4000)]
     for seed in (0, 8000):
-        splits = split(pictures, [], seed)
+        splits = split(images, [], seed)
         assert len(splits.test) / 4000 == pytest.approx(0.10, abs=0.015)
         rest = 4000 - len(splits.test)
         assert len(splits.val) / rest == pytest.approx(0.15, abs=0.02)
         assert len(splits.train) + len(splits.val) == rest
         assert splits.warnings == []
-    assert places(split(pictures, [], 0)) != places(split(pictures, [], 8000))
+    assert places(split(images, [], 0)) != places(split(images, [], 8000))
 
 
 def test_given_folders_are_used_as_they_are() -> None:
-    dataset = [picture(n, f"{('train', 'val', 'test')[n % 3]}/{n}.jpg") for n in range(300)]
+    dataset = [image(n, f"{('train', 'val', 'test')[n % 3]}/{n}.jpg") for n in range(300)]
     splits = split(dataset, [], 0)
     assert splits.train == dataset[0::3]
     assert splits.val == dataset[1::3]
@@ -62,12 +62,12 @@ def test_given_folders_are_used_as_they_are() -> None:
     assert splits.warnings == []
 
 
-def test_pictures_beside_given_folders_are_trained_on() -> None:
-    dataset = [picture(n, f"{n}.jpg") for n in range(20)]
+def test_images_beside_given_folders_are_trained_on() -> None:
+    dataset = [image(n, f"{n}.jpg") for n in range(20)]
     dataset += [
-        picture(100, "val/a.jpg"),
-        picture(101, "test/a.jpg"),
-        picture(102, "testing/a.jpg"),
+        image(100, "val/a.jpg"),
+        image(101, "test/a.jpg"),
+        image(102, "testing/a.jpg"),
     ]
     splits = split(dataset, [], 0)
     assert [p.name for p in splits.val] == ["val/a.jpg"]
@@ -76,28 +76,28 @@ def test_pictures_beside_given_folders_are_trained_on() -> None:
 
 
 def test_without_val_some_of_train_is_held_out() -> None:
-    dataset = [picture(n, f"train/{n}.jpg") for n in range(400)]
-    splits = split(dataset, [picture(1000)], 0)
+    dataset = [image(n, f"train/{n}.jpg") for n in range(400)]
+    splits = split(dataset, [image(1000)], 0)
     assert len(splits.val) / 400 == pytest.approx(0.15, abs=0.05)
     assert len(splits.train) + len(splits.val) == 400
 
 
 def test_dataset_test_is_never_trained_on_even_with_test_images() -> None:
-    dataset = [picture(n, f"{'test' if n % 2 else 'train'}/{n}.jpg") for n in range(200)]
-    dataset += [picture(1, "train/copy.jpg")]  # the same picture as test/1.jpg
-    given_tests = [picture(1000), picture(1001)]
+    dataset = [image(n, f"{'test' if n % 2 else 'train'}/{n}.jpg") for n in range(200)]
+    dataset += [image(1, "train/copy.jpg")]  # the same image as test/1.jpg
+    given_tests = [image(1000), image(1001)]
     splits = split(dataset, given_tests, 0)
     assert splits.test == given_tests
     used = {p.digest for p in splits.train + splits.val}
     assert not used & {p.digest for p in dataset if p.name.startswith("test/")}
 
 
-def test_a_picture_in_training_and_test_is_named_and_dropped_from_training() -> None:
-    dataset = [picture(n) for n in range(100)]
-    tests = [picture(3, "other name.png"), picture(500)]
+def test_a_image_in_training_and_test_is_named_and_dropped_from_training() -> None:
+    dataset = [image(n) for n in range(100)]
+    tests = [image(3, "other name.png"), image(500)]
     splits = split(dataset, tests, 0)
     assert splits.test == tests
-    assert picture(3).digest not in {p.digest for p in splits.train + splits.val}
+    assert image(3).digest not in {p.digest for p in splits.train + splits.val}
     assert len(splits.train) + len(splits.val) == 99
     (warning,) = splits.warnings
     assert "3.jpg" in warning
@@ -108,8 +108,8 @@ def test_a_picture_in_training_and_test_is_named_and_dropped_from_training() -> 
     st.lists(st.integers(0, 15), max_size=3),
 )
 def test_no_content_is_in_two_splits(files: list[tuple[int, str]], tests: list[int]) -> None:
-    dataset = [picture(content, f"{where}{i}.jpg") for i, (content, where) in enumerate(files)]
-    splits = split(dataset, [picture(content, f"{content}") for content in tests], 0)
+    dataset = [image(content, f"{where}{i}.jpg") for i, (content, where) in enumerate(files)]
+    splits = split(dataset, [image(content, f"{content}") for content in tests], 0)
     train, val, test = (
         {p.digest for p in part} for part in (splits.train, splits.val, splits.test)
     )
@@ -122,28 +122,28 @@ def test_no_content_is_in_two_splits(files: list[tuple[int, str]], tests: list[i
 
 
 def test_the_digest_is_of_contents_whatever_names_and_order() -> None:
-    pictures = [picture(n) for n in range(10)]
-    renamed = [picture(n, f"b/{n}.png") for n in reversed(range(10))]
-    assert digest_of(pictures) == digest_of(renamed)
-    assert digest_of(pictures) != digest_of(pictures[1:])
-    assert digest_of(pictures) != digest_of([*pictures, pictures[0]])
-    assert digest_of(pictures) != digest_of([*pictures[1:], picture(99)])
+    images = [image(n) for n in range(10)]
+    renamed = [image(n, f"b/{n}.png") for n in reversed(range(10))]
+    assert digest_of(images) == digest_of(renamed)
+    assert digest_of(images) != digest_of(images[1:])
+    assert digest_of(images) != digest_of([*images, images[0]])
+    assert digest_of(images) != digest_of([*images[1:], image(99)])
 
 
 def test_a_folder_is_listed_by_name_with_the_hashes_of_its_files(
-    tmp_path: Path, pictures_folder: Path
+    tmp_path: Path, images_folder: Path
 ) -> None:
-    (pictures_folder / "notes.txt").write_text("not a picture")
-    deep = pictures_folder / "a" / "b"
+    (images_folder / "notes.txt").write_text("not a image")
+    deep = images_folder / "a" / "b"
     deep.mkdir(parents=True)
-    shutil.copy(pictures_folder / "picture_000.png", deep / "again.PNG")
-    found = scan(pictures_folder, Digests(tmp_path / "digests.json"))
+    shutil.copy(images_folder / "image_000.png", deep / "again.PNG")
+    found = scan(images_folder, Digests(tmp_path / "digests.json"))
     assert [p.name for p in found] == sorted(p.name for p in found)
     assert found[0].name == "a/b/again.PNG"
     assert len(found) == 25
     for p in found:
         assert p.digest == sha256_of_bytes(p.path.read_bytes())
-    assert found[0].digest == next(p.digest for p in found if p.name == "picture_000.png")
+    assert found[0].digest == next(p.digest for p in found if p.name == "image_000.png")
 
 
 def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_files_are_read_once_and_again_when_they_change(
-    tmp_path: Path, pictures_folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, images_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
 
@@ -162,17 +162,17 @@ def test_files_are_read_once_and_again_when_they_change(
 
     monkeypatch.setattr(manifest, "sha256_of_file", counted)
 
-    def listed() -> tuple[list[Picture], int]:
+    def listed() -> tuple[list[ImageFile], int]:
         read.clear()
         digests = Digests(tmp_path / "cache" / "digests.json")
-        found = scan(pictures_folder, digests)
+        found = scan(images_folder, digests)
         digests.save()
         return found, len(read)
 
     first, n = listed()
     assert n == 24
     assert listed() == (first, 0)
-    changed = pictures_folder / "picture_003.png"
+    changed = images_folder / "image_003.png"
     changed.write_bytes(changed.read_bytes() + b"\0")
     os.utime(changed, ns=(1, 1))
     second, n = listed()
@@ -181,18 +181,18 @@ def test_files_are_read_once_and_again_when_they_change(
 
 
 def test_a_file_that_may_not_be_read_stops_nobody(
-    tmp_path: Path, pictures_folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, images_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: Path) -> str:  # root may read anything, so this is acted
-        if path.name == "picture_003.png":
+        if path.name == "image_003.png":
             raise PermissionError(13, "Permission denied")
         return sha256_of_bytes(path.read_bytes())
 
     monkeypatch.setattr(manifest, "sha256_of_file", refuse)
     digests = Digests(tmp_path / "digests.json")
-    found = scan(pictures_folder, digests)
+    found = scan(images_folder, digests)
     assert len(found) == len({p.digest for p in found}) == 24
     # It is named when it is decoded; once it can be read it is like any other.
     monkeypatch.undo()
-    again = scan(pictures_folder, digests)
+    again = scan(images_folder, digests)
     assert [a == b for a, b in zip(found, again, strict=True)].count(False) == 1

@@ -14,8 +14,8 @@ from PIL import Image, ImageCms, ImageFile
 from benchmark.data import reading
 from benchmark.data.reading import (
     Preprocessing,
-    UnusablePicture,
-    find_pictures,
+    UnusableImage,
+    find_images,
     is_grayscale,
     open_photo,
     open_rgb,
@@ -56,53 +56,53 @@ def blank_png(side: int) -> bytes:
 # ---- what cannot be used -------------------------------------------------------------------------
 
 
-def test_text_named_jpg_is_no_picture(tmp_path: Path) -> None:
+def test_text_named_jpg_is_no_image(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_text("not a photo")
-    with pytest.raises(UnusablePicture, match="not a picture"):
+    with pytest.raises(UnusableImage, match="not a image"):
         open_rgb(path)
 
 
-def test_an_empty_file_is_no_picture(tmp_path: Path) -> None:
+def test_an_empty_file_is_no_image(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.touch()
-    with pytest.raises(UnusablePicture, match="not a picture"):
+    with pytest.raises(UnusableImage, match="not a image"):
         open_rgb(path)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
-def test_half_a_file_cannot_be_decoded(tmp_path: Path, make_picture: Make, kind: str) -> None:
+def test_half_a_file_cannot_be_decoded(tmp_path: Path, make_image: Make, kind: str) -> None:
     path = tmp_path / "photo.jpg"
-    whole = encoded(make_picture(0), kind)
+    whole = encoded(make_image(0), kind)
     path.write_bytes(whole)
     assert open_rgb(path).size == (32, 32)
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UnusablePicture):
+    with pytest.raises(UnusableImage):
         open_rgb(path)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (15, 400), (400, 15)])
-def test_too_small_pictures_are_named_with_their_size(
-    tmp_path: Path, make_picture: Make, size: tuple[int, int]
+def test_too_small_images_are_named_with_their_size(
+    tmp_path: Path, make_image: Make, size: tuple[int, int]
 ) -> None:
     path = tmp_path / "small.png"
-    make_picture(0, *size).save(path)
-    with pytest.raises(UnusablePicture, match=f"{size[0]}×{size[1]}, smaller than 16"):
+    make_image(0, *size).save(path)
+    with pytest.raises(UnusableImage, match=f"{size[0]}×{size[1]}, smaller than 16"):
         open_rgb(path)
 
 
 @pytest.mark.parametrize("side", [10_001, 20_000])
-def test_enormous_pictures_are_refused_before_they_are_decoded(
+def test_enormous_images_are_refused_before_they_are_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int
 ) -> None:
     path = tmp_path / "enormous.png"
     path.write_bytes(blank_png(side))
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
-    with pytest.raises(UnusablePicture, match="more than 100,000,000 pixels"):
+    with pytest.raises(UnusableImage, match="more than 100,000,000 pixels"):
         open_rgb(path)
 
 
-def test_the_enormous_picture_is_refused_for_its_size_alone(tmp_path: Path) -> None:
+def test_the_enormous_image_is_refused_for_its_size_alone(tmp_path: Path) -> None:
     path = tmp_path / "fair.png"
     path.write_bytes(blank_png(200))
     assert open_rgb(path).size == (200, 200)
@@ -110,20 +110,20 @@ def test_the_enormous_picture_is_refused_for_its_size_alone(tmp_path: Path) -> N
 
 
 def used_or_named(path: Path, content: bytes) -> str:
-    """What becomes of a file with this content; any error but UnusablePicture is a failure."""
+    """What becomes of a file with this content; any error but UnusableImage is a failure."""
     path.write_bytes(content)
     try:
         return open_rgb(path).mode
-    except UnusablePicture:
+    except UnusableImage:
         return "unusable"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of the damage
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
 def test_damage_anywhere_is_a_reason_and_never_another_error(
-    tmp_path: Path, make_picture: Make, kind: str
+    tmp_path: Path, make_image: Make, kind: str
 ) -> None:
-    whole = encoded(make_picture(0, 20, 20), kind)
+    whole = encoded(make_image(0, 20, 20), kind)
     rng = random.Random(0)
     outcomes = set()
     for _ in range(200):
@@ -135,10 +135,10 @@ def test_damage_anywhere_is_a_reason_and_never_another_error(
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_damaged_exif_is_never_another_error(tmp_path: Path, make_picture: Make) -> None:
+def test_damaged_exif_is_never_another_error(tmp_path: Path, make_image: Make) -> None:
     exif = Image.Exif()
     exif[0x010F], exif[0x0112], exif[0x011A] = "a camera", 6, 72.0
-    whole = encoded(make_picture(0), "JPEG", exif=exif)
+    whole = encoded(make_image(0), "JPEG", exif=exif)
     first_entry = whole.index(b"MM\0*") + 10  # after the header and the count of entries
     outcomes = []
     for entry in range(3):  # twelve bytes each; the third and fourth are the value's type
@@ -150,25 +150,21 @@ def test_damaged_exif_is_never_another_error(tmp_path: Path, make_picture: Make)
     assert outcomes.count("RGB") > 20
 
 
-def test_a_photo_the_user_names_is_there_or_one_sentence(
-    tmp_path: Path, make_picture: Make
-) -> None:
-    make_picture(0).save(tmp_path / "photo.png")
+def test_a_photo_the_user_names_is_there_or_one_sentence(tmp_path: Path, make_image: Make) -> None:
+    make_image(0).save(tmp_path / "photo.png")
     (tmp_path / "broken.jpg").write_text("text")
     assert open_photo(tmp_path / "photo.png").mode == "RGB"
-    with pytest.raises(UserError, match=r"There is no picture .*missing\.jpg"):
+    with pytest.raises(UserError, match=r"There is no image .*missing\.jpg"):
         open_photo(tmp_path / "missing.jpg")
-    with pytest.raises(UserError, match=r"broken\.jpg cannot be used: not a picture"):
+    with pytest.raises(UserError, match=r"broken\.jpg cannot be used: not a image"):
         open_photo(tmp_path / "broken.jpg")
-    with pytest.raises(UserError, match="There is no picture"):
+    with pytest.raises(UserError, match="There is no image"):
         open_photo(tmp_path)
 
 
-def test_damage_is_found_whichever_way_a_picture_is_read(
-    tmp_path: Path, make_picture: Make
-) -> None:
+def test_damage_is_found_whichever_way_a_image_is_read(tmp_path: Path, make_image: Make) -> None:
     path = tmp_path / "photo.png"
-    whole = encoded(make_picture(0, 20, 20), "PNG")
+    whole = encoded(make_image(0, 20, 20), "PNG")
     rng = random.Random(0)
     for _ in range(300):
         damaged = bytearray(whole[: rng.choice((len(whole), rng.randrange(len(whole))))])
@@ -185,9 +181,9 @@ def test_damage_is_found_whichever_way_a_picture_is_read(
 
 
 def test_a_plain_png_is_read_fast_and_any_other_as_it_must_be(
-    tmp_path: Path, make_picture: Make, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, make_image: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, exif = make_picture(0, 20, 30), Image.Exif()
+    plain, exif = make_image(0, 20, 30), Image.Exif()
     exif[0x0112] = 6  # to be turned
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     files = {
@@ -295,18 +291,18 @@ def test_the_square_is_the_middle_of_the_short_side(tmp_path: Path) -> None:
         assert (square.transpose(1, 2, 0) == (0, 255, 0)).all()
 
 
-def test_a_picture_of_the_right_size_is_not_touched(tmp_path: Path, make_picture: Make) -> None:
-    image = make_picture(1, 24, 24)
+def test_a_image_of_the_right_size_is_not_touched(tmp_path: Path, make_image: Make) -> None:
+    image = make_image(1, 24, 24)
     image.save(tmp_path / "photo.png")
     square = read_square(tmp_path / "photo.png", Preprocessing(24))
     np.testing.assert_array_equal(square.transpose(1, 2, 0), np.asarray(image))
 
 
-def test_larger_and_smaller_pictures_come_to_the_size_asked_for(
-    tmp_path: Path, make_picture: Make
+def test_larger_and_smaller_images_come_to_the_size_asked_for(
+    tmp_path: Path, make_image: Make
 ) -> None:
     for number, size in enumerate([(17, 16), (31, 90), (200, 123)]):
-        make_picture(number, *size).save(tmp_path / "photo.jpg", quality=95)
+        make_image(number, *size).save(tmp_path / "photo.jpg", quality=95)
         square = read_square(tmp_path / "photo.jpg", Preprocessing(32))
         assert square.shape == (3, 32, 32)
         photo = open_rgb(tmp_path / "photo.jpg")
@@ -324,23 +320,23 @@ def _middle(size: tuple[int, int]) -> tuple[float, float, float, float]:
 # ---- which files, and which are gray -------------------------------------------------------------
 
 
-def test_every_picture_is_found_and_nothing_hidden(tmp_path: Path) -> None:
+def test_every_image_is_found_and_nothing_hidden(tmp_path: Path) -> None:
     seen = ["A.JPG", "b.jpeg", "c.PNG", "d.webp", "e.bmp", "f.tif", "g.Tiff", "deep/er/h.jpg"]
     unseen = [".hidden.jpg", ".folder/i.jpg", "deep/.thumbs/j.png", "notes.txt", "k.gif", "jpg"]
     for name in seen + unseen:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "folder.jpg").mkdir()
-    found = [path.relative_to(tmp_path).as_posix() for path in find_pictures(tmp_path)]
+    found = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
     assert sorted(found) == sorted(seen)
-    assert found == [path.relative_to(tmp_path).as_posix() for path in find_pictures(tmp_path)]
+    assert found == [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
 
 
 def test_hidden_is_what_is_hidden_below_the_folder_and_not_above(tmp_path: Path) -> None:
     folder = tmp_path / ".cache" / "Dataset"
     folder.mkdir(parents=True)
     (folder / "a.jpg").touch()
-    assert [path.name for path in find_pictures(folder)] == ["a.jpg"]
+    assert [path.name for path in find_images(folder)] == ["a.jpg"]
 
 
 def square_of(path: Path) -> np.ndarray:
@@ -348,8 +344,8 @@ def square_of(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("quality", [30, 75, 95])
-def test_grayscale_is_told_through_jpeg(tmp_path: Path, make_picture: Make, quality: int) -> None:
-    gray = make_picture(2, 64, 64).convert("L")
+def test_grayscale_is_told_through_jpeg(tmp_path: Path, make_image: Make, quality: int) -> None:
+    gray = make_image(2, 64, 64).convert("L")
     gray.save(tmp_path / "one channel.jpg", quality=quality)
     gray.convert("RGB").save(tmp_path / "three channels.jpg", quality=quality)
     gray.save(tmp_path / "gray.png")
@@ -357,9 +353,9 @@ def test_grayscale_is_told_through_jpeg(tmp_path: Path, make_picture: Make, qual
         assert is_grayscale(square_of(path)), path.name
 
 
-def test_a_pale_photo_and_a_tinted_one_are_not_gray(tmp_path: Path, make_picture: Make) -> None:
-    gray = make_picture(3, 64, 64).convert("L").convert("RGB")
-    pale = Image.blend(gray, make_picture(3, 64, 64), 0.05)
+def test_a_pale_photo_and_a_tinted_one_are_not_gray(tmp_path: Path, make_image: Make) -> None:
+    gray = make_image(3, 64, 64).convert("L").convert("RGB")
+    pale = Image.blend(gray, make_image(3, 64, 64), 0.05)
     assert np.ptp(np.asarray(pale), axis=2).max() < 16  # of 255: hardly any color, but color
     sepia = Image.fromarray((np.asarray(gray) * (1, 0.94, 0.86)).astype(np.uint8))
     spot = gray.copy()

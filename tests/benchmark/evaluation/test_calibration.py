@@ -20,10 +20,10 @@ from benchmark.color import (
     rgb_to_lab,
     rgb_to_lightness,
 )
-from benchmark.data.cache import Pictures
+from benchmark.data.cache import ImageSet
 from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.cartoon.sample import PAINTS, SEED, draw
-from benchmark.data.manifest import Picture
+from benchmark.data.manifest import ImageFile
 from benchmark.data.reading import Preprocessing, fit_square, read_square
 from benchmark.evaluation.calibration import (
     FEWEST_PIXELS,
@@ -55,22 +55,22 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def read(folder: Path, size: int = 64) -> Pictures:
-    """The pictures of a folder, as a test has them."""
+def read(folder: Path, size: int = 64) -> ImageSet:
+    """The images of a folder, as a test has them."""
     paths = sorted(folder.glob("*.png"))
     squares = np.stack([read_square(path, Preprocessing(size)) for path in paths])
-    files = [Picture(f"test/{path.name}", path, path.name) for path in paths]
-    return Pictures(files, torch.from_numpy(squares), {})
+    files = [ImageFile(f"test/{path.name}", path, path.name) for path in paths]
+    return ImageSet(files, torch.from_numpy(squares), {})
 
 
-def find(pictures: Pictures) -> PaintedObjects:
-    objects = find_painted(pictures)
+def find(images: ImageSet) -> PaintedObjects:
+    objects = find_painted(images)
     assert objects is not None
     return objects
 
 
 def with_ab(rgb8: Tensor, ab: Sequence[float]) -> Tensor:
-    """Pictures (B, 3, S, S) all in one a*, b*, their L* kept."""
+    """Images (B, 3, S, S) all in one a*, b*, their L* kept."""
     lightness = rgb_to_lightness(rgb_from_8bit(rgb8))
     plane = torch.tensor(ab).float().view(1, 2, 1, 1).expand(len(rgb8), 2, *rgb8.shape[2:])
     return rgb_to_8bit(join(lightness, plane))
@@ -149,15 +149,15 @@ def test_a_mean_that_is_a_paint_is_none() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_truth_has_its_own_paints_at_every_size(sample: Path, size: int) -> None:
-    pictures = read(sample / "test", size)
-    objects = find(pictures)
-    assert len(objects.by_picture) == COUNT
-    assert taken_paints(objects, pictures.rgb8) == [thing.paint for thing in objects.things]
+    images = read(sample / "test", size)
+    objects = find(images)
+    assert len(objects.by_image) == COUNT
+    assert taken_paints(objects, images.rgb8) == [thing.paint for thing in objects.things]
     scenes = [draw(SEED, index, 4).scene for index in range(COUNT)]
     painted = [thing for scene in scenes for thing in scene.objects if thing.ambiguous]
     assert len(objects.things) + objects.n_left_out == len(painted)
     assert len(objects.things) > {96: 0.9, 64: 0.8, 32: 0.2}[size] * len(painted)
-    for rgb8, things in zip(pictures.rgb8, objects.by_picture, strict=True):
+    for rgb8, things in zip(images.rgb8, objects.by_image, strict=True):
         for thing in things:
             assert thing.mask.shape == (size, size)
             assert thing.mask.sum() >= FEWEST_PIXELS
@@ -166,7 +166,7 @@ def test_the_truth_has_its_own_paints_at_every_size(sample: Path, size: int) -> 
             assert torch.linalg.vector_norm(error, dim=0).max() < NEAR
 
 
-def test_a_mask_goes_where_its_picture_goes() -> None:
+def test_a_mask_goes_where_its_image_goes() -> None:
     rng = np.random.default_rng(0)
     for size in (24, 40, 90):
         height, width = rng.integers(60, 110, 2)
@@ -191,7 +191,7 @@ def test_other_folders_have_no_painted_objects(
 ) -> None:
     fill_folder(tmp_path / "mine", range(3))
     assert find_painted(read(tmp_path / "mine")) is None
-    # Pictures of the sample without their scenes, alone and with others.
+    # Images of the sample without their scenes, alone and with others.
     shutil.copytree(sample / "test", tmp_path / "TestImages")
     assert find_painted(read(tmp_path / "TestImages")) is None
     mixed = tmp_path / "mixed"
@@ -201,7 +201,7 @@ def test_other_folders_have_no_painted_objects(
     monkeypatch.chdir(tmp_path / "mine")  # from where paths have no folders
     assert find_painted(read(Path())) is None
     monkeypatch.chdir(sample / "test")
-    assert len(find(read(Path())).by_picture) == COUNT
+    assert len(find(read(Path())).by_image) == COUNT
     assert capsys.readouterr().err == ""
 
 
@@ -210,21 +210,21 @@ def test_a_sample_of_another_version_or_damaged_has_none(
 ) -> None:
     copy = tmp_path / "cartoon"
     shutil.copytree(sample, copy)
-    pictures = read(copy / "test")
+    images = read(copy / "test")
     contents = copy / "scenes" / "sample.json"
     whole = contents.read_text()
     for other in (json.dumps({**json.loads(whole), "version": 0}), "[1]", "{"):
         contents.write_text(other)
-        assert find_painted(pictures) is None
+        assert find_painted(images) is None
     assert capsys.readouterr().err == ""
     contents.write_text(whole)
-    scene = cartoon.scene_path(pictures.files[3].path)
+    scene = cartoon.scene_path(images.files[3].path)
     for broken in ("", "{}", "[]", '{"objects": [{"box": [1]}]}'):
         scene.write_text(broken)
-        assert find_painted(pictures) is None
-        assert pictures.files[3].path.name in capsys.readouterr().err
+        assert find_painted(images) is None
+        assert images.files[3].path.name in capsys.readouterr().err
     scene.unlink()
-    assert find_painted(pictures) is None
+    assert find_painted(images) is None
 
 
 # ---- painters ------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def test_a_sample_of_another_version_or_damaged_has_none(
 def test_who_paints_all_red_is_three_quarters_off(sample: Path) -> None:
     objects = find(read(sample / "test"))
     squares = [
-        fit_square(draw(SEED, index, repaint="red").picture, Preprocessing(64))
+        fit_square(draw(SEED, index, repaint="red").image, Preprocessing(64))
         for index in range(COUNT)
     ]
     red = torch.stack([torch.from_numpy(np.array(square)).permute(2, 0, 1) for square in squares])
@@ -246,10 +246,10 @@ def test_who_paints_all_red_is_three_quarters_off(sample: Path) -> None:
 
 
 def test_who_paints_nothing_or_the_mean_is_wholly_off(sample: Path) -> None:
-    pictures = read(sample / "test")
-    objects = find(pictures)
+    images = read(sample / "test")
+    objects = find(images)
     for ab in ((0, 0), MEAN_AB):
-        result = judged(objects, with_ab(pictures.rgb8, ab))
+        result = judged(objects, with_ab(images.rgb8, ab))
         assert shares(result) == only(NONE)
         spread = result.overall.total_variation
         assert (spread.value, spread.low, spread.high) == (1, 1, 1)
@@ -257,15 +257,15 @@ def test_who_paints_nothing_or_the_mean_is_wholly_off(sample: Path) -> None:
 
 
 def test_who_draws_paints_by_their_chances_is_told_from_who_repeats_himself(sample: Path) -> None:
-    pictures = read(sample / "test")
-    objects = find(pictures)
-    painted = {name: with_ab(pictures.rgb8, paint.lab[1:]) for name, paint in PAINTS.items()}
+    images = read(sample / "test")
+    objects = find(images)
+    painted = {name: with_ab(images.rgb8, paint.lab[1:]) for name, paint in PAINTS.items()}
     rng = np.random.default_rng(0)
     chances = [paint.probability for paint in PAINTS.values()]
 
     def draws() -> Tensor:
-        output = pictures.rgb8.clone()
-        for row, things in enumerate(objects.by_picture):
+        output = images.rgb8.clone()
+        for row, things in enumerate(objects.by_image):
             for thing in things:
                 source = painted[str(rng.choice(list(PAINTS), p=chances))]
                 output[row, :, thing.mask] = source[row, :, thing.mask]
@@ -288,13 +288,13 @@ def test_who_draws_paints_by_their_chances_is_told_from_who_repeats_himself(samp
 
 
 def test_a_share_is_of_objects_and_samples_whatever_their_order(sample: Path) -> None:
-    pictures = read(sample / "test")
-    objects = find(pictures)
-    gray = with_ab(pictures.rgb8, (0, 0))
-    result = judged(objects, pictures.rgb8, gray, gray, gray)
+    images = read(sample / "test")
+    objects = find(images)
+    gray = with_ab(images.rgb8, (0, 0))
+    result = judged(objects, images.rgb8, gray, gray, gray)
     assert shares(result)[NONE] == 0.75
-    assert judged(objects, gray, pictures.rgb8, gray, gray) == result
-    backwards = Pictures(pictures.files[::-1], pictures.rgb8.flip(0), {})
+    assert judged(objects, gray, images.rgb8, gray, gray) == result
+    backwards = ImageSet(images.files[::-1], images.rgb8.flip(0), {})
     gray = gray.flip(0)
     assert judged(find(backwards), backwards.rgb8, gray, gray, gray) == result
     with pytest.raises(ValueError, match="zip"):
@@ -304,13 +304,13 @@ def test_a_share_is_of_objects_and_samples_whatever_their_order(sample: Path) ->
 # ---- numbers -------------------------------------------------------------------------------------
 
 
-def scattered(taken: Sequence[str], per_picture: int = 3) -> PaintedObjects:
-    """Objects without pixels, as many as are taken, some to a picture."""
+def scattered(taken: Sequence[str], per_image: int = 3) -> PaintedObjects:
+    """Objects without pixels, as many as are taken, some to a image."""
     things = [
-        PaintedObject(f"{row // per_picture}.png", row % per_picture + 1, "car", "red", ALL)
+        PaintedObject(f"{row // per_image}.png", row % per_image + 1, "car", "red", ALL)
         for row in range(len(taken))
     ]
-    rows = [things[at : at + per_picture] for at in range(0, len(things), per_picture)]
+    rows = [things[at : at + per_image] for at in range(0, len(things), per_image)]
     return PaintedObjects(tuple(map(tuple, rows)), 0)
 
 
@@ -344,21 +344,21 @@ def test_a_perfect_sampler_has_0_in_its_interval_and_a_biased_one_the_bias() -> 
     assert covered / trials > 0.86
 
 
-def test_objects_of_a_picture_are_resampled_together() -> None:
+def test_objects_of_a_image_are_resampled_together() -> None:
     taken = [name for name in ("red", "blue") * 20 for _ in range(3)]
     together = calibrate(scattered(taken), [taken]).overall.shares["red"]
     alone = calibrate(scattered(taken, 1), [taken]).overall.shares["red"]
     widths = [share.high - share.low for share in (together, alone)]  # type: ignore[operator]
     assert widths[0] == pytest.approx(math.sqrt(3) * widths[1], rel=0.15)
     one = calibrate(scattered(taken[:3]), [taken[:3]]).overall
-    assert one.n_pictures == 1
+    assert one.n_images == 1
     assert (one.total_variation.low, one.shares["red"].high) == (None, None)
 
 
 def test_a_result_goes_through_json_and_its_table_adds_up(sample: Path, tmp_path: Path) -> None:
-    pictures = read(sample / "test")
-    objects = find(pictures)
-    truth = taken_paints(objects, pictures.rgb8)
+    images = read(sample / "test")
+    objects = find(images)
+    truth = taken_paints(objects, images.rgb8)
     taken = [truth, [NONE] * len(truth)]
     result = calibrate(objects, taken)
     assert Calibration.model_validate(json.loads(result.model_dump_json())) == result

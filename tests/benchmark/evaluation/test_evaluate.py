@@ -1,4 +1,4 @@
-"""A test of colorizers: the fixed rows, what is missing and why, one picture, wrong paths."""
+"""A test of colorizers: the fixed rows, what is missing and why, one image, wrong paths."""
 
 import csv
 import json
@@ -16,8 +16,8 @@ import metrics
 from benchmark import leaderboard
 from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.colorizer import Colorizer, OnStep
-from benchmark.data.cache import Pictures
-from benchmark.data.manifest import Picture
+from benchmark.data.cache import ImageSet
+from benchmark.data.manifest import ImageFile
 from benchmark.evaluation import evaluate as evaluation
 from benchmark.evaluation.baselines import GroundTruth, MeanAb
 from benchmark.evaluation.per_image import FACTS, read_table
@@ -44,7 +44,7 @@ SET = TrainingSet(
 
 
 class Painter(Colorizer):
-    """A color of its own for each seed; counts the pictures it was asked for."""
+    """A color of its own for each seed; counts the images it was asked for."""
 
     stochastic = True
 
@@ -65,19 +65,19 @@ def painter_of(results: Path, sha256: str = "1" * 64, **more: Any) -> evaluation
     return evaluation.Subject(folder, "painter", weights=weights, **more)
 
 
-def pictures(count: int) -> Pictures:
+def images(count: int) -> ImageSet:
     """Soft colors, as if they had been read from files."""
     generator = torch.Generator().manual_seed(1)
     coarse = torch.rand(count, 3, 4, 4, generator=generator)
     rgb8 = (nn.functional.interpolate(coarse, (32, 32), mode="bilinear") * 255).byte()
-    files = [Picture(f"{row}.png", Path(f"{row}.png"), f"{row:064d}") for row in range(count)]
-    return Pictures(files, rgb8, {})
+    files = [ImageFile(f"{row}.png", Path(f"{row}.png"), f"{row:064d}") for row in range(count)]
+    return ImageSet(files, rgb8, {})
 
 
 def prepare(
     count: int = 6, instruments: metrics.Instruments = NOTHING, **options: Any
 ) -> evaluation.Test:
-    return evaluation.prepare(pictures(count), "soft", 32, instruments=instruments, **options)
+    return evaluation.prepare(images(count), "soft", 32, instruments=instruments, **options)
 
 
 def records(results: Path) -> dict[str, RunRecord]:
@@ -113,23 +113,23 @@ def test_what_is_scored_are_the_files_as_written(tmp_path: Path) -> None:
     on = prepare()
     evaluation.test_baselines(tmp_path, on, None)
     (folder,) = (tmp_path / "gray/seed-0/tests").iterdir()
-    for picture, rgb8 in zip(on.pictures.files, on.pictures.rgb8, strict=True):
-        save_png(tmp_path / "truth" / picture.name, rgb_from_8bit(rgb8))
-    again = metrics.score_folder(folder / "pictures", tmp_path / "truth")
+    for image, rgb8 in zip(on.images.files, on.images.rgb8, strict=True):
+        save_png(tmp_path / "truth" / image.name, rgb_from_8bit(rgb8))
+    again = metrics.score_folder(folder / "images", tmp_path / "truth")
     with (folder / "per_image.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    assert rows[0].keys() == set(FACTS) | again.pictures.keys()
+    assert rows[0].keys() == set(FACTS) | again.images.keys()
     assert [row["output_sha256"] for row in rows] == [
         sha256_of_file(folder / row["output"]) for row in rows
     ]
-    for key, values in again.pictures.items():
+    for key, values in again.images.items():
         assert [float(row[key]) for row in rows] == pytest.approx(values, rel=1e-6)
     record = json.loads((folder / "run.json").read_text())
     assert record["metrics"]["ab_divergence"]["mean"] == again.sets["ab_divergence"].value
 
 
 def test_mean_ab_is_that_of_its_training_set_and_says_which(tmp_path: Path) -> None:
-    lightness = rgb_to_lightness(rgb_from_8bit(pictures(1).rgb8))
+    lightness = rgb_to_lightness(rgb_from_8bit(images(1).rgb8))
     output = MeanAb((3.0, 9.0)).eval().colorize(lightness, seeds=[0])
     expected = join(lightness, torch.tensor([3.0, 9.0]).view(1, 2, 1, 1).expand(1, 2, 32, 32))
     assert torch.equal(output, expected)
@@ -147,8 +147,8 @@ def test_mean_ab_is_that_of_its_training_set_and_says_which(tmp_path: Path) -> N
     }
     assert len(means) == 2
     text = metrics.write_leaderboard(tmp_path)[0].read_text(encoding="utf-8")
-    assert "| mean ab of photos, 12 pictures " in text
-    assert "| mean ab of other photos, 12 pictures " in text
+    assert "| mean ab of photos, 12 images " in text
+    assert "| mean ab of other photos, 12 images " in text
 
 
 def test_a_truth_that_is_not_perfect_stops_the_run(
@@ -163,12 +163,12 @@ def test_a_truth_that_is_not_perfect_stops_the_run(
     assert not list(tmp_path.rglob("run.json"))
 
 
-def test_one_picture_is_scored_without_an_interval_and_it_is_said(
+def test_one_image_is_scored_without_an_interval_and_it_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     on = prepare(1)
     said = capsys.readouterr().err
-    assert "one test picture only" in said
+    assert "one test image only" in said
     assert "LPIPS (alex) is left out: left out here." in said
     evaluation.test_baselines(tmp_path, on, None)
     score = records(tmp_path)["gray"].metrics["ssim"]
@@ -196,27 +196,27 @@ def test_only_what_is_missing_is_colored(tmp_path: Path) -> None:
     assert painter.asked == 6
     assert evaluation.test(subject, painter, on) == record
     assert painter.asked == 6
-    picture = on.folder(subject) / "pictures/3.png"
-    content = picture.read_bytes()
-    picture.unlink()
+    image = on.folder(subject) / "images/3.png"
+    content = image.read_bytes()
+    image.unlink()
     again = evaluation.test(subject, painter, on)
     assert painter.asked == 7
-    assert picture.read_bytes() == content
+    assert image.read_bytes() == content
     assert again.per_image_sha256 == record.per_image_sha256
     # More samples leave the first as it is; fewer drop none.
     three = evaluation.test(subject, painter, prepare(samples=3))
     assert painter.asked == 7 + 12
     assert three.metrics["ssim"] == record.metrics["ssim"]
     assert evaluation.test(subject, painter, on) == three
-    # Other weights make other pictures, and so does an order to start anew.
+    # Other weights make other images, and so does an order to start anew.
     evaluation.test(painter_of(tmp_path, "2" * 64), painter, on)
     assert painter.asked == 19 + 6
     evaluation.test(painter_of(tmp_path, "2" * 64), painter, on, overwrite=True)
     assert painter.asked == 25 + 6
 
 
-def test_frames_end_in_the_pictures_as_written(tmp_path: Path) -> None:
-    """Although they are made later, in another batch; and they go when the pictures go."""
+def test_frames_end_in_the_images_as_written(tmp_path: Path) -> None:
+    """Although they are made later, in another batch; and they go when the images go."""
     model = tiny_model("unetddim")
     awaken(model)
     sampling = model.sampling_class(steps=3)
@@ -230,7 +230,7 @@ def test_frames_end_in_the_pictures_as_written(tmp_path: Path) -> None:
             animation.seek(3)
             sheet = torch.from_numpy(np.array(animation.convert("RGB"))).permute(2, 0, 1)
         last = sheet[:, -256 - GAP : -GAP, -256 - GAP : -GAP][:, ::8, ::8] / 255
-        written = read_png(folder / f"pictures/{row}.png")
+        written = read_png(folder / f"images/{row}.png")
         assert (last - written).abs().max() <= 1.01 / 255
 
     before = [path.stat().st_mtime_ns for path in first]
@@ -244,7 +244,7 @@ def test_frames_end_in_the_pictures_as_written(tmp_path: Path) -> None:
     assert not any(path.exists() for path in three)
 
 
-def test_what_was_measured_before_does_not_outlive_its_pictures(tmp_path: Path) -> None:
+def test_what_was_measured_before_does_not_outlive_its_images(tmp_path: Path) -> None:
     """1, 3, then 5 samples, then other weights: all values are those of a test made at once."""
     painter, subject = Painter().eval(), painter_of(tmp_path / "slowly")
     for samples in (1, 3, 5):
@@ -265,14 +265,14 @@ def test_what_was_measured_before_does_not_outlive_its_pictures(tmp_path: Path) 
     assert other.metrics["ab_divergence"] != grown.metrics["ab_divergence"]
 
 
-def test_pictures_that_changed_names_are_made_again(tmp_path: Path) -> None:
-    """Files and seeds follow names, so what lies there is another picture's."""
+def test_images_that_changed_names_are_made_again(tmp_path: Path) -> None:
+    """Files and seeds follow names, so what lies there is another image's."""
     painter, subject, on = Painter().eval(), painter_of(tmp_path), prepare()
     evaluation.test(subject, painter, on)
-    first, second, *rest = on.pictures.files
+    first, second, *rest = on.images.files
     swapped = [replace(first, digest=second.digest), replace(second, digest=first.digest), *rest]
-    rgb8 = on.pictures.rgb8[[1, 0, 2, 3, 4, 5]]
-    renamed = replace(on, pictures=Pictures(swapped, rgb8, {}))
+    rgb8 = on.images.rgb8[[1, 0, 2, 3, 4, 5]]
+    renamed = replace(on, images=ImageSet(swapped, rgb8, {}))
     assert renamed.protocol.hash == on.protocol.hash
     evaluation.test(subject, painter, renamed)
     assert painter.asked == 12
@@ -280,14 +280,14 @@ def test_pictures_that_changed_names_are_made_again(tmp_path: Path) -> None:
     evaluation.test_baselines(tmp_path, renamed, None)
 
 
-def test_a_seed_of_its_own_makes_other_pictures(tmp_path: Path) -> None:
+def test_a_seed_of_its_own_makes_other_images(tmp_path: Path) -> None:
     on = prepare(samples=2)
     hashes = []
     for seed in (1, 2):
         subject = replace(painter_of(tmp_path), folder=RunFolder(tmp_path, "painter", seed))
         evaluation.test(subject, Painter().eval(), on)
         folder = on.folder(subject)
-        hashes += [sha256_of_file(folder / place / "0.png") for place in ("pictures", "samples/1")]
+        hashes += [sha256_of_file(folder / place / "0.png") for place in ("images", "samples/1")]
     assert len(set(hashes)) == 4
 
 
@@ -340,7 +340,7 @@ def test_several_samples_have_a_mean_a_best_and_distances(tmp_path: Path) -> Non
     assert (rgb_to_lab(mean) - lab).abs().mean() < 0.5  # up to 8 bits and the gamut
     several = record.samples
     assert several is not None
-    truth = rgb_from_8bit(on.pictures.rgb8)
+    truth = rgb_from_8bit(on.images.rgb8)
     errors = torch.stack([metrics.delta_e2000(rgb, truth) for rgb in (first, second, third)])
     assert several.best["delta_e2000"].mean == pytest.approx(float(errors.amin(0).mean()), rel=1e-4)
     ssims = torch.stack([metrics.ssim(rgb, truth) for rgb in (first, second, third)])

@@ -17,7 +17,7 @@ from benchmark.figures.images import GAP, HEAD, MARGIN
 SIZE = 32
 
 
-def any_pictures(count: int) -> Tensor:
+def any_images(count: int) -> Tensor:
     """sRGB (count, 3, S, S) of 8 bits, no two alike."""
     generator = torch.Generator().manual_seed(count)
     shape = (count, 3, SIZE, SIZE)
@@ -25,9 +25,9 @@ def any_pictures(count: int) -> Tensor:
 
 
 def walked(steps: int) -> tuple[Frames, Tensor, Tensor]:
-    """→ frames of two pictures, and the states and estimates of the second one, (steps, …)."""
+    """→ frames of two images, and the states and estimates of the second one, (steps, …)."""
     frames = Frames()
-    states, estimates = any_pictures(2 * steps).unflatten(0, (steps, 2)), any_pictures(steps)
+    states, estimates = any_images(2 * steps).unflatten(0, (steps, 2)), any_images(steps)
     for step, (state, estimate) in enumerate(zip(states, estimates, strict=True), start=1):
         frames(step, steps, state, torch.stack([state[0], estimate]))
     return frames, states[:, 1], estimates
@@ -39,7 +39,7 @@ def pixels(image: Image.Image) -> Tensor:
 
 
 def panel(sheet: Tensor, row: int, column: int, side: int, left: int = 0) -> Tensor:
-    """A picture of a grid, back at its own size."""
+    """A image of a grid, back at its own size."""
     y, x = HEAD + GAP + row * (side + GAP), left + GAP + column * (side + GAP)
     scale = side // SIZE
     return sheet[:, y : y + side, x : x + side][:, ::scale, ::scale]
@@ -56,11 +56,11 @@ def test_steps_are_spread_evenly_from_the_first_to_the_last(total: int, most: in
 
 
 @pytest.mark.parametrize("steps", [1, 5, 30])
-def test_a_strip_shows_states_above_estimates_and_ends_in_the_picture(
+def test_a_strip_shows_states_above_estimates_and_ends_in_the_image(
     steps: int, tmp_path: Path
 ) -> None:
     frames, states, estimates = walked(steps)
-    end = any_pictures(3)[2]
+    end = any_images(3)[2]
     frames.save(1, end, tmp_path / "strip.png", tmp_path / "way.webp")
     with Image.open(tmp_path / "strip.png") as image:
         sheet = pixels(image)
@@ -74,11 +74,11 @@ def test_a_strip_shows_states_above_estimates_and_ends_in_the_picture(
 
 
 @pytest.mark.parametrize(("steps", "each"), [(1, 250), (20, 150)])
-def test_an_animation_goes_through_all_steps_and_holds_the_picture(
+def test_an_animation_goes_through_all_steps_and_holds_the_image(
     steps: int, each: int, tmp_path: Path
 ) -> None:
     frames, states, estimates = walked(steps)
-    end = any_pictures(3)[2]
+    end = any_images(3)[2]
     frames.save(1, end, tmp_path / "strip.png", tmp_path / "way.webp")
     with Image.open(tmp_path / "way.webp") as image:
         assert image.info["loop"] == 0  # for ever
@@ -99,8 +99,8 @@ def test_a_thousand_steps_are_not_kept() -> None:
         frames(step, 1000, batch, batch)
     titles = [moment.title for moment in frames.moments]
     assert (len(titles), titles[0], titles[-1]) == (MOMENTS, "step 1", "step 1000")
-    kept = [picture for each in frames.moments for picture in (each.state, each.estimate)]
-    assert {picture.dtype for picture in kept} == {torch.uint8}
+    kept = [image for each in frames.moments for image in (each.state, each.estimate)]
+    assert {image.dtype for image in kept} == {torch.uint8}
 
 
 def test_a_model_that_tells_of_no_step_is_at_fault(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of another program: matched by name, refused with names, scored like a model's."""
+"""Images of another program: matched by name, refused with names, scored like a model's."""
 
 import shutil
 from collections.abc import Callable
@@ -26,7 +26,7 @@ SIZE = 32
 
 @pytest.fixture
 def truth(tmp_path: Path, fill_folder: Callable[..., list[Path]]) -> Path:
-    """Four pictures of 40×32, one in a sub-folder."""
+    """Four images of 40×32, one in a sub-folder."""
     fill_folder(tmp_path / "truth", range(3))
     fill_folder(tmp_path / "truth" / "sub", range(3, 4))
     return tmp_path / "truth"
@@ -74,7 +74,7 @@ def test_a_submission_has_a_row_like_any_other(
     assert (row.name, row.rank) == ("program, submitted", 1)
     assert {row.record.model for row in board.rows if row.is_fixed} == {"gray", "ground truth"}
     test = row.tests[0].folder
-    for path in (test / "pictures").iterdir():
+    for path in (test / "images").iterdir():
         assert path.read_bytes() != b""
         given = rgb_from_8bit(torch.from_numpy(np.array(Image.open(path))))
         assert torch.equal(read_png(path), given.permute(2, 0, 1))
@@ -103,7 +103,7 @@ def test_the_lightness_of_the_input_can_be_put_back(
         "program, submitted",
         "program, submitted, the input's L*",
     }
-    first, second = (row.tests[0].folder / "pictures/picture_000.png" for row in board.models)
+    first, second = (row.tests[0].folder / "images/image_000.png" for row in board.models)
     ab = [rgb_to_lab(read_png(path)[None])[:, 1:] for path in (first, second)]
     assert (ab[0] - ab[1]).abs().mean() < 3  # the color stayed, up to the gamut
 
@@ -113,35 +113,35 @@ def test_names_may_be_those_of_the_folders_and_of_other_formats(
 ) -> None:
     expected = hand_in().per_image_sha256
     (colored / "sub").mkdir()
-    (colored / "sub__picture_003.png").rename(colored / "sub/picture_003.png")
-    with Image.open(colored / "picture_000.png") as image:
-        image.save(colored / "picture_000.webp", lossless=True)
-    (colored / "picture_000.png").unlink()
+    (colored / "sub__image_003.png").rename(colored / "sub/image_003.png")
+    with Image.open(colored / "image_000.png") as image:
+        image.save(colored / "image_000.webp", lossless=True)
+    (colored / "image_000.png").unlink()
     assert hand_in().per_image_sha256 == expected
-    with Image.open(colored / "picture_001.png") as image:
-        image.save(colored / "picture_001.jpg", quality=95)
-    (colored / "picture_001.png").unlink()
+    with Image.open(colored / "image_001.png") as image:
+        image.save(colored / "image_001.jpg", quality=95)
+    (colored / "image_001.png").unlink()
     assert hand_in().n_scored == 4
 
 
 def _missing(folder: Path) -> None:
-    (folder / "picture_001.png").unlink()
+    (folder / "image_001.png").unlink()
 
 
 def _extra(folder: Path) -> None:
-    shutil.copy(folder / "picture_001.png", folder / "holiday.png")
+    shutil.copy(folder / "image_001.png", folder / "holiday.png")
 
 
 def _twice(folder: Path) -> None:
-    shutil.copy(folder / "picture_001.png", folder / "picture_001.webp")
+    shutil.copy(folder / "image_001.png", folder / "image_001.webp")
 
 
 def _small(folder: Path) -> None:
-    Image.new("RGB", (48, 40)).save(folder / "picture_002.png")
+    Image.new("RGB", (48, 40)).save(folder / "image_002.png")
 
 
 def _broken(folder: Path) -> None:
-    (folder / "picture_002.png").write_bytes(b"no picture")
+    (folder / "image_002.png").write_bytes(b"no image")
 
 
 def _empty(folder: Path) -> None:
@@ -152,12 +152,12 @@ def _empty(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (_missing, "lacks 1 of 4 test pictures: picture_001"),
+        (_missing, "lacks 1 of 4 test images: image_001"),
         (_extra, "not of the test: holiday"),
-        (_twice, r"picture_001\.png and .*picture_001\.webp"),
-        (_small, r"picture_002\.png is 48×40, and the test is 32×32.*--resize"),
-        (_broken, r"picture_002\.png cannot be used: not a picture"),
-        (_empty, "holds no picture"),
+        (_twice, r"image_001\.png and .*image_001\.webp"),
+        (_small, r"image_002\.png is 48×40, and the test is 32×32.*--resize"),
+        (_broken, r"image_002\.png cannot be used: not a image"),
+        (_empty, "holds no image"),
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_written(
@@ -191,11 +191,11 @@ def test_a_run_that_was_trained_here_is_not_overwritten(
 def test_transparency_and_16_bits_are_read_as_everywhere(
     colored: Path, hand_in: Callable[..., RunRecord]
 ) -> None:
-    with Image.open(colored / "picture_000.png") as image:
+    with Image.open(colored / "image_000.png") as image:
         opaque = image.convert("RGBA")
-    opaque.save(colored / "picture_000.png")
+    opaque.save(colored / "image_000.png")
     gray16 = (np.arange(SIZE * SIZE, dtype=np.uint16) * 60).reshape(SIZE, SIZE)
-    Image.fromarray(gray16).save(colored / "picture_001.png")
+    Image.fromarray(gray16).save(colored / "image_001.png")
     record = hand_in()
     assert record.n_scored == 4
 

@@ -37,7 +37,7 @@ def truth(tmp_path: Path, fill_folder: Callable[..., list[Path]]) -> Path:
 
 @pytest.fixture
 def test(tmp_path: Path, truth: Path, fill_folder: Callable[..., list[Path]]) -> Path:
-    """The folder of a test: pictures of other colors, handed in under the truth's names."""
+    """The folder of a test: images of other colors, handed in under the truth's names."""
     others = fill_folder(tmp_path / "others", range(10, 14))
     for path, name in zip(others, sorted(truth.iterdir()), strict=True):
         path.rename(path.with_name(name.name))
@@ -80,54 +80,54 @@ def test_a_mean_that_is_not_that_of_the_values(test: Path) -> None:
     assert fault.startswith("mean of delta_e2000 is 1.0 in run.json")
 
 
-def test_a_value_that_is_not_that_of_the_picture(test: Path) -> None:
+def test_a_value_that_is_not_that_of_the_image(test: Path) -> None:
     def better(table: pd.DataFrame) -> pd.DataFrame:
         return table.assign(ssim=table["ssim"] + 0.01 * (table.index == 2))
 
     edit_table(test, better)
     fault = check(test).faults[0]
-    assert "ssim of picture_002.png" in fault
+    assert "ssim of image_002.png" in fault
     assert "1 of 4 values" in fault
 
 
-def test_an_edited_picture_even_with_its_hash(test: Path, truth: Path) -> None:
-    picture = test / "pictures/picture_001.png"
-    with Image.open(truth / "picture_001.png") as image:
-        image.resize((32, 32)).save(picture)
-    assert check(test).faults == ["pictures/picture_001.png is not the picture that was scored."]
+def test_an_edited_image_even_with_its_hash(test: Path, truth: Path) -> None:
+    path = test / "images/image_001.png"
+    with Image.open(truth / "image_001.png") as image:
+        image.resize((32, 32)).save(path)
+    assert check(test).faults == ["images/image_001.png is not the image that was scored."]
 
     def rehash(table: pd.DataFrame) -> pd.DataFrame:
         codes = [*table["output_sha256"]]
-        codes[1] = sha256_of_file(picture)
+        codes[1] = sha256_of_file(path)
         return table.assign(output_sha256=codes)
 
     edit_table(test, rehash)
-    assert any("of picture_001.png" in fault for fault in check(test).faults)
+    assert any("of image_001.png" in fault for fault in check(test).faults)
 
 
-def test_a_picture_left_out(test: Path) -> None:
+def test_a_image_left_out(test: Path) -> None:
     edit_table(test, lambda table: table.drop(index=0))
-    assert "has not the 4 pictures" in check(test).faults[0]
+    assert "has not the 4 images" in check(test).faults[0]
 
 
-def test_a_picture_that_is_gone(test: Path) -> None:
-    (test / "pictures/picture_003.png").unlink()
-    assert check(test).faults == ["pictures/picture_003.png is missing."]
+def test_a_image_that_is_gone(test: Path) -> None:
+    (test / "images/image_003.png").unlink()
+    assert check(test).faults == ["images/image_003.png is missing."]
 
 
-def test_a_picture_of_another_folder(test: Path) -> None:
+def test_a_image_of_another_folder(test: Path) -> None:
     """Neither verify nor the gallery goes where a table points to."""
 
     def point_elsewhere(table: pd.DataFrame) -> pd.DataFrame:
-        truth = next(test.parents[3].glob("ground-truth/seed-0/tests/*")) / "pictures"
-        place = os.path.relpath(truth / "picture_000.png", test)
+        truth = next(test.parents[3].glob("ground-truth/seed-0/tests/*")) / "images"
+        place = os.path.relpath(truth / "image_000.png", test)
         places, codes = [*table["output"]], [*table["output_sha256"]]
-        places[0], codes[0] = place, sha256_of_file(truth / "picture_000.png")
+        places[0], codes[0] = place, sha256_of_file(truth / "image_000.png")
         return table.assign(output=places, output_sha256=codes)
 
     edit_table(test, point_elsewhere)
     (fault,) = check(test).faults
-    assert "an output elsewhere than in pictures/" in fault
+    assert "an output elsewhere than in images/" in fault
 
 
 @pytest.mark.parametrize(
@@ -158,10 +158,10 @@ def test_whatever_can_be_derived_is_compared(
     assert check(test).faults
 
 
-def test_a_calibration_that_no_picture_has(test: Path) -> None:
+def test_a_calibration_that_no_image_has(test: Path) -> None:
     estimate = {"value": 0.0, "low": None, "high": None}
     overall = {
-        "n_objects": 1, "n_pictures": 1, "shares": {}, "total_variation": estimate,
+        "n_objects": 1, "n_images": 1, "shares": {}, "total_variation": estimate,
         "truth": 0.0, "perfect": 0.0, "perfect_high": 0.0,
     }  # fmt: skip
     calibration = {
@@ -173,8 +173,8 @@ def test_a_calibration_that_no_picture_has(test: Path) -> None:
     assert "calibration" in fault
 
 
-def test_files_under_other_names_are_the_same_pictures(test: Path, truth: Path) -> None:
-    """By the hash of a picture, whatever its file is called now."""
+def test_files_under_other_names_are_the_same_images(test: Path, truth: Path) -> None:
+    """By the hash of a image, whatever its file is called now."""
     for path in sorted(truth.iterdir()):
         path.rename(path.with_name(f"renamed_{path.name}"))
     assert check(test).faults == []

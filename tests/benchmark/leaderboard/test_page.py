@@ -19,8 +19,8 @@ from matplotlib.transforms import Bbox
 from torch import Tensor, nn
 
 import metrics
-from benchmark.data.cache import Pictures
-from benchmark.data.manifest import Picture
+from benchmark.data.cache import ImageSet
+from benchmark.data.manifest import ImageFile
 from benchmark.evaluation import evaluate as evaluation
 from benchmark.evaluation.baselines import MeanAb
 from benchmark.leaderboard import page, tables
@@ -33,7 +33,7 @@ EVIL = "<script>alert(1)"
 COST = Cost(
     parameters=1_500_000,
     training_seconds=90.0,
-    pictures_per_s=10.0,
+    images_per_second=10.0,
     epochs=1,
     steps=1,
     device="CPU",
@@ -50,19 +50,19 @@ class MeanDifference(nn.Module):
         return (first - second).abs().mean(dim=(1, 2, 3))
 
 
-def pictures(count: int) -> Pictures:
+def images(count: int) -> ImageSet:
     """Soft colors, as if read from files; the name of the first is a script."""
     coarse = torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(1))
     rgb8 = (nn.functional.interpolate(coarse, (32, 32), mode="bilinear") * 255).byte()
     names = [f"{EVIL}.png", *(f"{place}.png" for place in range(1, count))]
-    files = [Picture(name, Path(name), f"{place:064d}") for place, name in enumerate(names)]
-    return Pictures(files, rgb8, {})
+    files = [ImageFile(name, Path(name), f"{place:064d}") for place, name in enumerate(names)]
+    return ImageSet(files, rgb8, {})
 
 
 def prepare(count: int, name: str = "soft", **networks: nn.Module) -> evaluation.Test:
     missing = dict.fromkeys({"lpips", "kid"} - networks.keys(), "left out here")
     instruments = metrics.Instruments(networks=networks, missing=missing)
-    return evaluation.prepare(pictures(count), name, 32, instruments=instruments, num_images=1)
+    return evaluation.prepare(images(count), name, 32, instruments=instruments, num_images=1)
 
 
 def add(
@@ -84,7 +84,7 @@ def add(
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two protocols: one with several rows and the stand-in for LPIPS, one with as little as can
-    be: one model without costs, one picture, no LPIPS, no fixed rows."""
+    be: one model without costs, one image, no LPIPS, no fixed rows."""
     folder = tmp_path_factory.mktemp("Results")
     on = prepare(8, lpips=MeanDifference())
     evaluation.test_baselines(folder, on, None)
@@ -178,15 +178,15 @@ def test_each_board_has_the_plots_that_it_has_values_for(
         "LPIPS (alex) against ΔE2000",
         "LPIPS (alex) against SSIM",
         "LPIPS (alex) against Colorfulness",
-        "LPIPS (alex) against milliseconds a picture",
+        "LPIPS (alex) against milliseconds a image",
         "LPIPS (alex) against minutes of training",
-        "LPIPS (alex) of each picture",
+        "LPIPS (alex) of each image",
     ]
     assert titles(plots_of(board_of(found, "spare-32"), "x")) == [
         "ΔE2000 against SSIM",
         "ΔE2000 against Colorfulness",
-        "ΔE2000 against milliseconds a picture",
-        "ΔE2000 of each picture",
+        "ΔE2000 against milliseconds a image",
+        "ΔE2000 of each image",
     ]
 
 
@@ -195,7 +195,7 @@ def test_calibration_is_drawn_for_the_rows_that_have_it(found: Leaderboard) -> N
     shares = {name: Estimate(value=value, low=None, high=None) for name, value in even.items()}
     taken = PaintShares(
         n_objects=2,
-        n_pictures=1,
+        n_images=1,
         shares=shares,
         total_variation=shares["none"],
         truth=0.0,
@@ -270,7 +270,7 @@ def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "plots_of", lambda board, prefix: [])
 
 
-def test_pictures_are_those_that_were_scored_and_others_leave_a_gap(
+def test_images_are_those_that_were_scored_and_others_leave_a_gap(
     found: Leaderboard, without_plots: None
 ) -> None:
     board = board_of(found, "soft-32")
@@ -289,10 +289,10 @@ def test_pictures_are_those_that_were_scored_and_others_leave_a_gap(
     assert "<img" not in text
 
 
-def test_of_many_pictures_the_worst_are_shown(
+def test_of_many_images_the_worst_are_shown(
     found: Leaderboard, monkeypatch: pytest.MonkeyPatch, without_plots: None
 ) -> None:
-    monkeypatch.setattr(page, "MOST_PICTURES", 3)
+    monkeypatch.setattr(page, "MOST_IMAGES", 3)
     board = board_of(found, "soft-32")
     tests = [row.tests[0] for row in board.models]
     means = np.mean([test.values("lpips") for test in tests], axis=0)
@@ -300,7 +300,7 @@ def test_of_many_pictures_the_worst_are_shown(
     gallery = page._gallery(board)
     assert gallery is not None
     assert gallery.names == files[np.argsort(-means)[:3]].tolist()
-    assert "3 of 8 test pictures, the worst by LPIPS (alex) ↓" in page.html(found)
+    assert "3 of 8 test images, the worst by LPIPS (alex) ↓" in page.html(found)
 
 
 def test_fixed_rows_alone_make_a_page(found: Leaderboard) -> None:
@@ -464,7 +464,7 @@ def test_the_focus_is_never_below_the_names_that_stay_at_the_edge(opened: Any) -
 
 
 def choose(browser: Any, metric: str, row: str, order: str) -> tuple[list[str], list[list[str]]]:
-    """Choose in the first gallery: the names of its pictures, and the numbers under each."""
+    """Choose in the first gallery: the names of its images, and the numbers under each."""
     return browser.execute_script(
         """const gallery = document.querySelector(".gallery");
         for (const [name, value] of Object.entries(arguments[0])) {
@@ -472,10 +472,10 @@ def choose(browser: Any, metric: str, row: str, order: str) -> tuple[list[str], 
           select.value = value;
           select.dispatchEvent(new Event("change"));
         }
-        const pictures = [...gallery.querySelectorAll("li")];
+        const images = [...gallery.querySelectorAll("li")];
         const numbers = (li) => [...li.querySelectorAll("figure output")].map((out) => out.value);
-        return [pictures.map((li) => li.querySelector("h4").firstChild.data.trim()),
-                pictures.map(numbers)];""",
+        return [images.map((li) => li.querySelector("h4").firstChild.data.trim()),
+                images.map(numbers)];""",
         {"metric": metric, "row": row, "order": order},
     )
 

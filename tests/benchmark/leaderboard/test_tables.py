@@ -24,7 +24,7 @@ Rows = dict[str, dict[str, str]]
 def add(tmp_path: Path, make_record: Make) -> Callable[..., Path]:
     """add(run, means, **changed): write a run.json and a per_image.csv where a test would.
 
-    The pictures' values are near the means, so that rows of other means differ significantly.
+    The images' values are near the means, so that rows of other means differ significantly.
     """
 
     def write(run: str, means: Mapping[str, float | None] | None = None, **changed: Any) -> Path:
@@ -44,15 +44,15 @@ def add(tmp_path: Path, make_record: Make) -> Callable[..., Path]:
 
 
 def per_image(record: dict[str, Any]) -> pd.DataFrame:
-    """Values of four pictures around each mean of a record."""
-    count = record["protocol"]["n_pictures"]
+    """Values of four images around each mean of a record."""
+    count = record["protocol"]["n_images"]
     names = [f"{row}.png" for row in range(count)]
     table = pd.DataFrame({"file": names, "sha256": names, "sample": "0"})
-    table["output"] = [f"pictures/{name}" for name in names]
+    table["output"] = [f"images/{name}" for name in names]
     table["output_sha256"] = names
     around = [(row - (count - 1) / 2) / 1000 for row in range(count)]
     for key, score in record["metrics"].items():
-        if METRICS[key].of_pictures and score["mean"] is not None:
+        if METRICS[key].of_images and score["mean"] is not None:
             table[key] = [score["mean"] + part for part in around]
     return table
 
@@ -124,7 +124,7 @@ def test_the_classic_columns_come_first(tmp_path: Path, add: Callable[..., Path]
     assert rows["unet"]["parameters"] == "1.50 M"
     assert rows["unet"]["training"] == "1.5 min"
     assert rows["unet"]["peak memory"] == "2.00 GB"
-    assert rows["unet"]["ms/picture"] == "1.5"
+    assert rows["unet"]["ms/image"] == "1.5"
 
 
 def test_equal_values_share_a_mark(tmp_path: Path, add: Callable[..., Path]) -> None:
@@ -162,7 +162,7 @@ def test_seeds_of_one_run_are_one_row(tmp_path: Path, add: Callable[..., Path]) 
     assert (other.rank, longer.name, longer.rank) == (2, "unet, seed 4", 3)
     score = several.scores["lpips"]
     assert score.mean == pytest.approx(0.3)
-    assert score.low is not None  # over the pictures, whose spread all seeds have alike
+    assert score.low is not None  # over the images, whose spread all seeds have alike
     assert score.high == pytest.approx(0.3015, abs=0.001)
     assert several.spread("lpips") == pytest.approx(0.07**0.5)
     kid = several.scores["kid"]
@@ -196,7 +196,7 @@ def test_two_programs_may_write_at_once(tmp_path: Path, add: Callable[..., Path]
 
 
 def test_ranks_show_ties(tmp_path: Path, add: Callable[..., Path]) -> None:
-    """Values near each other by less than pictures differ; the same number is no worse."""
+    """Values near each other by less than images differ; the same number is no worse."""
     for run, value in (("a", 0.1), ("b", 0.1), ("c", 0.3)):
         add(run, {"lpips": value, "ssim": value})
     add("gray", {"lpips": 0.2, "ssim": 0.2}, kind="fixed")
@@ -395,11 +395,11 @@ def test_a_heading_names_what_was_chosen(
     assert column(rows, "LPIPS (squeeze) ↓") == {"a": "**0.100**"}
 
 
-def test_a_table_of_one_picture_says_that_it_has_no_intervals(
+def test_a_table_of_one_image_says_that_it_has_no_intervals(
     tmp_path: Path, add: Callable[..., Path], make_record: Make
 ) -> None:
-    add("a", protocol=make_record()["protocol"] | {"n_pictures": 1}, n_expected=1, n_scored=1)
+    add("a", protocol=make_record()["protocol"] | {"n_images": 1}, n_expected=1, n_scored=1)
     leaderboard.write(tmp_path)
     text = (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
-    assert "1 test picture of" in text
-    assert "no interval of one picture" in text
+    assert "1 test image of" in text
+    assert "no interval of one image" in text

@@ -29,7 +29,7 @@ def histogram(ab: Tensor, bins: int) -> np.ndarray:
 @pytest.mark.parametrize("bins", [8, 32])
 def test_the_divergence_is_jensens_and_shannons(bins: int) -> None:
     for seed in range(3):
-        # Half of the colors overlap; and another number of pictures changes nothing.
+        # Half of the colors overlap; and another number of images changes nothing.
         p = colors(seed, bins=bins, high=3 * bins // 4)
         q = colors(seed + 1, count=3, bins=bins, low=bins // 4, high=bins)
         expected = jensenshannon(histogram(p, bins), histogram(q, bins)) ** 2

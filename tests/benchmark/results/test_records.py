@@ -52,8 +52,8 @@ def _with(make_record: Make, place: str, value: Any) -> dict[str, Any]:
         ("metrics.ssim.high", math.inf),
         ("metrics.ssim.direction", "sideways"),
         ("metrics.ssim.mean", None),  # without a reason
-        ("timing.ms_per_picture", math.nan),
-        ("timing.ms_per_picture", "fast"),
+        ("timing.ms_per_image", math.nan),
+        ("timing.ms_per_image", "fast"),
         ("failed", []),
         ("cost.parameters", "many"),
         ("cost.training_seconds", None),
@@ -94,7 +94,7 @@ def test_incomplete_tests_and_unknown_weights_may_not_stand_in_a_table(make_reco
 
     assert refusal() is None
     assert refusal(kind="fixed", weights=None) is None
-    assert refusal(n_scored=3) == "3 of 4 pictures scored"
+    assert refusal(n_scored=3) == "3 of 4 images scored"
     assert "weights" in (refusal(weights=None) or "")
 
 

@@ -130,7 +130,7 @@ def test_kept_epochs_sort_as_numbers(tmp_path: Path) -> None:
     assert names == ["best", "epoch_0001", "epoch_0002", "epoch_0003", "last"]
 
 
-def test_a_model_that_samples_is_judged_by_its_pictures(
+def test_a_model_that_samples_is_judged_by_its_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not by its loss, which falls all the while; and not in every epoch."""
@@ -139,7 +139,7 @@ def test_a_model_that_samples_is_judged_by_its_pictures(
         Panel, "scores", lambda *_: {"lpips": 0.1, "ab_divergence": next(divergences)}
     )
     loop = rivals(tmp_path, epochs=20)
-    loop.recipe.judged_by = "pictures"  # type: ignore[misc]
+    loop.recipe.judged_by = "images"  # type: ignore[misc]
     loop.run("disabled")
     rows = [json.loads(line) for line in loop.folder.history.read_text().splitlines()]
     judged = [row["epoch"] for row in rows if "val/lpips" in row]
@@ -168,7 +168,7 @@ def test_unknown_devices_are_user_errors() -> None:
 
 @pytest.mark.parametrize("name", ["unet", "gan"])
 def test_accumulated_batches_are_one_large_batch(tmp_path: Path, name: str) -> None:
-    """The same pictures, cuts and gradients, hence the same losses at the steps that follow."""
+    """The same images, cuts and gradients, hence the same losses at the steps that follow."""
     data = training_data(blobs(24, 36))
     losses = []
     for batch_size, accumulate in ((12, 1), (4, 3)):
@@ -176,7 +176,7 @@ def test_accumulated_batches_are_one_large_batch(tmp_path: Path, name: str) -> N
             tmp_path / str(accumulate), name, data, epochs=3,
             batch_size=batch_size, accumulate=accumulate,
         )  # fmt: skip
-        assert (loop.pictures_per_step, loop.total) == (12, 6)
+        assert (loop.images_per_step, loop.total) == (12, 6)
         loop.run("disabled")
         rows = loop.folder.history.read_text().splitlines()
         losses.append(json.loads(rows[-1]))

@@ -1,4 +1,4 @@
-"""The fixed pictures that a training is judged by."""
+"""The fixed images that a training is judged by."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.colorizer import Colorizer, OnStep
 from benchmark.evaluation.baselines import Gray
 from benchmark.randomness import Noise
-from benchmark.training.sample_validation import PICTURES, Panel
+from benchmark.training.sample_validation import IMAGES, Panel
 from metrics import Instruments
 from tests.support import blobs
 
@@ -33,7 +33,7 @@ class Truth(Colorizer):
 
 
 def test_the_verdict_is_least_for_true_colors_and_worst_for_gray() -> None:
-    truth8 = blobs(PICTURES + 3, 32)
+    truth8 = blobs(IMAGES + 3, 32)
     panel = Panel(truth8, Instruments())
     verdicts = [
         Panel.verdict(panel.scores(model.eval(), CPU))
