@@ -9,12 +9,12 @@ from tqdm import tqdm
 Item = TypeVar("Item")
 
 
-def say(message: str) -> None:
+def info(message: str) -> None:
     """One line to the user; a progress bar that is drawn moves down for it."""
     tqdm.write(message, file=sys.stderr)
 
 
-def some(names: Sequence[str], most: int = 5) -> str:
+def shorten(names: Sequence[str], most: int = 5) -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -16,7 +16,7 @@ class Interrupted(Exception):
     """The user stopped a training; its state is saved. Exit code 130."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'unet'`, or nothing where no known name is near."""
     found = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {found[0]!r}" if found else ""

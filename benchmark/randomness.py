@@ -17,7 +17,7 @@ class Randomness:
     def __init__(
         self, seed: int, step: int, device: torch.device, share: tuple[int, int] = (0, 1)
     ) -> None:
-        self.generator = torch.Generator(device).manual_seed(mixed(seed, step))
+        self.generator = torch.Generator(device).manual_seed(derive_seed(seed, step))
         self.device = device
         self.index, self.parts = share
 
@@ -35,7 +35,7 @@ class Randomness:
         return drawn[self.index * count :][:count]
 
 
-def mixed(*parts: object) -> int:
+def derive_seed(*parts: object) -> int:
     """A 63-bit integer that is a function of `parts`; near seeds give unlike streams."""
     text = "/".join(map(str, parts)).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1

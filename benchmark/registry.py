@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from benchmark.errors import UserError, nearest
+from benchmark.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:  # the list of models must not wait for torch
     from benchmark.colorizer import Colorizer
@@ -49,7 +49,7 @@ def require(name: str) -> None:
     """Raise UserError unless there is a usable model of this name; the nearest name is offered."""
     known = {entry.name: entry for entry in entries()}
     if name not in known:
-        guess = nearest(name, known) or f"; there are {', '.join(known)}"
+        guess = did_you_mean(name, known) or f"; there are {', '.join(known)}"
         raise UserError(f"There is no model {name!r}{guess}.")
     if known[name].broken:
         raise UserError(f"models/{name}: {known[name].broken}.")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from benchmark.colorizer import Colorizer
-from benchmark.errors import UserError, nearest
+from benchmark.errors import UserError, did_you_mean
 
 Presets = Mapping[str, Mapping[str, Any]]
 
@@ -113,7 +113,7 @@ def resolve(
     described = settings_class.described()
     for name in typed:
         if name not in described:
-            raise UserError(f"{model} has no setting {name!r}{nearest(name, described)}.")
+            raise UserError(f"{model} has no setting {name!r}{did_you_mean(name, described)}.")
     chosen = {**preset_of(settings_class, preset), **typed}
     nested = settings_class.model_class.architecture_schema().model_fields
     fields: dict[str, Any] = {k: v for k, v in chosen.items() if k not in nested}

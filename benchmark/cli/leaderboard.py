@@ -16,8 +16,8 @@ def leaderboard(
 ) -> None:
     """Write leaderboard.md, .csv, .tex and .html from all tests, and print one of them."""
     from benchmark import leaderboard
-    from benchmark.console import say
+    from benchmark.console import info
 
     found = leaderboard.write(results, sort)
     typer.echo(leaderboard.FORMATS[format_](found))
-    say(f"Written: {', '.join(map(str, leaderboard.paths(results)))}")
+    info(f"Written: {', '.join(map(str, leaderboard.paths(results)))}")

@@ -24,12 +24,12 @@ def inputs(
     results: options.Results = options.RESULTS,
 ) -> None:
     """Write the test's inputs, gray PNGs, for another program to color."""
-    from benchmark.console import say
+    from benchmark.console import info
     from benchmark.data.loading import locate_test
     from benchmark.jobs.submit import export_inputs
 
     count = export_inputs(out, locate_test(dataset, truth, results), size)
-    say(f"{count} images in {out}: color them, keep their names, then `main.py score`.")
+    info(f"{count} images in {out}: color them, keep their names, then `main.py score`.")
 
 
 def score(

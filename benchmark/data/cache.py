@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from benchmark.console import progress, say
+from benchmark.console import progress, info
 from benchmark.data.manifest import ImageFile
 from benchmark.data.reading import Preprocessing, UnusableImage, read_square
 from benchmark.files import replacing, sha256_of_json
@@ -107,7 +107,7 @@ def _read_packs(folder: Path, wanted: Iterable[str]) -> dict[str, np.ndarray]:
                     continue
                 pixels = pack.get_tensor("rgb8")
         except (SafetensorError, OSError, KeyError, ValueError, TypeError):
-            say(f"{path} is damaged; its images are decoded again.")
+            info(f"{path} is damaged; its images are decoded again.")
             path.unlink(missing_ok=True)
             continue
         squares |= {d: pixels[row] for row, d in enumerate(digests) if d in wanted}

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.colorizer import Statistics
-from benchmark.console import progress, say, some
+from benchmark.console import progress, info, shorten
 from benchmark.data.augmentation import stored_size
 from benchmark.data.cache import Cache, ImageSet
 from benchmark.data.cartoon import sample as cartoon
@@ -71,7 +71,7 @@ def locate(dataset: str | None, test_images: str | None, results: Path) -> Sourc
         tests = TEST_IMAGES
     if dataset == SAMPLE or (dataset is None and not has_images(DATASET)):
         if dataset is None:
-            say(f"{DATASET.name}/ holds no images: the built-in sample, {SAMPLE}, is used.")
+            info(f"{DATASET.name}/ holds no images: the built-in sample, {SAMPLE}, is used.")
         folder = cache / f"{SAMPLE}-v{cartoon.VERSION}"
         _draw_sample(folder)
         return Sources(SAMPLE, folder, tests, cache, is_sample=True)
@@ -121,7 +121,7 @@ def load_training(sources: Sources, settings: Settings) -> TrainingData:
     """Training and validation images as the settings ask; what was left out is said."""
     splits = splits_of(sources, settings.split_seed)
     for warning in splits.warnings:
-        say(f"Warning: {warning}")
+        info(f"Warning: {warning}")
     cache = Cache(sources.cache)
     train = cache.load(splits.train, Preprocessing(stored_size(settings.size)))
     val = cache.load(splits.val, Preprocessing(settings.size))
@@ -181,12 +181,12 @@ def _drop_grayscale(images: ImageSet, settings: Settings) -> ImageSet:
     if any(gray):
         verb = "not trained on" if settings.drop_grayscale else "trained on all the same"
         names = [p.name for p, found in zip(images.files, gray, strict=True) if found]
-        say(f"{len(names)} grayscale files are {verb}: {some(names)}.")
+        info(f"{len(names)} grayscale files are {verb}: {shorten(names)}.")
     keep = [not (found and settings.drop_grayscale) for found in gray]
     if settings.min_colorfulness:
         values = [float(colorfulness(rgb_from_8bit(one[None]))) for one in images.rgb8]
         dull = sum(value < settings.min_colorfulness for value in values)
-        say(f"{dull} images less colorful than {settings.min_colorfulness:g} are left out.")
+        info(f"{dull} images less colorful than {settings.min_colorfulness:g} are left out.")
         keep = [k and v >= settings.min_colorfulness for k, v in zip(keep, values, strict=True)]
     return images if all(keep) else images.select(keep)
 
@@ -194,7 +194,7 @@ def _drop_grayscale(images: ImageSet, settings: Settings) -> ImageSet:
 def _report_failures(failures: dict[str, str]) -> None:
     if failures:
         listed = [f"{name} ({reason})" for name, reason in failures.items()]
-        say(f"{len(failures)} files cannot be used and are left out: {some(listed)}.")
+        info(f"{len(failures)} files cannot be used and are left out: {shorten(listed)}.")
 
 
 def overlap(images: list[ImageFile], train_digests: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmark.console import say
+from benchmark.console import info
 from benchmark.data.reading import find_images
 from benchmark.errors import UserError
 from benchmark.files import read_json, sha256_of_bytes, sha256_of_file, sha256_of_json, write_json
@@ -52,7 +52,7 @@ class Digests:
             try:
                 self.known = read_json(store)
             except UserError:
-                say(f"{store} is damaged; the files are hashed again.")
+                info(f"{store} is damaged; the files are hashed again.")
         self.changed = False
 
     def of(self, path: Path) -> str:

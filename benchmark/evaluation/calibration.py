@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmark.color import rgb_from_8bit, rgb_to_lab
-from benchmark.console import say
+from benchmark.console import info
 from benchmark.data.cache import ImageSet
 from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.cartoon.sample import PAINTS
@@ -112,7 +112,7 @@ def find_painted(images: ImageSet) -> PaintedObjects | None:
         try:
             things = _painted_in(image.name, cartoon.scene_path(path), preprocessing)
         except (OSError, ValueError, LookupError, TypeError) as error:
-            say(f"The scene of {path} is damaged, so calibration is left out: {error}.")
+            info(f"The scene of {path} is damaged, so calibration is left out: {error}.")
             return None
         large = tuple(thing for thing in things if int(thing.mask.sum()) >= FEWEST_PIXELS)
         rows.append(large)

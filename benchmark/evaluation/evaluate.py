@@ -11,7 +11,7 @@ from filelock import FileLock
 import metrics
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer, Sampling
-from benchmark.console import say
+from benchmark.console import info
 from benchmark.data.cache import ImageSet
 from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH, MEAN_AB, Gray, GroundTruth, MeanAb
 from benchmark.evaluation.calibration import (
@@ -28,7 +28,7 @@ from benchmark.evaluation.summary import summarize
 from benchmark.figures.calibration import save_calibration
 from benchmark.figures.images import read_png, save_results
 from benchmark.files import sha256_of_json, write_text
-from benchmark.randomness import mixed
+from benchmark.randomness import derive_seed
 from benchmark.results.environment import now
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import (
@@ -108,9 +108,9 @@ def prepare(
     """A test on these images. Metrics without genuine weights are named, and the rest is done."""
     rows = metrics.table(instruments.options)
     for key, reason in instruments.missing.items():
-        say(f"{rows[key].label} is left out: {reason}.")
+        info(f"{rows[key].label} is left out: {reason}.")
     if len(images) == 1:
-        say("There is one test image only: no interval tells how sure its scores are.")
+        info("There is one test image only: no interval tells how sure its scores are.")
     protocol = Protocol.of(images, source, size, instruments.options)
     painted = find_painted(images)
     return Test(images, protocol, instruments, samples, num_images, batch_size, painted)
@@ -129,7 +129,7 @@ def test(
     samples = on.samples
     if samples > 1 and not colorizer.stochastic:
         if subject.kind == "model":
-            say(f"{subject.model} is not stochastic: one sample says all.")
+            info(f"{subject.model} is not stochastic: one sample says all.")
         samples = 1
     with lock(outputs.folder):
         if overwrite:
@@ -182,7 +182,7 @@ def judge(subject: Subject, outputs: Outputs, on: Test) -> RunRecord:
     _draw_figure(outputs, on)
     if earlier is not None and not measured.is_new and _is_of(earlier.record, subject, on):
         if subject.kind == "model":
-            say(f"{outputs.folder} is already tested.")
+            info(f"{outputs.folder} is already tested.")
         return earlier.record
     path = outputs.folder / "run.json"
     path.unlink(missing_ok=True)  # from here on the folder is not a result until it is whole
@@ -228,7 +228,7 @@ def test_baselines(results: Path, on: Test, training_set: TrainingSet | None) ->
     whose mean ab is a row too.
     """
     truths = {
-        mixed(0, image.name, 0): rgb_from_8bit(rgb8)
+        derive_seed(0, image.name, 0): rgb_from_8bit(rgb8)
         for image, rgb8 in zip(on.images.files, on.images.rgb8, strict=True)
     }
     for name, colorizer in ((GROUND_TRUTH, GroundTruth(truths)), (GRAY, Gray())):

@@ -20,7 +20,7 @@ from benchmark.errors import UserError
 from benchmark.figures.frames import Frames
 from benchmark.figures.images import save_png
 from benchmark.files import sha256_of_file, write_json
-from benchmark.randomness import mixed
+from benchmark.randomness import derive_seed
 from benchmark.results.environment import environment
 from benchmark.results.records import Strict, Timing, read_part
 
@@ -226,7 +226,7 @@ class Outputs:
         return rgb_to_lightness(rgb_from_8bit(self.inputs.rgb8[rows]).to(device))
 
     def _seed(self, maker: Maker, row: int, sample: int) -> int:
-        return mixed(maker.seed, self.inputs.files[row].name, sample)
+        return derive_seed(maker.seed, self.inputs.files[row].name, sample)
 
     def delete(self) -> None:
         """Delete all images; what was said of them goes first."""

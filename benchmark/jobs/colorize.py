@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from benchmark import registry
 from benchmark.checkpoints import load_weights
 from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
-from benchmark.console import say
+from benchmark.console import info
 from benchmark.data.reading import open_photo
 from benchmark.device import make_fabric
 from benchmark.figures.frames import Frames
@@ -18,7 +18,7 @@ from benchmark.figures.images import save_png
 from benchmark.files import read_json
 from benchmark.jobs.job import _has_frames, choose_sampling
 from benchmark.jobs.test import _find_weights
-from benchmark.randomness import mixed
+from benchmark.randomness import derive_seed
 from benchmark.results.folders import RunFolder
 
 
@@ -52,7 +52,7 @@ def colorize_photo(
     scale = size / min(lightness.shape[2:])
     small = [max(size, round(side * scale)) for side in lightness.shape[2:]]
     reduced = F.interpolate(lightness, small, mode="bicubic", antialias=True).clamp(0, 100)
-    seeds = [mixed(folder.seed, photo.name, 0)]
+    seeds = [derive_seed(folder.seed, photo.name, 0)]
     rgb = loaded.model.colorize(
         reduced.to(fabric.device), seeds=seeds, sampling=chosen, on_step=frames
     )
@@ -62,4 +62,4 @@ def colorize_photo(
     if frames is not None:
         strip, animation = (out.with_name(f"{out.stem}-frames{end}") for end in (".png", ".webp"))
         frames.save(0, rgb[0], strip, animation)
-        say(f"From noise to color: {strip}, {animation}")
+        info(f"From noise to color: {strip}, {animation}")

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 import metrics
 from benchmark.colorizer import Colorizer, Sampling
-from benchmark.console import say
-from benchmark.errors import UserError, nearest
+from benchmark.console import info
+from benchmark.errors import UserError, did_you_mean
 from benchmark.results.folders import RunFolder
 from benchmark.settings import Settings, sentence_of
 
@@ -70,10 +70,10 @@ def _sort_typed(
         elif name in choices:
             sampling[name] = value
         elif lenient:
-            say(f"{model} has no {name}: skipped.")
+            info(f"{model} has no {name}: skipped.")
         else:
             names = [*network.architecture_schema().model_fields, *choices, *Settings.model_fields]
-            guess = nearest(name, names)
+            guess = did_you_mean(name, names)
             raise UserError(f"{model} has no setting {name!r}{guess}; see `main.py list {model}`.")
     return settings, choose_sampling(model, network, preset, sampling)
 
@@ -99,5 +99,5 @@ def _has_frames(model: str, network: type[Colorizer], lenient: bool = False) -> 
     reason = f"{model} colors in one go and has no steps to show"
     if not lenient:
         raise UserError(f"{reason}: leave --frames out.")
-    say(f"{reason}: --frames is skipped.")
+    info(f"{reason}: --frames is skipped.")
     return False

@@ -4,7 +4,7 @@ import traceback
 from dataclasses import replace
 
 from benchmark import leaderboard, registry
-from benchmark.console import say
+from benchmark.console import info
 from benchmark.data.loading import Sources, locate
 from benchmark.errors import Interrupted, UserError
 from benchmark.jobs.job import Job, _has_frames
@@ -37,7 +37,7 @@ def run_all(job: Job) -> int:
         job = replace(job, preset="quick")
     failures = {}
     for entry in registry.entries():
-        say(f"\n== {entry.name} ==")
+        info(f"\n== {entry.name} ==")
         try:
             _run(entry.name, job, sources, lenient=True)
             job = replace(job, trained_now=job.trained_now | {entry.name})
@@ -49,12 +49,12 @@ def run_all(job: Job) -> int:
             traceback.print_exc()
             failures[entry.name] = f"{type(error).__name__}: {error}"
         if entry.name in failures:
-            say(f"{entry.name} failed: {failures[entry.name]}")
+            info(f"{entry.name} failed: {failures[entry.name]}")
     if "test" in job.modes and len(failures) < len(registry.entries()):
         print(leaderboard.formats.markdown(leaderboard.write(job.results)))
-        say(f"Written: {', '.join(map(str, leaderboard.paths(job.results)))}")
+        info(f"Written: {', '.join(map(str, leaderboard.paths(job.results)))}")
     if failures:
-        say(f"Failed: {'; '.join(f'{name}: {reason}' for name, reason in failures.items())}")
+        info(f"Failed: {'; '.join(f'{name}: {reason}' for name, reason in failures.items())}")
     return 1 if failures else 0
 
 

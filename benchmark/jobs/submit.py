@@ -12,7 +12,7 @@ from torch import Tensor
 import metrics
 from benchmark import leaderboard
 from benchmark.color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
-from benchmark.console import say, some
+from benchmark.console import info, shorten
 from benchmark.data.cache import ImageSet
 from benchmark.data.loading import Sources, load_test
 from benchmark.data.reading import (
@@ -91,7 +91,7 @@ def submit(
         record = evaluation.judge(subject, place, on)
     found = leaderboard.write(results)
     print(leaderboard.formats.markdown(found.only(on.protocol.hash)))
-    say(f"Images, figure and scores: {place.folder}")
+    info(f"Images, figure and scores: {place.folder}")
     return record
 
 
@@ -116,11 +116,11 @@ def match(folder: Path, images: ImageSet) -> list[Path]:
             matched.append(found.pop(known))
     if missing:
         raise UserError(
-            f"{folder} lacks {len(missing)} of {len(images)} test images: {some(missing)}."
+            f"{folder} lacks {len(missing)} of {len(images)} test images: {shorten(missing)}."
         )
     if found:
         raise UserError(
-            f"{folder} holds {len(found)} images that are not of the test: {some(list(found))}."
+            f"{folder} holds {len(found)} images that are not of the test: {shorten(list(found))}."
         )
     return matched
 

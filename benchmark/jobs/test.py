@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 import metrics
 from benchmark import leaderboard, registry
 from benchmark.checkpoints import Weights, load_weights
-from benchmark.console import say, some
+from benchmark.console import info, shorten
 from benchmark.data.loading import Sources, load_test, locate, overlap
 from benchmark.device import make_fabric
 from benchmark.errors import UserError
@@ -27,7 +27,7 @@ def _find_weights(model: str, folder: RunFolder, which: str) -> Path:
     if not folder.settings.exists() and not Path(which).is_file():
         for sister in _sisters(registry.load_model(model), folder):
             if sister.weights_there():
-                say(f"{model} has no weights of its own and reads those of {sister.path}.")
+                info(f"{model} has no weights of its own and reads those of {sister.path}.")
                 return sister.choose_weights(which)
     return folder.choose_weights(which)
 
@@ -62,7 +62,7 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
     trained_on = overlap(images.files, facts.pop("train_digests"))
     if trained_on:
         names = ", ".join(trained_on[:5])
-        say(f"Warning: {len(trained_on)} test images were trained on: {names}.")
+        info(f"Warning: {len(trained_on)} test images were trained on: {names}.")
     on = evaluation.prepare(
         images,
         sources.name,
@@ -96,10 +96,10 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
     if not lenient:  # a batch writes it once, after all
         found = leaderboard.write(job.results)
         print(leaderboard.formats.markdown(found.only(on.protocol.hash)))
-        say(f"Images, figure and scores: {on.folder(subject)}")
+        info(f"Images, figure and scores: {on.folder(subject)}")
     if frames:
-        names = some([path.name for path in frames])
-        say(f"From noise to color, in {frames[0].parent}: {names}")
+        names = shorten([path.name for path in frames])
+        info(f"From noise to color, in {frames[0].parent}: {names}")
 
 
 class TestSettings(BaseModel):

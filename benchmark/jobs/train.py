@@ -8,7 +8,7 @@ import torch
 import metrics
 from benchmark import registry
 from benchmark.colorizer import Colorizer
-from benchmark.console import say
+from benchmark.console import info
 from benchmark.data.loading import Sources, load_test, load_training
 from benchmark.device import device_name, make_fabric
 from benchmark.errors import UserError
@@ -48,7 +48,7 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
     if sister is not None and (begun or job.overwrite) and sister.run not in job.trained_now:
         sister = None  # its own training goes on, or is asked for anew
     if sister is not None:
-        say(
+        info(
             f"{model} is not trained: {sister.path} was trained alike (same network, losses, "
             "settings and images), and its weights serve both. Train it anyway with --overwrite."
         )
@@ -60,7 +60,7 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
     if job.overwrite and folder.path.exists():
         shutil.rmtree(folder.path)
     _write_settings(folder, model, preset, sources, resolved, data.facts)
-    say(f"{model} trains on {device_name(fabric.device)} in {fabric._precision.precision}.")
+    info(f"{model} trains on {device_name(fabric.device)} in {fabric._precision.precision}.")
     loop.run(job.wandb, job.compiled)
 
 
@@ -85,9 +85,9 @@ def _write_settings(
     if folder.settings.exists():
         _require_same(folder, read_json(folder.settings), record)
         return
-    say(f"{model}, preset {preset}, into {folder.path}:")
+    info(f"{model}, preset {preset}, into {folder.path}:")
     for name, value in values.items():
-        say(f"  {name:<18} {value!s:<28} {resolved.sources[name]}")
+        info(f"  {name:<18} {value!s:<28} {resolved.sources[name]}")
     write_json(folder.settings, record)
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import metrics
-from benchmark.console import say
-from benchmark.errors import UserError, nearest
+from benchmark.console import info
+from benchmark.errors import UserError, did_you_mean
 from benchmark.evaluation.baselines import GRAY
 from benchmark.evaluation.per_image import read_test
 from benchmark.results.records import RunRecord, Score, SeveralSamples
@@ -199,10 +199,10 @@ def read(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
     """
     known = [key for key, metric in metrics.METRICS.items() if not metric.of_samples]
     if sort not in known:
-        raise UserError(f"No row is ordered by {sort!r}{nearest(sort.lower(), known)}.")
+        raise UserError(f"No row is ordered by {sort!r}{did_you_mean(sort.lower(), known)}.")
     tests, refused = _read_tests(results)
     for path, reason in refused.items():
-        say(f"Left out: {path}: {reason}")
+        info(f"Left out: {path}: {reason}")
     if not tests:
         raise UserError(f"{results} holds no finished test: train a model, then --mode test.")
     by_protocol = defaultdict(list)

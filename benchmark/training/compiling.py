@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from benchmark.console import say
+from benchmark.console import info
 from benchmark.errors import first_line
 
 OPTIONS = {
@@ -39,7 +39,7 @@ def with_compiled(model: nn.Module, step: Callable[[], None]) -> Callable[[], No
                 step()
         except Exception as error:  # compilers raise anything
             model._compiled_call_impl = None
-            say(f"torch.compile failed, training goes on without it ({first_line(error)})")
+            info(f"torch.compile failed, training goes on without it ({first_line(error)})")
             step()
 
     return take

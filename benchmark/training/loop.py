@@ -25,7 +25,7 @@ from benchmark import device as memory
 from benchmark.checkpoints import load_state, save_state, save_weights
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer
-from benchmark.console import say
+from benchmark.console import info
 from benchmark.data.augmentation import center_crop, random_crop_and_flip
 from benchmark.data.loading import TrainingData
 from benchmark.device import device_name
@@ -33,7 +33,7 @@ from benchmark.errors import Interrupted, UserError
 from benchmark.figures.curves import save_loss_curve
 from benchmark.figures.images import save_results
 from benchmark.files import write_json
-from benchmark.randomness import Randomness, mixed
+from benchmark.randomness import Randomness, derive_seed
 from benchmark.recipe import Batch, Recipe, Update
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import Cost
@@ -120,7 +120,7 @@ class Loop:
         if self.folder.state.exists():
             self._resume()
         if self.step >= self.total:
-            say(f"{self.folder.path} is already trained: {self.epochs} epochs.")
+            info(f"{self.folder.path} is already trained: {self.epochs} epochs.")
             return
         epoch = self.step // self.steps_per_epoch
         settings = self.settings.model_dump(mode="json")
@@ -171,7 +171,7 @@ class Loop:
     def take_step(self) -> None:
         """One step of the optimizers on the next images; `step` counts what was taken."""
         settings = self.settings
-        torch.manual_seed(mixed(settings.seed, "layers", self.step))  # for dropout
+        torch.manual_seed(derive_seed(settings.seed, "layers", self.step))  # for dropout
         rate = rate_at((self.step + 1) / self.total, settings.warmup)
         parts = self.batches_per_step
         shares = [
@@ -215,7 +215,7 @@ class Loop:
     def _batch(self, rng: Randomness) -> Batch:
         epoch, place = divmod(self.step, self.steps_per_epoch)
         if self.order is None or self.order[0] != epoch:
-            generator = torch.Generator().manual_seed(mixed(self.settings.seed, "order", epoch))
+            generator = torch.Generator().manual_seed(derive_seed(self.settings.seed, "order", epoch))
             self.order = (epoch, torch.randperm(len(self.pixels), generator=generator))
         first = place * self.images_per_step + rng.index * self.batch_size
         rows = self.order[1][first:][: self.batch_size].to(self.device)
@@ -272,10 +272,10 @@ class Loop:
             numbers = {k: v for k, v in {**train, **val}.items() if not isinstance(v, list)}
             losses = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
             place = f"{self.name} epoch {epoch}/{self.epochs}"
-            say(f"{place}: {losses}  {speed:.0f} images/s")
+            info(f"{place}: {losses}  {speed:.0f} images/s")
         if epoch % max(1, self.epochs // 20) == 0 or epoch == self.epochs:
             for warning in self.recipe.warnings(row):
-                say(f"Warning: {self.name}: {warning}")
+                info(f"Warning: {self.name}: {warning}")
         return row
 
     @torch.no_grad()
@@ -286,7 +286,7 @@ class Loop:
         for index, part in enumerate(torch.split(pixels, self.settings.batch_size)):
             rgb = rgb_from_8bit(part.to(self.device)).contiguous(memory_format=torch.channels_last)
             # The same draws in every epoch, and none that training uses.
-            rng = Randomness(mixed(self.settings.seed, "validation"), index, self.device)
+            rng = Randomness(derive_seed(self.settings.seed, "validation"), index, self.device)
             with self.fabric.autocast():
                 losses = self.recipe.validate(self.average.model, Batch(rgb, 1.0), rng)
             for key, value in losses.items():
@@ -345,7 +345,7 @@ class Loop:
         self.sums.update({key: value.to(self.device) for key, value in state["sums"].items()})
         self.counts.update(state["counts"])
         if self.step < self.total:
-            say(f"{self.folder.path}: going on at step {self.step} of {self.total}.")
+            info(f"{self.folder.path}: going on at step {self.step} of {self.total}.")
 
     def _write_cost(self) -> None:
         cost = Cost(

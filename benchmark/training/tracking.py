@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from benchmark.console import say
+from benchmark.console import info
 from benchmark.files import write_text
 from benchmark.results.folders import RunFolder
 
@@ -70,5 +70,5 @@ def _start_wandb(folder: RunFolder, mode: str, settings: dict[str, Any]) -> Any:
             settings=wandb.Settings(x_disable_stats=True, disable_git=True, init_timeout=30),
         )
     except Exception as error:  # the network, the account, the disk: none is worth a training
-        say(f"wandb could not start and is left out: {type(error).__name__}: {error}")
+        info(f"wandb could not start and is left out: {type(error).__name__}: {error}")
         return None

@@ -5,7 +5,7 @@ import torch
 
 from benchmark import registry
 from benchmark.errors import UserError
-from benchmark.randomness import Randomness, mixed
+from benchmark.randomness import Randomness, derive_seed
 from benchmark.settings import parse_value, resolve
 
 CPU = torch.device("cpu")
@@ -64,4 +64,4 @@ def test_randomness_is_a_function_of_seed_and_step() -> None:
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
     assert not torch.equal(draws[0], draws[3])
-    assert len({mixed(a, b) for a in range(50) for b in range(50)}) == 2500
+    assert len({derive_seed(a, b) for a in range(50) for b in range(50)}) == 2500
