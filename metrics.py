@@ -39,7 +39,7 @@ SSIM_CONSTANTS = 0.01**2, 0.03**2
 Variant = Literal["signed", "absolute"]
 
 
-class Pair:
+class ImagePair:
     """Outputs and their truths, sRGB (B, 3, H, W), checked once and converted to Lab once."""
 
     def __init__(self, output: Tensor, truth: Tensor) -> None:
@@ -72,10 +72,10 @@ def ssim(prediction: Tensor, truth: Tensor) -> Tensor:
     Gaussian window of 11×11 with σ 1.5, population covariance, data range 1, mean over the places
     where the window lies wholly inside; sides of at least 11 pixels.
     """
-    return _ssim(Pair(prediction, truth))
+    return _ssim(ImagePair(prediction, truth))
 
 
-def _ssim(pair: Pair) -> Tensor:
+def _ssim(pair: ImagePair) -> Tensor:
     if min(pair.output.shape[2:]) < SSIM_WINDOW:
         sides = tuple(pair.output.shape[2:])
         raise ValueError(f"prediction has sides {sides}; SSIM needs at least {SSIM_WINDOW} pixels")
@@ -103,26 +103,26 @@ def _gaussian(like: Tensor) -> Tensor:
 
 def psnr(prediction: Tensor, truth: Tensor) -> Tensor:
     """Peak signal-to-noise ratio over RGB in dB; infinite for equal images."""
-    pair = Pair(prediction, truth)
+    pair = ImagePair(prediction, truth)
     return -10 * torch.log10((pair.output - pair.truth).square().mean(dim=(1, 2, 3)))
 
 
 def delta_e76(prediction: Tensor, truth: Tensor) -> Tensor:
     """Mean over pixels of the CIE 1976 color difference."""
-    return _over_pixels(cie76, Pair(prediction, truth))
+    return _over_pixels(cie76, ImagePair(prediction, truth))
 
 
 def delta_e2000(prediction: Tensor, truth: Tensor) -> Tensor:
     """Mean over pixels of the CIEDE2000 color difference (Sharma et al. 2005)."""
-    return _over_pixels(ciede2000, Pair(prediction, truth))
+    return _over_pixels(ciede2000, ImagePair(prediction, truth))
 
 
 def lightness_error(prediction: Tensor, truth: Tensor) -> Tensor:
     """Mean over pixels of |ΔL*|: how far the output moved from the lightness it was given."""
-    return _over_pixels(lightness_difference, Pair(prediction, truth))
+    return _over_pixels(lightness_difference, ImagePair(prediction, truth))
 
 
-def _over_pixels(difference: Callable[[Tensor, Tensor], Tensor], pair: Pair) -> Tensor:
+def _over_pixels(difference: Callable[[Tensor, Tensor], Tensor], pair: ImagePair) -> Tensor:
     return difference(*pair.lab).mean(dim=(1, 2))
 
 
@@ -212,7 +212,7 @@ def colorfulness(rgb: Tensor, variant: Variant = "signed") -> Tensor:
 
 def colorfulness_gap(prediction: Tensor, truth: Tensor, variant: Variant = "signed") -> Tensor:
     """How far the colorfulness of a image is from its truth's, either way."""
-    pair = Pair(prediction, truth)
+    pair = ImagePair(prediction, truth)
     return (colorfulness(pair.output, variant) - colorfulness(pair.truth, variant)).abs()
 
 
@@ -221,7 +221,7 @@ def lpips(prediction: Tensor, truth: Tensor, network: nn.Module) -> Tensor:
 
     network: from `lpips_network`.
     """
-    pair = Pair(prediction, truth)
+    pair = ImagePair(prediction, truth)
     distance: Tensor = network(pair.output, pair.truth)
     return distance
 
@@ -246,7 +246,7 @@ class SetMetric(ABC):
     """A metric of a whole set: what is seen of batches is kept, and the value comes in the end."""
 
     @abstractmethod
-    def look(self, pair: Pair) -> tuple[Tensor, Tensor]:
+    def look(self, pair: ImagePair) -> tuple[Tensor, Tensor]:
         """What is needed of a batch, of its outputs and of its truths; changes nothing."""
 
     @abstractmethod
@@ -264,7 +264,7 @@ class AbDivergence(SetMetric):
     def __init__(self) -> None:
         self.counts: tuple[Tensor, Tensor] | None = None
 
-    def look(self, pair: Pair) -> tuple[Tensor, Tensor]:
+    def look(self, pair: ImagePair) -> tuple[Tensor, Tensor]:
         output, truth = pair.lab
         return ab_histogram(output[:, 1:]), ab_histogram(truth[:, 1:])
 
@@ -288,7 +288,7 @@ class KernelInceptionDistance(SetMetric):
         self.outputs: list[Tensor] = []
         self.truths: list[Tensor] = []
 
-    def look(self, pair: Pair) -> tuple[Tensor, Tensor]:
+    def look(self, pair: ImagePair) -> tuple[Tensor, Tensor]:
         output, truth = (self.network(rgb_to_8bit(rgb)) for rgb in (pair.output, pair.truth))
         return output.float().cpu(), truth.float().cpu()
 
@@ -356,9 +356,9 @@ class Metric:
     direction: where better is; "none" for what describes and does not rank.
     perfect: what the truth itself scores; None where that is not one number.
     measure: a pair (and the network, if it needs one) → one value a image, (B,). A pair is an
-        output and its truth, or, where `of_samples`, two outputs of one input.
+        output and its truth, or, where `between_samples`, two outputs of one input.
     gather: makes the SetMetric (of the network, if it needs one). Either of the two is there.
-    network: the key of the network in `Instruments`, where one is needed.
+    network: the key of the network in `MetricSuite`, where one is needed.
     """
 
     key: str
@@ -372,12 +372,12 @@ class Metric:
     measure: Callable[..., Tensor] | None = None
     gather: Callable[..., SetMetric] | None = None
     network: str | None = None
-    of_samples: bool = False
+    between_samples: bool = False
 
     @property
-    def of_images(self) -> bool:
+    def per_image(self) -> bool:
         """Whether it has one value for each output beside its truth."""
-        return self.measure is not None and not self.of_samples
+        return self.measure is not None and not self.between_samples
 
 
 def table(options: Options) -> dict[str, Metric]:
@@ -437,12 +437,12 @@ def table(options: Options) -> dict[str, Metric]:
             "diversity_lpips", f"Diversity, LPIPS ({backbone})", "", "none", "samples of one input",
             "mean over pairs", "Zhang et al. 2018", None,
             lambda pair, network: lpips(pair.output, pair.truth, network), network="lpips",
-            of_samples=True,
+            between_samples=True,
         ),
         Metric(
             "diversity_delta_e2000", "Diversity, ΔE2000", "", "none", "samples of one input",
             "mean over pairs", "Sharma et al. 2005", None,
-            lambda pair: _over_pixels(ciede2000, pair), of_samples=True,
+            lambda pair: _over_pixels(ciede2000, pair), between_samples=True,
         ),
     )  # fmt: skip
     return {metric.key: metric for metric in rows}
@@ -461,7 +461,7 @@ def describe(options: Options) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True)
-class Instruments:
+class MetricSuite:
     """What a score is made with: the options, and the networks that some metrics need, by key.
 
     missing: why a network is not there, by key.
@@ -472,7 +472,7 @@ class Instruments:
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
-def find_instruments(options: Options = Options(), lpips_weights: str | None = None) -> Instruments:
+def load_metric_suite(options: Options = Options(), lpips_weights: str | None = None) -> MetricSuite:
     """All that is at hand. UserError for a file that was named and is not what it should be."""
     networks, missing = {}, {}
     finders: dict[str, Callable[[], nn.Module]] = {
@@ -484,7 +484,7 @@ def find_instruments(options: Options = Options(), lpips_weights: str | None = N
             networks[key] = find()
         except NoBackbone as error:
             missing[key] = str(error)
-    return Instruments(options, networks, missing)
+    return MetricSuite(options, networks, missing)
 
 
 @dataclass(frozen=True)
@@ -502,7 +502,7 @@ class Scores:
 
 def score(
     batches: Iterable[tuple[Tensor, Tensor]],
-    instruments: Instruments = Instruments(),
+    suite: MetricSuite = MetricSuite(),
     keys: Container[str] | None = None,
 ) -> Scores:
     """Every metric of written images: batches of (output, truth), uint8 (B, 3, H, W).
@@ -514,12 +514,12 @@ def score(
     """
     rows = {
         key: row
-        for key, row in table(instruments.options).items()
-        if not row.of_samples and (keys is None or key in keys)
+        for key, row in table(suite.options).items()
+        if not row.between_samples and (keys is None or key in keys)
     }
-    missing = out_of_reach(rows, instruments)
+    missing = out_of_reach(rows, suite)
     networks = {
-        key: _network_of(row, instruments) for key, row in rows.items() if key not in missing
+        key: _network_of(row, suite) for key, row in rows.items() if key not in missing
     }
     measures = {key: row.measure for key, row in rows.items() if row.measure and key in networks}
     gathered = {
@@ -530,7 +530,7 @@ def score(
 
     @torch.no_grad()
     def look(batch: tuple[Tensor, Tensor]) -> tuple[int, dict[str, list[float]], list[Any]]:
-        pair = Pair.from_8bit(*batch)
+        pair = ImagePair.from_8bit(*batch)
         columns = {key: measure(pair, *networks[key]).tolist() for key, measure in measures.items()}
         return len(pair.output), columns, [metric.look(pair) for metric in gathered.values()]
 
@@ -555,17 +555,17 @@ def score(
 
 @torch.no_grad()
 def score_samples(
-    batches: Iterable[Tensor], instruments: Instruments = Instruments()
+    batches: Iterable[Tensor], suite: MetricSuite = MetricSuite()
 ) -> dict[str, list[list[float]]]:
     """How far samples of one input are from each other: batches of uint8 (K, B, 3, H, W), K ≥ 2.
 
     Returns for each metric of samples a list for each image: the mean distance of each of its K
     samples from the others. The mean of these is the mean over pairs.
     """
-    rows = {key: row for key, row in table(instruments.options).items() if row.of_samples}
-    missing = out_of_reach(rows, instruments)
+    rows = {key: row for key, row in table(suite.options).items() if row.between_samples}
+    missing = out_of_reach(rows, suite)
     networks = {
-        key: _network_of(row, instruments) for key, row in rows.items() if key not in missing
+        key: _network_of(row, suite) for key, row in rows.items() if key not in missing
     }
     values: dict[str, list[list[float]]] = {key: [] for key in networks}
     for samples8 in batches:
@@ -576,27 +576,27 @@ def score_samples(
             assert measure is not None
             distances = torch.zeros(samples.shape[:2])
             for i, j in combinations(range(count), 2):
-                distance = measure(Pair(samples[i], samples[j]), *networks[key]).cpu()
+                distance = measure(ImagePair(samples[i], samples[j]), *networks[key]).cpu()
                 distances[i] += distance
                 distances[j] += distance
             column += (distances.T / (count - 1)).tolist()
     return values
 
 
-def out_of_reach(keys: Iterable[str], instruments: Instruments) -> dict[str, str]:
+def out_of_reach(keys: Iterable[str], suite: MetricSuite) -> dict[str, str]:
     """Why a metric cannot be measured with these instruments, by its key; most can."""
-    rows = table(instruments.options)
+    rows = table(suite.options)
     needed = {key: rows[key].network for key in keys}
     return {
-        key: instruments.missing.get(network, "no network was given")
+        key: suite.missing.get(network, "no network was given")
         for key, network in needed.items()
-        if network is not None and network not in instruments.networks
+        if network is not None and network not in suite.networks
     }
 
 
-def _network_of(row: Metric, instruments: Instruments) -> tuple[nn.Module, ...]:
+def _network_of(row: Metric, suite: MetricSuite) -> tuple[nn.Module, ...]:
     """What `measure` or `gather` wants besides: the network, or nothing."""
-    return () if row.network is None else (instruments.networks[row.network],)
+    return () if row.network is None else (suite.networks[row.network],)
 
 
 Item = TypeVar("Item")
@@ -662,7 +662,7 @@ def _stack(batch: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     return torch.stack(outputs), torch.stack(truths)
 
 
-def score_folder(outputs: Path, truths: Path, instruments: Instruments = Instruments()) -> Scores:
+def score_folder(outputs: Path, truths: Path, suite: MetricSuite = MetricSuite()) -> Scores:
     """Score the images of a folder against those of the same names in another.
 
     Names are compared without their suffix, values come in their order. Images are read one
@@ -681,7 +681,7 @@ def score_folder(outputs: Path, truths: Path, instruments: Instruments = Instrum
                 raise UserError(f"{first[name]} and {second[name]} are not of one size.")
             yield pair[0], pair[1]
 
-    return score(in_batches(pairs()), instruments)
+    return score(in_batches(pairs()), suite)
 
 
 def write_leaderboard(results: Path) -> list[Path]:

@@ -127,7 +127,7 @@ def make_record() -> Callable[..., dict[str, Any]]:
 
         def score(key: str) -> dict[str, Any]:
             metric, mean = METRICS[key], {"ssim": 0.9, **(means or {})}.get(key, 0.5)
-            if metric.of_samples:
+            if metric.between_samples:
                 mean = None
             return {
                 "label": metric.label,

@@ -29,8 +29,8 @@ SEEDS = st.integers(0, 2**32 - 1)
 few = settings(max_examples=8)  # a image has thousands of pixels, each an example of its own
 ZERO_FOR_EQUALS = ("delta_e76", "delta_e2000", "lightness_error", "colorfulness_gap")
 SYMMETRIC = ("ssim", "psnr", *ZERO_FOR_EQUALS)
-OF_IMAGES = [key for key, metric in metrics.METRICS.items() if metric.of_images]
-OF_ONE_SAMPLE = {key for key, metric in metrics.METRICS.items() if not metric.of_samples}
+OF_IMAGES = [key for key, metric in metrics.METRICS.items() if metric.per_image]
+OF_ONE_SAMPLE = {key for key, metric in metrics.METRICS.items() if not metric.between_samples}
 
 # Table 1 of Sharma, Wu and Dalal 2005: L*, a*, b* twice, ΔE00.
 SHARMA = """
@@ -87,9 +87,9 @@ def floats(seed: int, **shape: int) -> tuple[Tensor, Tensor]:
 
 def scored(prediction8: Tensor, truth8: Tensor, most: int | None = None) -> metrics.Scores:
     """The score of uint8 (N, 3, H, W), with a stand-in for Inception and without LPIPS."""
-    instruments = metrics.Instruments(networks={"kid": Coarse()})
+    suite = metrics.MetricSuite(networks={"kid": Coarse()})
     pairs = zip(prediction8, truth8, strict=True)
-    return metrics.score(metrics.in_batches(pairs, most), instruments)
+    return metrics.score(metrics.in_batches(pairs, most), suite)
 
 
 class Coarse(nn.Module):

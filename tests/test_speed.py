@@ -44,12 +44,12 @@ def test_a_folder_is_scored_faster_than_image_by_image(
     does slows both; a ratio is the median over the turns.
     """
     network = metrics.lpips_network(str(lpips_weights["alex"]))
-    instruments = metrics.Instruments(networks={"lpips": network})
+    suite = metrics.MetricSuite(networks={"lpips": network})
     usual = package_lpips("alex")
     names = write_folder(tmp_path)
 
     def ours() -> dict[str, list[float]]:
-        return metrics.score_folder(tmp_path / "outputs", tmp_path / "truths", instruments).images
+        return metrics.score_folder(tmp_path / "outputs", tmp_path / "truths", suite).images
 
     ratio = {}
     for threads in dict.fromkeys((1, default_threads)):
@@ -100,7 +100,7 @@ def write_folder(folder: Path) -> list[str]:
 @torch.no_grad()
 def one_by_one(folder: Path, names: list[str], network: nn.Module) -> dict[str, list[float]]:
     """The usual loop: scikit-image and `lpips`, a image at a time."""
-    values: dict[str, list[float]] = {key: [] for key, m in metrics.METRICS.items() if m.of_images}
+    values: dict[str, list[float]] = {key: [] for key, m in metrics.METRICS.items() if m.per_image}
     for name in names:
         output8, truth8 = (
             np.array(Image.open(folder / part / name).convert("RGB"))

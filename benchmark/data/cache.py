@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from benchmark.console import progress, info
+from benchmark.console import info, progress
 from benchmark.data.manifest import ImageFile
 from benchmark.data.reading import Preprocessing, UnusableImage, read_square
 from benchmark.files import replacing, sha256_of_json

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.colorizer import Statistics
-from benchmark.console import progress, info, shorten
+from benchmark.console import info, progress, shorten
 from benchmark.data.augmentation import stored_size
 from benchmark.data.cache import Cache, ImageSet
 from benchmark.data.cartoon import sample as cartoon

@@ -78,7 +78,7 @@ class Test:
 
     images: ImageSet
     protocol: Protocol
-    instruments: metrics.Instruments
+    suite: metrics.MetricSuite
     samples: int
     num_images: int
     batch_size: int
@@ -100,20 +100,20 @@ def prepare(
     source: str,
     size: int,
     *,
-    instruments: metrics.Instruments,
+    suite: metrics.MetricSuite,
     samples: int = 1,
     num_images: int = 4,
     batch_size: int = 64,
 ) -> Test:
     """A test on these images. Metrics without genuine weights are named, and the rest is done."""
-    rows = metrics.table(instruments.options)
-    for key, reason in instruments.missing.items():
+    rows = metrics.table(suite.options)
+    for key, reason in suite.missing.items():
         info(f"{rows[key].label} is left out: {reason}.")
     if len(images) == 1:
         info("There is one test image only: no interval tells how sure its scores are.")
-    protocol = Protocol.of(images, source, size, instruments.options)
+    protocol = Protocol.of(images, source, size, suite.options)
     painted = find_painted(images)
-    return Test(images, protocol, instruments, samples, num_images, batch_size, painted)
+    return Test(images, protocol, suite, samples, num_images, batch_size, painted)
 
 
 def test(
@@ -178,7 +178,7 @@ def judge(subject: Subject, outputs: Outputs, on: Test) -> RunRecord:
     samples = outputs.samples_there()  # perhaps more than are asked for now
     if samples > 1 and (earlier is None or not earlier.is_of(outputs, samples)):
         outputs.write_means(samples)
-    measured = measure(outputs, samples, on.instruments, earlier)
+    measured = measure(outputs, samples, on.suite, earlier)
     _draw_figure(outputs, on)
     if earlier is not None and not measured.is_new and _is_of(earlier.record, subject, on):
         if subject.kind == "model":
@@ -234,7 +234,7 @@ def test_baselines(results: Path, on: Test, training_set: TrainingSet | None) ->
     for name, colorizer in ((GROUND_TRUTH, GroundTruth(truths)), (GRAY, Gray())):
         subject = Subject(RunFolder(results, name.replace(" ", "-"), 0), name, kind="fixed")
         record = test(subject, colorizer.eval(), on)
-        fault = imperfection(record.metrics, on.instruments) if name == GROUND_TRUTH else None
+        fault = imperfection(record.metrics, on.suite) if name == GROUND_TRUTH else None
         if fault is not None:
             (on.folder(subject) / "run.json").unlink()
             raise RuntimeError(f"ground truth {fault}: a fault of ours")
@@ -247,11 +247,11 @@ def test_baselines(results: Path, on: Test, training_set: TrainingSet | None) ->
         test(subject, MeanAb((a_mean, b_mean)).eval(), on)
 
 
-def imperfection(scores: Mapping[str, Score], instruments: metrics.Instruments) -> str | None:
+def imperfection(scores: Mapping[str, Score], suite: metrics.MetricSuite) -> str | None:
     """What is not perfect of the truth's scores, or None."""
-    for key, metric in metrics.table(instruments.options).items():
+    for key, metric in metrics.table(suite.options).items():
         mean, wanted = scores[key].mean, metric.perfect
-        lacks_network = metric.network is not None and metric.network not in instruments.networks
+        lacks_network = metric.network is not None and metric.network not in suite.networks
         if wanted is None or lacks_network:
             continue
         if mean is None or abs(mean - wanted) > 2e-5:
@@ -276,7 +276,7 @@ def _record(
     calibration: Calibration | None,
     code: str,
 ) -> RunRecord:
-    scores, several = summarize(measured, samples, on.instruments.options)
+    scores, several = summarize(measured, samples, on.suite.options)
     return RunRecord(
         kind=subject.kind,
         model=subject.model,

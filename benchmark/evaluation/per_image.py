@@ -69,7 +69,7 @@ def _fault_of_table(record: RunRecord, table: pd.DataFrame) -> str | None:
         differing = record.metrics.keys() ^ rows.keys()
         return f"it has other metrics than this suite: {', '.join(sorted(differing))}"
     several = record.samples
-    if several is not None and several.mean.keys() != {k for k, m in rows.items() if m.of_images}:
+    if several is not None and several.mean.keys() != {k for k, m in rows.items() if m.per_image}:
         return "the scores of the mean of its samples are not complete"
     valued = [
         key
@@ -150,20 +150,20 @@ class Measured:
 
 
 def measure(
-    outputs: Outputs, samples: int, instruments: metrics.Instruments, earlier: Earlier | None
+    outputs: Outputs, samples: int, suite: metrics.MetricSuite, earlier: Earlier | None
 ) -> Measured:
     """All metrics of the outputs as written: of each sample and, if several, of their mean."""
     several = samples > 1
     who: list[Sample] = [*range(samples), *([MEAN] if several else [])]
     facts = pd.concat([_facts(outputs, sample) for sample in who], ignore_index=True)
-    measured = _take_over(facts, earlier, instruments)
+    measured = _take_over(facts, earlier, suite)
     for sample in who:
-        _measure_images(measured, outputs, sample, instruments)
+        _measure_images(measured, outputs, sample, suite)
     if several:
-        _measure_diversity(measured, outputs, samples, instruments)
+        _measure_diversity(measured, outputs, samples, suite)
     else:
-        for key, row in metrics.table(instruments.options).items():
-            if row.of_samples:
+        for key, row in metrics.table(suite.options).items():
+            if row.between_samples:
                 measured.missing[key] = "there is one sample a image; --samples makes more"
     return measured
 
@@ -182,17 +182,17 @@ def _facts(outputs: Outputs, sample: Sample) -> pd.DataFrame:
 
 
 def _take_over(
-    facts: pd.DataFrame, earlier: Earlier | None, instruments: metrics.Instruments
+    facts: pd.DataFrame, earlier: Earlier | None, suite: metrics.MetricSuite
 ) -> Measured:
     """What the earlier test knows of these files, by their hashes."""
     if earlier is None:
         return Measured(facts)
-    rows = metrics.table(instruments.options)
+    rows = metrics.table(suite.options)
     known = earlier.table.drop(columns=earlier.table.columns.difference([*FACTS, *rows]))
     same = facts.equals(known[list(FACTS)])
     if not same:  # the distances between samples are of the samples there were
-        of_samples = [key for key, row in rows.items() if row.of_samples]
-        known = known.drop(columns=known.columns.intersection(of_samples))
+        between_samples = [key for key, row in rows.items() if row.between_samples]
+        known = known.drop(columns=known.columns.intersection(between_samples))
     first = facts["sample"] == "0"
     unmoved = facts[first].equals(known.loc[known["sample"] == "0", list(FACTS)])
     sets = {
@@ -204,17 +204,17 @@ def _take_over(
 
 
 def _measure_images(
-    measured: Measured, outputs: Outputs, sample: Sample, instruments: metrics.Instruments
+    measured: Measured, outputs: Outputs, sample: Sample, suite: metrics.MetricSuite
 ) -> None:
     """The metrics of a sample's images, and for the first one those of sets."""
-    rows = metrics.table(instruments.options)
-    wanted = measured.lacking((key for key, row in rows.items() if row.of_images), sample)
+    rows = metrics.table(suite.options)
+    wanted = measured.lacking((key for key, row in rows.items() if row.per_image), sample)
     if sample == 0:
         wanted |= {key for key, row in rows.items() if row.gather and key not in measured.sets}
-    measured.missing |= metrics.out_of_reach(wanted, instruments)
+    measured.missing |= metrics.out_of_reach(wanted, suite)
     if wanted - measured.missing.keys():
         batches = metrics.in_batches(outputs.beside_truth(sample))
-        scores = metrics.score(batches, instruments, wanted)
+        scores = metrics.score(batches, suite, wanted)
         measured.add(sample, scores.images)
         measured.is_new |= bool(scores.sets)
         measured.sets |= scores.sets
@@ -222,14 +222,14 @@ def _measure_images(
 
 
 def _measure_diversity(
-    measured: Measured, outputs: Outputs, samples: int, instruments: metrics.Instruments
+    measured: Measured, outputs: Outputs, samples: int, suite: metrics.MetricSuite
 ) -> None:
     """The metrics of samples, of several samples of each image."""
-    rows = metrics.table(instruments.options)
-    wanted = measured.lacking((key for key, row in rows.items() if row.of_samples), 0)
-    measured.missing |= metrics.out_of_reach(wanted, instruments)
+    rows = metrics.table(suite.options)
+    wanted = measured.lacking((key for key, row in rows.items() if row.between_samples), 0)
+    measured.missing |= metrics.out_of_reach(wanted, suite)
     if wanted - measured.missing.keys():
-        distances = metrics.score_samples(outputs.all_samples(samples), instruments)
+        distances = metrics.score_samples(outputs.all_samples(samples), suite)
         for sample in range(samples):
             columns = {
                 key: [of_image[sample] for of_image in values] for key, values in distances.items()

@@ -26,7 +26,7 @@ def summarize(
     def of_first(metric: metrics.Metric) -> Score:
         if metric.key in measured.sets:
             return _score(metric, *measured.sets[metric.key], n=len(each[0]))
-        if metric.of_samples and metric.key in measured.table:
+        if metric.between_samples and metric.key in measured.table:
             return _of_images(
                 metric, np.mean([part[metric.key].to_numpy(np.float64) for part in each], axis=0)
             )
@@ -35,7 +35,7 @@ def summarize(
     scores = {key: of_first(metric) for key, metric in rows.items()}
     if samples == 1:
         return scores, None
-    ranked = [row for row in rows.values() if row.of_images]
+    ranked = [row for row in rows.values() if row.per_image]
     mean = measured.of_sample(MEAN)
     best = each[0].copy()
     for metric in ranked:

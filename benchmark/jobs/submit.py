@@ -63,7 +63,7 @@ def export_inputs(out: Path, sources: Sources, size: int) -> int:
 
 
 def submit(
-    entry: Entry, sources: Sources, size: int, results: Path, instruments: metrics.Instruments
+    entry: Entry, sources: Sources, size: int, results: Path, suite: metrics.MetricSuite
 ) -> RunRecord:
     """Score a folder against the test images and give it a row. UserError for what is wrong."""
     require_run_name("--name", entry.name)
@@ -74,7 +74,7 @@ def submit(
     files = match(entry.folder, images)
     for _ in read_outputs(files, images, entry):
         pass  # all are looked at before any is written
-    on = evaluation.prepare(images, sources.name, size, instruments=instruments)
+    on = evaluation.prepare(images, sources.name, size, suite=suite)
     evaluation.test_baselines(results, on, None)
     subject = evaluation.Subject(
         folder,

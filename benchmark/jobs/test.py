@@ -67,7 +67,7 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
         images,
         sources.name,
         chosen.size,
-        instruments=metrics.find_instruments(job.options, job.lpips_weights),
+        suite=metrics.load_metric_suite(job.options, job.lpips_weights),
         samples=job.samples,
         num_images=job.num_images,
         batch_size=chosen.batch_size,

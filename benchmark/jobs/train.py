@@ -36,9 +36,9 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
     if "test" in job.modes:  # hours from now is too late to learn that no test is possible
         load_test(sources, settings.size, settings.split_seed)
     recipe_class = registry.load_recipe(model)
-    instruments = metrics.Instruments()
+    suite = metrics.MetricSuite()
     if "test" in job.modes or recipe_class.judged_by == "images":
-        instruments = metrics.find_instruments(job.options, job.lpips_weights)
+        suite = metrics.load_metric_suite(job.options, job.lpips_weights)
     torch.manual_seed(settings.seed)  # the first weights
     network = settings.model_class.build(settings.architecture)
     network.settle(sampling)  # what cannot be tested later should not be trained for now
@@ -56,7 +56,7 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
             shutil.rmtree(folder.path)
         return
     recipe = recipe_class(network, settings)
-    loop = Loop(folder, model, network, recipe, data, fabric, instruments)
+    loop = Loop(folder, model, network, recipe, data, fabric, suite)
     if job.overwrite and folder.path.exists():
         shutil.rmtree(folder.path)
     _write_settings(folder, model, preset, sources, resolved, data.facts)

@@ -60,7 +60,7 @@ def verify(
         return verdict
     options = options_of(record.protocol)
     assert options is not None  # read_test has refused others
-    instruments = metrics.find_instruments(options, lpips_weights)
+    suite = metrics.load_metric_suite(options, lpips_weights)
     outputs = _outputs(test, record, options, table, dataset, truth)
     verdict.faults += _check_kind(record)
     verdict.faults += _check_files(outputs, table)
@@ -68,7 +68,7 @@ def verify(
         return verdict
     samples = record.samples.count if record.samples else 1
     verdict.faults += _check_means(outputs, samples)
-    anew = measure(outputs, samples, instruments, None)
+    anew = measure(outputs, samples, suite, None)
     verdict.faults += _check_values(anew.table, table)
     verdict.faults += _check_summary(record, anew, table, samples, options)
     _check_calibration(record, outputs, samples, verdict)

@@ -223,7 +223,7 @@ def _values(tests: Sequence[Tested]) -> dict[str, NDArray[np.float64]]:
     return {
         key: np.stack([test.values(key) if key in test.table else lacking for test in tests])
         for key in tables.metric_keys()
-        if metrics.METRICS[key].of_images and any(key in test.table for test in tests)
+        if metrics.METRICS[key].per_image and any(key in test.table for test in tests)
     }
 
 

@@ -113,7 +113,7 @@ class Row:
             return scores[0].model_copy(update={**gap, "reason": "; ".join(sorted(reasons))})
         mean, low, high = float(np.mean(means)), None, None
         values = self.values(key)
-        if values is not None and not metrics.METRICS[key].of_samples:
+        if values is not None and not metrics.METRICS[key].between_samples:
             mean, low, high = mean_interval(values.tolist())
         several = {"mean": mean, "std": None, "low": low, "high": high}
         return scores[0].model_copy(update=several)
@@ -197,7 +197,7 @@ def read(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
 
     UserError for a metric that does not exist, or if there is no test.
     """
-    known = [key for key, metric in metrics.METRICS.items() if not metric.of_samples]
+    known = [key for key, metric in metrics.METRICS.items() if not metric.between_samples]
     if sort not in known:
         raise UserError(f"No row is ordered by {sort!r}{did_you_mean(sort.lower(), known)}.")
     tests, refused = _read_tests(results)

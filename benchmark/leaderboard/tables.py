@@ -96,7 +96,7 @@ def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], note: str
 
 def metric_keys() -> list[str]:
     """The metrics of one sample, in the order of the columns."""
-    one = [key for key, metric in metrics.METRICS.items() if not metric.of_samples]
+    one = [key for key, metric in metrics.METRICS.items() if not metric.between_samples]
     return [*FIRST, *(key for key in one if key not in FIRST)]
 
 
@@ -200,7 +200,7 @@ def _several(rows: Sequence[Row]) -> list[Column]:
         return cell
 
     first, samples = rows[0].record, rows[0].samples
-    between = [key for key, metric in metrics.METRICS.items() if metric.of_samples]
+    between = [key for key, metric in metrics.METRICS.items() if metric.between_samples]
     assert samples is not None
     shown = {"mean": (*FIRST, "colorfulness"), "best": FIRST}
     return [
@@ -301,7 +301,7 @@ def notes(board: Board) -> list[str]:
     elif board.models:
         found.append("Every row is of a single seed: how much training varies is not known.")
     for key, metric in metrics.METRICS.items():
-        if not metric.of_samples:
+        if not metric.between_samples:
             reasons = {row.scores[key].reason for row in board.models} - {None}
             found += [
                 f"{first[key].label} is empty: {reason}." for reason in sorted(map(str, reasons))

@@ -71,7 +71,7 @@ class Loop:
         recipe: Recipe[Any, Any],
         data: TrainingData,
         fabric: Fabric,
-        instruments: metrics.Instruments | None = None,
+        suite: metrics.MetricSuite | None = None,
     ) -> None:
         self.folder, self.name, self.data, self.fabric = folder, name, data, fabric
         self.settings: Settings = recipe.settings
@@ -94,7 +94,7 @@ class Loop:
         # The whole set on the device, as bytes: no step waits for a file.
         self.pixels = data.train.rgb8.to(self.device)
         self.val_pixels = center_crop(data.val.rgb8, self.side)
-        self.panel = Panel(self.val_pixels, instruments or metrics.Instruments())
+        self.panel = Panel(self.val_pixels, suite or metrics.MetricSuite())
         self.batch_size = min(self.settings.batch_size, len(self.pixels))
         self.batches_per_step = min(self.settings.accumulate, len(self.pixels) // self.batch_size)
         self.images_per_step = self.batch_size * self.batches_per_step

@@ -21,9 +21,9 @@ class Panel:
     Without a network for LPIPS the scores are those of color alone.
     """
 
-    def __init__(self, pixels: Tensor, instruments: metrics.Instruments) -> None:
+    def __init__(self, pixels: Tensor, suite: metrics.MetricSuite) -> None:
         self.truth8 = pixels[:IMAGES]
-        self.instruments = instruments
+        self.suite = suite
 
     def scores(self, model: Colorizer, device: torch.device) -> dict[str, float]:
         """LPIPS and colorfulness, means over the images, and the divergence of their ab."""
@@ -31,7 +31,7 @@ class Panel:
         sampling = model.sampling_class().judged()
         output = model.colorize(lightness, seeds=range(len(lightness)), sampling=sampling)
         pair = (rgb_to_8bit(output).cpu(), self.truth8)
-        found = metrics.score([pair], self.instruments, SCORES)
+        found = metrics.score([pair], self.suite, SCORES)
         means = {key: sum(values) / found.n for key, values in found.images.items()}
         return means | {key: score.value for key, score in found.sets.items()}
 

@@ -169,8 +169,8 @@ def test_its_saved_weights_are_loaded_and_tested(name: str, tmp_path: Path) -> N
         sampling=tiny_sampling(saved.model),
         weights=WeightsUsed(trained_as=name, file="best", sha256=saved.sha256, epoch=saved.epoch),
     )
-    nothing = metrics.Instruments(missing={"lpips": "left out here", "kid": "left out here"})
-    on = evaluation.prepare(images_of(rgb8), "blobs", 32, instruments=nothing)
+    nothing = metrics.MetricSuite(missing={"lpips": "left out here", "kid": "left out here"})
+    on = evaluation.prepare(images_of(rgb8), "blobs", 32, suite=nothing)
     record = evaluation.test(subject, saved.model, on)
     assert record.n_scored == record.n_expected == 10
     assert read_record(next(loop.folder.tests.glob("*/run.json"))) == record

@@ -37,7 +37,7 @@ class Coarse(nn.Module):
 
 
 MISSING = {"lpips": "left out here", "kid": "left out here, too"}
-NOTHING = metrics.Instruments(missing=MISSING)
+NOTHING = metrics.MetricSuite(missing=MISSING)
 SET = TrainingSet(
     name="photos", n_train=12, n_val=2, n_unusable=0, manifest="c" * 64, ab_mean=[3.0, 9.0]
 )
@@ -75,9 +75,9 @@ def images(count: int) -> ImageSet:
 
 
 def prepare(
-    count: int = 6, instruments: metrics.Instruments = NOTHING, **options: Any
+    count: int = 6, suite: metrics.MetricSuite = NOTHING, **options: Any
 ) -> evaluation.Test:
-    return evaluation.prepare(images(count), "soft", 32, instruments=instruments, **options)
+    return evaluation.prepare(images(count), "soft", 32, suite=suite, **options)
 
 
 def records(results: Path) -> dict[str, RunRecord]:
@@ -95,7 +95,7 @@ def test_the_fixed_rows_are_complete_records(tmp_path: Path) -> None:
         for key, score in record.metrics.items():
             if key in MISSING:
                 assert (score.mean, score.n, score.reason) == (None, 0, MISSING[key])
-            elif metrics.METRICS[key].of_samples:
+            elif metrics.METRICS[key].between_samples:
                 assert score.mean is None
                 assert "--samples" in str(score.reason)
             else:
@@ -181,8 +181,8 @@ def test_a_network_that_comes_later_is_worth_another_test(tmp_path: Path) -> Non
     before = records(tmp_path)["gray"]
     evaluation.test_baselines(tmp_path, prepare(), None)
     assert records(tmp_path)["gray"] == before
-    later = metrics.Instruments(networks={"kid": Coarse()}, missing={"lpips": "left out here"})
-    evaluation.test_baselines(tmp_path, prepare(instruments=later), None)
+    later = metrics.MetricSuite(networks={"kid": Coarse()}, missing={"lpips": "left out here"})
+    evaluation.test_baselines(tmp_path, prepare(suite=later), None)
     kid = records(tmp_path)["gray"].metrics["kid"]
     assert kid.reason is None
     assert (kid.n, kid.low) == (6, None)
@@ -363,7 +363,7 @@ def test_a_model_that_is_not_stochastic_has_one_sample(
 
 def test_other_options_are_another_protocol() -> None:
     hashes = {
-        prepare(instruments=metrics.Instruments(options)).protocol.hash
+        prepare(suite=metrics.MetricSuite(options)).protocol.hash
         for options in (
             metrics.Options(),
             metrics.Options(lpips_backbone="squeeze"),

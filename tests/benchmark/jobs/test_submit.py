@@ -20,7 +20,7 @@ from benchmark.jobs.submit import Entry, export_inputs, submit
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import RunRecord, read_record
 
-NOTHING = metrics.Instruments(missing={"lpips": "left out here", "kid": "left out here, too"})
+NOTHING = metrics.MetricSuite(missing={"lpips": "left out here", "kid": "left out here, too"})
 SIZE = 32
 
 

@@ -17,7 +17,7 @@ from benchmark.files import sha256_of_bytes, sha256_of_file
 from benchmark.jobs.submit import Entry, submit
 from benchmark.jobs.verify import Verdict, find_tests, verify
 
-NOTHING = metrics.Instruments(missing={"lpips": "left out here", "kid": "left out here, too"})
+NOTHING = metrics.MetricSuite(missing={"lpips": "left out here", "kid": "left out here, too"})
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def without_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         metrics,
         "find_instruments",
-        lambda options, lpips_weights=None: metrics.Instruments(options, missing=NOTHING.missing),
+        lambda options, lpips_weights=None: metrics.MetricSuite(options, missing=NOTHING.missing),
     )
 
 

@@ -61,8 +61,8 @@ def images(count: int) -> ImageSet:
 
 def prepare(count: int, name: str = "soft", **networks: nn.Module) -> evaluation.Test:
     missing = dict.fromkeys({"lpips", "kid"} - networks.keys(), "left out here")
-    instruments = metrics.Instruments(networks=networks, missing=missing)
-    return evaluation.prepare(images(count), name, 32, instruments=instruments, num_images=1)
+    suite = metrics.MetricSuite(networks=networks, missing=missing)
+    return evaluation.prepare(images(count), name, 32, suite=suite, num_images=1)
 
 
 def add(

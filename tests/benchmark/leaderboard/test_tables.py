@@ -52,7 +52,7 @@ def per_image(record: dict[str, Any]) -> pd.DataFrame:
     table["output_sha256"] = names
     around = [(row - (count - 1) / 2) / 1000 for row in range(count)]
     for key, score in record["metrics"].items():
-        if METRICS[key].of_images and score["mean"] is not None:
+        if METRICS[key].per_image and score["mean"] is not None:
             table[key] = [score["mean"] + part for part in around]
     return table
 
@@ -120,7 +120,7 @@ def test_the_classic_columns_come_first(tmp_path: Path, add: Callable[..., Path]
     first = ["rank", "Model", "steps", "seeds", "SSIM ↑", "LPIPS (alex) ↓", "ΔE2000 ↓"]
     assert list(rows["unet"])[: len(first)] == first
     for metric in METRICS.values():
-        assert metric.of_samples or any(head.startswith(metric.label) for head in rows["unet"])
+        assert metric.between_samples or any(head.startswith(metric.label) for head in rows["unet"])
     assert rows["unet"]["parameters"] == "1.50 M"
     assert rows["unet"]["training"] == "1.5 min"
     assert rows["unet"]["peak memory"] == "2.00 GB"

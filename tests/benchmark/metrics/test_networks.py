@@ -53,7 +53,7 @@ KEYS: list[LpipsBackbone] = ["alex", "squeeze"]
 def test_without_a_backbone_there_is_a_reason_and_never_a_network(key: LpipsBackbone) -> None:
     with pytest.raises(NoBackbone, match=backbones.LPIPS_VARIABLE):
         lpips_network(None, key)
-    found = metrics.find_instruments(metrics.Options(lpips_backbone=key))
+    found = metrics.load_metric_suite(metrics.Options(lpips_backbone=key))
     assert not found.networks
     assert LPIPS_BACKBONES[key].name in found.missing["lpips"]
     assert backbones.INCEPTION_VARIABLE in found.missing["kid"]

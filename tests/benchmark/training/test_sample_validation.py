@@ -11,7 +11,7 @@ from benchmark.colorizer import Colorizer, OnStep
 from benchmark.evaluation.baselines import Gray
 from benchmark.randomness import Noise
 from benchmark.training.sample_validation import IMAGES, Panel
-from metrics import Instruments
+from metrics import MetricSuite
 from tests.support import blobs
 
 CPU = torch.device("cpu")
@@ -34,7 +34,7 @@ class Truth(Colorizer):
 
 def test_the_verdict_is_least_for_true_colors_and_worst_for_gray() -> None:
     truth8 = blobs(IMAGES + 3, 32)
-    panel = Panel(truth8, Instruments())
+    panel = Panel(truth8, MetricSuite())
     verdicts = [
         Panel.verdict(panel.scores(model.eval(), CPU))
         for model in (Truth(truth8, 0.0), Truth(truth8, 0.5), Gray())
@@ -52,7 +52,7 @@ def test_lpips_counts_where_there_is_a_network() -> None:
             return torch.full((len(output),), 2.0)
 
     gray = Gray().eval()
-    without = Panel(truth8, Instruments()).scores(gray, CPU)
-    scores = Panel(truth8, Instruments(networks={"lpips": Network()})).scores(gray, CPU)
+    without = Panel(truth8, MetricSuite()).scores(gray, CPU)
+    scores = Panel(truth8, MetricSuite(networks={"lpips": Network()})).scores(gray, CPU)
     assert scores == {"lpips": 2.0, **without}
     assert Panel.verdict(scores) == pytest.approx(2 + Panel.verdict(without))
