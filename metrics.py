@@ -51,7 +51,7 @@ class ImagePair:
         self.output, self.truth = output.float(), truth.float()
 
     @classmethod
-    def from_8bit(cls, output8: Tensor, truth8: Tensor) -> "Pair":
+    def from_8bit(cls, output8: Tensor, truth8: Tensor) -> "ImagePair":
         """Of written images, uint8 (B, 3, H, W), whose Lab is found faster."""
         pair = cls(rgb_from_8bit(output8), rgb_from_8bit(truth8))
         pair.lab = rgb8_to_lab(output8), rgb8_to_lab(truth8)
@@ -472,7 +472,9 @@ class MetricSuite:
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
-def load_metric_suite(options: Options = Options(), lpips_weights: str | None = None) -> MetricSuite:
+def load_metric_suite(
+    options: Options = Options(), lpips_weights: str | None = None
+) -> MetricSuite:
     """All that is at hand. UserError for a file that was named and is not what it should be."""
     networks, missing = {}, {}
     finders: dict[str, Callable[[], nn.Module]] = {
@@ -518,9 +520,7 @@ def score(
         if not row.between_samples and (keys is None or key in keys)
     }
     missing = out_of_reach(rows, suite)
-    networks = {
-        key: _network_of(row, suite) for key, row in rows.items() if key not in missing
-    }
+    networks = {key: _network_of(row, suite) for key, row in rows.items() if key not in missing}
     measures = {key: row.measure for key, row in rows.items() if row.measure and key in networks}
     gathered = {
         key: row.gather(*networks[key])
@@ -564,9 +564,7 @@ def score_samples(
     """
     rows = {key: row for key, row in table(suite.options).items() if row.between_samples}
     missing = out_of_reach(rows, suite)
-    networks = {
-        key: _network_of(row, suite) for key, row in rows.items() if key not in missing
-    }
+    networks = {key: _network_of(row, suite) for key, row in rows.items() if key not in missing}
     values: dict[str, list[list[float]]] = {key: [] for key in networks}
     for samples8 in batches:
         samples = rgb_from_8bit(samples8)

@@ -63,7 +63,7 @@ class Sampling(BaseModel):
         """The same with less work, for the images that a training shows of itself."""
         return self
 
-    def judged(self) -> Self:
+    def for_validation(self) -> Self:
         """As little work, and nothing that makes poor samples look better: by this, weights are
         chosen."""
         return self.preview()
@@ -79,7 +79,7 @@ class Sampling(BaseModel):
 class Colorizer(nn.Module, ABC):
     """A network that colors images, whole: its weights and its constructor's arguments suffice.
 
-    A subclass writes `predict`, and states `multiple` (the sides it can work on) and, where two
+    A subclass writes `predict`, and states `size_divisor` (the sides it can work on) and, where two
     seeds give two images, `stochastic` and a `Sampling` of its own. The constructor's keyword
     arguments are the architecture: annotated, with defaults, saved beside the weights.
     """
@@ -89,7 +89,7 @@ class Colorizer(nn.Module, ABC):
     sisters: ClassVar[tuple[str, ...]] = ()
     """Models of the same network and training, which differ in the sampler: weights of theirs fit
     where this one has none."""
-    multiple: int = 1
+    size_divisor: int = 1
     """Height and width given to `predict` are padded to a multiple of this many pixels."""
     architecture: dict[str, Any]
     """The constructor's arguments, as `build` was given them and the weights' file keeps them."""
@@ -111,7 +111,7 @@ class Colorizer(nn.Module, ABC):
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
     ) -> Tensor:
-        """Color for `lightness` (B, 1, H, W) in [0, 100], sides multiples of `multiple`.
+        """Color for `lightness` (B, 1, H, W) in [0, 100], sides multiples of `size_divisor`.
 
         Returns ab in Lab units (B, 2, h, w), or sRGB (B, 3, h, w) if `color_space` is "rgb", at
         whatever resolution the model works in. `noise(*shape)` draws one sample a image;
@@ -142,7 +142,7 @@ class Colorizer(nn.Module, ABC):
             raise RuntimeError("colorize() is for testing: call eval() first")
         height, width = lightness.shape[2:]
         # Replication invents no structure at the border; at most multiple - 1 pixels are added.
-        padding = (0, -width % self.multiple, 0, -height % self.multiple)
+        padding = (0, -width % self.size_divisor, 0, -height % self.size_divisor)
         padded = F.pad(lightness.float(), padding, mode="replicate")
 
         def finish(color: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ class Colorizer(nn.Module, ABC):
                 on_step(step, steps, finish(state), finish(estimate))
 
         noise = Noise(seeds, lightness.device)
-        chosen = self.settle(self.sampling_class() if sampling is None else sampling)
+        chosen = self.resolve_sampling(self.sampling_class() if sampling is None else sampling)
         watch = report if on_step is not None else None
         return finish(self.predict(padded, noise=noise, sampling=chosen, on_step=watch))
 
@@ -163,7 +163,7 @@ class Colorizer(nn.Module, ABC):
         """Whether images are made step by step: then `steps` is among what can be chosen."""
         return "steps" in cls.sampling_class.model_fields
 
-    def settle(self, sampling: Any) -> Any:
+    def resolve_sampling(self, sampling: Any) -> Any:
         """A valid sampling as these very weights can be sampled with; UserError if they cannot."""
         return sampling
 

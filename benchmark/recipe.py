@@ -50,9 +50,9 @@ class Update:
 class Recipe(nn.Module, ABC, Generic[ModelType, SettingsType]):
     """How a model learns. Holds the model, and what only training needs (discriminators)."""
 
-    judged_by: ClassVar[Literal["loss", "images"]] = "loss"
+    select_best_by: ClassVar[Literal["loss", "images"]] = "loss"
     """What the best weights are chosen by: the first loss of `validate`, or a few images that
-    they color (`panel.py`), where a loss says nothing of color."""
+    they color (`sample_validation.py`), where a loss says nothing of color."""
 
     def __init__(self, model: ModelType, settings: SettingsType) -> None:
         super().__init__()

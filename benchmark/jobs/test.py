@@ -53,7 +53,7 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
     chosen = _choose_test(model, settings, typed)
     fabric = make_fabric(job.device, "32")  # a test is always in full precision
     weights = load_weights(path, model, fabric.device)
-    sampling = weights.model.settle(sampling)
+    sampling = weights.model.resolve_sampling(sampling)
     if not lenient:
         _refuse_training_options(trained, settings, typed)
     sources = _test_sources(job, begun["images"])

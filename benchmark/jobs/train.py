@@ -37,11 +37,11 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
         load_test(sources, settings.size, settings.split_seed)
     recipe_class = registry.load_recipe(model)
     suite = metrics.MetricSuite()
-    if "test" in job.modes or recipe_class.judged_by == "images":
+    if "test" in job.modes or recipe_class.select_best_by == "images":
         suite = metrics.load_metric_suite(job.options, job.lpips_weights)
     torch.manual_seed(settings.seed)  # the first weights
     network = settings.model_class.build(settings.architecture)
-    network.settle(sampling)  # what cannot be tested later should not be trained for now
+    network.resolve_sampling(sampling)  # what cannot be tested later should not be trained for now
     network.calibrate(data.statistics)
     sister = _trained_alike(network, folder, settings, data.facts)
     begun = folder.settings.exists() and read_json(folder.settings)["model"] == model

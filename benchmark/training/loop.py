@@ -40,7 +40,7 @@ from benchmark.results.records import Cost
 from benchmark.settings import Settings
 from benchmark.training.compiling import with_compiled
 from benchmark.training.ema import Average
-from benchmark.training.sample_validation import Panel
+from benchmark.training.sample_validation import SampleValidation
 from benchmark.training.tracking import Tracker
 
 SECONDS_BETWEEN_STATES = 60
@@ -49,7 +49,7 @@ SECONDS_BETWEEN_STATES = 60
 PREVIEWS = 4
 
 
-JUDGMENTS = 10
+VALIDATIONS_PER_RUN = 10
 """How often a training is judged by images, and draws some."""
 
 
@@ -88,13 +88,15 @@ class Loop:
             for group in optimizer.param_groups:
                 group["full_rate"] = group["lr"]
         # Training needs no padding if its squares are of a size that the network can work on.
-        self.side = self.settings.size // model.multiple * model.multiple
+        self.side = self.settings.size // model.size_divisor * model.size_divisor
         if not self.side:
-            raise UserError(f"--size {self.settings.size}: {name} needs at least {model.multiple}.")
+            raise UserError(
+                f"--size {self.settings.size}: {name} needs at least {model.size_divisor}."
+            )
         # The whole set on the device, as bytes: no step waits for a file.
         self.pixels = data.train.rgb8.to(self.device)
         self.val_pixels = center_crop(data.val.rgb8, self.side)
-        self.panel = Panel(self.val_pixels, suite or metrics.MetricSuite())
+        self.sample_validation = SampleValidation(self.val_pixels, suite or metrics.MetricSuite())
         self.batch_size = min(self.settings.batch_size, len(self.pixels))
         self.batches_per_step = min(self.settings.accumulate, len(self.pixels) // self.batch_size)
         self.images_per_step = self.batch_size * self.batches_per_step
@@ -215,7 +217,9 @@ class Loop:
     def _batch(self, rng: Randomness) -> Batch:
         epoch, place = divmod(self.step, self.steps_per_epoch)
         if self.order is None or self.order[0] != epoch:
-            generator = torch.Generator().manual_seed(derive_seed(self.settings.seed, "order", epoch))
+            generator = torch.Generator().manual_seed(
+                derive_seed(self.settings.seed, "order", epoch)
+            )
             self.order = (epoch, torch.randperm(len(self.pixels), generator=generator))
         first = place * self.images_per_step + rng.index * self.batch_size
         rows = self.order[1][first:][: self.batch_size].to(self.device)
@@ -235,11 +239,11 @@ class Loop:
         val: dict[str, Any] = self._validate()
         epoch = self.epoch + 1
         score = next(iter(val.values()))
-        every = math.ceil(self.epochs / JUDGMENTS)
+        every = math.ceil(self.epochs / VALIDATIONS_PER_RUN)
         due = epoch in (1, self.epochs) or epoch % every == 0
-        if self.recipe.judged_by == "images":
-            scores = self.panel.scores(self.average.model, self.device) if due else {}
-            score = Panel.verdict(scores) if due else math.inf
+        if self.recipe.select_best_by == "images":
+            scores = self.sample_validation.scores(self.average.model, self.device) if due else {}
+            score = SampleValidation.selection_score(scores) if due else math.inf
             val |= {f"val/{key}": value for key, value in scores.items()}
         values = [torch.tensor(value).flatten() for value in [*train.values(), *val.values()]]
         if not torch.cat(values).isfinite().all():

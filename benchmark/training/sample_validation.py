@@ -15,7 +15,7 @@ IMAGES = 32
 SCORES = ("lpips", "colorfulness", "ab_divergence")
 
 
-class Panel:
+class SampleValidation:
     """The first of the validation images, uint8 (N, 3, S, S); their seeds are always the same.
 
     Without a network for LPIPS the scores are those of color alone.
@@ -28,7 +28,7 @@ class Panel:
     def scores(self, model: Colorizer, device: torch.device) -> dict[str, float]:
         """LPIPS and colorfulness, means over the images, and the divergence of their ab."""
         lightness = rgb_to_lightness(rgb_from_8bit(self.truth8)).to(device)
-        sampling = model.sampling_class().judged()
+        sampling = model.sampling_class().for_validation()
         output = model.colorize(lightness, seeds=range(len(lightness)), sampling=sampling)
         pair = (rgb_to_8bit(output).cpu(), self.truth8)
         found = metrics.score([pair], self.suite, SCORES)
@@ -36,7 +36,7 @@ class Panel:
         return means | {key: score.value for key, score in found.sets.items()}
 
     @staticmethod
-    def verdict(scores: dict[str, float]) -> float:
+    def selection_score(scores: dict[str, float]) -> float:
         """What the best weights have least of: LPIPS + ab divergence.
 
         The one alone is lowest for timid colors; the other alone sees no image. On photos both

@@ -165,7 +165,7 @@ class Sampling(colorizer.Sampling):
     def preview(self) -> Self:
         return self.model_copy(update={"steps": min(self.steps, 10)})
 
-    def judged(self) -> Self:
+    def for_validation(self) -> Self:
         """An honest draw: a low temperature hides the speckle that training has yet to mend."""
         return self.preview().model_copy(update=HONEST)
 
@@ -257,7 +257,7 @@ class Denoiser(Colorizer):
         regression_widths = regression_widths or widths
         encoded, refining = condition == "encoder", condition == "regression"
         levels = max(len(widths), len(regression_widths)) if refining else len(widths)
-        self.multiple = fold * 2 ** (levels - 1)
+        self.size_divisor = fold * 2 ** (levels - 1)
         self.prediction = prediction
         self.condition_dropout = condition_dropout
         alpha_bar = usable_schedule(
@@ -354,7 +354,7 @@ class Denoiser(Colorizer):
         full: Tensor = self.upsample(coarse, features, shown.folded)
         return full
 
-    def settle(self, sampling: Any) -> Any:
+    def resolve_sampling(self, sampling: Any) -> Any:
         steps = min(sampling.steps, self.schedule.steps)
         usual = dict(HONEST)
         refines, guidable = self.regression is not None, bool(self.condition_dropout)
@@ -537,7 +537,7 @@ class DenoiserTraining(Recipe[ModelType, SettingsType]):
     leads from one to the other. The samplers ask it the same on their way back from noise.
     """
 
-    judged_by = "images"
+    select_best_by = "images"
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}

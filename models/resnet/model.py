@@ -30,7 +30,7 @@ class Model(Colorizer):
     ) -> None:
         super().__init__(color_space=color_space)
         self.fold = fold
-        self.multiple = fold * 2 ** (len(widths) - 1)
+        self.size_divisor = fold * 2 ** (len(widths) - 1)
         self.encoder = Encoder(fold**2, widths, blocks, dilations)
         self.decoder = Decoder(widths)
         self.color = nn.Conv2d(widths[0], self.channels, 1)

@@ -53,7 +53,7 @@ class Model(Colorizer):
         super().__init__(color_space=color_space)
         self.fold = fold
         self.spread = spread
-        self.multiple = fold * 2 ** (len(widths) - 1)
+        self.size_divisor = fold * 2 ** (len(widths) - 1)
         self.regression = UNet(fold**2, widths, blocks)
         self.mean = nn.Conv2d(widths[0], self.channels, 1)
         embedding = 4 * widths[0]

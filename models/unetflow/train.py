@@ -33,7 +33,7 @@ class Settings(base.Settings):
 
 
 class Training(Recipe[Model, Settings]):
-    judged_by = "images"
+    select_best_by = "images"
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}

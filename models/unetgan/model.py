@@ -27,7 +27,7 @@ class Model(Colorizer):
     ) -> None:
         super().__init__(color_space=color_space)
         self.fold = fold
-        self.multiple = fold * 2 ** (len(widths) - 1)
+        self.size_divisor = fold * 2 ** (len(widths) - 1)
         self.trunk = UNet(fold**2, widths, blocks)
         self.color = nn.Conv2d(widths[0], self.channels, 1)
         self.upsample = ConvexUpsample(widths[0], fold, color_space, skip=fold**2)

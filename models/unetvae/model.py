@@ -38,7 +38,7 @@ class Model(Colorizer):
     ) -> None:
         super().__init__(color_space=color_space)
         self.fold = fold
-        self.multiple = fold * 2 ** (len(widths) - 1)
+        self.size_divisor = fold * 2 ** (len(widths) - 1)
         self.latent_dim = latent_dim
         self.learned_prior = GaussianHead(widths[-1], latent_dim) if prior == "learned" else None
         self.injection = Injection(latent_dim, widths[-1])

@@ -16,7 +16,7 @@ from tests.support import blobs
 class Coarse(Colorizer):
     """Answers with one vivid color at a quarter of the size, and remembers what it was given."""
 
-    multiple = 8
+    size_divisor = 8
 
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None

@@ -49,7 +49,7 @@ def small_model(**typed: Any) -> Denoiser:
 
 def ab_of(model: Denoiser, lightness: Tensor, seeds: list[int], **sampling: Any) -> Tensor:
     """What it predicts before color is joined to L: ab, or sRGB."""
-    chosen = model.settle(model.sampling_class(**{"steps": 5, **sampling}))
+    chosen = model.resolve_sampling(model.sampling_class(**{"steps": 5, **sampling}))
     noise = Noise(seeds, CPU)
     return model.predict(lightness, noise=noise, sampling=chosen, on_step=None).detach()
 
@@ -92,11 +92,11 @@ def test_a_sampling_that_the_weights_do_not_allow_is_refused() -> None:
         Sampling(sampler="dpmpp", eta=0.5)
     lightness = lightness_like(blobs(1, 32))
     with pytest.raises(UserError, match="condition_dropout"):
-        small_model(condition_dropout=0).settle(Sampling(guidance=2))
+        small_model(condition_dropout=0).resolve_sampling(Sampling(guidance=2))
     guidable = small_model(condition_dropout=0.1)
     guidable.colorize(lightness, seeds=[1], sampling=Sampling(steps=2, guidance=2))
     with pytest.raises(UserError, match="condition=regression"):
-        small_model(condition="concat").settle(Sampling(vividness=2))
+        small_model(condition="concat").resolve_sampling(Sampling(vividness=2))
 
 
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
@@ -105,11 +105,11 @@ def test_vividness_is_usual_with_weights_that_refine_ab(color_space: str) -> Non
     made_up = model.vividness_for(REFINING_TEMPERATURE)
     calm = {"temperature": REFINING_TEMPERATURE, "sigma_min": REFINING_SIGMA_MIN}
     usual = Sampling(vividness=made_up, **calm)
-    assert model.settle(Sampling()) == (usual if color_space == "lab" else Sampling())
+    assert model.resolve_sampling(Sampling()) == (usual if color_space == "lab" else Sampling())
     told = Sampling(temperature=1, sigma_min=0) if color_space == "lab" else Sampling()
     for chosen in (Sampling(**HONEST), Sampling(temperature=1, sigma_min=0)):
-        assert model.settle(chosen) == told
-    assert model.settle(Sampling(guidance=2)).guidance == 2
+        assert model.resolve_sampling(chosen) == told
+    assert model.resolve_sampling(Sampling(guidance=2)).guidance == 2
 
 
 @pytest.mark.parametrize(
@@ -119,10 +119,10 @@ def test_weights_are_judged_by_honest_draws(typed: dict[str, Any]) -> None:
     """Else those of the first epoch were the best: speckle is a rich palette, and was hidden."""
     model, lightness = small_model(**typed), lightness_like(blobs(1, 32))
     honest = {"steps": 10, **HONEST}
-    judged = Sampling(temperature=0.5).judged()
+    for_validation = Sampling(temperature=0.5).for_validation()
     drawn = [
         model.colorize(lightness, seeds=[1], sampling=sampling)
-        for sampling in (judged, Sampling(**honest))
+        for sampling in (for_validation, Sampling(**honest))
     ]
     assert torch.equal(*drawn)
     usual = model.colorize(lightness, seeds=[1], sampling=Sampling(steps=10))
@@ -148,11 +148,13 @@ def test_guidance_is_usual_with_weights_that_know_it() -> None:
     knows, knows_not = (
         small_model(condition="concat", condition_dropout=share) for share in (0.1, 0)
     )
-    assert knows.settle(Sampling()) == Sampling(guidance=GUIDANCE, temperature=TEMPERATURE)
+    assert knows.resolve_sampling(Sampling()) == Sampling(
+        guidance=GUIDANCE, temperature=TEMPERATURE
+    )
     honest = Sampling(guidance=1, temperature=1)
-    assert knows.settle(honest) == honest
+    assert knows.resolve_sampling(honest) == honest
     for chosen in (Sampling(), honest):
-        assert knows_not.settle(chosen) == Sampling()
+        assert knows_not.resolve_sampling(chosen) == Sampling()
 
 
 def test_ab_may_be_scaled_as_in_much_code() -> None:
@@ -164,8 +166,8 @@ def test_ab_may_be_scaled_as_in_much_code() -> None:
 
 
 def test_no_more_steps_are_recorded_than_there_are() -> None:
-    assert small_model(timesteps=20).settle(Sampling(steps=50)).steps == 20
-    assert small_model(timesteps=20).settle(Sampling(steps=5)).steps == 5
+    assert small_model(timesteps=20).resolve_sampling(Sampling(steps=50)).steps == 20
+    assert small_model(timesteps=20).resolve_sampling(Sampling(steps=5)).steps == 5
 
 
 @pytest.mark.parametrize(
@@ -304,7 +306,7 @@ def test_a_mean_is_refined_by_denoising_what_it_leaves(
 
 def test_the_regression_may_be_wider_and_deeper_than_the_denoiser() -> None:
     model = small_model(regression_widths=[16, 24, 8, 8])
-    assert model.multiple == 32
+    assert model.size_divisor == 32
     assert model.show(lightness_like(blobs(1, 64))).features.shape[1] == 16
     rgb = model.colorize(
         lightness_like(blobs(1, 64))[..., :40], seeds=[1], sampling=Sampling(steps=2)

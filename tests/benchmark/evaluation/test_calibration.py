@@ -76,7 +76,7 @@ def with_ab(rgb8: Tensor, ab: Sequence[float]) -> Tensor:
     return rgb_to_8bit(join(lightness, plane))
 
 
-def judged(objects: PaintedObjects, *outputs: Tensor) -> Calibration:
+def for_validation(objects: PaintedObjects, *outputs: Tensor) -> Calibration:
     return calibrate(objects, [taken_paints(objects, output) for output in outputs])
 
 
@@ -237,7 +237,7 @@ def test_who_paints_all_red_is_three_quarters_off(sample: Path) -> None:
         for index in range(COUNT)
     ]
     red = torch.stack([torch.from_numpy(np.array(square)).permute(2, 0, 1) for square in squares])
-    result = judged(objects, red)
+    result = for_validation(objects, red)
     assert shares(result) == only("red")
     assert result.overall.total_variation.value == pytest.approx(0.75)
     for kind in result.kinds.values():
@@ -249,7 +249,7 @@ def test_who_paints_nothing_or_the_mean_is_wholly_off(sample: Path) -> None:
     images = read(sample / "test")
     objects = find(images)
     for ab in ((0, 0), MEAN_AB):
-        result = judged(objects, with_ab(images.rgb8, ab))
+        result = for_validation(objects, with_ab(images.rgb8, ab))
         assert shares(result) == only(NONE)
         spread = result.overall.total_variation
         assert (spread.value, spread.low, spread.high) == (1, 1, 1)
@@ -272,17 +272,17 @@ def test_who_draws_paints_by_their_chances_is_told_from_who_repeats_himself(samp
         return output
 
     samples = [draws() for _ in range(6)]
-    result = judged(objects, *samples)
+    result = for_validation(objects, *samples)
     overall = result.overall
     assert overall.total_variation.value < overall.perfect_high
     assert overall.total_variation.low == 0
     assert result.per_object is not None
     assert result.per_object.value == pytest.approx(result.per_object_perfect, abs=0.03)
-    again = judged(objects, *samples[:1] * 6).per_object
+    again = for_validation(objects, *samples[:1] * 6).per_object
     assert again is not None
     assert again.low is not None
     assert again.low > 2 * result.per_object.value  # 0.75 or more for any single paint
-    one = judged(objects, samples[0])
+    one = for_validation(objects, samples[0])
     assert (one.per_object, one.per_object_perfect) == (None, None)
     assert one.overall.perfect > 2 * overall.perfect
 
@@ -291,12 +291,12 @@ def test_a_share_is_of_objects_and_samples_whatever_their_order(sample: Path) ->
     images = read(sample / "test")
     objects = find(images)
     gray = with_ab(images.rgb8, (0, 0))
-    result = judged(objects, images.rgb8, gray, gray, gray)
+    result = for_validation(objects, images.rgb8, gray, gray, gray)
     assert shares(result)[NONE] == 0.75
-    assert judged(objects, gray, images.rgb8, gray, gray) == result
+    assert for_validation(objects, gray, images.rgb8, gray, gray) == result
     backwards = ImageSet(images.files[::-1], images.rgb8.flip(0), {})
     gray = gray.flip(0)
-    assert judged(find(backwards), backwards.rgb8, gray, gray, gray) == result
+    assert for_validation(find(backwards), backwards.rgb8, gray, gray, gray) == result
     with pytest.raises(ValueError, match="zip"):
         taken_paints(objects, gray[:3])
 

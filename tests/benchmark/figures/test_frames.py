@@ -38,7 +38,7 @@ def pixels(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 255
 
 
-def panel(sheet: Tensor, row: int, column: int, side: int, left: int = 0) -> Tensor:
+def sample_validation(sheet: Tensor, row: int, column: int, side: int, left: int = 0) -> Tensor:
     """A image of a grid, back at its own size."""
     y, x = HEAD + GAP + row * (side + GAP), left + GAP + column * (side + GAP)
     scale = side // SIZE
@@ -67,10 +67,10 @@ def test_a_strip_shows_states_above_estimates_and_ends_in_the_image(
     columns = min(steps + 1, COLUMNS)
     assert sheet.shape[2] == MARGIN + GAP + columns * (128 + GAP)
     for column, step in enumerate(spread(steps, COLUMNS - 1)):
-        assert torch.equal(panel(sheet, 0, column, 128, MARGIN), states[step - 1])
-        assert torch.equal(panel(sheet, 1, column, 128, MARGIN), estimates[step - 1])
+        assert torch.equal(sample_validation(sheet, 0, column, 128, MARGIN), states[step - 1])
+        assert torch.equal(sample_validation(sheet, 1, column, 128, MARGIN), estimates[step - 1])
     for row in range(2):
-        assert torch.equal(panel(sheet, row, columns - 1, 128, MARGIN), end)
+        assert torch.equal(sample_validation(sheet, row, columns - 1, 128, MARGIN), end)
 
 
 @pytest.mark.parametrize(("steps", "each"), [(1, 250), (20, 150)])
@@ -87,8 +87,8 @@ def test_an_animation_goes_through_all_steps_and_holds_the_image(
         for place, (state, estimate) in enumerate(shown):
             image.seek(place)
             sheet = pixels(image)
-            assert torch.equal(panel(sheet, 0, 0, 256), state)
-            assert torch.equal(panel(sheet, 0, 1, 256), estimate)
+            assert torch.equal(sample_validation(sheet, 0, 0, 256), state)
+            assert torch.equal(sample_validation(sheet, 0, 1, 256), estimate)
             assert image.info["duration"] == (each if place < steps else 1500)
 
 

@@ -18,7 +18,7 @@ from benchmark.results.folders import RunFolder
 from benchmark.settings import Settings
 from benchmark.training.ema import Average
 from benchmark.training.loop import Loop, rate_at
-from benchmark.training.sample_validation import Panel
+from benchmark.training.sample_validation import SampleValidation
 from tests.support import blobs, make_loop, training_data
 
 
@@ -117,7 +117,7 @@ def test_the_average_warms_up_as_written() -> None:
 
 def test_a_size_that_the_network_cannot_work_on_is_rounded_down(tmp_path: Path) -> None:
     loop = make_loop(tmp_path, "unet", training_data(blobs(8, 45)), size=43)
-    assert loop.side % loop.model.multiple == 0
+    assert loop.side % loop.model.size_divisor == 0
     loop.run("disabled")
     with pytest.raises(UserError, match="needs at least"):
         make_loop(tmp_path, "unet", training_data(blobs(8, 45)), size=43, widths=[8, 8, 8, 8, 8, 8])
@@ -136,14 +136,14 @@ def test_a_model_that_samples_is_judged_by_its_images(
     """Not by its loss, which falls all the while; and not in every epoch."""
     divergences = iter([0.5, 0.3, 0.1, 0.2, 0.4, 0.3, 0.2, 0.2, 0.2, 0.2, 0.2])
     monkeypatch.setattr(
-        Panel, "scores", lambda *_: {"lpips": 0.1, "ab_divergence": next(divergences)}
+        SampleValidation, "scores", lambda *_: {"lpips": 0.1, "ab_divergence": next(divergences)}
     )
     loop = rivals(tmp_path, epochs=20)
-    loop.recipe.judged_by = "images"  # type: ignore[misc]
+    loop.recipe.select_best_by = "images"  # type: ignore[misc]
     loop.run("disabled")
     rows = [json.loads(line) for line in loop.folder.history.read_text().splitlines()]
-    judged = [row["epoch"] for row in rows if "val/lpips" in row]
-    assert judged == [1, *range(2, 21, 2)]
+    for_validation = [row["epoch"] for row in rows if "val/lpips" in row]
+    assert for_validation == [1, *range(2, 21, 2)]
     assert loop.best_epoch == 4
     assert rows[-1]["val/distance"] < rows[3]["val/distance"]
 

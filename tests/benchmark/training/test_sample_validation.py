@@ -10,7 +10,7 @@ from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.colorizer import Colorizer, OnStep
 from benchmark.evaluation.baselines import Gray
 from benchmark.randomness import Noise
-from benchmark.training.sample_validation import IMAGES, Panel
+from benchmark.training.sample_validation import IMAGES, SampleValidation
 from metrics import MetricSuite
 from tests.support import blobs
 
@@ -34,9 +34,9 @@ class Truth(Colorizer):
 
 def test_the_verdict_is_least_for_true_colors_and_worst_for_gray() -> None:
     truth8 = blobs(IMAGES + 3, 32)
-    panel = Panel(truth8, MetricSuite())
+    sample_validation = SampleValidation(truth8, MetricSuite())
     verdicts = [
-        Panel.verdict(panel.scores(model.eval(), CPU))
+        SampleValidation.selection_score(sample_validation.scores(model.eval(), CPU))
         for model in (Truth(truth8, 0.0), Truth(truth8, 0.5), Gray())
     ]
     assert verdicts == sorted(verdicts)
@@ -52,7 +52,9 @@ def test_lpips_counts_where_there_is_a_network() -> None:
             return torch.full((len(output),), 2.0)
 
     gray = Gray().eval()
-    without = Panel(truth8, MetricSuite()).scores(gray, CPU)
-    scores = Panel(truth8, MetricSuite(networks={"lpips": Network()})).scores(gray, CPU)
+    without = SampleValidation(truth8, MetricSuite()).scores(gray, CPU)
+    scores = SampleValidation(truth8, MetricSuite(networks={"lpips": Network()})).scores(gray, CPU)
     assert scores == {"lpips": 2.0, **without}
-    assert Panel.verdict(scores) == pytest.approx(2 + Panel.verdict(without))
+    assert SampleValidation.selection_score(scores) == pytest.approx(
+        2 + SampleValidation.selection_score(without)
+    )
