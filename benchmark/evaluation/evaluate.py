@@ -21,8 +21,8 @@ from benchmark.evaluation.calibration import (
     object_table,
     taken_paints,
 )
-from benchmark.evaluation.outputs import Maker, Outputs
-from benchmark.evaluation.per_image import Earlier, Measured, measure, write_table
+from benchmark.evaluation.outputs import Outputs, Provenance
+from benchmark.evaluation.per_image import PreviousScores, ScoreTable, measure, write_table
 from benchmark.evaluation.protocol import Protocol
 from benchmark.evaluation.summary import summarize
 from benchmark.figures.calibration import save_calibration
@@ -46,7 +46,7 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Subject:
+class Candidate:
     """Who is tested: all of run.json that is not measured here."""
 
     folder: RunFolder
@@ -59,8 +59,8 @@ class Subject:
     training_data: TrainingSet | None = None
     cost: Cost | None = None
 
-    def maker(self, protocol: Protocol, images: ImageSet) -> Maker:
-        return Maker(
+    def provenance(self, protocol: Protocol, images: ImageSet) -> Provenance:
+        return Provenance(
             weights_sha256=self.weights.sha256 if self.weights else None,
             inputs=sha256_of_json([[p.name, p.digest] for p in images.files]),
             seed=self.folder.seed,
@@ -70,7 +70,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Test:
+class TestSetup:
     """On what: the images and their protocol; how many samples, and rows of the figure.
 
     painted: the objects of known paints, if these are images of the built-in sample.
@@ -84,15 +84,15 @@ class Test:
     batch_size: int
     painted: PaintedObjects | None
 
-    def folder(self, subject: Subject) -> Path:
+    def folder(self, candidate: Candidate) -> Path:
         """tests/<protocol>[-<choices>]; part of the hash keeps two sets of one name apart."""
-        parts = [self.protocol.name, self.protocol.hash[:8], subject.sampling.label()]
-        if subject.weights is not None and (stem := Path(subject.weights.file).stem) != "best":
+        parts = [self.protocol.name, self.protocol.hash[:8], candidate.sampling.label()]
+        if candidate.weights is not None and (stem := Path(candidate.weights.file).stem) != "best":
             parts.append(f"weights-{stem}")
-        if subject.submission is not None:
-            parts += ["resized"] * subject.submission.resized
-            parts += ["lightness-input"] * (subject.submission.lightness == "input")
-        return subject.folder.tests / "-".join(part for part in parts if part)
+        if candidate.submission is not None:
+            parts += ["resized"] * candidate.submission.resized
+            parts += ["lightness-input"] * (candidate.submission.lightness == "input")
+        return candidate.folder.tests / "-".join(part for part in parts if part)
 
 
 def prepare(
@@ -104,7 +104,7 @@ def prepare(
     samples: int = 1,
     num_images: int = 4,
     batch_size: int = 64,
-) -> Test:
+) -> TestSetup:
     """A test on these images. Metrics without genuine weights are named, and the rest is done."""
     rows = metrics.table(suite.options)
     for key, reason in suite.missing.items():
@@ -113,56 +113,56 @@ def prepare(
         info("There is one test image only: no interval tells how sure its scores are.")
     protocol = Protocol.of(images, source, size, suite.options)
     painted = find_painted(images)
-    return Test(images, protocol, suite, samples, num_images, batch_size, painted)
+    return TestSetup(images, protocol, suite, samples, num_images, batch_size, painted)
 
 
 def test(
-    subject: Subject,
+    candidate: Candidate,
     colorizer: Colorizer,
-    on: Test,
+    setup: TestSetup,
     *,
     device: torch.device = CPU,
     overwrite: bool = False,
 ) -> RunRecord:
     """Color, write, score: what is not there yet of it."""
-    outputs = Outputs(on.folder(subject), on.images)
-    samples = on.samples
+    outputs = Outputs(setup.folder(candidate), setup.images)
+    samples = setup.samples
     if samples > 1 and not colorizer.stochastic:
-        if subject.kind == "model":
-            info(f"{subject.model} is not stochastic: one sample says all.")
+        if candidate.kind == "model":
+            info(f"{candidate.model} is not stochastic: one sample says all.")
         samples = 1
     with lock(outputs.folder):
         if overwrite:
             outputs.delete()
         outputs.colorize_missing(
             colorizer,
-            subject.maker(on.protocol, on.images),
-            subject.sampling,
+            candidate.provenance(setup.protocol, setup.images),
+            candidate.sampling,
             samples,
             device=device,
-            batch_size=on.batch_size,
-            label=f"testing {subject.model}",
+            batch_size=setup.batch_size,
+            label=f"testing {candidate.model}",
         )
-        return judge(subject, outputs, on)
+        return score_outputs(candidate, outputs, setup)
 
 
 def write_frames(
-    subject: Subject, colorizer: Colorizer, on: Test, *, device: torch.device = CPU
+    candidate: Candidate, colorizer: Colorizer, setup: TestSetup, *, device: torch.device = CPU
 ) -> list[Path]:
     """The way from noise to the first images of a test that is done, as many as its figure has.
 
     Returns the files.
     """
-    outputs = Outputs(on.folder(subject), on.images)
-    maker = subject.maker(on.protocol, on.images)
+    outputs = Outputs(setup.folder(candidate), setup.images)
+    provenance = candidate.provenance(setup.protocol, setup.images)
     with lock(outputs.folder):
         return outputs.write_frames(
             colorizer,
-            maker,
-            subject.sampling,
-            on.num_images,
+            provenance,
+            candidate.sampling,
+            setup.num_images,
             device=device,
-            batch_size=on.batch_size,
+            batch_size=setup.batch_size,
         )
 
 
@@ -172,47 +172,49 @@ def lock(test: Path) -> FileLock:
     return FileLock(test / ".lock")
 
 
-def judge(subject: Subject, outputs: Outputs, on: Test) -> RunRecord:
+def score_outputs(candidate: Candidate, outputs: Outputs, setup: TestSetup) -> RunRecord:
     """Score the images that were written; what an earlier test says of them is kept."""
-    earlier = Earlier.read(outputs.folder)
+    previous = PreviousScores.read(outputs.folder)
     samples = outputs.samples_there()  # perhaps more than are asked for now
-    if samples > 1 and (earlier is None or not earlier.is_of(outputs, samples)):
+    if samples > 1 and (previous is None or not previous.is_of(outputs, samples)):
         outputs.write_means(samples)
-    measured = measure(outputs, samples, on.suite, earlier)
-    _draw_figure(outputs, on)
-    if earlier is not None and not measured.is_new and _is_of(earlier.record, subject, on):
-        if subject.kind == "model":
+    measured = measure(outputs, samples, setup.suite, previous)
+    _draw_figure(outputs, setup)
+    if previous is not None and not measured.is_new and _is_of(previous.record, candidate, setup):
+        if candidate.kind == "model":
             info(f"{outputs.folder} is already tested.")
-        return earlier.record
+        return previous.record
     path = outputs.folder / "run.json"
     path.unlink(missing_ok=True)  # from here on the folder is not a result until it is whole
     code = write_table(outputs.folder / "per_image.csv", measured.table)
-    calibration = _calibrate(subject, on, outputs, samples)
-    record = _record(subject, on, outputs, samples, measured, calibration, code)
+    calibration = _calibrate(candidate, setup, outputs, samples)
+    record = _record(candidate, setup, outputs, samples, measured, calibration, code)
     write_record(path, record)
     return record
 
 
-def _calibrate(subject: Subject, on: Test, outputs: Outputs, samples: int) -> Calibration | None:
+def _calibrate(
+    candidate: Candidate, setup: TestSetup, outputs: Outputs, samples: int
+) -> Calibration | None:
     """How the objects of known paints were painted: objects.csv, calibration.png, and in short."""
-    if on.painted is None:
+    if setup.painted is None:
         return None
-    taken = taken_by(on.painted, outputs, samples)
-    table = object_table(on.painted, taken)
+    taken = predicted_paints(setup.painted, outputs, samples)
+    table = object_table(setup.painted, taken)
     write_text(outputs.folder / "objects.csv", table.to_csv(index=False, lineterminator="\n"))
-    calibration = calibrate(on.painted, taken)
-    save_calibration(outputs.folder / "calibration.png", calibration, subject.folder.run)
+    calibration = calibrate(setup.painted, taken)
+    save_calibration(outputs.folder / "calibration.png", calibration, candidate.folder.run)
     return calibration
 
 
-def _is_of(record: RunRecord, subject: Subject, on: Test) -> bool:
+def _is_of(record: RunRecord, candidate: Candidate, setup: TestSetup) -> bool:
     """Whether a record says of its subject what is so today."""
     said = (record.weights, record.settings, record.training_data, record.cost)
-    is_so = (subject.weights, subject.settings, subject.training_data, subject.cost)
-    return said == is_so and record.protocol == on.protocol.describe()
+    is_so = (candidate.weights, candidate.settings, candidate.training_data, candidate.cost)
+    return said == is_so and record.protocol == setup.protocol.describe()
 
 
-def taken_by(painted: PaintedObjects, outputs: Outputs, samples: int) -> list[list[str]]:
+def predicted_paints(painted: PaintedObjects, outputs: Outputs, samples: int) -> list[list[str]]:
     """Which paint each object took in each sample."""
     rows = range(len(outputs.inputs))
     return [
@@ -221,7 +223,7 @@ def taken_by(painted: PaintedObjects, outputs: Outputs, samples: int) -> list[li
     ]
 
 
-def test_baselines(results: Path, on: Test, training_set: TrainingSet | None) -> None:
+def test_baselines(results: Path, setup: TestSetup, training_set: TrainingSet | None) -> None:
     """The fixed rows of this protocol. RuntimeError if ground truth does not come out perfect.
 
     That one is tested first, and leaves no result if it fails. training_set: the training data,
@@ -229,25 +231,25 @@ def test_baselines(results: Path, on: Test, training_set: TrainingSet | None) ->
     """
     truths = {
         derive_seed(0, image.name, 0): rgb_from_8bit(rgb8)
-        for image, rgb8 in zip(on.images.files, on.images.rgb8, strict=True)
+        for image, rgb8 in zip(setup.images.files, setup.images.rgb8, strict=True)
     }
     for name, colorizer in ((GROUND_TRUTH, GroundTruth(truths)), (GRAY, Gray())):
-        subject = Subject(RunFolder(results, name.replace(" ", "-"), 0), name, kind="fixed")
-        record = test(subject, colorizer.eval(), on)
-        fault = imperfection(record.metrics, on.suite) if name == GROUND_TRUTH else None
+        candidate = Candidate(RunFolder(results, name.replace(" ", "-"), 0), name, kind="fixed")
+        record = test(candidate, colorizer.eval(), setup)
+        fault = ground_truth_error(record.metrics, setup.suite) if name == GROUND_TRUTH else None
         if fault is not None:
-            (on.folder(subject) / "run.json").unlink()
+            (setup.folder(candidate) / "run.json").unlink()
             raise RuntimeError(f"ground truth {fault}: a fault of ours")
     if training_set is not None:
         code = sha256_of_json([training_set.manifest, training_set.ab_mean])[:8]
         # Each training set has its own, and a table may show several.
         folder = RunFolder(results, f"{MEAN_AB.replace(' ', '-')}-{code}", 0)
-        subject = Subject(folder, MEAN_AB, kind="fixed", training_data=training_set)
+        candidate = Candidate(folder, MEAN_AB, kind="fixed", training_data=training_set)
         a_mean, b_mean = training_set.ab_mean
-        test(subject, MeanAb((a_mean, b_mean)).eval(), on)
+        test(candidate, MeanAb((a_mean, b_mean)).eval(), setup)
 
 
-def imperfection(scores: Mapping[str, Score], suite: metrics.MetricSuite) -> str | None:
+def ground_truth_error(scores: Mapping[str, Score], suite: metrics.MetricSuite) -> str | None:
     """What is not perfect of the truth's scores, or None."""
     for key, metric in metrics.table(suite.options).items():
         mean, wanted = scores[key].mean, metric.perfect
@@ -259,45 +261,45 @@ def imperfection(scores: Mapping[str, Score], suite: metrics.MetricSuite) -> str
     return None
 
 
-def _draw_figure(outputs: Outputs, on: Test) -> None:
+def _draw_figure(outputs: Outputs, setup: TestSetup) -> None:
     """figure.png from the images as written: the first ones, as many as were asked for."""
-    truth8 = on.images.rgb8[: on.num_images]
+    truth8 = setup.images.rgb8[: setup.num_images]
     output = torch.stack([read_png(outputs.path(row)) for row in range(len(truth8))])
     lightness = rgb_to_lightness(rgb_from_8bit(truth8))
     save_results(outputs.folder / "figure.png", lightness, output, truth8)
 
 
 def _record(
-    subject: Subject,
-    on: Test,
+    candidate: Candidate,
+    setup: TestSetup,
     outputs: Outputs,
     samples: int,
-    measured: Measured,
+    measured: ScoreTable,
     calibration: Calibration | None,
     code: str,
 ) -> RunRecord:
-    scores, several = summarize(measured, samples, on.suite.options)
+    scores, several = summarize(measured, samples, setup.suite.options)
     return RunRecord(
-        kind=subject.kind,
-        model=subject.model,
-        run=subject.folder.run,
-        seed=subject.folder.seed,
-        settings=subject.settings,
-        sampling=subject.sampling.model_dump(mode="json"),
-        submission=subject.submission,
-        weights=subject.weights,
-        protocol=on.protocol.describe(),
-        protocol_hash=on.protocol.hash,
-        training_data=subject.training_data,
-        n_expected=len(on.images),
+        kind=candidate.kind,
+        model=candidate.model,
+        run=candidate.folder.run,
+        seed=candidate.folder.seed,
+        settings=candidate.settings,
+        sampling=candidate.sampling.model_dump(mode="json"),
+        submission=candidate.submission,
+        weights=candidate.weights,
+        protocol=setup.protocol.describe(),
+        protocol_hash=setup.protocol.hash,
+        training_data=candidate.training_data,
+        n_expected=len(setup.images),
         n_scored=len(measured.of_sample(0)),
-        failed=on.images.failures,
+        failed=setup.images.failures,
         metrics=scores,
         samples=several,
         calibration=calibration,
         per_image_sha256=code,
         timing=outputs.timing(),
-        cost=subject.cost,
+        cost=candidate.cost,
         environment=outputs.made_in(),
         finished=now(),
     )

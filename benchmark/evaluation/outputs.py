@@ -31,7 +31,7 @@ AT_ONCE = 8
 """The most images whose frames are kept in memory together."""
 
 
-class Maker(Strict):
+class Provenance(Strict):
     """Who makes the images: where this is the same, a image that is there is the right one.
 
     inputs: a hash of the test images by their names, since files and seeds follow these.
@@ -50,7 +50,7 @@ class Progress(Strict):
     environment: versions and commit when the last of them were made.
     """
 
-    maker: Maker
+    provenance: Provenance
     images: int = 0
     seconds: float = 0.0
     batch_size: int = 0
@@ -135,7 +135,7 @@ class Outputs:
     def colorize_missing(
         self,
         colorizer: Colorizer,
-        maker: Maker,
+        provenance: Provenance,
         sampling: Sampling,
         samples: int,
         *,
@@ -151,7 +151,7 @@ class Outputs:
         and the samples' numbers.
         """
         done = self._done()
-        if done is None or done.maker != maker:
+        if done is None or done.provenance != provenance:
             self.delete()
             done = None
         missing = [
@@ -164,12 +164,12 @@ class Outputs:
             return 0
         where = device_name(device)
         if done is None or (done.batch_size, done.device) != (batch_size, where):
-            done = Progress(maker=maker, batch_size=batch_size, device=where)
+            done = Progress(provenance=provenance, batch_size=batch_size, device=where)
         done = done.model_copy(update={"environment": environment()})
         batches = [missing[i : i + batch_size] for i in range(0, len(missing), batch_size)]
         for batch in progress(batches, total=len(batches), label=label, unit="batches"):
             lightness = self._lightness([row for row, _ in batch], device)
-            seeds = [self._seed(maker, row, sample) for row, sample in batch]
+            seeds = [self._seed(provenance, row, sample) for row, sample in batch]
             before = time.perf_counter()
             rgb = colorizer.colorize(lightness, seeds=seeds, sampling=sampling)
             rgb = rgb.cpu()  # the clock stops when it is there
@@ -188,7 +188,7 @@ class Outputs:
     def write_frames(
         self,
         colorizer: Colorizer,
-        maker: Maker,
+        provenance: Provenance,
         sampling: Sampling,
         count: int,
         *,
@@ -209,7 +209,7 @@ class Outputs:
             frames = Frames()
             rgb = colorizer.colorize(
                 self._lightness(batch, device),
-                seeds=[self._seed(maker, row, 0) for row in batch],
+                seeds=[self._seed(provenance, row, 0) for row in batch],
                 sampling=sampling,
                 on_step=frames,
             )
@@ -225,8 +225,8 @@ class Outputs:
     def _lightness(self, rows: list[int], device: torch.device) -> Tensor:
         return rgb_to_lightness(rgb_from_8bit(self.inputs.rgb8[rows]).to(device))
 
-    def _seed(self, maker: Maker, row: int, sample: int) -> int:
-        return derive_seed(maker.seed, self.inputs.files[row].name, sample)
+    def _seed(self, provenance: Provenance, row: int, sample: int) -> int:
+        return derive_seed(provenance.seed, self.inputs.files[row].name, sample)
 
     def delete(self) -> None:
         """Delete all images; what was said of them goes first."""

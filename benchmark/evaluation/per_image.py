@@ -96,14 +96,14 @@ def _fault_of_table(record: RunRecord, table: pd.DataFrame) -> str | None:
 
 
 @dataclass(frozen=True)
-class Earlier:
+class PreviousScores:
     """The test that was in a folder before: its record and its table."""
 
     record: RunRecord
     table: pd.DataFrame
 
     @classmethod
-    def read(cls, folder: Path) -> "Earlier | None":
+    def read(cls, folder: Path) -> "PreviousScores | None":
         """None where there is none that can be read."""
         try:
             return cls(*read_test(folder))
@@ -121,7 +121,7 @@ class Earlier:
 
 
 @dataclass
-class Measured:
+class ScoreTable:
     """What is known of a test's outputs.
 
     table: per_image.csv. sets: the metrics of sets, of the first sample. missing: why a metric has
@@ -150,13 +150,13 @@ class Measured:
 
 
 def measure(
-    outputs: Outputs, samples: int, suite: metrics.MetricSuite, earlier: Earlier | None
-) -> Measured:
+    outputs: Outputs, samples: int, suite: metrics.MetricSuite, previous: PreviousScores | None
+) -> ScoreTable:
     """All metrics of the outputs as written: of each sample and, if several, of their mean."""
     several = samples > 1
     who: list[Sample] = [*range(samples), *([MEAN] if several else [])]
     facts = pd.concat([_facts(outputs, sample) for sample in who], ignore_index=True)
-    measured = _take_over(facts, earlier, suite)
+    measured = _take_over(facts, previous, suite)
     for sample in who:
         _measure_images(measured, outputs, sample, suite)
     if several:
@@ -182,13 +182,13 @@ def _facts(outputs: Outputs, sample: Sample) -> pd.DataFrame:
 
 
 def _take_over(
-    facts: pd.DataFrame, earlier: Earlier | None, suite: metrics.MetricSuite
-) -> Measured:
+    facts: pd.DataFrame, previous: PreviousScores | None, suite: metrics.MetricSuite
+) -> ScoreTable:
     """What the earlier test knows of these files, by their hashes."""
-    if earlier is None:
-        return Measured(facts)
+    if previous is None:
+        return ScoreTable(facts)
     rows = metrics.table(suite.options)
-    known = earlier.table.drop(columns=earlier.table.columns.difference([*FACTS, *rows]))
+    known = previous.table.drop(columns=previous.table.columns.difference([*FACTS, *rows]))
     same = facts.equals(known[list(FACTS)])
     if not same:  # the distances between samples are of the samples there were
         between_samples = [key for key, row in rows.items() if row.between_samples]
@@ -197,14 +197,14 @@ def _take_over(
     unmoved = facts[first].equals(known.loc[known["sample"] == "0", list(FACTS)])
     sets = {
         key: metrics.SetScore(score.mean, score.std)
-        for key, score in earlier.record.metrics.items()
+        for key, score in previous.record.metrics.items()
         if unmoved and rows[key].gather and score.mean is not None
     }
-    return Measured(facts.merge(known, how="left", on=list(FACTS)), sets, is_new=not same)
+    return ScoreTable(facts.merge(known, how="left", on=list(FACTS)), sets, is_new=not same)
 
 
 def _measure_images(
-    measured: Measured, outputs: Outputs, sample: Sample, suite: metrics.MetricSuite
+    measured: ScoreTable, outputs: Outputs, sample: Sample, suite: metrics.MetricSuite
 ) -> None:
     """The metrics of a sample's images, and for the first one those of sets."""
     rows = metrics.table(suite.options)
@@ -222,7 +222,7 @@ def _measure_images(
 
 
 def _measure_diversity(
-    measured: Measured, outputs: Outputs, samples: int, suite: metrics.MetricSuite
+    measured: ScoreTable, outputs: Outputs, samples: int, suite: metrics.MetricSuite
 ) -> None:
     """The metrics of samples, of several samples of each image."""
     rows = metrics.table(suite.options)

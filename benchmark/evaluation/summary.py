@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 import metrics
 from benchmark.evaluation.outputs import MEAN
-from benchmark.evaluation.per_image import Measured
+from benchmark.evaluation.per_image import ScoreTable
 from benchmark.results.records import (
     Score,
     SeveralSamples,
@@ -17,7 +17,7 @@ from benchmark.statistics import Interval, mean_interval
 
 
 def summarize(
-    measured: Measured, samples: int, options: metrics.Options
+    measured: ScoreTable, samples: int, options: metrics.Options
 ) -> tuple[dict[str, Score], SeveralSamples | None]:
     """The scores of the first sample; and, of several, those of their mean and of the best."""
     rows = metrics.table(options)

@@ -74,23 +74,23 @@ def submit(
     files = match(entry.folder, images)
     for _ in read_outputs(files, images, entry):
         pass  # all are looked at before any is written
-    on = evaluation.prepare(images, sources.name, size, suite=suite)
-    evaluation.test_baselines(results, on, None)
-    subject = evaluation.Subject(
+    setup = evaluation.prepare(images, sources.name, size, suite=suite)
+    evaluation.test_baselines(results, setup, None)
+    candidate = evaluation.Candidate(
         folder,
         entry.name,
         kind="submitted",
         submission=Submission(lightness=entry.lightness, resized=entry.resize),
     )
-    place = Outputs(on.folder(subject), images)
+    place = Outputs(setup.folder(candidate), images)
     with evaluation.lock(place.folder):
         place.delete()
         for row, rgb in enumerate(read_outputs(files, images, entry)):
             save_png(place.path(row), rgb)
         write_json(folder.settings, {"model": entry.name, "images": sources.describe()})
-        record = evaluation.judge(subject, place, on)
+        record = evaluation.score_outputs(candidate, place, setup)
     found = leaderboard.write(results)
-    print(leaderboard.formats.markdown(found.only(on.protocol.hash)))
+    print(leaderboard.formats.markdown(found.only(setup.protocol.hash)))
     info(f"Images, figure and scores: {place.folder}")
     return record
 

@@ -63,7 +63,7 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
     if trained_on:
         names = ", ".join(trained_on[:5])
         info(f"Warning: {len(trained_on)} test images were trained on: {names}.")
-    on = evaluation.prepare(
+    setup = evaluation.prepare(
         images,
         sources.name,
         chosen.size,
@@ -73,8 +73,8 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
         batch_size=chosen.batch_size,
     )
     training_set = TrainingSet(**facts)
-    evaluation.test_baselines(job.results, on, training_set)
-    subject = evaluation.Subject(
+    evaluation.test_baselines(job.results, setup, training_set)
+    candidate = evaluation.Candidate(
         folder=folder,
         model=model,
         sampling=sampling,
@@ -84,19 +84,19 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
         cost=read_cost(trained.cost),
     )
     evaluation.test(
-        subject,
+        candidate,
         weights.model,
-        on,
+        setup,
         device=fabric.device,
         overwrite=job.overwrite and "train" not in job.modes,
     )
     frames: list[Path] = []
     if job.frames and _has_frames(model, network, lenient):
-        frames = evaluation.write_frames(subject, weights.model, on, device=fabric.device)
+        frames = evaluation.write_frames(candidate, weights.model, setup, device=fabric.device)
     if not lenient:  # a batch writes it once, after all
         found = leaderboard.write(job.results)
-        print(leaderboard.formats.markdown(found.only(on.protocol.hash)))
-        info(f"Images, figure and scores: {on.folder(subject)}")
+        print(leaderboard.formats.markdown(found.only(setup.protocol.hash)))
+        info(f"Images, figure and scores: {setup.folder(candidate)}")
     if frames:
         names = shorten([path.name for path in frames])
         info(f"From noise to color, in {frames[0].parent}: {names}")

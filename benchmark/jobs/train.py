@@ -91,13 +91,13 @@ def _write_settings(
     write_json(folder.settings, record)
 
 
-def _require_same(folder: RunFolder, earlier: dict[str, Any], record: dict[str, Any]) -> None:
+def _require_same(folder: RunFolder, previous: dict[str, Any], record: dict[str, Any]) -> None:
     remedy = "Give this one a name of its own with --run, or start anew with --overwrite."
-    if "settings" not in earlier:
+    if "settings" not in previous:
         raise UserError(f"{folder.path} holds images of another program. {remedy}")
-    if earlier["model"] != record["model"]:
-        raise UserError(f"{folder.path} is a run of {earlier['model']}. {remedy}")
-    before, after = earlier["settings"], record["settings"]
+    if previous["model"] != record["model"]:
+        raise UserError(f"{folder.path} is a run of {previous['model']}. {remedy}")
+    before, after = previous["settings"], record["settings"]
     changed = [
         f"{name} {before.get(name)} instead of {after.get(name)}"
         for name in {**before, **after}
@@ -105,7 +105,7 @@ def _require_same(folder: RunFolder, earlier: dict[str, Any], record: dict[str, 
     ]
     if changed:
         raise UserError(f"{folder.path} was begun with {', '.join(changed)}. {remedy}")
-    if earlier["training_data"]["manifest"] != record["training_data"]["manifest"]:
+    if previous["training_data"]["manifest"] != record["training_data"]["manifest"]:
         raise UserError(f"{folder.path} was begun on other images than there are now. {remedy}")
 
 

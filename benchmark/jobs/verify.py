@@ -12,9 +12,9 @@ from benchmark.color import rgb_to_8bit
 from benchmark.data.loading import load_test, locate, locate_test
 from benchmark.errors import UserError
 from benchmark.evaluation.calibration import calibrate, find_painted
-from benchmark.evaluation.evaluate import taken_by
+from benchmark.evaluation.evaluate import predicted_paints
 from benchmark.evaluation.outputs import MEAN, Outputs
-from benchmark.evaluation.per_image import Measured, measure, read_test
+from benchmark.evaluation.per_image import ScoreTable, measure, read_test
 from benchmark.evaluation.protocol import Protocol, options_of
 from benchmark.evaluation.summary import summarize
 from benchmark.files import read_json, sha256_of_file
@@ -166,7 +166,7 @@ def _check_values(anew: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:
 
 def _check_summary(
     record: RunRecord,
-    anew: Measured,
+    anew: ScoreTable,
     table: pd.DataFrame,
     samples: int,
     options: metrics.Options,
@@ -175,7 +175,7 @@ def _check_summary(
     keys = [key for key in metrics.METRICS if key in table and key not in anew.table]
     # What cannot be measured here is summed up from the table as it is.
     values = anew.table.merge(table[["sample", "sha256", "file", *keys]], how="left")
-    known = Measured(values, anew.sets, anew.missing)
+    known = ScoreTable(values, anew.sets, anew.missing)
     first, several = summarize(known, samples, options)
     parts: list[tuple[str, dict[str, Score], dict[str, Score]]] = [("", record.metrics, first)]
     if several is not None and record.samples is not None:
@@ -204,7 +204,7 @@ def _check_calibration(record: RunRecord, outputs: Outputs, samples: int, verdic
     painted = find_painted(outputs.inputs)
     if painted is None and record.calibration is not None:
         verdict.faults.append("it tells of a calibration, and its images have no known paints.")
-    if painted is not None and calibrate(painted, taken_by(painted, outputs, samples)) != (
+    if painted is not None and calibrate(painted, predicted_paints(painted, outputs, samples)) != (
         record.calibration
     ):
         verdict.faults.append("the calibration is not that of the images.")

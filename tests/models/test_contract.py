@@ -163,7 +163,7 @@ def test_its_saved_weights_are_loaded_and_tested(name: str, tmp_path: Path) -> N
     saved = load_weights(loop.folder.weights_of("best"), name, CPU)
     averaged = loop.average.model.state_dict()
     assert all(torch.equal(averaged[key], value) for key, value in saved.model.state_dict().items())
-    subject = evaluation.Subject(
+    candidate = evaluation.Candidate(
         folder=loop.folder,
         model=name,
         sampling=tiny_sampling(saved.model),
@@ -171,7 +171,7 @@ def test_its_saved_weights_are_loaded_and_tested(name: str, tmp_path: Path) -> N
     )
     nothing = metrics.MetricSuite(missing={"lpips": "left out here", "kid": "left out here"})
     on = evaluation.prepare(images_of(rgb8), "blobs", 32, suite=nothing)
-    record = evaluation.test(subject, saved.model, on)
+    record = evaluation.test(candidate, saved.model, on)
     assert record.n_scored == record.n_expected == 10
     assert read_record(next(loop.folder.tests.glob("*/run.json"))) == record
     assert record.refusal is None

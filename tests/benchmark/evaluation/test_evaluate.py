@@ -59,10 +59,10 @@ class Painter(Colorizer):
         return (15 * noise(2, 1, 1)).expand(-1, -1, *lightness.shape[2:])
 
 
-def painter_of(results: Path, sha256: str = "1" * 64, **more: Any) -> evaluation.Subject:
+def painter_of(results: Path, sha256: str = "1" * 64, **more: Any) -> evaluation.Candidate:
     weights = WeightsUsed(trained_as="painter", file="weights/best", sha256=sha256, epoch=1)
     folder = RunFolder(results, "painter", 8000)
-    return evaluation.Subject(folder, "painter", weights=weights, **more)
+    return evaluation.Candidate(folder, "painter", weights=weights, **more)
 
 
 def images(count: int) -> ImageSet:
@@ -191,23 +191,23 @@ def test_a_network_that_comes_later_is_worth_another_test(tmp_path: Path) -> Non
 
 
 def test_only_what_is_missing_is_colored(tmp_path: Path) -> None:
-    painter, subject, on = Painter().eval(), painter_of(tmp_path), prepare()
-    record = evaluation.test(subject, painter, on)
+    painter, candidate, on = Painter().eval(), painter_of(tmp_path), prepare()
+    record = evaluation.test(candidate, painter, on)
     assert painter.asked == 6
-    assert evaluation.test(subject, painter, on) == record
+    assert evaluation.test(candidate, painter, on) == record
     assert painter.asked == 6
-    image = on.folder(subject) / "images/3.png"
+    image = on.folder(candidate) / "images/3.png"
     content = image.read_bytes()
     image.unlink()
-    again = evaluation.test(subject, painter, on)
+    again = evaluation.test(candidate, painter, on)
     assert painter.asked == 7
     assert image.read_bytes() == content
     assert again.per_image_sha256 == record.per_image_sha256
     # More samples leave the first as it is; fewer drop none.
-    three = evaluation.test(subject, painter, prepare(samples=3))
+    three = evaluation.test(candidate, painter, prepare(samples=3))
     assert painter.asked == 7 + 12
     assert three.metrics["ssim"] == record.metrics["ssim"]
-    assert evaluation.test(subject, painter, on) == three
+    assert evaluation.test(candidate, painter, on) == three
     # Other weights make other images, and so does an order to start anew.
     evaluation.test(painter_of(tmp_path, "2" * 64), painter, on)
     assert painter.asked == 19 + 6
@@ -220,10 +220,10 @@ def test_frames_end_in_the_images_as_written(tmp_path: Path) -> None:
     model = tiny_model("unetddim")
     awaken(model)
     sampling = model.sampling_class(steps=3)
-    subject, on = painter_of(tmp_path, sampling=sampling), prepare(num_images=2)
-    evaluation.test(subject, model, on)
-    folder = on.folder(subject)
-    first = evaluation.write_frames(subject, model, on)
+    candidate, on = painter_of(tmp_path, sampling=sampling), prepare(num_images=2)
+    evaluation.test(candidate, model, on)
+    folder = on.folder(candidate)
+    first = evaluation.write_frames(candidate, model, on)
     assert first == [folder / f"frames/{name}" for name in ("0.png", "0.webp", "1.png", "1.webp")]
     for row in range(2):
         with Image.open(folder / f"frames/{row}.webp") as animation:
@@ -235,7 +235,7 @@ def test_frames_end_in_the_images_as_written(tmp_path: Path) -> None:
 
     before = [path.stat().st_mtime_ns for path in first]
     first[2].unlink()
-    three = evaluation.write_frames(subject, model, replace(on, num_images=3))
+    three = evaluation.write_frames(candidate, model, replace(on, num_images=3))
     after = [path.stat().st_mtime_ns for path in three]
     assert after[:2] == before[:2]  # only what is missing is made
     assert after[3] > before[3]
@@ -246,9 +246,9 @@ def test_frames_end_in_the_images_as_written(tmp_path: Path) -> None:
 
 def test_what_was_measured_before_does_not_outlive_its_images(tmp_path: Path) -> None:
     """1, 3, then 5 samples, then other weights: all values are those of a test made at once."""
-    painter, subject = Painter().eval(), painter_of(tmp_path / "slowly")
+    painter, candidate = Painter().eval(), painter_of(tmp_path / "slowly")
     for samples in (1, 3, 5):
-        grown = evaluation.test(subject, painter, prepare(samples=samples))
+        grown = evaluation.test(candidate, painter, prepare(samples=samples))
         at_once = evaluation.test(
             painter_of(tmp_path / str(samples)), painter, prepare(samples=samples)
         )
@@ -267,14 +267,14 @@ def test_what_was_measured_before_does_not_outlive_its_images(tmp_path: Path) ->
 
 def test_images_that_changed_names_are_made_again(tmp_path: Path) -> None:
     """Files and seeds follow names, so what lies there is another image's."""
-    painter, subject, on = Painter().eval(), painter_of(tmp_path), prepare()
-    evaluation.test(subject, painter, on)
+    painter, candidate, on = Painter().eval(), painter_of(tmp_path), prepare()
+    evaluation.test(candidate, painter, on)
     first, second, *rest = on.images.files
     swapped = [replace(first, digest=second.digest), replace(second, digest=first.digest), *rest]
     rgb8 = on.images.rgb8[[1, 0, 2, 3, 4, 5]]
     renamed = replace(on, images=ImageSet(swapped, rgb8, {}))
     assert renamed.protocol.hash == on.protocol.hash
-    evaluation.test(subject, painter, renamed)
+    evaluation.test(candidate, painter, renamed)
     assert painter.asked == 12
     evaluation.test_baselines(tmp_path, on, None)
     evaluation.test_baselines(tmp_path, renamed, None)
@@ -284,9 +284,9 @@ def test_a_seed_of_its_own_makes_other_images(tmp_path: Path) -> None:
     on = prepare(samples=2)
     hashes = []
     for seed in (1, 2):
-        subject = replace(painter_of(tmp_path), folder=RunFolder(tmp_path, "painter", seed))
-        evaluation.test(subject, Painter().eval(), on)
-        folder = on.folder(subject)
+        candidate = replace(painter_of(tmp_path), folder=RunFolder(tmp_path, "painter", seed))
+        evaluation.test(candidate, Painter().eval(), on)
+        folder = on.folder(candidate)
         hashes += [sha256_of_file(folder / place / "0.png") for place in ("images", "samples/1")]
     assert len(set(hashes)) == 4
 
@@ -298,35 +298,35 @@ def test_a_test_that_was_cut_off_goes_on(tmp_path: Path) -> None:
                 raise KeyboardInterrupt
             return super().predict(lightness, **words)
 
-    subject, on = painter_of(tmp_path), prepare(batch_size=2)
+    candidate, on = painter_of(tmp_path), prepare(batch_size=2)
     with pytest.raises(KeyboardInterrupt):
-        evaluation.test(subject, Tired().eval(), on)
-    assert not (on.folder(subject) / "run.json").exists()
+        evaluation.test(candidate, Tired().eval(), on)
+    assert not (on.folder(candidate) / "run.json").exists()
     painter = Painter().eval()
-    record = evaluation.test(subject, painter, on)
+    record = evaluation.test(candidate, painter, on)
     assert painter.asked == 2
     whole = evaluation.test(painter_of(tmp_path / "whole"), Painter().eval(), on)
     assert record.per_image_sha256 == whole.per_image_sha256
 
 
 def test_a_damaged_table_is_made_again(tmp_path: Path) -> None:
-    painter, subject, on = Painter().eval(), painter_of(tmp_path), prepare()
-    record = evaluation.test(subject, painter, on)
-    table = on.folder(subject) / "per_image.csv"
+    painter, candidate, on = Painter().eval(), painter_of(tmp_path), prepare()
+    record = evaluation.test(candidate, painter, on)
+    table = on.folder(candidate) / "per_image.csv"
     table.write_bytes(table.read_bytes()[:100])
-    assert evaluation.test(subject, painter, on).per_image_sha256 == record.per_image_sha256
+    assert evaluation.test(candidate, painter, on).per_image_sha256 == record.per_image_sha256
     assert painter.asked == 6
 
 
 def test_several_samples_have_a_mean_a_best_and_distances(tmp_path: Path) -> None:
-    subject, on = painter_of(tmp_path), prepare(samples=3)
-    record = evaluation.test(subject, Painter().eval(), on)
-    table = read_table(on.folder(subject) / "per_image.csv", record.per_image_sha256)
+    candidate, on = painter_of(tmp_path), prepare(samples=3)
+    record = evaluation.test(candidate, Painter().eval(), on)
+    table = read_table(on.folder(candidate) / "per_image.csv", record.per_image_sha256)
     assert table["sample"].value_counts().to_dict() == {"0": 6, "1": 6, "2": 6, "mean": 6}
 
     def outputs(sample: str) -> Tensor:
         places = table[table["sample"] == sample]["output"]
-        return torch.stack([read_png(on.folder(subject) / place) for place in places])
+        return torch.stack([read_png(on.folder(candidate) / place) for place in places])
 
     first, second, third, mean = (outputs(sample) for sample in ("0", "1", "2", "mean"))
     assert not torch.equal(first, second)

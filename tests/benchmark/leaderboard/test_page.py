@@ -77,8 +77,8 @@ def add(
     """Test a model that paints everything in one color."""
     folder = RunFolder(results, run, seed)
     weights = WeightsUsed(trained_as=run, file="best.safetensors", sha256="0" * 64, epoch=1)
-    subject = evaluation.Subject(folder, run, weights=weights, cost=cost)
-    evaluation.test(subject, MeanAb(ab).eval(), on)
+    candidate = evaluation.Candidate(folder, run, weights=weights, cost=cost)
+    evaluation.test(candidate, MeanAb(ab).eval(), on)
 
 
 @pytest.fixture(scope="module")

@@ -45,22 +45,22 @@ class Rivals(Recipe[Two, TwoSettings]):
 
     def __init__(self, model: Two, settings: TwoSettings) -> None:
         super().__init__(model, settings)
-        self.judge = nn.Parameter(torch.ones(1))
+        self.score_outputs = nn.Parameter(torch.ones(1))
         self.gradients: list[tuple[bool, bool]] = []
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {
             "painter": torch.optim.SGD([self.model.color], lr=0.1),
-            "judge": torch.optim.SGD([self.judge], lr=0.1),
+            "judge": torch.optim.SGD([self.score_outputs], lr=0.1),
         }
 
     def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
         for owner in ("painter", "judge"):
-            loss = (self.judge * (self.model.color - 1)).square().sum()
+            loss = (self.score_outputs * (self.model.color - 1)).square().sum()
             yield Update(owner, {owner: loss})
-            got = (self.model.color.grad is not None, self.judge.grad is not None)
+            got = (self.model.color.grad is not None, self.score_outputs.grad is not None)
             self.gradients.append(got)
-            self.model.color.grad = self.judge.grad = None
+            self.model.color.grad = self.score_outputs.grad = None
 
     def validate(self, model: Two, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
         return {"distance": (model.color - 1).square().sum()}
@@ -81,13 +81,13 @@ def test_an_update_reaches_only_what_its_optimizer_owns(tmp_path: Path) -> None:
     loop.run("disabled")
     assert loop.recipe.gradients == [(True, False), (False, True)] * 4
     assert (loop.model.color != 0).all()  # type: ignore[operator]
-    assert loop.recipe.judge != 1
+    assert loop.recipe.score_outputs != 1
 
 
 def test_a_loss_that_is_not_a_number_says_what_to_do(tmp_path: Path) -> None:
     loop = rivals(tmp_path)
     with torch.no_grad():
-        loop.recipe.judge.fill_(torch.inf)
+        loop.recipe.score_outputs.fill_(torch.inf)
     with pytest.raises(UserError, match="smaller learning_rate"):
         loop.run("disabled")
 
