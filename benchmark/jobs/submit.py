@@ -90,7 +90,7 @@ def submit(
         write_json(folder.settings, {"model": entry.name, "images": sources.describe()})
         record = evaluation.score_outputs(candidate, place, setup)
     found = leaderboard.write(results)
-    print(leaderboard.formats.markdown(found.only(setup.protocol.hash)))
+    print(leaderboard.formats.markdown(found.for_protocol(setup.protocol.hash)))
     info(f"Images, figure and scores: {place.folder}")
     return record
 

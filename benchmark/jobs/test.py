@@ -95,7 +95,7 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
         frames = evaluation.write_frames(candidate, weights.model, setup, device=fabric.device)
     if not lenient:  # a batch writes it once, after all
         found = leaderboard.write(job.results)
-        print(leaderboard.formats.markdown(found.only(setup.protocol.hash)))
+        print(leaderboard.formats.markdown(found.for_protocol(setup.protocol.hash)))
         info(f"Images, figure and scores: {setup.folder(candidate)}")
     if frames:
         names = shorten([path.name for path in frames])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.leaderboard.ranking import Board, Leaderboard, Row
+from benchmark.leaderboard.ranking import Leaderboard, ProtocolBoard, Row
 from benchmark.leaderboard.tables import Cell, Table, caption, notes, tables_of
 from benchmark.results.records import Score
 
@@ -58,7 +58,7 @@ def latex(leaderboard: Leaderboard) -> str:
     )
 
 
-def _latex_table(table: Table, board: Board) -> str:
+def _latex_table(table: Table, board: ProtocolBoard) -> str:
     cells = [
         [_marked(cell, LATEX_MARKS, _latex_text(cell.text)) for cell in row] for row in table.rows
     ]
@@ -92,7 +92,7 @@ def csv(leaderboard: Leaderboard) -> str:
     return text
 
 
-def _flat(board: Board, row: Row) -> dict[str, Any]:
+def _flat(board: ProtocolBoard, row: Row) -> dict[str, Any]:
     record = row.record
     flat: dict[str, Any] = {
         "protocol": board.protocol["name"],

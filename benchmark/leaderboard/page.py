@@ -22,7 +22,7 @@ from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH
 from benchmark.files import sha256_of_bytes
 from benchmark.leaderboard import tables
 from benchmark.leaderboard.plots import Plot, metric_of_images, plots_of
-from benchmark.leaderboard.ranking import Board, Leaderboard, Tested
+from benchmark.leaderboard.ranking import Leaderboard, ProtocolBoard, TestResult
 from benchmark.leaderboard.tables import Table
 
 HERE = Path(__file__).resolve().parent
@@ -76,7 +76,7 @@ class Section:
     """
 
     id: str
-    board: Board
+    board: ProtocolBoard
     caption: str
     models: Table
     fixed: Table
@@ -122,7 +122,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _section(board: Board, code: str) -> Section:
+def _section(board: ProtocolBoard, code: str) -> Section:
     columns = tables.all_columns(board)
     return Section(
         id=code,
@@ -140,7 +140,7 @@ def _section(board: Board, code: str) -> Section:
     )
 
 
-def _environments(board: Board) -> list[tuple[list[str], Mapping[str, str]]]:
+def _environments(board: ProtocolBoard) -> list[tuple[list[str], Mapping[str, str]]]:
     """Each environment once, with the rows that were tested in it."""
     found: list[tuple[list[str], Mapping[str, str]]] = []
     for row in board.rows:
@@ -158,7 +158,7 @@ def _environments(board: Board) -> list[tuple[list[str], Mapping[str, str]]]:
 # ---- gallery -------------------------------------------------------------------------------------
 
 
-def _gallery(board: Board) -> Gallery | None:
+def _gallery(board: ProtocolBoard) -> Gallery | None:
     """None where no model was tested. Of a row of several seeds the first one is shown."""
     if not board.models:
         return None
@@ -198,11 +198,11 @@ class _Column:
     """A test whose images the gallery shows. row: its place among the models, if it is one's."""
 
     title: str
-    test: Tested
+    test: TestResult
     row: int | None = None
 
 
-def _columns(board: Board) -> list[_Column]:
+def _columns(board: ProtocolBoard) -> list[_Column]:
     """Input, models, truth; the fixed ones as far as they were tested."""
     gray, truth = board.fixed(GRAY), board.fixed(GROUND_TRUTH)
     models = []
@@ -216,7 +216,7 @@ def _columns(board: Board) -> list[_Column]:
     ]
 
 
-def _values(tests: Sequence[Tested]) -> dict[str, NDArray[np.float64]]:
+def _values(tests: Sequence[TestResult]) -> dict[str, NDArray[np.float64]]:
     """Every metric of images that some test has, (tests, N); NaN where one lacks it."""
     n = len(tests[0].of_sample(0))
     lacking = np.full(n, np.nan)
@@ -241,7 +241,7 @@ def _short(value: float) -> float | None:
     return float(f"{value:.6g}") if np.isfinite(value) else None
 
 
-def _uris(test: Tested, order: Iterable[int]) -> list[str | None]:
+def _uris(test: TestResult, order: Iterable[int]) -> list[str | None]:
     """The first samples of these images, embedded as they are.
 
     None where there is no file, or another than the one that was scored.

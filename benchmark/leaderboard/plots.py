@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH
 from benchmark.figures.calibration import outcome_color
-from benchmark.leaderboard.ranking import WITHOUT_LPIPS, Board, Row
+from benchmark.leaderboard.ranking import WITHOUT_LPIPS, ProtocolBoard, Row
 from benchmark.leaderboard.tables import all_columns
 from benchmark.results.records import Score
 
@@ -92,13 +92,13 @@ Drawn = tuple[str, Figure]
 """A title and what it is of."""
 
 
-def plots_of(board: Board, prefix: str) -> list[Plot]:
+def plots_of(board: ProtocolBoard, prefix: str) -> list[Plot]:
     """All plots of a board that there are values for; another plot is another entry in `draw`.
 
     The board's metric stands against other metrics and against costs; then it is shown image by
     image. prefix: of the ids in the SVGs, another for each board of a page.
     """
-    draw: Sequence[Callable[[Board], Drawn | None]] = (
+    draw: Sequence[Callable[[ProtocolBoard], Drawn | None]] = (
         lambda board: _against_metric(board, "delta_e2000"),
         lambda board: _against_metric(board, "ssim"),
         lambda board: _against_metric(board, "colorfulness"),
@@ -120,7 +120,7 @@ def plots_of(board: Board, prefix: str) -> list[Plot]:
 # ---- the plots -----------------------------------------------------------------------------------
 
 
-def _against_metric(board: Board, key: str) -> Drawn | None:
+def _against_metric(board: ProtocolBoard, key: str) -> Drawn | None:
     """The board's metric over another one, with the models' intervals."""
     points = [
         Point(row, x, y, _label(board, row))
@@ -151,17 +151,19 @@ def _against_metric(board: Board, key: str) -> Drawn | None:
     return f"{up.label} against {across.label}", figure
 
 
-def _against_time(board: Board) -> Drawn | None:
+def _against_time(board: ProtocolBoard) -> Drawn | None:
     devices = [row.record.timing.device if row.record.timing else "" for row in board.models]
     return _against_cost(board, "ms/image", "milliseconds a image", devices)
 
 
-def _against_training(board: Board) -> Drawn | None:
+def _against_training(board: ProtocolBoard) -> Drawn | None:
     devices = [row.record.cost.device if row.record.cost else "" for row in board.models]
     return _against_cost(board, "training", "minutes of training", devices)
 
 
-def _against_cost(board: Board, heading: str, label: str, devices: Sequence[str]) -> Drawn | None:
+def _against_cost(
+    board: ProtocolBoard, heading: str, label: str, devices: Sequence[str]
+) -> Drawn | None:
     """The board's metric over a column of the costs; the input's own value as a line.
 
     devices: of each model. Where they differ they are named, since their times do not compare.
@@ -190,7 +192,7 @@ def _against_cost(board: Board, heading: str, label: str, devices: Sequence[str]
     return f"{up.label} against {label}", figure
 
 
-def _distributions(board: Board) -> Drawn | None:
+def _distributions(board: ProtocolBoard) -> Drawn | None:
     """A box for each row over its images."""
     key = metric_of_images(board)
     by_row = [(row, row.values(key)) for row in _without_truth(board)]
@@ -221,7 +223,7 @@ def _distributions(board: Board) -> Drawn | None:
     return f"{score.label} of each image: quartiles, median and mean (diamond)", figure
 
 
-def _calibration(board: Board) -> Drawn | None:
+def _calibration(board: ProtocolBoard) -> Drawn | None:
     """Which paints things of random paint took: a bar in the paints' own colors for each row.
 
     On top what a right sampler would take. Of several seeds the first is shown, as in the table.
@@ -251,13 +253,13 @@ def _calibration(board: Board) -> Drawn | None:
 # ---- parts of a plot -----------------------------------------------------------------------------
 
 
-def metric_of_images(board: Board) -> str:
+def metric_of_images(board: ProtocolBoard) -> str:
     """The board's metric, or ΔE2000 if that is of whole sets or has no value for some image."""
     known = all(row.values(board.sort) is not None for row in board.models)
     return board.sort if known else WITHOUT_LPIPS
 
 
-def _without_truth(board: Board) -> list[Row]:
+def _without_truth(board: ProtocolBoard) -> list[Row]:
     """The truth is perfect in everything: its place is known, and far from all others."""
     return [row for row in board.rows if row is not board.fixed(GROUND_TRUTH)]
 
@@ -269,7 +271,7 @@ def _axes(height: float = SIZE[1]) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _look(board: Board, row: Row) -> tuple[str, str]:
+def _look(board: ProtocolBoard, row: Row) -> tuple[str, str]:
     """Color and marker, the same in all plots of a board; fixed rows are of no color."""
     if row.is_fixed:
         return INK, "+"
@@ -277,7 +279,7 @@ def _look(board: Board, row: Row) -> tuple[str, str]:
     return COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)]
 
 
-def _label(board: Board, row: Row) -> str:
+def _label(board: ProtocolBoard, row: Row) -> str:
     """A row's name, shortened; of a fixed row its kind, where it is the only one of it."""
     alike = sum(other.is_fixed and other.record.model == row.record.model for other in board.rows)
     return row.record.model if row.is_fixed and alike == 1 else _short(row.name)
@@ -308,7 +310,7 @@ def _choose_scale(axes: Axes, values: Sequence[float]) -> None:
         axes.xaxis.set_minor_locator(LogLocator(subs=()))
 
 
-def _mark(axes: Axes, board: Board, points: Sequence[Point]) -> None:
+def _mark(axes: Axes, board: ProtocolBoard, points: Sequence[Point]) -> None:
     """Draw the points, each with its name beside it."""
     for point in points:
         color, marker = _look(board, point.row)

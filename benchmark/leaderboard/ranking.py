@@ -26,7 +26,7 @@ WITHOUT_LPIPS = "delta_e2000"
 
 
 @dataclass(frozen=True)
-class Tested:
+class TestResult:
     """One test: its folder, run.json, and the rows of per_image.csv, images in one order."""
 
     folder: Path
@@ -48,7 +48,7 @@ class Row:
     rank: by the board's metric; None for fixed rows and where nothing can be compared.
     """
 
-    tests: tuple[Tested, ...]
+    tests: tuple[TestResult, ...]
     rank: int | None = None
 
     @property
@@ -153,7 +153,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Board:
+class ProtocolBoard:
     """The rows of one protocol, best first, fixed ones below.
 
     sort: the metric that orders them. no_better_than_gray: names of the rows that by that metric
@@ -184,10 +184,10 @@ class Board:
 class Leaderboard:
     """All boards of a results folder. refused: why a test stands in none, by its run.json."""
 
-    boards: list[Board]
+    boards: list[ProtocolBoard]
     refused: dict[str, str]
 
-    def only(self, code: str) -> "Leaderboard":
+    def for_protocol(self, code: str) -> "Leaderboard":
         """The board of one protocol, by its hash."""
         return Leaderboard([board for board in self.boards if board.code == code], {})
 
@@ -212,7 +212,7 @@ def read(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
     return Leaderboard([_board(group, sort) for group in groups], refused)
 
 
-def _read_tests(results: Path) -> tuple[list[Tested], dict[str, str]]:
+def _read_tests(results: Path) -> tuple[list[TestResult], dict[str, str]]:
     tests, refused = [], {}
     for path in sorted(results.glob("*/seed-*/tests/*/run.json")):
         place = path.relative_to(results).as_posix()
@@ -224,28 +224,30 @@ def _read_tests(results: Path) -> tuple[list[Tested], dict[str, str]]:
     return tests, refused
 
 
-def _read_test(path: Path) -> Tested:
+def _read_test(path: Path) -> TestResult:
     """UserError with the reason why it may not stand in a table."""
     record, table = read_test(path.parent)
     # The order of their contents, which is that of no folder, so that tests are compared in pairs.
     table = table.sort_values(["sha256", "file"], kind="stable", ignore_index=True)
-    return Tested(path.parent, record, table)
+    return TestResult(path.parent, record, table)
 
 
-def _board(tests: list[Tested], sort: str) -> Board:
+def _board(tests: list[TestResult], sort: str) -> ProtocolBoard:
     rows = _rows(tests)
     record = tests[0].record
     by = _sorting(rows, sort)
     rows = _ranked(rows, by)
-    return Board(record.protocol, record.protocol_hash, rows, by, _no_better_than_gray(rows, by))
+    return ProtocolBoard(
+        record.protocol, record.protocol_hash, rows, by, _no_better_than_gray(rows, by)
+    )
 
 
-def _rows(tests: Sequence[Tested]) -> list[Row]:
+def _rows(tests: Sequence[TestResult]) -> list[Row]:
     """Seeds of one run that were trained, sampled and tested alike become one row.
 
     A set of images may have been tested on by two names; of the same seed the last test counts.
     """
-    alike: dict[str, dict[int, Tested]] = defaultdict(dict)
+    alike: dict[str, dict[int, TestResult]] = defaultdict(dict)
     for test in sorted(tests, key=lambda test: test.record.finished):
         alike[_identity(test.record)][test.record.seed] = test
     return [Row(tuple(of_seed[seed] for seed in sorted(of_seed))) for of_seed in alike.values()]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import metrics
-from benchmark.leaderboard.ranking import Board, Row
+from benchmark.leaderboard.ranking import ProtocolBoard, Row
 from benchmark.results.records import Calibration, Estimate, Score
 
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
@@ -47,7 +47,7 @@ class Column:
     cell: Callable[[Row], Cell]
 
 
-def tables_of(board: Board) -> list[Table]:
+def tables_of(board: ProtocolBoard) -> list[Table]:
     """Quality, cost, and the further tables."""
     return [
         _table("Quality", _quality(board), board.rows),
@@ -56,7 +56,7 @@ def tables_of(board: Board) -> list[Table]:
     ]
 
 
-def further_tables(board: Board) -> list[Table]:
+def further_tables(board: ProtocolBoard) -> list[Table]:
     """What several samples show, and calibration, where there are such tests."""
     tables = []
     several = [row for row in board.models if row.samples is not None]
@@ -77,7 +77,7 @@ SEVERAL = (
 )
 
 
-def all_columns(board: Board) -> list[Column]:
+def all_columns(board: ProtocolBoard) -> list[Column]:
     """Quality and cost side by side, each column once."""
     quality = _quality(board)
     there = {column.heading for column in quality}
@@ -112,12 +112,12 @@ def _identity() -> list[Column]:
     ]
 
 
-def _quality(board: Board) -> list[Column]:
+def _quality(board: ProtocolBoard) -> list[Column]:
     rank = Column("rank", lambda row: _number(row.rank, "{}"))
     return [rank, *_identity(), *(_metric(board, key) for key in metric_keys())]
 
 
-def _metric(board: Board, key: str) -> Column:
+def _metric(board: ProtocolBoard, key: str) -> Column:
     """A metric with its interval, the three best values marked; equal values share a mark."""
     first = board.rows[0].scores[key]
     ranked = {row.scores[key].mean for row in board.models} - {None}
@@ -263,7 +263,7 @@ def _calibration_note(rows: Sequence[Row]) -> str:
     )
 
 
-def caption(board: Board) -> str:
+def caption(board: ProtocolBoard) -> str:
     """The protocol, and how the values are to be read."""
     n, size = board.n_images, board.protocol["size"]
     images = f"{n} test image{'s' * (n != 1)}"
@@ -279,7 +279,7 @@ def caption(board: Board) -> str:
     )
 
 
-def notes(board: Board) -> list[str]:
+def notes(board: ProtocolBoard) -> list[str]:
     """What a reader must know of single rows and columns."""
     first = board.rows[0].scores
     found = []

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from benchmark.errors import UserError
 from benchmark.files import read_json, write_json
 
-Form = TypeVar("Form", bound=BaseModel)
+Schema = TypeVar("Schema", bound=BaseModel)
 
 
 class Strict(BaseModel):
@@ -201,7 +201,7 @@ def read_cost(path: Path) -> Cost | None:
     return read_part(path, Cost) if path.exists() else None
 
 
-def read_part(path: Path, form: type[Form]) -> Form:
+def read_part(path: Path, form: type[Schema]) -> Schema:
     values = read_json(path)
     try:
         return form.model_validate(values)

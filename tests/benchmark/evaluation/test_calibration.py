@@ -84,7 +84,7 @@ def shares(calibration: Calibration) -> dict[str, float]:
     return {name: share.value for name, share in calibration.overall.shares.items()}
 
 
-def only(name: str) -> dict[str, float]:
+def for_protocol(name: str) -> dict[str, float]:
     return {other: float(other == name) for other in PROBABILITIES}
 
 
@@ -238,7 +238,7 @@ def test_who_paints_all_red_is_three_quarters_off(sample: Path) -> None:
     ]
     red = torch.stack([torch.from_numpy(np.array(square)).permute(2, 0, 1) for square in squares])
     result = for_validation(objects, red)
-    assert shares(result) == only("red")
+    assert shares(result) == for_protocol("red")
     assert result.overall.total_variation.value == pytest.approx(0.75)
     for kind in result.kinds.values():
         assert kind.total_variation.value == pytest.approx(0.75)
@@ -250,7 +250,7 @@ def test_who_paints_nothing_or_the_mean_is_wholly_off(sample: Path) -> None:
     objects = find(images)
     for ab in ((0, 0), MEAN_AB):
         result = for_validation(objects, with_ab(images.rgb8, ab))
-        assert shares(result) == only(NONE)
+        assert shares(result) == for_protocol(NONE)
         spread = result.overall.total_variation
         assert (spread.value, spread.low, spread.high) == (1, 1, 1)
     assert 0 < result.overall.truth < 0.3

@@ -25,7 +25,7 @@ from benchmark.evaluation import evaluate as evaluation
 from benchmark.evaluation.baselines import MeanAb
 from benchmark.leaderboard import page, tables
 from benchmark.leaderboard.plots import GAPS, Plot, place_names, plots_of
-from benchmark.leaderboard.ranking import Board, Leaderboard, read
+from benchmark.leaderboard.ranking import Leaderboard, ProtocolBoard, read
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import Calibration, Cost, Estimate, PaintShares, WeightsUsed
 
@@ -108,7 +108,7 @@ def text(found: Leaderboard) -> str:
     return page.html(found)
 
 
-def board_of(found: Leaderboard, name: str) -> Board:
+def board_of(found: Leaderboard, name: str) -> ProtocolBoard:
     (board,) = (board for board in found.boards if board.protocol["name"] == name)
     return board
 
