@@ -31,7 +31,7 @@ TOLERANCE = 1e-4
 def require_rgb(rgb: Tensor, name: str = "rgb") -> None:
     """Raise ValueError unless `rgb` is a float (B, 3, H, W) in [0, 1].
 
-    A image in [-1, 1] or 0…255 that is taken for one in [0, 1] gives numbers that look like
+    An image in [-1, 1] or 0…255 that is taken for one in [0, 1] gives numbers that look like
     results, so nothing is guessed here.
     """
     if rgb.ndim != 4 or rgb.shape[1] != 3:

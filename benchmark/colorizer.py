@@ -30,7 +30,7 @@ ColorSpace = Annotated[
 
 
 OnStep = Callable[[int, int, Tensor, Tensor], None]
-"""Called as on_step(step, steps, state, estimate) at each step of the way from noise to a image.
+"""Called as on_step(step, steps, state, estimate) at each step of the way from noise to an image.
 
 Steps count from 1. The state is what the step starts from, at the first one pure noise; the
 estimate is where the way would end as seen from there, at the last step the image itself.
@@ -68,13 +68,6 @@ class Sampling(BaseModel):
         chosen."""
         return self.preview()
 
-    def label(self) -> str:
-        """Short text that tells two samplings apart, e.g. `steps50-eta0`; empty without choices."""
-        return "-".join(
-            f"{key}{value:g}" if isinstance(value, float) else f"{key}{value}"
-            for key, value in self.model_dump().items()
-        )
-
 
 class Colorizer(nn.Module, ABC):
     """A network that colors images, whole: its weights and its constructor's arguments suffice.
@@ -86,9 +79,9 @@ class Colorizer(nn.Module, ABC):
 
     stochastic: ClassVar[bool] = False
     sampling_class: ClassVar[type[Sampling]] = Sampling
-    sisters: ClassVar[tuple[str, ...]] = ()
-    """Models of the same network and training, which differ in the sampler: weights of theirs fit
-    where this one has none."""
+    weights_of: ClassVar[str | None] = None
+    """The model whose training serves this one too, where both differ in the sampler alone: this
+    one reads its weights and is trained only when that is asked for."""
     size_divisor: int = 1
     """Height and width given to `predict` are padded to a multiple of this many pixels."""
     architecture: dict[str, Any]
@@ -114,7 +107,7 @@ class Colorizer(nn.Module, ABC):
         """Color for `lightness` (B, 1, H, W) in [0, 100], sides multiples of `size_divisor`.
 
         Returns ab in Lab units (B, 2, h, w), or sRGB (B, 3, h, w) if `color_space` is "rgb", at
-        whatever resolution the model works in. `noise(*shape)` draws one sample a image;
+        whatever resolution the model works in. `noise(*shape)` draws one sample an image;
         `sampling` is an instance of this model's `sampling_class`. A model that has steps calls
         `on_step`, unless it is None, at each of them, with color as it returns it.
         """
@@ -131,7 +124,7 @@ class Colorizer(nn.Module, ABC):
     ) -> Tensor:
         """Color images: L* (B, 1, H, W) in [0, 100], sides ≥ 16 → sRGB [0, 1], (B, 3, H, W).
 
-        seeds: one integer a image; the same seed gives the same image in any batch.
+        seeds: one integer an image; the same seed gives the same image in any batch.
         on_step: told of each step, the state and the estimate as sRGB (B, 3, H, W); never called
         unless `has_steps`.
         Raises ValueError for other shapes or ranges, UserError for a sampling that these weights
@@ -164,8 +157,17 @@ class Colorizer(nn.Module, ABC):
         return "steps" in cls.sampling_class.model_fields
 
     def resolve_sampling(self, sampling: Any) -> Any:
-        """A valid sampling as these very weights can be sampled with; UserError if they cannot."""
+        """Return the sampling with every value set, as these weights are sampled with it.
+
+        Raises UserError if they cannot be sampled so. A model whose defaults depend on its weights
+        overrides this.
+        """
         return sampling
+
+    def sampling_changes(self, sampling: Sampling) -> list[str]:
+        """The names of the values of a resolved sampling that differ from the model's defaults."""
+        defaults = self.resolve_sampling(self.sampling_class()).model_dump()
+        return [key for key, value in sampling.model_dump().items() if value != defaults[key]]
 
     def calibrate(self, statistics: Statistics) -> None:
         """Store what was measured on the training split, so that models work in standardized ab."""

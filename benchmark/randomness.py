@@ -44,7 +44,7 @@ def derive_seed(*parts: object) -> int:
 class Noise:
     """Standard normal draws in which each image follows its own seed alone.
 
-    So a image does not depend on the batch it is in. Drawn on the CPU, so neither on the device.
+    So an image does not depend on the batch it is in. Drawn on the CPU, so neither on the device.
     """
 
     def __init__(self, seeds: Sequence[int], device: torch.device) -> None:

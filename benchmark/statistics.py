@@ -21,7 +21,7 @@ class Interval(NamedTuple):
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """The mean of one value a image, and how far it would move with other images."""
+    """The mean of one value an image, and how far it would move with other images."""
     array = np.asarray(values, dtype=np.float64)
     if len(array) < 2:
         return Interval(float(array.mean()), None, None)
@@ -44,7 +44,7 @@ def paired_differences(values: NDArray[np.float64]) -> tuple[NDArray[np.float64]
     """The intervals of the mean difference of any two rows of values (R, N) on the same images.
 
     Returns low and high, (R, R) each, of row i - row j. Where the interval excludes 0 the two
-    differ. Far sharper than comparing two intervals, since what makes a image hard for both
+    differ. Far sharper than comparing two intervals, since what makes an image hard for both
     cancels. N is at least 2.
     """
     tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
@@ -69,7 +69,7 @@ def ranks(values: NDArray[np.float64], higher_is_better: bool) -> list[int]:
 def resampled_sums(values: NDArray[Any]) -> NDArray[Any]:
     """Bootstrap of sums over images: (images, columns) → (RESAMPLES, columns).
 
-    The same images are drawn for all columns, and each time it is called. What a image has
+    The same images are drawn for all columns, and each time it is called. What an image has
     several of, such as objects, is summed before: its whole is drawn, since they have much in
     common.
     """

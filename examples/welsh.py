@@ -35,7 +35,7 @@ TEXTURE = 1.0  # weight of the deviation beside the lightness, equal as in the p
 
 
 def read_lab(path: Path) -> Array:
-    """A image as Lab, (H, W, 3)."""
+    """An image as Lab, (H, W, 3)."""
     pixels = imread(path)
     if pixels.ndim == 2:
         pixels = np.stack([pixels] * 3, axis=-1)
@@ -44,7 +44,7 @@ def read_lab(path: Path) -> Array:
 
 
 def thumbnail(lightness: Array) -> Array:
-    """What a image looks like from afar in gray, (64,): 0 on average, deviation 1."""
+    """What an image looks like from afar in gray, (64,): 0 on average, deviation 1."""
     small = resize(lightness, (THUMBNAIL, THUMBNAIL), anti_aliasing=True).ravel()
     small = small - small.mean()
     return np.asarray(small / max(small.std(), 1e-6))

@@ -21,11 +21,11 @@ from benchmark.checkpoints import load_weights
 from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.data.loading import load_training, locate
 from benchmark.figures.images import gray_of, save_grid
+from benchmark.metrics.images import colorfulness
 from benchmark.randomness import Noise
 from benchmark.registry import load_settings
 from benchmark.results.folders import RunFolder
 from benchmark.settings import resolve
-from metrics import colorfulness
 from models.common.denoiser import Denoiser, Sampling
 from models.common.diffusion import x0_of
 from models.common.samplers import ddpm_step, guided, trailing_timesteps

@@ -39,7 +39,7 @@ def make_image() -> Callable[..., Image.Image]:
 
 @pytest.fixture(scope="session")
 def fill_folder() -> Callable[..., list[Path]]:
-    """fill_folder(folder, seeds, suffix=".png") → a image file for each seed, named by it."""
+    """fill_folder(folder, seeds, suffix=".png") → an image file for each seed, named by it."""
 
     def fill(folder: Path, seeds: range, suffix: str = ".png") -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
@@ -119,10 +119,10 @@ def make_record() -> Callable[..., dict[str, Any]]:
 
     def make(means: dict[str, float | None] | None = None, **changed: Any) -> dict[str, Any]:
         from benchmark.evaluation.protocol import VERSION, hash_of
-        from metrics import METRICS, Options, describe
+        from benchmark.metrics.table import METRICS, MetricSuite
 
         protocol = {"name": "photos-64", "version": VERSION, "size": 64, "n_images": 4}
-        protocol["metrics"] = describe(Options())
+        protocol["metrics"] = MetricSuite().describe()
         protocol = changed.pop("protocol", protocol)
 
         def score(key: str) -> dict[str, Any]:

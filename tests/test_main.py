@@ -151,7 +151,7 @@ def test_train_test_list_leaderboard_and_colorize(
 
 
 def lightness_of(path: Path) -> np.ndarray:
-    """L* of a image file, (H, W)."""
+    """L* of an image file, (H, W)."""
     import torch
 
     with Image.open(path) as image:

@@ -26,7 +26,7 @@ from benchmark.figures.images import save_png
 from benchmark.metrics.histogram import ab_divergence
 
 SEEDS = st.integers(0, 2**32 - 1)
-few = settings(max_examples=8)  # a image has thousands of pixels, each an example of its own
+few = settings(max_examples=8)  # an image has thousands of pixels, each an example of its own
 ZERO_FOR_EQUALS = ("delta_e76", "delta_e2000", "lightness_error", "colorfulness_gap")
 SYMMETRIC = ("ssim", "psnr", *ZERO_FOR_EQUALS)
 OF_IMAGES = [key for key, metric in metrics.METRICS.items() if metric.per_image]
@@ -377,7 +377,7 @@ def test_the_kernel_distance_grows_with_the_shift_and_has_a_deviation() -> None:
 
 
 def test_distances_between_samples_are_those_of_all_pairs() -> None:
-    """The mean over a image's samples of their mean distance from the others."""
+    """The mean over an image's samples of their mean distance from the others."""
     images = torch.stack([random_pair(seed, n=3)[0] for seed in (20, 21, 22, 23)])
     found = metrics.score_samples([images[:, :2], images[:, 2:]])
     assert found.keys() == {"diversity_delta_e2000"}  # LPIPS has no network here
@@ -491,7 +491,7 @@ def test_copying_the_gray_input_scores_what_it_should() -> None:
     assert (values["lightness_error"] < 0.12).all()
     assert (values["colorfulness"] < 0.1).all()
     assert values["ssim"].mean() > 0.85  # SSIM rewards gray: hence the fixed row in each table
-    # Between a image and its gray copy lies its chroma, and nothing else.
+    # Between an image and its gray copy lies its chroma, and nothing else.
     chroma = rgb_to_lab(truth)[:, 1:].norm(dim=1).mean(dim=(1, 2))
     np.testing.assert_allclose(values["delta_e76"], chroma, rtol=0.01)
     # The fault for which other ranges are refused: the same images in [-1, 1] score far less.

@@ -74,7 +74,7 @@ def test_a_folder_is_scored_faster_than_image_by_image(
                 few, many = milliseconds[:, index]
                 print(
                     f"\n{COUNT} images of {SIDE}×{SIDE}, threads: {threads}, {name}: {few:.2f} "
-                    f"ms a image against {many:.2f}, {ratio[threads][index]:.1f} times",
+                    f"ms an image against {many:.2f}, {ratio[threads][index]:.1f} times",
                     end="",
                 )
     assert ratio[1][1] > 7  # of the processor's time, which other work on the machine sways least
@@ -99,7 +99,7 @@ def write_folder(folder: Path) -> list[str]:
 
 @torch.no_grad()
 def one_by_one(folder: Path, names: list[str], network: nn.Module) -> dict[str, list[float]]:
-    """The usual loop: scikit-image and `lpips`, a image at a time."""
+    """The usual loop: scikit-image and `lpips`, an image at a time."""
     values: dict[str, list[float]] = {key: [] for key, m in metrics.METRICS.items() if m.per_image}
     for name in names:
         output8, truth8 = (

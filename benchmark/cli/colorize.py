@@ -9,7 +9,7 @@ from benchmark.cli import options
 
 
 def colorize(
-    photo: Annotated[Path, typer.Argument(help="A image file, in color or gray.")],
+    photo: Annotated[Path, typer.Argument(help="An image file, in color or gray.")],
     model: Annotated[str, typer.Option(help="A trained model.")],
     out: Annotated[
         Path | None, typer.Option(help="Where to write (default: <photo>-<model>.png, here).")

@@ -110,8 +110,8 @@ def run(
     }
     from benchmark.jobs.job import Job
     from benchmark.jobs.run import run_all, run_one
+    from benchmark.metrics.table import MetricOptions
     from benchmark.settings import parse_value
-    from metrics import Options  # only now: this imports torch
 
     job = Job(
         modes=(mode,) if mode else ("train", "test"),
@@ -126,7 +126,7 @@ def run(
         weights=weights,
         num_images=num_images,
         lpips_weights=lpips_weights,
-        options=Options(lpips_backbone, colorfulness),
+        options=MetricOptions(lpips_backbone, colorfulness),
         samples=samples,
         frames=frames,
         wandb=wandb,

@@ -54,8 +54,8 @@ def score(
     """Score images of another program like a model's, and give them a row."""
     from benchmark.data.loading import locate_test
     from benchmark.jobs.submit import Entry, submit
-    from metrics import Options, load_metric_suite
+    from benchmark.metrics.table import MetricOptions, load_metric_suite
 
-    suite = load_metric_suite(Options(lpips_backbone, colorfulness), lpips_weights)
+    suite = load_metric_suite(MetricOptions(lpips_backbone, colorfulness), lpips_weights)
     entry = Entry(folder, name, seed, resize, lightness)
     submit(entry, locate_test(dataset, truth, results), size, results, suite)

@@ -17,6 +17,7 @@ from benchmark.data.manifest import Digests, ImageFile, Splits, digest_of, scan,
 from benchmark.data.reading import Preprocessing, find_images, is_grayscale
 from benchmark.errors import UserError
 from benchmark.settings import Settings
+from benchmark.metrics.images import colorfulness
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATASET, TEST_IMAGES = ROOT / "Dataset", ROOT / "TestImages"
@@ -175,8 +176,6 @@ def measure(images: ImageSet, most: int = 1000) -> Statistics:
 
 
 def _drop_grayscale(images: ImageSet, settings: Settings) -> ImageSet:
-    from metrics import colorfulness
-
     gray = [is_grayscale(rgb8) for rgb8 in images.rgb8.numpy()]
     if any(gray):
         verb = "not trained on" if settings.drop_grayscale else "trained on all the same"

@@ -90,7 +90,7 @@ def split(dataset: list[ImageFile], tests: list[ImageFile], split_seed: int) -> 
 
     Images below `val/` and `test/` stay where they are. Of all others 10 % are held out for the
     test if there is no other test set, and 15 % of the rest for validation unless there is a
-    `val/`. A image in two splits stays in the later of train, val, test.
+    `val/`. An image in two splits stays in the later of train, val, test.
     """
     folders = {
         name: [p for p in dataset if p.name.startswith(f"{name}/")] for name in SPLIT_FOLDERS

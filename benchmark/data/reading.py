@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from kornia_rs.io import decode_image_png_u8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from torch import Tensor
 
 from benchmark.colorizer import SMALLEST_SIDE
 from benchmark.errors import UserError
@@ -66,6 +68,23 @@ def images_by_name(folder: Path) -> dict[str, Path]:
     return found
 
 
+def read_pairs(outputs: Path, truths: Path) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield each image of a folder and the one of the same name in another, uint8 (3, H, W) each.
+
+    They come in the order of their names. Raises UserError for a folder without images, an image
+    without its counterpart, of another size or unreadable.
+    """
+    first, second = images_by_name(outputs), images_by_name(truths)
+    for name in first.keys() ^ second.keys():
+        there, lacking = (first, truths) if name in first else (second, outputs)
+        raise UserError(f"{there[name]} has no counterpart in {lacking}.")
+    for name in sorted(first):
+        output, truth = (torch.from_numpy(read_whole(part[name])) for part in (first, second))
+        if output.shape != truth.shape:
+            raise UserError(f"{first[name]} and {second[name]} are not of one size.")
+        yield output, truth
+
+
 def open_rgb(path: Path) -> Image.Image:
     """Decode a file to 8-bit sRGB, upright. Raises UnusableImage with the reason.
 
@@ -78,7 +97,7 @@ def open_rgb(path: Path) -> Image.Image:
                 _require_sides(*image.size)
                 return _to_srgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
-        raise UnusableImage("not a image") from error
+        raise UnusableImage("not an image") from error
     except Image.DecompressionBombError as error:
         raise UnusableImage(f"more than {MOST_PIXELS:,} pixels") from error
     except UnusableImage:
@@ -134,7 +153,7 @@ def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray:
 
 
 def fit_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
-    """The square of a image, or of a plane such as a mask (mode F), that lies over it."""
+    """The square of an image, or of a plane such as a mask (mode F), that lies over it."""
     size = (preprocessing.size, preprocessing.size)
     return ImageOps.fit(image, size, method=Image.Resampling[preprocessing.filter.upper()])
 

@@ -150,7 +150,7 @@ def painted_pixels(mask: NDArray[np.bool_], preprocessing: Preprocessing) -> Ten
 
 
 def taken_paint(rgb8: Tensor, mask: Tensor) -> str:
-    """The paint of an object in a image, or `none`: uint8 (3, S, S), bool (S, S) → its name.
+    """The paint of an object in an image, or `none`: uint8 (3, S, S), bool (S, S) → its name.
 
     Each pixel has the paint that its a*, b* is within NEAR of, if there is one, and the object has
     the paint of more than half of its pixels. Pixel by pixel, since the mean of a thing half orange
@@ -158,7 +158,7 @@ def taken_paint(rgb8: Tensor, mask: Tensor) -> str:
     bleeds.
     """
     if rgb8.shape[1:] != mask.shape:
-        raise ValueError(f"a image {tuple(rgb8.shape)} has no mask {tuple(mask.shape)}")
+        raise ValueError(f"an image {tuple(rgb8.shape)} has no mask {tuple(mask.shape)}")
     ab = rgb_to_lab(rgb_from_8bit(rgb8[:, mask])[None, :, :, None])[0, 1:, :, 0].T
     near = torch.linalg.vector_norm(ab[:, None] - _PAINT_AB, dim=2) < NEAR
     pixels = near.sum(dim=0)
@@ -169,7 +169,7 @@ def taken_paint(rgb8: Tensor, mask: Tensor) -> str:
 def taken_paints(objects: PaintedObjects, outputs: Iterable[Tensor]) -> list[str]:
     """What each of `objects.things` took in one sample.
 
-    outputs: a image as written for each test image, in their order, uint8 (3, S, S).
+    outputs: an image as written for each test image, in their order, uint8 (3, S, S).
     """
     return [
         taken_paint(output, thing.mask)
@@ -281,7 +281,7 @@ def _mean(values: NDArray[np.float64], files: NDArray[np.str_]) -> Estimate:
 
 
 def _by_image(values: NDArray[Any], files: NDArray[np.str_]) -> NDArray[Any]:
-    """Sums of the objects' values over those of a image: (O, C) → (images, C)."""
+    """Sums of the objects' values over those of an image: (O, C) → (images, C)."""
     names, rows = np.unique(files, return_inverse=True)
     sums = np.zeros((len(names), values.shape[1]), values.dtype)
     np.add.at(sums, rows, values)

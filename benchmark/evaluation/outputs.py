@@ -32,7 +32,7 @@ AT_ONCE = 8
 
 
 class Provenance(Strict):
-    """Who makes the images: where this is the same, a image that is there is the right one.
+    """Who makes the images: where this is the same, an image that is there is the right one.
 
     inputs: a hash of the test images by their names, since files and seeds follow these.
     """
@@ -68,7 +68,7 @@ class Outputs:
         self._progress = folder / "colorized.json"
 
     def path(self, row: int, sample: Sample = 0) -> Path:
-        """The file of a image's sample: PNG, 8 bits."""
+        """The file of an image's sample: PNG, 8 bits."""
         return self.folder / self.place(row, sample)
 
     def place(self, row: int, sample: Sample = 0) -> str:
@@ -143,7 +143,7 @@ class Outputs:
         batch_size: int,
         label: str,
     ) -> int:
-        """Color and write what is not there yet, one batch after another; `samples` a image.
+        """Color and write what is not there yet, one batch after another; `samples` an image.
 
         Returns how many images were colored.
 
@@ -218,7 +218,7 @@ class Outputs:
         return [path for paths in files.values() for path in paths]
 
     def _frames(self, row: int) -> tuple[Path, Path]:
-        """The strip and the animation of a image."""
+        """The strip and the animation of an image."""
         stem = self.names[row].removesuffix(".png")
         return self.folder / f"frames/{stem}.png", self.folder / f"frames/{stem}.webp"
 
@@ -236,7 +236,7 @@ class Outputs:
         self._progress.unlink(missing_ok=True)
 
     def mean(self, row: int, samples: int) -> Tensor:
-        """The mean of a image's samples in Lab, sRGB (3, S, S)."""
+        """The mean of an image's samples in Lab, sRGB (3, S, S)."""
         rgb8 = torch.stack([self.read(row, sample) for sample in range(samples)])
         lab = rgb_to_lab(rgb_from_8bit(rgb8)).mean(dim=0, keepdim=True)
         return join(lab[:, :1], lab[:, 1:])[0]

@@ -164,7 +164,7 @@ def measure(
     else:
         for key, row in metrics.table(suite.options).items():
             if row.between_samples:
-                measured.missing[key] = "there is one sample a image; --samples makes more"
+                measured.missing[key] = "there is one sample an image; --samples makes more"
     return measured
 
 

@@ -60,12 +60,12 @@ def _of_column(metric: metrics.Metric, table: pd.DataFrame, missing: Mapping[str
 
 
 def _of_images(metric: metrics.Metric, values: NDArray[np.float64]) -> Score:
-    """The entry of run.json of one value a image."""
+    """The entry of run.json of one value an image."""
     n = len(values)
     if np.isnan(values).any():
         raise ValueError(f"{metric.key} of image {int(np.isnan(values).argmax())} is not a number")
     if not np.isfinite(values).all():
-        reason = "infinite for a image that equals the truth"
+        reason = "infinite for an image that equals the truth"
         return _score(metric, n=n, reason=reason)
     std = float(values.std(ddof=1)) if n > 1 else None
     return _score(metric, std=std, n=n, interval=mean_interval(values.tolist()))

@@ -17,7 +17,7 @@ from benchmark.files import replacing
 COLUMNS, MOMENTS = 12, 60
 """The most that a strip shows, its end included, and the most of an animation before its end."""
 SIDE = 256
-"""About how many pixels the longer side of a image has in an animation."""
+"""About how many pixels the longer side of an image has in an animation."""
 LENGTH, QUICKEST, SLOWEST, HOLD = 3000, 50, 250, 1500
 """Milliseconds: of an animation up to its end, of one of its images, and of its end."""
 

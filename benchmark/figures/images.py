@@ -35,7 +35,7 @@ def _save_image(path: Path, image: Image.Image) -> None:
 
 
 def read_png(path: Path) -> Tensor:
-    """A image as `save_png` wrote it, sRGB in [0, 1], (3, H, W)."""
+    """An image as `save_png` wrote it, sRGB in [0, 1], (3, H, W)."""
     with Image.open(path) as image:
         pixels = torch.from_numpy(np.array(image.convert("RGB")))
     return rgb_from_8bit(pixels.permute(2, 0, 1))
@@ -51,7 +51,7 @@ def grid(
 ) -> Image.Image:
     """A figure with a titled column for each entry and a row for each image of (B, 3, H, W).
 
-    side: about how many pixels the longer side of a image shall have; images are enlarged to
+    side: about how many pixels the longer side of an image shall have; images are enlarged to
     it, and larger ones stay as they are. row_titles: of the rows, at the left, if there are any.
     """
     height, width = next(iter(columns.values())).shape[2:]

@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import metrics
 from benchmark.colorizer import Colorizer, Sampling
 from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
 from benchmark.results.folders import RunFolder
 from benchmark.settings import Settings, sentence_of
+from benchmark.metrics.table import MetricOptions
 
 DEFAULT_SEED: int = Settings.model_fields["seed"].default
 
@@ -37,7 +37,7 @@ class Job:
     weights: str
     num_images: int
     lpips_weights: str | None
-    options: metrics.Options
+    options: MetricOptions
     samples: int
     frames: bool
     wandb: str

@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-import metrics
 from benchmark import leaderboard
 from benchmark.color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.console import info, shorten
@@ -30,6 +29,7 @@ from benchmark.files import replacing, write_json
 from benchmark.results.folders import RunFolder, require_run_name
 from benchmark.results.records import RunRecord, Submission
 from benchmark.settings import Settings
+from benchmark.metrics.table import MetricSuite
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Entry:
 def export_inputs(out: Path, sources: Sources, size: int) -> int:
     """Write the test's inputs for another program: gray PNGs of `size`; returns how many.
 
-    A image's name is the one under which its coloring is looked for.
+    An image's name is the one under which its coloring is looked for.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is no empty folder: inputs are written into a new one.")
@@ -63,7 +63,7 @@ def export_inputs(out: Path, sources: Sources, size: int) -> int:
 
 
 def submit(
-    entry: Entry, sources: Sources, size: int, results: Path, suite: metrics.MetricSuite
+    entry: Entry, sources: Sources, size: int, results: Path, suite: MetricSuite
 ) -> RunRecord:
     """Score a folder against the test images and give it a row. UserError for what is wrong."""
     require_run_name("--name", entry.name)
@@ -101,7 +101,7 @@ SPLIT_SEED: int = Settings.model_fields["split_seed"].default
 def match(folder: Path, images: ImageSet) -> list[Path]:
     """The file of each test image, by its name without the suffix.
 
-    A image of a sub-folder may be called as it is there or as `export_inputs` called it, with __
+    An image of a sub-folder may be called as it is there or as `export_inputs` called it, with __
     for /. UserError that names what is missing, what is too much, and what is there twice.
     """
     found = images_by_name(folder)

@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-import metrics
 from benchmark import leaderboard, registry
 from benchmark.checkpoints import Weights, load_weights
 from benchmark.console import info, shorten
@@ -20,6 +19,7 @@ from benchmark.jobs.train import _sisters
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import TrainingSet, WeightsUsed, read_cost
 from benchmark.settings import BatchSize, Size, sentence_of
+from benchmark.metrics.table import load_metric_suite
 
 
 def _find_weights(model: str, folder: RunFolder, which: str) -> Path:
@@ -67,7 +67,7 @@ def test(model: str, job: Job, lenient: bool = False) -> None:
         images,
         sources.name,
         chosen.size,
-        suite=metrics.load_metric_suite(job.options, job.lpips_weights),
+        suite=load_metric_suite(job.options, job.lpips_weights),
         samples=job.samples,
         num_images=job.num_images,
         batch_size=chosen.batch_size,

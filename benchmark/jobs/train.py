@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 
-import metrics
 from benchmark import registry
 from benchmark.colorizer import Colorizer
 from benchmark.console import info
@@ -17,6 +16,7 @@ from benchmark.jobs.job import Job, _sort_typed
 from benchmark.results.folders import RunFolder
 from benchmark.settings import Resolved, Settings, resolve
 from benchmark.training.loop import Loop
+from benchmark.metrics.table import MetricSuite, load_metric_suite
 
 
 def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None:
@@ -36,9 +36,9 @@ def train(model: str, job: Job, sources: Sources, lenient: bool = False) -> None
     if "test" in job.modes:  # hours from now is too late to learn that no test is possible
         load_test(sources, settings.size, settings.split_seed)
     recipe_class = registry.load_recipe(model)
-    suite = metrics.MetricSuite()
+    suite = MetricSuite()
     if "test" in job.modes or recipe_class.select_best_by == "images":
-        suite = metrics.load_metric_suite(job.options, job.lpips_weights)
+        suite = load_metric_suite(job.options, job.lpips_weights)
     torch.manual_seed(settings.seed)  # the first weights
     network = settings.model_class.build(settings.architecture)
     network.resolve_sampling(sampling)  # what cannot be tested later should not be trained for now

@@ -17,13 +17,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-import metrics
 from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH
 from benchmark.files import sha256_of_bytes
 from benchmark.leaderboard import tables
 from benchmark.leaderboard.plots import Plot, metric_of_images, plots_of
 from benchmark.leaderboard.ranking import Leaderboard, ProtocolBoard, TestResult
 from benchmark.leaderboard.tables import Table
+from benchmark.metrics.table import METRICS
 
 HERE = Path(__file__).resolve().parent
 MOST_IMAGES = 100
@@ -33,7 +33,7 @@ MOST_PIXELS = 2**24
 
 @dataclass(frozen=True)
 class Tile:
-    """A image of the gallery: data URI, None if its file is not there as it was scored.
+    """An image of the gallery: data URI, None if its file is not there as it was scored.
 
     row: the place of its row among those that the gallery can be sorted by.
     """
@@ -223,7 +223,7 @@ def _values(tests: Sequence[TestResult]) -> dict[str, NDArray[np.float64]]:
     return {
         key: np.stack([test.values(key) if key in test.table else lacking for test in tests])
         for key in tables.metric_keys()
-        if metrics.METRICS[key].per_image and any(key in test.table for test in tests)
+        if METRICS[key].per_image and any(key in test.table for test in tests)
     }
 
 

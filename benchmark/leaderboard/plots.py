@@ -72,7 +72,7 @@ ElementTree.register_namespace("xlink", XLINK)
 
 @dataclass(frozen=True)
 class Plot:
-    """A image to stand in a page as it is: `svg` is one element, its text escaped."""
+    """An image to stand in a page as it is: `svg` is one element, its text escaped."""
 
     title: str
     svg: str
@@ -153,7 +153,7 @@ def _against_metric(board: ProtocolBoard, key: str) -> Drawn | None:
 
 def _against_time(board: ProtocolBoard) -> Drawn | None:
     devices = [row.record.timing.device if row.record.timing else "" for row in board.models]
-    return _against_cost(board, "ms/image", "milliseconds a image", devices)
+    return _against_cost(board, "ms/image", "milliseconds an image", devices)
 
 
 def _against_training(board: ProtocolBoard) -> Drawn | None:

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-import metrics
 from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
 from benchmark.evaluation.baselines import GRAY
@@ -20,6 +19,7 @@ from benchmark.evaluation.per_image import read_test
 from benchmark.results.records import RunRecord, Score, SeveralSamples
 from benchmark.settings import Settings
 from benchmark.statistics import mean_interval, ranks
+from benchmark.metrics.table import METRICS
 
 DEFAULT_SORT = "lpips"
 WITHOUT_LPIPS = "delta_e2000"
@@ -113,14 +113,14 @@ class Row:
             return scores[0].model_copy(update={**gap, "reason": "; ".join(sorted(reasons))})
         mean, low, high = float(np.mean(means)), None, None
         values = self.values(key)
-        if values is not None and not metrics.METRICS[key].between_samples:
+        if values is not None and not METRICS[key].between_samples:
             mean, low, high = mean_interval(values.tolist())
         several = {"mean": mean, "std": None, "low": low, "high": high}
         return scores[0].model_copy(update=several)
 
     @property
     def milliseconds(self) -> float | None:
-        """Of coloring a image, mean over seeds."""
+        """Of coloring an image, mean over seeds."""
         known = [test.record.timing for test in self.tests if test.record.timing]
         return sum(t.ms_per_image for t in known) / len(known) if known else None
 
@@ -197,7 +197,7 @@ def read(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
 
     UserError for a metric that does not exist, or if there is no test.
     """
-    known = [key for key, metric in metrics.METRICS.items() if not metric.between_samples]
+    known = [key for key, metric in METRICS.items() if not metric.between_samples]
     if sort not in known:
         raise UserError(f"No row is ordered by {sort!r}{did_you_mean(sort.lower(), known)}.")
     tests, refused = _read_tests(results)
@@ -277,7 +277,7 @@ def _sorting(rows: list[Row], sort: str) -> str:
 
 def _ranked(rows: list[Row], by: str) -> list[Row]:
     """The rows in the order of a metric, those without it below them, the fixed ones last."""
-    sign = -1 if metrics.METRICS[by].direction == "up" else 1
+    sign = -1 if METRICS[by].direction == "up" else 1
 
     def order(row: Row) -> tuple[bool, bool, float, str]:
         mean = row.scores[by].mean
@@ -289,7 +289,7 @@ def _ranked(rows: list[Row], by: str) -> list[Row]:
         for place, row in enumerate(rows)
         if not row.is_fixed and (values := row.values(by)) is not None and len(values) > 1
     }
-    if not compared or metrics.METRICS[by].direction == "none":
+    if not compared or METRICS[by].direction == "none":
         return rows
     found = ranks(np.stack(list(compared.values())), higher_is_better=sign < 0)
     for place, rank in zip(compared, found, strict=True):
@@ -300,9 +300,9 @@ def _ranked(rows: list[Row], by: str) -> list[Row]:
 def _no_better_than_gray(rows: list[Row], by: str) -> list[str]:
     gray = next((row for row in rows if row.is_fixed and row.record.model == GRAY), None)
     base = gray.values(by) if gray else None
-    if base is None or len(base) < 2 or metrics.METRICS[by].direction == "none":
+    if base is None or len(base) < 2 or METRICS[by].direction == "none":
         return []
-    higher = metrics.METRICS[by].direction == "up"
+    higher = METRICS[by].direction == "up"
     named = []
     for row in rows:
         values = None if row.is_fixed else row.values(by)

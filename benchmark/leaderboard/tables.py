@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import metrics
 from benchmark.leaderboard.ranking import ProtocolBoard, Row
 from benchmark.results.records import Calibration, Estimate, Score
+from benchmark.metrics.table import METRICS
 
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
 
@@ -96,7 +96,7 @@ def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], note: str
 
 def metric_keys() -> list[str]:
     """The metrics of one sample, in the order of the columns."""
-    one = [key for key, metric in metrics.METRICS.items() if not metric.between_samples]
+    one = [key for key, metric in METRICS.items() if not metric.between_samples]
     return [*FIRST, *(key for key in one if key not in FIRST)]
 
 
@@ -200,7 +200,7 @@ def _several(rows: Sequence[Row]) -> list[Column]:
         return cell
 
     first, samples = rows[0].record, rows[0].samples
-    between = [key for key, metric in metrics.METRICS.items() if metric.between_samples]
+    between = [key for key, metric in METRICS.items() if metric.between_samples]
     assert samples is not None
     shown = {"mean": (*FIRST, "colorfulness"), "best": FIRST}
     return [
@@ -300,7 +300,7 @@ def notes(board: ProtocolBoard) -> list[str]:
         found.append("seeds: the deviation of the value over seeds follows it.")
     elif board.models:
         found.append("Every row is of a single seed: how much training varies is not known.")
-    for key, metric in metrics.METRICS.items():
+    for key, metric in METRICS.items():
         if not metric.between_samples:
             reasons = {row.scores[key].reason for row in board.models} - {None}
             found += [

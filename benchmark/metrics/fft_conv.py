@@ -1,6 +1,6 @@
 """Convolutions of small maps with a fraction of the multiplications.
 
-Of a image of 64×64, AlexNet's later layers see maps of 7×7 and 3×3. Between zeros, a convolution
+Of an image of 64×64, AlexNet's later layers see maps of 7×7 and 3×3. Between zeros, a convolution
 of n×n values with 2p + 1 weights a side is a cyclic one of side n + p, for what wraps around meets
 the zeros. The Fourier transform turns a cyclic convolution into one complex product a frequency; of
 these, half are the conjugates of the others, and a complex product is three real ones (Gauss). So

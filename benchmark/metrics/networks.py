@@ -165,7 +165,7 @@ INCEPTION_URL = (
 
 @cache
 def inception_network() -> nn.Module:
-    """torchmetrics' Inception-v3, the one of FID and KID: uint8 (B, 3, H, W) → (B, 2048).
+    """Load the Inception-v3 of FID and KID, by torch-fidelity: uint8 (B, 3, H, W) → (B, 2048).
 
     Its weights are a file that the environment variable CHROMABENCH_INCEPTION names, or the one in
     torch's cache. They are not downloaded unasked: 90 MB, and much slower than all else in a test.
@@ -175,8 +175,8 @@ def inception_network() -> nn.Module:
     path = Path(named) if named else _hub() / INCEPTION_URL.rpartition("/")[2]
     if not path.is_file() and not named:
         raise NoBackbone(
-            f"Inception's weights are not at hand; put {INCEPTION_URL} into torch's cache, folder "
-            f"hub/checkpoints, or name it by {INCEPTION_VARIABLE}"
+            f"Inception's weights are not available; put {INCEPTION_URL} into torch's cache, "
+            f"folder hub/checkpoints, or name the file by {INCEPTION_VARIABLE}"
         )
     try:
         genuine = sha256_of_file(path).startswith(_digest(INCEPTION_URL))
@@ -186,10 +186,26 @@ def inception_network() -> nn.Module:
         raise UserError(f"KID: {path} is not torch-fidelity's file of Inception's weights.")
     # torch-fidelity reads it as a pickle, which may run code: one that can is refused here.
     torch.load(path, map_location="cpu", weights_only=True)
-    from torchmetrics.image.fid import NoTrainInceptionV3
+    return InceptionFeatures(path).eval()
 
-    network: nn.Module = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
-    return network.eval()
+
+class InceptionFeatures(nn.Module):
+    """The pooled features of torch-fidelity's Inception-v3, which resizes as the original did.
+
+    The original (TensorFlow 1) resizes to 299×299 bilinearly without antialiasing.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+        name, layers = "inception-v3-compat", ["2048"]
+        self.extractor = FeatureExtractorInceptionV3(name, layers, str(weights))
+
+    def forward(self, rgb8: Tensor) -> Tensor:
+        """Map uint8 images (B, 3, H, W) to features (B, 2048)."""
+        (features,) = self.extractor(rgb8)
+        return features
 
 
 def _hub() -> Path:

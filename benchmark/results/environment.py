@@ -15,8 +15,8 @@ def now() -> str:
 
 @cache
 def environment() -> dict[str, str]:
-    """Versions and the commit, for run.json."""
-    packages = ("torch", "torchvision", "kornia", "lpips", "torchmetrics", "numpy", "pillow")
+    """The versions of Python and of the packages that decide a number, and the commit."""
+    packages = ("torch", "torchvision", "kornia", "lpips", "torch-fidelity", "numpy", "pillow")
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",

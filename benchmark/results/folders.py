@@ -1,31 +1,43 @@
-"""The layout of a run's folder: every file name of a run."""
+"""The layout of Results/: every file name of a run and of a test is written here, and nowhere else.
 
+    Results/<run>/seed-<N>/
+        settings.json  history.jsonl  cost.json  loss_curve.png  state.pt  samples/  weights/
+        tests/<protocol>[-<sampling>]/
+            run.json  per_image.csv  figure.png  images/  samples/<k>/  frames/ …
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.errors import UserError
 
 FIXED_RUNS = ("gray", "ground-truth", "mean-ab")
-"""Runs of the fixed rows, the last one with a hash; the names are theirs alone."""
+"""Names of the fixed rows' runs, the last one followed by a hash; no other run may have them."""
+Sample = int | str
+"""The number of a sample of each input, from 0, or MEAN."""
+MEAN = "mean"
+"""Names the mean of all samples where the number of a sample may stand."""
 
 
 def require_run_name(option: str, name: str) -> None:
-    """UserError unless a run may be called so: one folder, of printable signs, nobody else's."""
+    """Raise UserError unless `name` can name a run: one folder, printable, and not reserved."""
     if not name.isprintable() or not name.strip(" ") or {"/", "\\"} & set(name):
         raise UserError(f"{option} {name!r}: the name of a folder is needed, not a path.")
     if len(name.encode(errors="replace")) > 100:
         raise UserError(f"{option}: a name of at most 100 bytes is needed.")
     reserved = name in FIXED_RUNS or name.startswith((".", "leaderboard.", "mean-ab-"))
     if reserved:
-        raise UserError(f"{option} {name}: that name is taken by the suite itself.")
+        raise UserError(f"{option} {name}: that name is reserved for the suite itself.")
 
 
 class RunFolder:
-    """Results/<run>/seed-<N>: where everything of one training is."""
+    """The folder of one run, Results/<run>/seed-<N>, and its files."""
 
     def __init__(self, results: Path, run: str, seed: int) -> None:
         self.results, self.run, self.seed = results, run, seed
         self.path = results / run / f"seed-{seed}"
         self.settings = self.path / "settings.json"
+        self.submission = self.path / "submission.json"
         self.history = self.path / "history.jsonl"
         self.cost = self.path / "cost.json"
         self.loss_curve = self.path / "loss_curve.png"
@@ -33,21 +45,34 @@ class RunFolder:
         self.weights = self.path / "weights"
         self.tests = self.path / "tests"
 
-    def weights_of(self, which: str | int) -> Path:
-        """The file of `best`, `last` or an epoch's number."""
+    def weights_file(self, which: str | int) -> Path:
+        """The file of the weights `best`, `last` or of an epoch's number."""
         stem = f"epoch_{which:04d}" if isinstance(which, int) else which
         return self.weights / f"{stem}.safetensors"
 
-    def weights_there(self) -> list[str]:
-        """Which weights there are, as `--weights` names them."""
+    def available_weights(self) -> list[str]:
+        """The weights in the folder, as `--weights` names them."""
         return sorted(path.stem for path in self.weights.glob("[!.]*.safetensors"))
 
+    def choose_weights(self, which: str) -> Path:
+        """The file that `--weights` names. Raises UserError that lists the weights there are."""
+        own = self.weights_file(int(which) if which.isdecimal() else which)
+        for path in (own, Path(which)):
+            if path.is_file():
+                return path
+        available = self.available_weights()
+        if not available:
+            raise UserError(f"{self.path} has no weights yet: train first, with --mode train.")
+        names = ", ".join(available)
+        raise UserError(f"There are no weights {which!r} in {self.weights}; {names}.")
+
     def sample(self, epoch: int) -> Path:
+        """The figure of validation images that a training colors after an epoch."""
         return self.path / "samples" / f"epoch_{epoch:04d}.png"
 
     @classmethod
     def of_weights(cls, path: Path) -> "RunFolder":
-        """The run that a file of weights belongs to. UserError if it lies in none."""
+        """The run whose folder a file of weights lies in. Raises UserError if it lies in none."""
         folder = path.resolve().parent.parent
         seed = folder.name.removeprefix("seed-")
         if not (folder / "settings.json").is_file() or not seed.isdecimal():
@@ -57,21 +82,56 @@ class RunFolder:
             )
         return cls(folder.parent.parent, folder.parent.name, int(seed))
 
-    @classmethod
-    def of_test(cls, test: Path) -> "RunFolder":
-        """The run that the folder of a test belongs to."""
-        seed = test.resolve().parent.parent
+
+class TestFolder:
+    """The folder of one test, below a run's tests/, and its files."""
+
+    __test__ = False  # pytest takes every class called Test… for tests
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record = path / "run.json"
+        self.per_image = path / "per_image.csv"
+        self.figure = path / "figure.png"
+        self.objects = path / "objects.csv"
+        self.calibration = path / "calibration.png"
+        self.progress = path / "colorized.json"
+        self.lock = path / ".lock"
+        self.outputs = (path / "images", path / "samples", path / "frames")
+
+    @staticmethod
+    def sample_folder(sample: Sample) -> str:
+        """The folder of a sample's images, relative to the test's: the first is the one ranked."""
+        return "images" if sample == 0 else f"samples/{sample}"
+
+    def frames(self, name: str) -> tuple[Path, Path]:
+        """The strip and the animation of an image's sampling; `name` is its file's name."""
+        stem = self.path / "frames" / name.removesuffix(".png")
+        return stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.webp")
+
+    def run(self) -> RunFolder:
+        """The run that this is a test of. Raises UserError if the folder lies in none."""
+        seed = self.path.resolve().parent.parent
         number = seed.name.removeprefix("seed-")
         if not number.isdecimal():
-            raise UserError(f"{test} lies in no run's folder, Results/<run>/seed-<N>/tests/.")
-        return cls(seed.parent.parent, seed.parent.name, int(number))
+            raise UserError(f"{self.path} lies in no run's folder, Results/<run>/seed-<N>/tests/.")
+        return RunFolder(seed.parent.parent, seed.parent.name, int(number))
 
-    def choose_weights(self, which: str) -> Path:
-        """The file that `--weights` names. UserError that says which there are if it is not one."""
-        for path in (self.weights_of(int(which) if which.isdecimal() else which), Path(which)):
-            if path.is_file():
-                return path
-        there = self.weights_there()
-        if not there:
-            raise UserError(f"{self.path} has no weights yet: train first, with --mode train.")
-        raise UserError(f"There are no weights {which!r} in {self.weights}; {', '.join(there)}.")
+    @classmethod
+    def all_below(cls, results: Path) -> Iterator["TestFolder"]:
+        """Every finished test of a results folder, by name."""
+        for path in sorted(results.glob("*/seed-*/tests/*/run.json")):
+            yield cls(path.parent)
+
+    @classmethod
+    def named(cls, run: str, results: Path) -> list["TestFolder"]:
+        """The tests of a run: by its name, its folder, or the folder of one test.
+
+        Raises UserError if there is none.
+        """
+        folder = results / run if (results / run).is_dir() else Path(run)
+        patterns = ("run.json", "tests/*/run.json", "seed-*/tests/*/run.json")
+        found = sorted(path.parent for pattern in patterns for path in folder.glob(pattern))
+        if not found:
+            raise UserError(f"There is no run.json in {folder}: name a run, its folder or a test's.")
+        return [cls(path) for path in found]

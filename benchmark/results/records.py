@@ -1,4 +1,7 @@
-"""The layout of a run's folder, and the schema of run.json."""
+"""The schema of every JSON file of a run and of a test, each read and written through its schema.
+
+settings.json: TrainingRecord. submission.json: SubmissionRecord. cost.json: Cost. run.json: RunRecord.
+"""
 
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -12,47 +15,54 @@ Schema = TypeVar("Schema", bound=BaseModel)
 
 
 class Strict(BaseModel):
-    """Part of run.json: no unknown keys, no numbers as strings, no NaN."""
+    """The base of all records: no unknown keys, no numbers as strings, no NaN."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
-class Score(Strict):
-    """One metric over the test images: the mean of one value a image, or the value of the set.
+# ---- a run ---------------------------------------------------------------------------------------
 
-    n: how many images it is of. Without a value, `reason` says why.
+
+class ImageSources(Strict):
+    """The folders that a run took its images from, as `--dataset` and `--test_images` name them."""
+
+    dataset: str | None
+    test_images: str | None
+
+
+class TrainingSet(Strict):
+    """The images that a model was trained on. manifest: a hash of the contents of all of them."""
+
+    name: str
+    n_train: int
+    n_val: int
+    n_unusable: int
+    manifest: str
+    ab_mean: list[float]
+
+
+class TrainingRecord(Strict):
+    """settings.json: what a training was started with.
+
+    sources: who decided each of the settings. train_digests: SHA-256 of each training image.
     """
 
-    label: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$")
-    unit: str
-    direction: Literal["up", "down", "none"]
-    mean: float | None
-    std: float | None = Field(description="over images (KID: over subsets), n - 1 below")
-    low: float | None = Field(description="of the 95 % bootstrap interval of the mean")
-    high: float | None
-    n: int
-    reason: str | None = None
-
-    @model_validator(mode="after")
-    def _explained(self) -> "Score":
-        if self.mean is None and not self.reason:
-            raise ValueError(f"{self.label} has no value and no reason")
-        return self
+    schema_version: Literal[1] = 1
+    model: str
+    preset: str
+    settings: dict[str, Any]
+    sources: dict[str, str]
+    images: ImageSources
+    training_data: TrainingSet
+    train_digests: list[str]
 
 
-class WeightsUsed(Strict):
-    trained_as: str
-    file: str
-    sha256: str
-    epoch: int
+class SubmissionRecord(Strict):
+    """submission.json: the run of another program, whose images were handed in."""
 
-
-class Timing(Strict):
-    """Of colorizing alone, reading and writing apart."""
-
-    ms_per_image: float
-    batch_size: int
-    device: str
+    schema_version: Literal[1] = 1
+    model: str
+    images: ImageSources
 
 
 class Cost(Strict):
@@ -69,29 +79,66 @@ class Cost(Strict):
     best_epoch: int
 
 
-class TrainingSet(Strict):
-    """What a model was trained on. manifest: a hash of the contents of all images."""
+# ---- a test --------------------------------------------------------------------------------------
 
-    name: str
-    n_train: int
-    n_val: int
-    n_unusable: int
-    manifest: str
-    ab_mean: list[float]
+
+class Score(Strict):
+    """One metric of a test: the mean of one value an image, or the value of the whole set.
+
+    n: the number of images. Without a value, `reason` says why.
+    """
+
+    label: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$")
+    unit: str
+    direction: Literal["up", "down", "none"]
+    mean: float | None
+    std: float | None = Field(description="over images (KID: over subsets), with n - 1")
+    low: float | None = Field(description="of the 95 % bootstrap interval of the mean")
+    high: float | None
+    n: int
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _has_value_or_reason(self) -> "Score":
+        if self.mean is None and not self.reason:
+            raise ValueError(f"{self.label} has no value and no reason")
+        return self
+
+
+class WeightsUsed(Strict):
+    """The weights that were tested.
+
+    trained_as: the model they were trained as. run: the run that `file` is relative to; None if
+    the file lies elsewhere.
+    """
+
+    trained_as: str
+    run: str | None
+    file: str
+    sha256: str
+    epoch: int
+
+
+class Timing(Strict):
+    """The time of colorizing alone, without reading and writing files."""
+
+    ms_per_image: float
+    batch_size: int
+    device: str
 
 
 class Submission(Strict):
-    """How the images of another program were made ready for scoring."""
+    """How the images of another program were prepared for scoring."""
 
     lightness: Literal["own", "input"]
     resized: bool
 
 
 class SeveralSamples(Strict):
-    """`count` samples of each input, where the metrics are of the first one.
+    """The scores of `count` samples of each input, where `metrics` are of the first sample.
 
-    mean: the metrics of the mean of the samples, in Lab. best: of the best sample of each image
-    by each metric: an oracle chose it, so it ranks nobody.
+    mean: of the mean of the samples, in Lab. best: of the best sample of each image by each metric:
+    an oracle chose it, so it ranks nobody.
     """
 
     count: int
@@ -100,7 +147,7 @@ class SeveralSamples(Strict):
 
 
 class Estimate(Strict):
-    """A value and its 95 % bootstrap interval over images; of one image there is none."""
+    """A value and its 95 % bootstrap interval over images; a single image has no interval."""
 
     value: float
     low: float | None
@@ -108,14 +155,14 @@ class Estimate(Strict):
 
 
 class PaintShares(Strict):
-    """Which paints objects took, all of them and all samples taken together.
+    """The paints that objects were given, over all of them and all samples.
 
     shares: of each outcome, the paints and `none`; they add up to 1.
     total_variation: between shares and their probabilities, 0 to 1. Its interval reaches down to 0
         where a perfect sampler may well be as far.
     truth: the total variation of the objects' true paints, which are one sample.
-    perfect, perfect_high: that of perfect samplers which draw as often as was drawn here: the mean,
-        above 0 since draws are finitely many, and what 95 of 100 stay below.
+    perfect, perfect_high: the total variation of perfect samplers with as many draws: its mean,
+        above 0 since draws are finitely many, and its 95th percentile.
     """
 
     n_objects: int
@@ -128,13 +175,13 @@ class PaintShares(Strict):
 
 
 class Calibration(Strict):
-    """Calibration of one test.
+    """The calibration of one test on the built-in sample.
 
-    n_samples: of each image. n_left_out: how many objects are too small to be judged.
-    overall: of all objects; kinds: of those of a kind, by its name.
-    per_object: the mean over objects of the total variation of each one's own shares, over its
+    n_samples: of each image. n_left_out: the number of objects too small to be classified.
+    overall: over all objects; kinds: over those of each kind, by its name.
+    per_object: the mean over objects of the total variation of each one's own shares over its
         samples; per_object_perfect: that of perfect samplers. It tells a model that draws from one
-        that always gives the same thing the same paint. One sample does not tell: both are None.
+        that always gives the same object the same paint. One sample cannot tell: both are None.
     """
 
     n_samples: int
@@ -146,19 +193,24 @@ class Calibration(Strict):
     per_object_perfect: float | None
 
 
-class RunRecord(Strict):
-    """run.json: all that is known of one test but the values of its single images.
+SamplingValue = int | float | str | bool
 
-    per_image_sha256: hash of per_image.csv, where those are.
+
+class RunRecord(Strict):
+    """run.json: all that is known of one test except the values of its single images.
+
+    sampling: every value that was in force. sampling_changes: the names of those that differ from
+    the model's defaults. per_image_sha256: the hash of per_image.csv, where the values are.
     """
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     kind: Literal["model", "fixed", "submitted"]
     model: str
     run: str
     seed: int
     settings: dict[str, Any]
-    sampling: dict[str, int | float | str | bool]
+    sampling: dict[str, SamplingValue]
+    sampling_changes: list[str]
     submission: Submission | None
     weights: WeightsUsed | None
     protocol: dict[str, Any]
@@ -178,7 +230,7 @@ class RunRecord(Strict):
 
     @property
     def refusal(self) -> str | None:
-        """Why this may not stand in a table, or None."""
+        """Why this test may not stand in a table, or None."""
         if self.n_scored != self.n_expected:
             return f"{self.n_scored} of {self.n_expected} images scored"
         if self.kind == "model" and self.weights is None:
@@ -186,28 +238,27 @@ class RunRecord(Strict):
         return None
 
 
-def write_record(path: Path, record: RunRecord) -> None:
-    """Write run.json, the last file of a test: where it stands, the test is complete."""
+# ---- files ---------------------------------------------------------------------------------------
+
+
+def write_record(path: Path, record: Strict) -> None:
+    """Write a record as JSON, whole or not at all. A test's run.json is the last of its files."""
     write_json(path, record.model_dump(mode="json"))
 
 
-def read_record(path: Path) -> RunRecord:
-    """Read and check a run.json. UserError that names the file and the fault."""
-    return read_part(path, RunRecord)
-
-
-def read_cost(path: Path) -> Cost | None:
-    """Read and check a cost.json; None if the training is not finished."""
-    return read_part(path, Cost) if path.exists() else None
-
-
-def read_part(path: Path, form: type[Schema]) -> Schema:
+def read_record(path: Path, schema: type[Schema]) -> Schema:
+    """Read a JSON file through its schema. Raises UserError that names the file and the fault."""
     values = read_json(path)
     try:
-        return form.model_validate(values)
+        return schema.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"])
         raise UserError(
             f"{path} is not a {path.name} of this version: {place}: {fault['msg']}."
         ) from error
+
+
+def read_cost(path: Path) -> Cost | None:
+    """Read a cost.json; None if the training is not finished. Raises UserError if it is damaged."""
+    return read_record(path, Cost) if path.exists() else None

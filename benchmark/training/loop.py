@@ -20,7 +20,6 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-import metrics
 from benchmark import device as memory
 from benchmark.checkpoints import load_state, save_state, save_weights
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
@@ -42,6 +41,7 @@ from benchmark.training.compiling import with_compiled
 from benchmark.training.ema import Average
 from benchmark.training.sample_validation import SampleValidation
 from benchmark.training.tracking import Tracker
+from benchmark.metrics.table import MetricSuite
 
 SECONDS_BETWEEN_STATES = 60
 
@@ -71,7 +71,7 @@ class Loop:
         recipe: Recipe[Any, Any],
         data: TrainingData,
         fabric: Fabric,
-        suite: metrics.MetricSuite | None = None,
+        suite: MetricSuite | None = None,
     ) -> None:
         self.folder, self.name, self.data, self.fabric = folder, name, data, fabric
         self.settings: Settings = recipe.settings
@@ -96,7 +96,7 @@ class Loop:
         # The whole set on the device, as bytes: no step waits for a file.
         self.pixels = data.train.rgb8.to(self.device)
         self.val_pixels = center_crop(data.val.rgb8, self.side)
-        self.sample_validation = SampleValidation(self.val_pixels, suite or metrics.MetricSuite())
+        self.sample_validation = SampleValidation(self.val_pixels, suite or MetricSuite())
         self.batch_size = min(self.settings.batch_size, len(self.pixels))
         self.batches_per_step = min(self.settings.accumulate, len(self.pixels) // self.batch_size)
         self.images_per_step = self.batch_size * self.batches_per_step

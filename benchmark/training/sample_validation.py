@@ -7,9 +7,10 @@ so models that sample are judged by what they paint.
 import torch
 from torch import Tensor
 
-import metrics
 from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer
+from benchmark.metrics.table import MetricSuite
+from benchmark.metrics.score import score
 
 IMAGES = 32
 SCORES = ("lpips", "colorfulness", "ab_divergence")
@@ -21,7 +22,7 @@ class SampleValidation:
     Without a network for LPIPS the scores are those of color alone.
     """
 
-    def __init__(self, pixels: Tensor, suite: metrics.MetricSuite) -> None:
+    def __init__(self, pixels: Tensor, suite: MetricSuite) -> None:
         self.truth8 = pixels[:IMAGES]
         self.suite = suite
 
@@ -31,7 +32,7 @@ class SampleValidation:
         sampling = model.sampling_class().for_validation()
         output = model.colorize(lightness, seeds=range(len(lightness)), sampling=sampling)
         pair = (rgb_to_8bit(output).cpu(), self.truth8)
-        found = metrics.score([pair], self.suite, SCORES)
+        found = score([pair], self.suite, SCORES)
         means = {key: sum(values) / found.n for key, values in found.images.items()}
         return means | {key: score.value for key, score in found.sets.items()}
 

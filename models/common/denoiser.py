@@ -561,7 +561,7 @@ def denoising_losses(
     shown = model.show(batch.lightness)
     count, draws = len(fine), settings.draws
     x0 = coarse.repeat_interleave(draws, 0)
-    # The draws of a image from all over the range, not from one stretch of it.
+    # The draws of an image from all over the range, not from one stretch of it.
     uniform = rng.uniform(count, draws).T.flatten()
     t = stratified_timesteps(uniform, model.schedule.steps).view(draws, count).T.flatten()
     alpha, sigma = model.schedule.at(t)

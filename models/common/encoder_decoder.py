@@ -1,7 +1,7 @@
 """A residual encoder and a light decoder without skips between them.
 
 All models without skips are built on these two, as those with skips are on the U-Net: whatever
-the decoder knows of a image has come through the coarsest map.
+the decoder knows of an image has come through the coarsest map.
 """
 
 from collections.abc import Sequence

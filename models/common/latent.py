@@ -1,7 +1,7 @@
 """What the variational autoencoders share: Gaussians, the posterior that sees color, the KL.
 
 Kingma and Welling 2014; with a condition, Sohn et al. 2015: q(z | L, ab) in training, p(z | L) or
-N(0, I) in use. The latent is a vector for the whole image, so that a image is colored as one;
+N(0, I) in use. The latent is a vector for the whole image, so that an image is colored as one;
 it modulates the coarse levels wherever they are, so the size of images is free.
 """
 

@@ -46,7 +46,7 @@ def trailing_timesteps(total: int, steps: int) -> list[int]:
 def leading_timesteps(total: int, steps: int) -> list[int]:
     """`steps` of the 0 … total - 1, downwards to 0 (Lin et al. 2024, table 2, "leading").
 
-    Earlier code does so. The noise it starts from is taken for a image with some signal.
+    Earlier code does so. The noise it starts from is taken for an image with some signal.
     """
     return [total // steps * i for i in reversed(range(steps))]
 

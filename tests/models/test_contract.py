@@ -136,7 +136,7 @@ def test_who_has_steps_tells_of_each(name: str, color_space: str) -> None:
 def test_overfits_eight_images(name: str, tmp_path: Path) -> None:
     """Learns eight images by heart: the loss falls, and so does the error of its images.
 
-    For a stochastic model this is about samples: given L of a image it knows, every seed must
+    For a stochastic model this is about samples: given L of an image it knows, every seed must
     give nearly that image.
     """
     rgb8 = blobs(8, 32)

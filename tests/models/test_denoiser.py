@@ -190,7 +190,7 @@ def test_a_record_tells_what_is_not_usual_and_no_less(
     assert kind(**sampling.model_dump()) == sampling
 
 
-# ---- what a image depends on -------------------------------------------------------------------
+# ---- what an image depends on -------------------------------------------------------------------
 
 
 def test_noise_is_bit_equal_whatever_the_batch() -> None:

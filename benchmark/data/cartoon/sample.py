@@ -2,7 +2,7 @@
 
 Shape and context tell most colors: grass is green, roofs are red, a sun near the horizon makes a
 sunset. A few things, such as cars, take one of several paints at random. All paints have the same
-L*, and nothing else in a image depends on the choice, so L* cannot tell which one it was: the
+L*, and nothing else in an image depends on the choice, so L* cannot tell which one it was: the
 best a regression can answer is their mean, a dull brown, where a generative model picks a paint.
 """
 
@@ -22,7 +22,7 @@ from PIL import Image
 from benchmark.data.cartoon.canvas import PAINT_LIGHTNESS, Bytes, Canvas, Lab, lab_to_srgb
 from benchmark.data.cartoon.places import LIGHTS, draw_place, random_setting
 
-VERSION = 1  # of the drawings: raise it with every change that shows in a image
+VERSION = 1  # of the drawings: raise it with every change that shows in an image
 SIZE = 96
 SEED = 2016
 COUNTS: Mapping[str, int] = MappingProxyType({"train": 1200, "val": 150, "test": 150})
@@ -65,7 +65,7 @@ PAINTS: Mapping[str, Paint] = MappingProxyType(
 
 @dataclass(frozen=True)
 class SceneObject:
-    """A thing in a image. `box` is (left, top, right, bottom) in pixels, and may be half hidden.
+    """A thing in an image. `box` is (left, top, right, bottom) in pixels, and may be half hidden.
 
     `ambiguous` things have a random `paint`; their wholly painted visible pixels have the value
     `mask` in the image's mask (there may be none left). Others have no paint and a `mask` of 0.
@@ -80,7 +80,7 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a image shows."""
+    """What an image shows."""
 
     version: int
     seed: int
@@ -93,7 +93,7 @@ class Scene:
 
 
 class Drawing(NamedTuple):
-    """A image, what it shows, and which pixels have which object's paint; mask (size, size)."""
+    """An image, what it shows, and which pixels have which object's paint; mask (size, size)."""
 
     image: Image.Image
     scene: Scene
@@ -204,12 +204,12 @@ def _write_images(
 
 
 def scene_path(image: Path) -> Path:
-    """Where the scene of a image of a written sample lies."""
+    """Where the scene of an image of a written sample lies."""
     return image.parent.parent / "scenes" / image.parent.name / f"{image.stem}.json"
 
 
 def has_scene(image: Path) -> bool:
-    """Whether a image is one of a written sample of this version, of any seed and counts."""
+    """Whether an image is one of a written sample of this version, of any seed and counts."""
     contents = _contents(image.parent.parent)
     of_this_version = isinstance(contents, dict) and contents.get("version") == VERSION
     return of_this_version and scene_path(image).is_file()

@@ -158,7 +158,7 @@ def test_unusable_files_are_left_out_and_named_with_the_reason(
     for _ in range(2):  # the second time from the pack
         images = cache.load(files, AT_16)
         check(images, good, AT_16)
-        assert images.failures == {"aaa.jpg": "not a image", "mmm.jpg": "not a image"}
+        assert images.failures == {"aaa.jpg": "not an image", "mmm.jpg": "not an image"}
 
 
 def test_only_unusable_files_are_no_images_and_no_pack(tmp_path: Path) -> None:

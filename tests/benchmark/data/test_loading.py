@@ -128,7 +128,7 @@ def test_only_broken_files_are_one_sentence(
     assert str(folder) in str(caught.value)
     said = capsys.readouterr().err
     assert re.search(r"^\d+ files cannot be used", said)
-    assert "(not a image)" in said
+    assert "(not an image)" in said
     with pytest.raises(UserError, match="holds no image to test on") as caught:
         load_test(sources, SIZE, 8000)
     assert str(folder) in str(caught.value)

@@ -133,7 +133,7 @@ def test_the_digest_is_of_contents_whatever_names_and_order() -> None:
 def test_a_folder_is_listed_by_name_with_the_hashes_of_its_files(
     tmp_path: Path, images_folder: Path
 ) -> None:
-    (images_folder / "notes.txt").write_text("not a image")
+    (images_folder / "notes.txt").write_text("not an image")
     deep = images_folder / "a" / "b"
     deep.mkdir(parents=True)
     shutil.copy(images_folder / "image_000.png", deep / "again.PNG")

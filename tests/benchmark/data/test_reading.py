@@ -59,14 +59,14 @@ def blank_png(side: int) -> bytes:
 def test_text_named_jpg_is_no_image(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_text("not a photo")
-    with pytest.raises(UnusableImage, match="not a image"):
+    with pytest.raises(UnusableImage, match="not an image"):
         open_rgb(path)
 
 
 def test_an_empty_file_is_no_image(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.touch()
-    with pytest.raises(UnusableImage, match="not a image"):
+    with pytest.raises(UnusableImage, match="not an image"):
         open_rgb(path)
 
 
@@ -156,7 +156,7 @@ def test_a_photo_the_user_names_is_there_or_one_sentence(tmp_path: Path, make_im
     assert open_photo(tmp_path / "photo.png").mode == "RGB"
     with pytest.raises(UserError, match=r"There is no image .*missing\.jpg"):
         open_photo(tmp_path / "missing.jpg")
-    with pytest.raises(UserError, match=r"broken\.jpg cannot be used: not a image"):
+    with pytest.raises(UserError, match=r"broken\.jpg cannot be used: not an image"):
         open_photo(tmp_path / "broken.jpg")
     with pytest.raises(UserError, match="There is no image"):
         open_photo(tmp_path)

@@ -305,7 +305,7 @@ def test_a_share_is_of_objects_and_samples_whatever_their_order(sample: Path) ->
 
 
 def scattered(taken: Sequence[str], per_image: int = 3) -> PaintedObjects:
-    """Objects without pixels, as many as are taken, some to a image."""
+    """Objects without pixels, as many as are taken, some to an image."""
     things = [
         PaintedObject(f"{row // per_image}.png", row % per_image + 1, "car", "red", ALL)
         for row in range(len(taken))

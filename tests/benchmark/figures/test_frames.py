@@ -39,7 +39,7 @@ def pixels(image: Image.Image) -> Tensor:
 
 
 def sample_validation(sheet: Tensor, row: int, column: int, side: int, left: int = 0) -> Tensor:
-    """A image of a grid, back at its own size."""
+    """An image of a grid, back at its own size."""
     y, x = HEAD + GAP + row * (side + GAP), left + GAP + column * (side + GAP)
     scale = side // SIZE
     return sheet[:, y : y + side, x : x + side][:, ::scale, ::scale]

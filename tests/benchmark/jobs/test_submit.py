@@ -156,7 +156,7 @@ def _empty(folder: Path) -> None:
         (_extra, "not of the test: holiday"),
         (_twice, r"image_001\.png and .*image_001\.webp"),
         (_small, r"image_002\.png is 48×40, and the test is 32×32.*--resize"),
-        (_broken, r"image_002\.png cannot be used: not a image"),
+        (_broken, r"image_002\.png cannot be used: not an image"),
         (_empty, "holds no image"),
     ],
 )

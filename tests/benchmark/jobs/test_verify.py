@@ -174,7 +174,7 @@ def test_a_calibration_that_no_image_has(test: Path) -> None:
 
 
 def test_files_under_other_names_are_the_same_images(test: Path, truth: Path) -> None:
-    """By the hash of a image, whatever its file is called now."""
+    """By the hash of an image, whatever its file is called now."""
     for path in sorted(truth.iterdir()):
         path.rename(path.with_name(f"renamed_{path.name}"))
     assert check(test).faults == []

@@ -178,14 +178,14 @@ def test_each_board_has_the_plots_that_it_has_values_for(
         "LPIPS (alex) against ΔE2000",
         "LPIPS (alex) against SSIM",
         "LPIPS (alex) against Colorfulness",
-        "LPIPS (alex) against milliseconds a image",
+        "LPIPS (alex) against milliseconds an image",
         "LPIPS (alex) against minutes of training",
         "LPIPS (alex) of each image",
     ]
     assert titles(plots_of(board_of(found, "spare-32"), "x")) == [
         "ΔE2000 against SSIM",
         "ΔE2000 against Colorfulness",
-        "ΔE2000 against milliseconds a image",
+        "ΔE2000 against milliseconds an image",
         "ΔE2000 of each image",
     ]
 

@@ -14,7 +14,7 @@ import pytest
 from benchmark import leaderboard
 from benchmark.errors import UserError
 from benchmark.evaluation.per_image import write_table
-from metrics import METRICS
+from benchmark.metrics.table import METRICS
 
 Make = Callable[..., dict[str, Any]]
 Rows = dict[str, dict[str, str]]

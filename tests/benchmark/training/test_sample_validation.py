@@ -9,9 +9,9 @@ from torch import Tensor
 from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.colorizer import Colorizer, OnStep
 from benchmark.evaluation.baselines import Gray
+from benchmark.metrics.table import MetricSuite
 from benchmark.randomness import Noise
 from benchmark.training.sample_validation import IMAGES, SampleValidation
-from metrics import MetricSuite
 from tests.support import blobs
 
 CPU = torch.device("cpu")

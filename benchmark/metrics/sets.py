@@ -1,0 +1,118 @@
+"""The metrics of whole sets of images: KID and the divergence of ab."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.color import rgb_to_8bit
+from benchmark.metrics.histogram import ab_histogram, jensen_shannon
+from benchmark.metrics.images import ImagePair
+
+KID_SUBSETS, KID_SUBSET = 100, 1000
+
+
+class SetScore(NamedTuple):
+    """The value of a metric of a whole set, and its standard deviation where it has one."""
+
+    value: float
+    deviation: float | None = None
+
+
+class Undefined(Exception):
+    """The reason why a metric has no value for this set, as a sentence without its full stop."""
+
+
+class SetMetric(ABC):
+    """A metric of a whole set: features of each batch are gathered, the value is computed last."""
+
+    @abstractmethod
+    def features(self, pair: ImagePair) -> tuple[Tensor, Tensor]:
+        """The features of a batch's outputs and of its truths; changes no state."""
+
+    @abstractmethod
+    def update(self, output: Tensor, truth: Tensor) -> None:
+        """Accumulate what `features` returned."""
+
+    @abstractmethod
+    def compute(self) -> SetScore:
+        """The value over all batches. Raises Undefined where there is none."""
+
+
+class AbDivergence(SetMetric):
+    """Jensen-Shannon divergence of the colors of all outputs and of all truths, in nats."""
+
+    def __init__(self) -> None:
+        self.counts: tuple[Tensor, Tensor] | None = None
+
+    def features(self, pair: ImagePair) -> tuple[Tensor, Tensor]:
+        output, truth = pair.lab
+        return ab_histogram(output[:, 1:]), ab_histogram(truth[:, 1:])
+
+    def update(self, output: Tensor, truth: Tensor) -> None:
+        before = self.counts or (torch.zeros_like(output), torch.zeros_like(truth))
+        self.counts = before[0] + output, before[1] + truth
+
+    def compute(self) -> SetScore:
+        assert self.counts is not None
+        return SetScore(float(jensen_shannon(*self.counts)))
+
+
+class KernelInceptionDistance(SetMetric):
+    """KID (Bińkowski et al. 2018) between all outputs and all truths; keeps 16 KB a image.
+
+    network: from `inception_network`, uint8 (B, 3, H, W) → features (B, D).
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.outputs: list[Tensor] = []
+        self.truths: list[Tensor] = []
+
+    def features(self, pair: ImagePair) -> tuple[Tensor, Tensor]:
+        output, truth = (self.network(rgb_to_8bit(rgb)) for rgb in (pair.output, pair.truth))
+        return output.float().cpu(), truth.float().cpu()
+
+    def update(self, output: Tensor, truth: Tensor) -> None:
+        self.outputs.append(output)
+        self.truths.append(truth)
+
+    def compute(self) -> SetScore:
+        return kernel_distance(torch.cat(self.outputs), torch.cat(self.truths))
+
+
+def kernel_distance(outputs: Tensor, truths: Tensor) -> SetScore:
+    """Mean and deviation of `kernel_mmd` over random subsets of paired features, (N, D) each.
+
+    An output and its truth have their content in common, so a subset of both would make any output
+    look near. Hence the outputs of a subset are those of other images than its truths, which is
+    why it holds at most half of them. Raises Undefined for fewer than 4 images.
+    """
+    size = min(KID_SUBSET, len(outputs) // 2)
+    if size < 2:
+        raise Undefined(f"KID needs at least 4 images, and there are {len(outputs)}")
+    # From an order that is the images' own, so that the draw does not depend on the files'.
+    rows = truths.double().sum(dim=1).argsort(stable=True)
+    outputs, truths = outputs[rows], truths[rows]
+    generator = torch.Generator().manual_seed(0)
+    values = []
+    for _ in range(KID_SUBSETS):
+        drawn = torch.randperm(len(rows), generator=generator)
+        values.append(kernel_mmd(outputs[drawn[:size]], truths[drawn[size : 2 * size]]))
+    return SetScore(float(torch.stack(values).mean()), float(torch.stack(values).std()))
+
+
+def kernel_mmd(first: Tensor, second: Tensor) -> Tensor:
+    """Squared maximum mean discrepancy of two samples (N, D), kernel (x·y / D + 1)³, a scalar.
+
+    Unbiased (Gretton et al. 2012, eq. 3): 0 on average for samples of one distribution.
+    """
+    n, dimensions = first.shape
+
+    def kernel(x: Tensor, y: Tensor) -> Tensor:
+        return ((x @ y.T).double() / dimensions + 1) ** 3
+
+    one, other = kernel(first, first), kernel(second, second)
+    within = one.sum() - one.trace() + other.sum() - other.trace()
+    return within / (n * (n - 1)) - 2 * kernel(first, second).mean()

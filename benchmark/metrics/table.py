@@ -1,0 +1,204 @@
+"""The table of metrics: what each measures and how it is read; their options; their networks."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from benchmark.metrics.images import (
+    Variant,
+    cie76,
+    ciede2000,
+    colorfulness,
+    colorfulness_gap,
+    lightness_difference,
+    lpips,
+    mean_over_pixels,
+    psnr,
+    ssim_of_pair,
+)
+from benchmark.metrics.networks import (
+    LPIPS_BACKBONES,
+    LpipsBackbone,
+    NoBackbone,
+    inception_network,
+    lpips_network,
+)
+from benchmark.metrics.sets import (
+    KID_SUBSET,
+    KID_SUBSETS,
+    AbDivergence,
+    KernelInceptionDistance,
+    SetMetric,
+)
+
+Direction = Literal["up", "down", "none"]
+
+
+@dataclass(frozen=True)
+class MetricOptions:
+    """The options of the metrics: part of a protocol, hence of its hash, and of the labels."""
+
+    lpips_backbone: LpipsBackbone = "alex"
+    colorfulness: Variant = "signed"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One column of a table: what is measured, and how to read it.
+
+    direction: where better values are; "none" for a metric that describes and does not rank.
+    perfect: what the ground truth itself scores; None where that is not one number.
+    measure: maps an ImagePair (and the network, if one is needed) to one value an image, (B,). The
+        pair is an output and its truth or, where `between_samples`, two outputs of one input.
+    gather: makes the SetMetric (from the network, if one is needed). A metric has one of the two.
+    network: the key of the network in `MetricSuite.networks`, where one is needed.
+    """
+
+    key: str
+    label: str
+    unit: str
+    direction: Direction
+    compares: str
+    parameters: str
+    source: str
+    perfect: float | None = None
+    measure: Callable[..., Tensor] | None = None
+    gather: Callable[..., SetMetric] | None = None
+    network: str | None = None
+    between_samples: bool = False
+
+    @property
+    def per_image(self) -> bool:
+        """Whether the metric has one value for each output beside its truth."""
+        return self.measure is not None and not self.between_samples
+
+
+def metrics_by_key(options: MetricOptions) -> dict[str, Metric]:
+    """The metrics under these options, by key. The keys are the same whatever the options are."""
+    backbone, variant = options.lpips_backbone, options.colorfulness
+    suffix = {"signed": "", "absolute": " (|R-G|)"}[variant]
+    opponents = {"signed": "signed R - G", "absolute": "|R - G| and |(R + G) / 2 - B|"}[variant]
+    both = "output and truth"
+    rows = (
+        Metric(
+            "ssim", "SSIM", "", "up", both,
+            "RGB, Gaussian 11×11 σ 1.5, population covariance, range 1, borders cropped",
+            "Wang et al. 2004", 1.0, ssim_of_pair,
+        ),
+        Metric(
+            "lpips", f"LPIPS ({backbone})", "", "down", both,
+            f"v0.1, {LPIPS_BACKBONES[backbone].name}", "Zhang et al. 2018", 0.0,
+            lambda pair, network: lpips(pair.output, pair.truth, network), network="lpips",
+        ),
+        Metric(
+            "delta_e2000", "ΔE2000", "", "down", both, "mean over pixels, k = 1",
+            "Sharma et al. 2005", 0.0, lambda pair: mean_over_pixels(ciede2000, pair),
+        ),
+        Metric(
+            "delta_e76", "ΔE76", "", "down", both, "mean over pixels", "CIE 1976", 0.0,
+            lambda pair: mean_over_pixels(cie76, pair),
+        ),
+        Metric(
+            "psnr", "PSNR", "dB", "up", both, "RGB, peak 1", "mean squared error", None,
+            lambda pair: psnr(pair.output, pair.truth),
+        ),
+        Metric(
+            "colorfulness", f"Colorfulness{suffix}", "", "none", "nothing: the output alone",
+            f"{opponents}, scale 0…255", "Hasler and Süsstrunk 2003", None,
+            lambda pair: colorfulness(pair.output, variant),
+        ),
+        Metric(
+            "colorfulness_gap", f"Colorfulness gap{suffix}", "", "down", both,
+            f"{opponents}, scale 0…255, either way", "Hasler and Süsstrunk 2003", 0.0,
+            lambda pair: colorfulness_gap(pair.output, pair.truth, variant),
+        ),
+        Metric(
+            "lightness_error", "|ΔL*|", "", "down", "L* of output and input", "mean over pixels",
+            "CIE 1976", 0.0, lambda pair: mean_over_pixels(lightness_difference, pair),
+        ),
+        Metric(
+            "kid", "KID", "", "down", "all outputs and all truths",
+            "torch-fidelity's Inception-v3, images resized to 299×299 bilinearly without "
+            f"antialiasing as in TensorFlow 1, cubic kernel, {KID_SUBSETS} subsets of at most "
+            f"{KID_SUBSET} and n / 2, outputs and truths of different images",
+            "Bińkowski et al. 2018", gather=KernelInceptionDistance, network="kid",
+        ),
+        Metric(
+            "ab_divergence", "JSD of ab", "", "down", "the ab of all outputs and of all truths",
+            "32×32 bins over ±110, nats", "Lin 1991", 0.0, gather=AbDivergence,
+        ),
+        Metric(
+            "diversity_lpips", f"Diversity, LPIPS ({backbone})", "", "none", "samples of one input",
+            "mean over pairs", "Zhang et al. 2018", None,
+            lambda pair, network: lpips(pair.output, pair.truth, network), network="lpips",
+            between_samples=True,
+        ),
+        Metric(
+            "diversity_delta_e2000", "Diversity, ΔE2000", "", "none", "samples of one input",
+            "mean over pairs", "Sharma et al. 2005", None,
+            lambda pair: mean_over_pixels(ciede2000, pair), between_samples=True,
+        ),
+    )  # fmt: skip
+    return {metric.key: metric for metric in rows}
+
+
+METRICS = metrics_by_key(MetricOptions())
+"""The metrics under the default options, by key."""
+
+
+@dataclass(frozen=True)
+class MetricSuite:
+    """What a score is measured with: the options, and the networks that some metrics need, by key.
+
+    unavailable: why a network cannot be had, by key.
+    """
+
+    options: MetricOptions = MetricOptions()
+    networks: Mapping[str, nn.Module] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics under the suite's options, by key."""
+        return metrics_by_key(self.options)
+
+    def describe(self) -> dict[str, Any]:
+        """The options, labels and parameters of all metrics, which are part of a protocol."""
+        described = {key: f"{row.label}: {row.parameters}" for key, row in self.metrics.items()}
+        return {"options": asdict(self.options), **described}
+
+    def reasons_without(self, keys: Iterable[str]) -> dict[str, str]:
+        """Why metrics among `keys` cannot be measured with this suite, by key; most can."""
+        needed = {key: self.metrics[key].network for key in keys}
+        return {
+            key: self.unavailable.get(network, "no network was given")
+            for key, network in needed.items()
+            if network is not None and network not in self.networks
+        }
+
+    def network_arguments(self, metric: Metric) -> tuple[nn.Module, ...]:
+        """The further arguments of `measure` and `gather`: the metric's network, or nothing."""
+        return () if metric.network is None else (self.networks[metric.network],)
+
+
+def load_metric_suite(
+    options: MetricOptions = MetricOptions(), lpips_weights: str | None = None
+) -> MetricSuite:
+    """Load every network whose genuine weights can be had; the suite says why others cannot.
+
+    UserError for a file that was named and is not what it should be.
+    """
+    networks, unavailable = {}, {}
+    loaders: dict[str, Callable[[], nn.Module]] = {
+        "lpips": lambda: lpips_network(lpips_weights, options.lpips_backbone),
+        "kid": inception_network,
+    }
+    for key, load in loaders.items():
+        try:
+            networks[key] = load()
+        except NoBackbone as error:
+            unavailable[key] = str(error)
+    return MetricSuite(options, networks, unavailable)
