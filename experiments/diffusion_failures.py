@@ -26,7 +26,7 @@ from benchmark.randomness import Noise
 from benchmark.registry import load_settings
 from benchmark.results.folders import RunFolder
 from benchmark.settings import resolve
-from models.common.denoiser import Denoiser, Sampling
+from models.unetddim.model import Model, Sampling
 from models.common.diffusion import x0_of
 from models.common.samplers import ddpm_step, guided, trailing_timesteps
 
@@ -71,19 +71,19 @@ def main(
     typer.echo(f"Written: {figure}", err=True)
 
 
-def weights_of(results: Path, choice: Choice) -> Denoiser:
+def weights_of(results: Path, choice: Choice) -> Model:
     path = RunFolder(results, choice.run, SEED).weights_of("best")
     model = load_weights(path, MODEL, CPU).model
-    assert isinstance(model, Denoiser)
+    assert isinstance(model, Model)
     return model
 
 
-def colorize(model: Denoiser, lightness: Tensor) -> Tensor:
+def colorize(model: Model, lightness: Tensor) -> Tensor:
     """As anybody would: DDIM in the usual steps."""
     return model.colorize(lightness, seeds=range(len(lightness)), sampling=Sampling(steps=STEPS))
 
 
-def wrong_coefficients(model: Denoiser, lightness: Tensor) -> Tensor:
+def wrong_coefficients(model: Model, lightness: Tensor) -> Tensor:
     """DDPM with steps left out, but each with the coefficients of the very next level.
 
     A twentieth of the noise that should go is taken away, and the rest is what one sees.
@@ -92,7 +92,7 @@ def wrong_coefficients(model: Denoiser, lightness: Tensor) -> Tensor:
     return sampled(model, lightness, [(t, max(t - 1, 0)) for t in timesteps], clip=True)
 
 
-def unclipped(model: Denoiser, lightness: Tensor, guidance: float) -> Tensor:
+def unclipped(model: Model, lightness: Tensor, guidance: float) -> Tensor:
     """Guidance far beyond what was trained, and x_0 never clipped to the range of colors."""
     timesteps = trailing_timesteps(model.schedule.steps, STEPS)
     ways = list(zip(timesteps, [*timesteps[1:], 0], strict=True))
@@ -101,7 +101,7 @@ def unclipped(model: Denoiser, lightness: Tensor, guidance: float) -> Tensor:
 
 @torch.no_grad()
 def sampled(
-    model: Denoiser,
+    model: Model,
     lightness: Tensor,
     ways: list[tuple[int, int]],
     *,

@@ -1,9 +1,6 @@
-"""How the diffusion model learns: as unetddim does, whose weights it can use.
+"""How the diffusion model learns."""
 
-Its settings, losses and training are in models/common/denoiser.py.
-"""
-
-from ..common.denoiser import DenoiserSettings, DenoiserTraining
+from ..unetddim.model import DenoiserSettings, DenoiserTraining
 from .model import Model
 
 

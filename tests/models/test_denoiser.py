@@ -14,13 +14,13 @@ from benchmark.errors import UserError
 from benchmark.randomness import Noise, Randomness
 from benchmark.recipe import Batch
 from benchmark.settings import resolve
-from models.common.denoiser import (
+from models.unetddim.model import (
     GUIDANCE,
     HONEST,
     REFINING_SIGMA_MIN,
     REFINING_TEMPERATURE,
     TEMPERATURE,
-    Denoiser,
+    Model,
     Sampling,
     Shown,
     denoising_losses,
@@ -39,15 +39,15 @@ CLASSIC = {
 }
 
 
-def small_model(**typed: Any) -> Denoiser:
+def small_model(**typed: Any) -> Model:
     """A tiny unetddim, its layers awake."""
     model = tiny_model("unetddim", **{**SMALL, **typed})
     awaken(model)
-    assert isinstance(model, Denoiser)
+    assert isinstance(model, Model)
     return model
 
 
-def ab_of(model: Denoiser, lightness: Tensor, seeds: list[int], **sampling: Any) -> Tensor:
+def ab_of(model: Model, lightness: Tensor, seeds: list[int], **sampling: Any) -> Tensor:
     """What it predicts before color is joined to L: ab, or sRGB."""
     chosen = model.resolve_sampling(model.sampling_class(**{"steps": 5, **sampling}))
     noise = Noise(seeds, CPU)
