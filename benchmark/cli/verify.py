@@ -17,19 +17,19 @@ def verify(
     lpips_weights: options.LpipsWeights = None,
 ) -> None:
     """Score the written images anew and say whether run.json is true; exit code 1 if not."""
-    from benchmark.jobs.verify import find_tests
     from benchmark.jobs.verify import verify as verify_test
+    from benchmark.results.folders import TestFolder
 
     wrong, unclear = 0, 0
-    for test in find_tests(run, results):
+    for folder in TestFolder.named(run, results):
         try:
-            verdict = verify_test(test, dataset, truth, lpips_weights)
+            verdict = verify_test(folder, dataset, truth, lpips_weights)
         except UserError as error:
-            typer.echo(f"{test}: cannot be checked")
+            typer.echo(f"{folder.path}: cannot be checked")
             typer.echo(f"  {error}")
             unclear += 1
             continue
-        typer.echo(f"{test}: {'not true' if verdict.faults else 'true'}")
+        typer.echo(f"{folder.path}: {'not true' if verdict.faults else 'true'}")
         for fault in verdict.faults:
             typer.echo(f"  {fault}")
         for part in verdict.unchecked:

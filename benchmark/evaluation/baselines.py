@@ -1,20 +1,26 @@
-"""The rows every table has, run through the very same path as a model."""
+"""The fixed rows of every table: gray, mean ab and ground truth, tested exactly as a model is."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmark.color import rgb_to_lab
+from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.colorizer import Colorizer, OnStep
-from benchmark.randomness import Noise
+from benchmark.evaluation.evaluate import Candidate, TestSetup, test
+from benchmark.files import sha256_of_json
+from benchmark.metrics.table import MetricSuite
+from benchmark.randomness import Noise, derive_seed
+from benchmark.results.folders import RunFolder
+from benchmark.results.records import Score, TrainingSet
 
 GRAY, MEAN_AB, GROUND_TRUTH = "gray", "mean ab", "ground truth"
 
 
 class Gray(Colorizer):
-    """The input as it is: what copying scores."""
+    """The input as it is: the scores of copying it."""
 
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
@@ -23,7 +29,7 @@ class Gray(Colorizer):
 
 
 class MeanAb(Colorizer):
-    """One color for all, the mean of a training set's: what can be had without looking.
+    """One color for all, the mean of a training set: the scores of coloring without looking.
 
     ab_mean: in Lab units.
     """
@@ -40,9 +46,9 @@ class MeanAb(Colorizer):
 
 
 class GroundTruth(Colorizer):
-    """The true color: what nothing can beat, and a check of the whole path.
+    """The true colors: the best possible scores, and a check of the whole path to them.
 
-    truths: sRGB (3, H, W) of each image by its seed, which is all a colorizer is told of it.
+    truths: sRGB (3, H, W) of each image by its seed, the only thing a colorizer knows of an image.
     """
 
     def __init__(self, truths: Mapping[int, Tensor]) -> None:
@@ -54,3 +60,41 @@ class GroundTruth(Colorizer):
     ) -> Tensor:
         rgb = torch.stack([self.truths[seed] for seed in noise.seeds])
         return rgb_to_lab(rgb.to(lightness.device))[:, 1:]
+
+
+def test_baselines(results: Path, setup: TestSetup, training_set: TrainingSet | None) -> None:
+    """Test the fixed rows of a protocol; the mean ab is that of `training_set`, if there is one.
+
+    Ground truth is tested first. Raises RuntimeError if its scores are not perfect, and then leaves
+    no result of it.
+    """
+    truths = {
+        derive_seed(0, image.name, 0): rgb_from_8bit(rgb8)
+        for image, rgb8 in zip(setup.images.files, setup.images.rgb8, strict=True)
+    }
+    for name, colorizer in ((GROUND_TRUTH, GroundTruth(truths)), (GRAY, Gray())):
+        candidate = Candidate(RunFolder(results, name.replace(" ", "-"), 0), name, kind="fixed")
+        record = test(candidate, colorizer.eval(), setup)
+        error = ground_truth_error(record.metrics, setup.suite) if name == GROUND_TRUTH else None
+        if error is not None:
+            setup.folder(candidate).record.unlink()
+            raise RuntimeError(f"ground truth {error}: a fault of this program")
+    if training_set is not None:
+        sha256 = sha256_of_json([training_set.manifest, training_set.ab_mean])[:8]
+        # Each training set has a row of its own, and a table may show several.
+        folder = RunFolder(results, f"{MEAN_AB.replace(' ', '-')}-{sha256}", 0)
+        candidate = Candidate(folder, MEAN_AB, kind="fixed", training_data=training_set)
+        a_mean, b_mean = training_set.ab_mean
+        test(candidate, MeanAb((a_mean, b_mean)).eval(), setup)
+
+
+def ground_truth_error(scores: Mapping[str, Score], suite: MetricSuite) -> str | None:
+    """What is not perfect in the scores of the ground truth, or None."""
+    unavailable = suite.reasons_without(suite.metrics)
+    for key, metric in suite.metrics.items():
+        mean, perfect = scores[key].mean, metric.perfect
+        if perfect is None or key in unavailable:
+            continue
+        if mean is None or abs(mean - perfect) > 2e-5:
+            return f"scores {mean} in {key}, not {perfect}"
+    return None

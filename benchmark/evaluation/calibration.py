@@ -1,15 +1,15 @@
-"""Whether a model's colors are as frequent as the truth's: known on the built-in sample `cartoon`.
+"""The calibration of a model's colors, which is known on the built-in sample `cartoon`.
 
-Its ambiguous things have one of five paints, drawn with known probabilities, and nothing in L*
-tells which. So over many objects, and over many samples of one, a right sampler takes each paint as
-often as the truth has it. A regression takes none of them: the mean of the paints is brown.
+Its ambiguous objects have one of five paints, drawn with known probabilities, and nothing in L*
+shows which. So over many objects, and over many samples of one, a calibrated sampler predicts each
+paint as often as the truth has it. A regression predicts none: the mean of the paints is brown.
 
-`find_painted` looks up the objects of a test once, `taken_paints` judges the images of one
-sample, `calibrate` and `object_table` say what came of all samples.
+`find_painted` finds the objects of a test, `predicted_paint` classifies one object in one output,
+`calibrate` and `object_table` summarize the paints of all objects in all samples.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -27,6 +27,7 @@ from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.console import info
 from benchmark.data.cache import ImageSet
 from benchmark.data.cartoon import sample as cartoon
+from benchmark.data.cartoon.canvas import lab_to_srgb
 from benchmark.data.cartoon.sample import PAINTS
 from benchmark.data.reading import Preprocessing, fit_square
 from benchmark.results.records import Calibration, Estimate, PaintShares
@@ -36,12 +37,12 @@ NONE = "none"
 PROBABILITIES: Mapping[str, float] = MappingProxyType(
     {name: paint.probability for name, paint in PAINTS.items()} | {NONE: 0.0}
 )
-"""How often the truth has each outcome, whatever the object."""
+"""The probability of each outcome in the truth, the same for every object."""
 
 FEWEST_PIXELS = 6
 """Objects with fewer wholly painted pixels, at the size of the test, are left out.
 
-What most of six pixels have does not hang on one of them. Of the 470 objects of the sample's test
+The majority of six pixels does not depend on a single one. Of the 470 objects of the sample's test
 this leaves 458 at 96×96, 414 at 64×64 and 123 at 32×32.
 """
 
@@ -52,12 +53,12 @@ within this much. In such pixels the truth is within NEAR of its paint: in all o
 """
 
 NEAR = min(math.dist(p.lab[1:], q.lab[1:]) for p, q in combinations(PAINTS.values(), 2)) / 2
-"""How far from a paint, in the a*, b* plane, a color may be to be that paint.
+"""The largest distance in the a*, b* plane at which a color counts as a paint.
 
-Half the distance of the two nearest paints, 18.5: the most at which no color is two paints. A
-paint may lose a third of its chroma or turn by 19 degrees. At half its chroma (27 away) it is none,
-as are gray (54), the mean of all (44 or more) and, but for blue and violet, whose mean lies on the
-edge, the mean of any two (22 or more).
+It is half the distance of the two nearest paints, 18.5: the largest at which no color counts as two
+paints. A paint may lose a third of its chroma or turn by 19 degrees. At half its chroma (27 away)
+it counts as none; so do gray (54 away), the mean of all paints (44 or more) and the mean of any two
+(22 or more), except blue and violet, whose mean lies on the edge.
 """
 
 _PAINT_AB = torch.tensor([paint.lab[1:] for paint in PAINTS.values()])
@@ -68,9 +69,9 @@ _PAINT_AB = torch.tensor([paint.lab[1:] for paint in PAINTS.values()])
 
 @dataclass(frozen=True)
 class PaintedObject:
-    """A thing of ambiguous paint in a test image.
+    """An object of ambiguous paint in a test image.
 
-    number: which of the image's painted things it is, from 1. paint: the truth's.
+    number: counts the painted objects of the image, from 1. paint: its true paint.
     mask: bool (S, S), its wholly painted pixels.
     """
 
@@ -83,25 +84,25 @@ class PaintedObject:
 
 @dataclass(frozen=True)
 class PaintedObjects:
-    """The painted objects of a test, row i those of its image i: none, one or several.
+    """The painted objects of a test; row i holds those of image i: none, one or several.
 
-    n_left_out: how many others are too small or too hidden to be judged.
+    n_left_out: the number of objects that are too small or too hidden to be classified.
     """
 
     by_image: tuple[tuple[PaintedObject, ...], ...]
     n_left_out: int
 
     @property
-    def things(self) -> list[PaintedObject]:
-        """All of them, image after image."""
-        return [thing for row in self.by_image for thing in row]
+    def objects(self) -> list[PaintedObject]:
+        """All objects, image after image."""
+        return [painted for row in self.by_image for painted in row]
 
 
 def find_painted(images: ImageSet) -> PaintedObjects | None:
-    """The painted objects of test images, by the scenes and masks that lie beside the files.
+    """Find the painted objects of test images by the scenes and masks beside the files.
 
     None unless every image is one of a written sample `cartoon`, and at least one object has
-    FEWEST_PIXELS wholly painted pixels. A damaged scene is said, and gives None too.
+    FEWEST_PIXELS wholly painted pixels. None, with a message, also where a scene is damaged.
     """
     paths = [image.path.resolve() for image in images.files]
     if not all(cartoon.has_scene(path) for path in paths):
@@ -110,13 +111,13 @@ def find_painted(images: ImageSet) -> PaintedObjects | None:
     rows, n_left_out = [], 0
     for image, path in zip(images.files, paths, strict=True):
         try:
-            things = _painted_in(image.name, cartoon.scene_path(path), preprocessing)
+            found = _painted_in(image.name, cartoon.scene_path(path), preprocessing)
         except (OSError, ValueError, LookupError, TypeError) as error:
             info(f"The scene of {path} is damaged, so calibration is left out: {error}.")
             return None
-        large = tuple(thing for thing in things if int(thing.mask.sum()) >= FEWEST_PIXELS)
+        large = tuple(painted for painted in found if int(painted.mask.sum()) >= FEWEST_PIXELS)
         rows.append(large)
-        n_left_out += len(things) - len(large)
+        n_left_out += len(found) - len(large)
     return PaintedObjects(tuple(rows), n_left_out) if any(rows) else None
 
 
@@ -125,40 +126,39 @@ def _painted_in(file: str, scene: Path, preprocessing: Preprocessing) -> list[Pa
     return [
         PaintedObject(
             file,
-            thing.mask,
-            thing.kind,
-            thing.paint,
-            painted_pixels(numbers == thing.mask, preprocessing),
+            placed.mask,
+            placed.kind,
+            placed.paint,
+            painted_pixels(numbers == placed.mask, preprocessing),
         )
-        for thing in cartoon.read_scene(scene).objects
-        if thing.paint is not None
+        for placed in cartoon.read_scene(scene).objects
+        if placed.paint is not None
     ]
 
 
 def painted_pixels(mask: NDArray[np.bool_], preprocessing: Preprocessing) -> Tensor:
-    """Which pixels of the test's square are wholly paint: mask (H, W) of the file → bool (S, S).
+    """Find the wholly painted pixels of the test's square: mask (H, W) of the file → bool (S, S).
 
     The mask goes through the same crop and filter as the image, as a plane of weights; with
-    Lanczos' negative weights they may add up to more than 1.
+    the negative weights of Lanczos they may add up to more than 1.
     """
     plane = Image.fromarray(mask.astype(np.float32))
     weights = np.asarray(fit_square(plane, preprocessing))
     return torch.from_numpy(np.abs(weights - 1) <= SPILL)
 
 
-# ---- what a sample took --------------------------------------------------------------------------
+# ---- the paint of one object ---------------------------------------------------------------------
 
 
-def taken_paint(rgb8: Tensor, mask: Tensor) -> str:
-    """The paint of an object in an image, or `none`: uint8 (3, S, S), bool (S, S) → its name.
+def predicted_paint(rgb8: Tensor, mask: Tensor) -> str:
+    """Name the paint of an object in an output, or `none`: uint8 (3, S, S), bool (S, S) → name.
 
-    Each pixel has the paint that its a*, b* is within NEAR of, if there is one, and the object has
-    the paint of more than half of its pixels. Pixel by pixel, since the mean of a thing half orange
-    and half magenta is red, which nothing in it is, and since a mean suffers from every edge that
-    bleeds.
+    Each pixel has the paint within NEAR of its a*, b*, if there is one, and the object has the
+    paint of more than half of its pixels. Pixels are classified one by one, since the mean of an
+    object that is half orange and half magenta is red, and since every bleeding edge moves a mean.
     """
     if rgb8.shape[1:] != mask.shape:
-        raise ValueError(f"an image {tuple(rgb8.shape)} has no mask {tuple(mask.shape)}")
+        raise ValueError(f"an image {tuple(rgb8.shape)} does not fit a mask {tuple(mask.shape)}")
     ab = rgb_to_lab(rgb_from_8bit(rgb8[:, mask])[None, :, :, None])[0, 1:, :, 0].T
     near = torch.linalg.vector_norm(ab[:, None] - _PAINT_AB, dim=2) < NEAR
     pixels = near.sum(dim=0)
@@ -166,30 +166,30 @@ def taken_paint(rgb8: Tensor, mask: Tensor) -> str:
     return list(PAINTS)[most] if 2 * int(pixels[most]) > len(ab) else NONE
 
 
-def taken_paints(objects: PaintedObjects, outputs: Iterable[Tensor]) -> list[str]:
-    """What each of `objects.things` took in one sample.
-
-    outputs: an image as written for each test image, in their order, uint8 (3, S, S).
-    """
-    return [
-        taken_paint(output, thing.mask)
-        for output, things in zip(outputs, objects.by_image, strict=True)
-        for thing in things
-    ]
+def outcome_colors() -> dict[str, tuple[float, float, float]]:
+    """The color of each paint, sRGB in [0, 1], and of `none`, which has the mean of the paints."""
+    colors = {name: _unit_rgb(np.array(paint.lab)) for name, paint in PAINTS.items()}
+    mean = sum(paint.probability * np.array(paint.lab) for paint in PAINTS.values())
+    return {**colors, NONE: _unit_rgb(np.asarray(mean))}
 
 
-# ---- what came of all samples --------------------------------------------------------------------
+def _unit_rgb(lab: NDArray[np.float64]) -> tuple[float, float, float]:
+    red, green, blue = (lab_to_srgb(lab) / 255).tolist()
+    return red, green, blue
+
+
+# ---- all objects in all samples ------------------------------------------------------------------
 
 
 def calibrate(objects: PaintedObjects, samples: Sequence[Sequence[str]]) -> Calibration:
-    """Compare what was taken with what the truth's distribution is.
+    """Compare the predicted paints with their distribution in the truth.
 
-    samples: of each sample what `taken_paints` gave.
+    samples: the predicted paint of each object, for each sample.
     """
-    things, counts = objects.things, _counts(samples)
-    kinds = np.array([thing.kind for thing in things])
-    files = np.array([thing.file for thing in things])
-    truth = _counts([[thing.paint for thing in things]])
+    found, counts = objects.objects, _counts(samples)
+    kinds = np.array([painted.kind for painted in found])
+    files = np.array([painted.file for painted in found])
+    truth = _counts([[painted.paint for painted in found]])
     per_object, per_object_perfect = None, None
     if len(samples) > 1:
         per_object = _mean(total_variation(counts), files)
@@ -209,16 +209,16 @@ def calibrate(objects: PaintedObjects, samples: Sequence[Sequence[str]]) -> Cali
 
 
 def object_table(objects: PaintedObjects, samples: Sequence[Sequence[str]]) -> pd.DataFrame:
-    """A row an object: where and what it is, its true paint, the share of samples of each outcome,
-    and the total variation between these and PROBABILITIES."""
-    things, counts = objects.things, _counts(samples)
+    """One row an object: its image, kind and true paint, the share of samples with each outcome,
+    and the total variation between these shares and PROBABILITIES."""
+    found, counts = objects.objects, _counts(samples)
     table = pd.DataFrame(
         {
-            "file": [thing.file for thing in things],
-            "object": [thing.number for thing in things],
-            "kind": [thing.kind for thing in things],
-            "pixels": [int(thing.mask.sum()) for thing in things],
-            "paint": [thing.paint for thing in things],
+            "file": [painted.file for painted in found],
+            "object": [painted.number for painted in found],
+            "kind": [painted.kind for painted in found],
+            "pixels": [int(painted.mask.sum()) for painted in found],
+            "paint": [painted.paint for painted in found],
             "samples": len(samples),
         }
     )
@@ -227,22 +227,22 @@ def object_table(objects: PaintedObjects, samples: Sequence[Sequence[str]]) -> p
 
 
 def total_variation(counts: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Of shares and PROBABILITIES: counts of outcomes (..., 6) → (...), 0 to 1.
+    """Total variation between shares and PROBABILITIES: counts (..., 6) → (...), from 0 to 1.
 
-    Half the sum of the absolute differences: the share of draws that should have been others.
+    It is half the sum of the absolute differences: the share of draws that should have differed.
     """
     shares = counts / counts.sum(axis=-1, keepdims=True)
     return np.abs(shares - list(PROBABILITIES.values())).sum(axis=-1) / 2
 
 
 def perfect_sampler(draws: int) -> NDArray[np.float64]:
-    """The total variation of `draws` draws from PROBABILITIES themselves, RESAMPLES times."""
+    """The total variation of `draws` draws from PROBABILITIES, simulated RESAMPLES times."""
     rng = np.random.default_rng(SEED)
     return total_variation(rng.multinomial(draws, list(PROBABILITIES.values()), RESAMPLES))
 
 
 def _counts(samples: Sequence[Sequence[str]]) -> NDArray[np.int64]:
-    """How often each object took each outcome: K samples of O objects → (O, 6)."""
+    """Count each outcome of each object: K samples of O objects → (O, 6)."""
     taken = np.array(samples)
     return np.stack([(taken == name).sum(axis=0) for name in PROBABILITIES], axis=-1)
 
@@ -257,7 +257,7 @@ def _paint_shares(
     perfect_high = float(np.quantile(perfect, LEVEL))
     apart = _estimate(float(total_variation(total)), total_variation(resampled), len(by_image))
     if apart.low is not None and apart.value <= perfect_high:
-        # Resampling adds chance to chance, so its interval never reaches down to 0.
+        # Resampling adds variance, so its interval never reaches down to 0 by itself.
         apart = apart.model_copy(update={"low": 0.0})
     return PaintShares(
         n_objects=len(counts),
@@ -274,14 +274,14 @@ def _paint_shares(
 
 
 def _mean(values: NDArray[np.float64], files: NDArray[np.str_]) -> Estimate:
-    """The mean over objects of one value each."""
+    """The mean over objects of one value each, with its interval over images."""
     sums = _by_image(np.stack([values, np.ones_like(values)], axis=-1), files)
     resampled = resampled_sums(sums)
     return _estimate(float(values.mean()), resampled[:, 0] / resampled[:, 1], len(sums))
 
 
 def _by_image(values: NDArray[Any], files: NDArray[np.str_]) -> NDArray[Any]:
-    """Sums of the objects' values over those of an image: (O, C) → (images, C)."""
+    """Sum the values of the objects of each image: (O, C) → (images, C)."""
     names, rows = np.unique(files, return_inverse=True)
     sums = np.zeros((len(names), values.shape[1]), values.dtype)
     np.add.at(sums, rows, values)

@@ -1,6 +1,5 @@
-"""A colorizer and a protocol → images and scores, in one folder under a run's tests/."""
+"""A test: a colorizer and a protocol become images and scores, in a folder of a run's tests/."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -8,34 +7,40 @@ from typing import Any, Literal
 import torch
 from filelock import FileLock
 
-import metrics
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer, Sampling
 from benchmark.console import info
 from benchmark.data.cache import ImageSet
-from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH, MEAN_AB, Gray, GroundTruth, MeanAb
 from benchmark.evaluation.calibration import (
     PaintedObjects,
     calibrate,
     find_painted,
     object_table,
-    taken_paints,
+    outcome_colors,
 )
+from benchmark.evaluation.observer import Observer
 from benchmark.evaluation.outputs import Outputs, Provenance
-from benchmark.evaluation.per_image import PreviousScores, ScoreTable, measure, write_table
+from benchmark.evaluation.per_image import (
+    PreviousScores,
+    ScoreTable,
+    identify,
+    lacks_anything,
+    score_all,
+    take_over,
+    write_table,
+)
 from benchmark.evaluation.protocol import Protocol
 from benchmark.evaluation.summary import summarize
 from benchmark.figures.calibration import save_calibration
-from benchmark.figures.images import read_png, save_results
+from benchmark.figures.images import save_results
 from benchmark.files import sha256_of_json, write_text
-from benchmark.randomness import derive_seed
+from benchmark.metrics.table import MetricSuite
 from benchmark.results.environment import now
-from benchmark.results.folders import RunFolder
+from benchmark.results.folders import RunFolder, TestFolder
 from benchmark.results.records import (
     Calibration,
     Cost,
     RunRecord,
-    Score,
     Submission,
     TrainingSet,
     WeightsUsed,
@@ -47,12 +52,16 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Candidate:
-    """Who is tested: all of run.json that is not measured here."""
+    """The colorizer of a test as run.json describes it; everything that is not measured there.
+
+    sampling: resolved, with every value set. sampling_changes: the values that are not defaults.
+    """
 
     folder: RunFolder
     model: str
     kind: Literal["model", "fixed", "submitted"] = "model"
     sampling: Sampling = field(default_factory=Sampling)
+    sampling_changes: list[str] = field(default_factory=list)
     weights: WeightsUsed | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     submission: Submission | None = None
@@ -60,39 +69,56 @@ class Candidate:
     cost: Cost | None = None
 
     def provenance(self, protocol: Protocol, images: ImageSet) -> Provenance:
+        """What the candidate's outputs under this protocol depend on."""
         return Provenance(
             weights_sha256=self.weights.sha256 if self.weights else None,
-            inputs=sha256_of_json([[p.name, p.digest] for p in images.files]),
+            inputs=sha256_of_json([[image.name, image.digest] for image in images.files]),
             seed=self.folder.seed,
             sampling=self.sampling.model_dump(mode="json"),
             protocol_hash=protocol.hash,
         )
 
+    def label(self) -> str:
+        """A short text that tells this test of a run from its others; empty for the usual one."""
+        values = self.sampling.model_dump()
+        changed = {key: values[key] for key in self.sampling_changes}
+        parts = [
+            f"{key}{value:g}" if isinstance(value, float) else f"{key}{value}"
+            for key, value in changed.items()
+        ]
+        if self.weights is not None:
+            if (stem := Path(self.weights.file).stem) != "best":
+                parts.append(f"weights-{stem}")
+            if self.weights.trained_as != self.model:
+                parts.append(f"weights-of-{self.weights.trained_as}")
+        if self.submission is not None:
+            parts += ["resized"] * self.submission.resized
+            parts += ["lightness-input"] * (self.submission.lightness == "input")
+        return "-".join(parts)
+
 
 @dataclass(frozen=True)
 class TestSetup:
-    """On what: the images and their protocol; how many samples, and rows of the figure.
+    """What every candidate of a test gets: the images, their protocol, the metrics.
 
-    painted: the objects of known paints, if these are images of the built-in sample.
+    samples: of each image. num_images: rows of the figure. painted: the objects of known paint, if
+    these are images of the built-in sample.
     """
+
+    __test__ = False  # pytest takes every class called Test… for tests
 
     images: ImageSet
     protocol: Protocol
-    suite: metrics.MetricSuite
+    suite: MetricSuite
     samples: int
     num_images: int
     batch_size: int
     painted: PaintedObjects | None
 
-    def folder(self, candidate: Candidate) -> Path:
-        """tests/<protocol>[-<choices>]; part of the hash keeps two sets of one name apart."""
-        parts = [self.protocol.name, self.protocol.hash[:8], candidate.sampling.label()]
-        if candidate.weights is not None and (stem := Path(candidate.weights.file).stem) != "best":
-            parts.append(f"weights-{stem}")
-        if candidate.submission is not None:
-            parts += ["resized"] * candidate.submission.resized
-            parts += ["lightness-input"] * (candidate.submission.lightness == "input")
-        return candidate.folder.tests / "-".join(part for part in parts if part)
+    def folder(self, candidate: Candidate) -> TestFolder:
+        """tests/<protocol>[-<label>]; part of the hash keeps two sets of one name apart."""
+        parts = [self.protocol.name, self.protocol.hash[:8], candidate.label()]
+        return TestFolder(candidate.folder.tests / "-".join(part for part in parts if part))
 
 
 def prepare(
@@ -100,18 +126,17 @@ def prepare(
     source: str,
     size: int,
     *,
-    suite: metrics.MetricSuite,
+    suite: MetricSuite,
     samples: int = 1,
     num_images: int = 4,
     batch_size: int = 64,
 ) -> TestSetup:
-    """A test on these images. Metrics without genuine weights are named, and the rest is done."""
-    rows = metrics.table(suite.options)
-    for key, reason in suite.missing.items():
-        info(f"{rows[key].label} is left out: {reason}.")
+    """Set up a test on these images, and name the metrics that are left out for lack of weights."""
+    for key, reason in suite.unavailable.items():
+        info(f"{suite.metrics[key].label} is left out: {reason}.")
     if len(images) == 1:
-        info("There is one test image only: no interval tells how sure its scores are.")
-    protocol = Protocol.of(images, source, size, suite.options)
+        info("There is only one test image: no interval tells how certain its scores are.")
+    protocol = Protocol.of(images, source, size, suite)
     painted = find_painted(images)
     return TestSetup(images, protocol, suite, samples, num_images, batch_size, painted)
 
@@ -124,12 +149,14 @@ def test(
     device: torch.device = CPU,
     overwrite: bool = False,
 ) -> RunRecord:
-    """Color, write, score: what is not there yet of it."""
+    """Color, write and score whatever is missing of a test; returns its record."""
     outputs = Outputs(setup.folder(candidate), setup.images)
     samples = setup.samples
     if samples > 1 and not colorizer.stochastic:
         if candidate.kind == "model":
-            info(f"{candidate.model} is not stochastic: one sample says all.")
+            info(
+                f"{candidate.model} is not stochastic: it is tested with one sample of each image."
+            )
         samples = 1
     with lock(outputs.folder):
         if overwrite:
@@ -149,16 +176,13 @@ def test(
 def write_frames(
     candidate: Candidate, colorizer: Colorizer, setup: TestSetup, *, device: torch.device = CPU
 ) -> list[Path]:
-    """The way from noise to the first images of a test that is done, as many as its figure has.
-
-    Returns the files.
-    """
+    """Write the sampling steps of the first images of a finished test, one for each row of its
+    figure; returns the files."""
     outputs = Outputs(setup.folder(candidate), setup.images)
-    provenance = candidate.provenance(setup.protocol, setup.images)
     with lock(outputs.folder):
         return outputs.write_frames(
             colorizer,
-            provenance,
+            candidate.provenance(setup.protocol, setup.images),
             candidate.sampling,
             setup.num_images,
             device=device,
@@ -166,119 +190,74 @@ def write_frames(
         )
 
 
-def lock(test: Path) -> FileLock:
-    """Two programs may come to the same test, of a fixed row above all: one waits for the other."""
-    test.mkdir(parents=True, exist_ok=True)
-    return FileLock(test / ".lock")
+def lock(folder: TestFolder) -> FileLock:
+    """A lock on a test's folder: two programs may test the same, above all the fixed rows."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder.lock)
 
 
 def score_outputs(candidate: Candidate, outputs: Outputs, setup: TestSetup) -> RunRecord:
-    """Score the images that were written; what an earlier test says of them is kept."""
-    previous = PreviousScores.read(outputs.folder)
-    samples = outputs.samples_there()  # perhaps more than are asked for now
-    if samples > 1 and (previous is None or not previous.is_of(outputs, samples)):
+    """Score the written images; what an earlier test measured of the same files is kept."""
+    folder, suite = outputs.folder, setup.suite
+    previous = PreviousScores.read(folder)
+    samples = outputs.count_samples()  # perhaps more than are asked for now
+    if samples > 1 and (previous is None or not previous.describe(outputs, samples)):
         outputs.write_means(samples)
-    measured = measure(outputs, samples, setup.suite, previous)
-    _draw_figure(outputs, setup)
-    if previous is not None and not measured.is_new and _is_of(previous.record, candidate, setup):
-        if candidate.kind == "model":
-            info(f"{outputs.folder} is already tested.")
-        return previous.record
-    path = outputs.folder / "run.json"
-    path.unlink(missing_ok=True)  # from here on the folder is not a result until it is whole
-    code = write_table(outputs.folder / "per_image.csv", measured.table)
-    calibration = _calibrate(candidate, setup, outputs, samples)
-    record = _record(candidate, setup, outputs, samples, measured, calibration, code)
-    write_record(path, record)
+    if previous is not None and _is_current(previous.record, candidate, setup):
+        known = take_over(identify(outputs, samples), previous, suite)
+        if not known.is_new and not lacks_anything(known, samples, suite):
+            if candidate.kind == "model":
+                info(f"{folder.path} is already tested.")
+            rows = range(min(setup.num_images, len(setup.images)))
+            _draw_figure(folder, [outputs.read(row) for row in rows], setup)
+            return previous.record
+    observer = Observer(setup.num_images, setup.painted)
+    scores = score_all(outputs, samples, suite, previous, observer)
+    _draw_figure(folder, observer.first_images, setup)
+    folder.record.unlink(missing_ok=True)  # the folder is no result until it is complete again
+    per_image_sha256 = write_table(folder.per_image, scores.table)
+    calibration = _calibrate(candidate, folder, observer)
+    record = _make_record(candidate, setup, outputs, samples, scores, calibration, per_image_sha256)
+    write_record(folder.record, record)
     return record
 
 
-def _calibrate(
-    candidate: Candidate, setup: TestSetup, outputs: Outputs, samples: int
-) -> Calibration | None:
-    """How the objects of known paints were painted: objects.csv, calibration.png, and in short."""
-    if setup.painted is None:
+def _is_current(record: RunRecord, candidate: Candidate, setup: TestSetup) -> bool:
+    """Whether a record describes its candidate and protocol as they are today."""
+    recorded = (record.weights, record.settings, record.training_data, record.cost)
+    today = (candidate.weights, candidate.settings, candidate.training_data, candidate.cost)
+    return recorded == today and record.protocol == setup.protocol.describe()
+
+
+def _draw_figure(folder: TestFolder, images: list[torch.Tensor], setup: TestSetup) -> None:
+    """Draw figure.png of the first images as written, uint8 (3, S, S) each."""
+    truth8 = setup.images.rgb8[: len(images)]
+    lightness = rgb_to_lightness(rgb_from_8bit(truth8))
+    save_results(folder.figure, lightness, rgb_from_8bit(torch.stack(images)), truth8)
+
+
+def _calibrate(candidate: Candidate, folder: TestFolder, observer: Observer) -> Calibration | None:
+    """Write objects.csv and calibration.png, and summarize how the objects were painted."""
+    if observer.painted is None:
         return None
-    taken = predicted_paints(setup.painted, outputs, samples)
-    table = object_table(setup.painted, taken)
-    write_text(outputs.folder / "objects.csv", table.to_csv(index=False, lineterminator="\n"))
-    calibration = calibrate(setup.painted, taken)
-    save_calibration(outputs.folder / "calibration.png", calibration, candidate.folder.run)
+    paints = observer.predicted_paints()
+    table = object_table(observer.painted, paints)
+    write_text(folder.objects, table.to_csv(index=False, lineterminator="\n"))
+    calibration = calibrate(observer.painted, paints)
+    save_calibration(folder.calibration, calibration, candidate.folder.run, outcome_colors())
     return calibration
 
 
-def _is_of(record: RunRecord, candidate: Candidate, setup: TestSetup) -> bool:
-    """Whether a record says of its subject what is so today."""
-    said = (record.weights, record.settings, record.training_data, record.cost)
-    is_so = (candidate.weights, candidate.settings, candidate.training_data, candidate.cost)
-    return said == is_so and record.protocol == setup.protocol.describe()
-
-
-def predicted_paints(painted: PaintedObjects, outputs: Outputs, samples: int) -> list[list[str]]:
-    """Which paint each object took in each sample."""
-    rows = range(len(outputs.inputs))
-    return [
-        taken_paints(painted, (outputs.read(row, sample) for row in rows))
-        for sample in range(samples)
-    ]
-
-
-def test_baselines(results: Path, setup: TestSetup, training_set: TrainingSet | None) -> None:
-    """The fixed rows of this protocol. RuntimeError if ground truth does not come out perfect.
-
-    That one is tested first, and leaves no result if it fails. training_set: the training data,
-    whose mean ab is a row too.
-    """
-    truths = {
-        derive_seed(0, image.name, 0): rgb_from_8bit(rgb8)
-        for image, rgb8 in zip(setup.images.files, setup.images.rgb8, strict=True)
-    }
-    for name, colorizer in ((GROUND_TRUTH, GroundTruth(truths)), (GRAY, Gray())):
-        candidate = Candidate(RunFolder(results, name.replace(" ", "-"), 0), name, kind="fixed")
-        record = test(candidate, colorizer.eval(), setup)
-        fault = ground_truth_error(record.metrics, setup.suite) if name == GROUND_TRUTH else None
-        if fault is not None:
-            (setup.folder(candidate) / "run.json").unlink()
-            raise RuntimeError(f"ground truth {fault}: a fault of ours")
-    if training_set is not None:
-        code = sha256_of_json([training_set.manifest, training_set.ab_mean])[:8]
-        # Each training set has its own, and a table may show several.
-        folder = RunFolder(results, f"{MEAN_AB.replace(' ', '-')}-{code}", 0)
-        candidate = Candidate(folder, MEAN_AB, kind="fixed", training_data=training_set)
-        a_mean, b_mean = training_set.ab_mean
-        test(candidate, MeanAb((a_mean, b_mean)).eval(), setup)
-
-
-def ground_truth_error(scores: Mapping[str, Score], suite: metrics.MetricSuite) -> str | None:
-    """What is not perfect of the truth's scores, or None."""
-    for key, metric in metrics.table(suite.options).items():
-        mean, wanted = scores[key].mean, metric.perfect
-        lacks_network = metric.network is not None and metric.network not in suite.networks
-        if wanted is None or lacks_network:
-            continue
-        if mean is None or abs(mean - wanted) > 2e-5:
-            return f"scores {mean} in {key}, not {wanted}"
-    return None
-
-
-def _draw_figure(outputs: Outputs, setup: TestSetup) -> None:
-    """figure.png from the images as written: the first ones, as many as were asked for."""
-    truth8 = setup.images.rgb8[: setup.num_images]
-    output = torch.stack([read_png(outputs.path(row)) for row in range(len(truth8))])
-    lightness = rgb_to_lightness(rgb_from_8bit(truth8))
-    save_results(outputs.folder / "figure.png", lightness, output, truth8)
-
-
-def _record(
+def _make_record(
     candidate: Candidate,
     setup: TestSetup,
     outputs: Outputs,
     samples: int,
-    measured: ScoreTable,
+    scores: ScoreTable,
     calibration: Calibration | None,
-    code: str,
+    per_image_sha256: str,
 ) -> RunRecord:
-    scores, several = summarize(measured, samples, setup.suite.options)
+    first, several = summarize(scores, samples, setup.suite)
     return RunRecord(
         kind=candidate.kind,
         model=candidate.model,
@@ -286,20 +265,21 @@ def _record(
         seed=candidate.folder.seed,
         settings=candidate.settings,
         sampling=candidate.sampling.model_dump(mode="json"),
+        sampling_changes=candidate.sampling_changes,
         submission=candidate.submission,
         weights=candidate.weights,
         protocol=setup.protocol.describe(),
         protocol_hash=setup.protocol.hash,
         training_data=candidate.training_data,
         n_expected=len(setup.images),
-        n_scored=len(measured.of_sample(0)),
+        n_scored=len(scores.of_sample(0)),
         failed=setup.images.failures,
-        metrics=scores,
+        metrics=first,
         samples=several,
         calibration=calibration,
-        per_image_sha256=code,
+        per_image_sha256=per_image_sha256,
         timing=outputs.timing(),
         cost=candidate.cost,
-        environment=outputs.made_in(),
+        environment=outputs.environment(),
         finished=now(),
     )

@@ -1,4 +1,4 @@
-"""The images of a test, as written: where each lies, and coloring those that are missing."""
+"""The outputs of a test as written: where each lies, and the coloring of those that are missing."""
 
 import shutil
 import time
@@ -17,24 +17,23 @@ from benchmark.data.cache import ImageSet
 from benchmark.data.reading import read_whole
 from benchmark.device import device_name
 from benchmark.errors import UserError
+from benchmark.evaluation.observer import Observer
 from benchmark.figures.frames import Frames
 from benchmark.figures.images import save_png
-from benchmark.files import sha256_of_file, write_json
+from benchmark.files import sha256_of_file
 from benchmark.randomness import derive_seed
 from benchmark.results.environment import environment
-from benchmark.results.records import Strict, Timing, read_part
+from benchmark.results.folders import MEAN, Sample, TestFolder
+from benchmark.results.records import Strict, Timing, read_record, write_record
 
-MEAN = "mean"
-"""Stands for the mean of all samples where the number of a sample may stand."""
-Sample = int | str
-AT_ONCE = 8
+FRAMES_AT_ONCE = 8
 """The most images whose frames are kept in memory together."""
 
 
 class Provenance(Strict):
-    """Who makes the images: where this is the same, an image that is there is the right one.
+    """What outputs depend on: where it is the same, an output that exists is the right one.
 
-    inputs: a hash of the test images by their names, since files and seeds follow these.
+    inputs: a hash of the test images and of their names, since files and seeds follow these.
     """
 
     weights_sha256: str | None
@@ -45,7 +44,7 @@ class Provenance(Strict):
 
 
 class Progress(Strict):
-    """colorized.json: the maker, and how long its images took so far on the device in use.
+    """colorized.json: the provenance of the outputs, and how long they took on the device in use.
 
     environment: versions and commit when the last of them were made.
     """
@@ -59,31 +58,34 @@ class Progress(Strict):
 
 
 class Outputs:
-    """The outputs of a test below its folder: the first sample in images/, others in samples/."""
+    """The outputs of a test in its folder: the first sample in images/, the others in samples/.
 
-    def __init__(self, folder: Path, inputs: ImageSet, names: Sequence[str] | None = None) -> None:
+    names: the file name of each output, by default from the names of the inputs.
+    """
+
+    def __init__(
+        self, folder: TestFolder, inputs: ImageSet, names: Sequence[str] | None = None
+    ) -> None:
         self.folder = folder
         self.inputs = inputs
         self.names = file_names(inputs) if names is None else names
-        self._progress = folder / "colorized.json"
 
     def path(self, row: int, sample: Sample = 0) -> Path:
         """The file of an image's sample: PNG, 8 bits."""
-        return self.folder / self.place(row, sample)
+        return self.folder.path / self.relative_path(row, sample)
 
-    def place(self, row: int, sample: Sample = 0) -> str:
-        """The same below the test's folder, as per_image.csv has it."""
-        part = "images" if sample == 0 else f"samples/{sample}"
-        return f"{part}/{self.names[row]}"
+    def relative_path(self, row: int, sample: Sample = 0) -> str:
+        """The file of an image's sample relative to the test's folder, as per_image.csv has it."""
+        return f"{TestFolder.sample_folder(sample)}/{self.names[row]}"
 
-    def samples_there(self) -> int:
-        """How many samples of every image there are, counted from the first."""
+    def count_samples(self) -> int:
+        """The number of samples that every image has, counted from the first."""
         rows = range(len(self.inputs))
         complete = (all(self.path(row, sample).is_file() for row in rows) for sample in count())
         return sum(1 for _ in takewhile(bool, complete))
 
     def hashes(self, sample: Sample = 0) -> list[str]:
-        """SHA-256 of each file of a sample. UserError for one that is not there."""
+        """The SHA-256 of each file of a sample. Raises UserError for a missing file."""
         found = []
         for row in range(len(self.inputs)):
             path = self.path(row, sample)
@@ -93,16 +95,21 @@ class Outputs:
         return found
 
     def read(self, row: int, sample: Sample = 0) -> Tensor:
-        """One image as written, uint8 (3, S, S). UserError if it cannot be read."""
+        """Decode one output, uint8 (3, S, S). Raises UserError if it cannot be read."""
         return torch.from_numpy(read_whole(self.path(row, sample)))
 
-    def beside_truth(self, sample: Sample = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image of a sample and its truth, uint8 (3, S, S) each."""
+    def pairs(
+        self, sample: Sample = 0, observer: Observer | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield each output of a sample and its truth, uint8 (3, S, S); the observer sees it too."""
         for row, truth in enumerate(self.inputs.rgb8):
-            yield self.read(row, sample), truth
+            output = self.read(row, sample)
+            if observer is not None:
+                observer.observe(sample, row, output)
+            yield output, truth
 
     def all_samples(self, samples: int, batch: int = 16) -> Iterator[Tensor]:
-        """The samples of some images after another, uint8 (K, B, 3, S, S)."""
+        """Yield all samples of `batch` images after another, uint8 (K, B, 3, S, S)."""
         for rows in torch.split(torch.arange(len(self.inputs)), batch):
             of_sample = [
                 torch.stack([self.read(row, sample) for row in rows.tolist()])
@@ -110,20 +117,16 @@ class Outputs:
             ]
             yield torch.stack(of_sample)
 
-    def made_in(self) -> dict[str, str]:
-        """Versions and commit that the images were made with; the present ones if not here."""
-        done = self._done()
+    # ---- provenance --------------------------------------------------------------------------
+
+    def environment(self) -> dict[str, str]:
+        """The versions and the commit that the outputs were made with; the present ones if none."""
+        done = self._progress()
         return done.environment if done is not None and done.environment else environment()
 
-    def _done(self) -> Progress | None:
-        try:
-            return read_part(self._progress, Progress)
-        except UserError:  # none yet, or of another version
-            return None
-
     def timing(self) -> Timing | None:
-        """Of the images colored so far; None if none was colored here."""
-        done = self._done()
+        """The time of the outputs that were colored so far; None if none was colored here."""
+        done = self._progress()
         if done is None or not done.images:
             return None
         return Timing(
@@ -131,6 +134,14 @@ class Outputs:
             batch_size=done.batch_size,
             device=done.device,
         )
+
+    def _progress(self) -> Progress | None:
+        try:
+            return read_record(self.folder.progress, Progress)
+        except UserError:  # none yet, or one of another version
+            return None
+
+    # ---- coloring ----------------------------------------------------------------------------
 
     def colorize_missing(
         self,
@@ -143,14 +154,12 @@ class Outputs:
         batch_size: int,
         label: str,
     ) -> int:
-        """Color and write what is not there yet, one batch after another; `samples` an image.
+        """Color and write the outputs that are missing, batch by batch; `samples` of each image.
 
-        Returns how many images were colored.
-
-        Images of another maker are deleted first. Seeds follow the run's seed, the files' names
-        and the samples' numbers.
+        Outputs of another provenance are deleted first. Seeds are derived from the run's seed, the
+        names of the files and the numbers of the samples. Returns how many outputs were colored.
         """
-        done = self._done()
+        done = self._progress()
         if done is None or done.provenance != provenance:
             self.delete()
             done = None
@@ -162,9 +171,9 @@ class Outputs:
         ]
         if not missing:
             return 0
-        where = device_name(device)
-        if done is None or (done.batch_size, done.device) != (batch_size, where):
-            done = Progress(provenance=provenance, batch_size=batch_size, device=where)
+        name = device_name(device)
+        if done is None or (done.batch_size, done.device) != (batch_size, name):
+            done = Progress(provenance=provenance, batch_size=batch_size, device=name)
         done = done.model_copy(update={"environment": environment()})
         batches = [missing[i : i + batch_size] for i in range(0, len(missing), batch_size)]
         for batch in progress(batches, total=len(batches), label=label, unit="batches"):
@@ -172,17 +181,13 @@ class Outputs:
             seeds = [self._seed(provenance, row, sample) for row, sample in batch]
             before = time.perf_counter()
             rgb = colorizer.colorize(lightness, seeds=seeds, sampling=sampling)
-            rgb = rgb.cpu()  # the clock stops when it is there
+            rgb = rgb.cpu()  # a GPU computes on its own: only the copy waits for it
             seconds = time.perf_counter() - before
             for (row, sample), one in zip(batch, rgb, strict=True):
                 save_png(self.path(row, sample), one)
-            done = done.model_copy(
-                update={
-                    "images": done.images + len(batch),
-                    "seconds": done.seconds + seconds,
-                }
-            )
-            write_json(self._progress, done.model_dump())
+            counts = {"images": done.images + len(batch), "seconds": done.seconds + seconds}
+            done = done.model_copy(update=counts)
+            write_record(self.folder.progress, done)
         return len(missing)
 
     def write_frames(
@@ -195,15 +200,16 @@ class Outputs:
         device: torch.device,
         batch_size: int,
     ) -> list[Path]:
-        """Write the way from noise to each of the first `count` images, if not there yet.
+        """Write the sampling steps of the first `count` images where missing; return all files.
 
-        They are colored once more for it, and their seeds make them the same images: so it does
-        not matter whether these are there already, and watching costs nothing that is timed.
-        Returns the files of all of them.
+        The images are colored once more for it, and their seeds make them the same: so it does not
+        matter whether they were written before, and frames cost nothing of what is timed.
         """
-        files = {row: self._frames(row) for row in range(min(count, len(self.inputs)))}
+        files = {
+            row: self.folder.frames(self.names[row]) for row in range(min(count, len(self.inputs)))
+        }
         missing = [row for row, paths in files.items() if not all(p.is_file() for p in paths)]
-        at_once = min(AT_ONCE, batch_size)
+        at_once = min(FRAMES_AT_ONCE, batch_size)
         batches = [missing[i : i + at_once] for i in range(0, len(missing), at_once)]
         for batch in progress(batches, total=len(batches), label="frames", unit="batches"):
             frames = Frames()
@@ -213,14 +219,9 @@ class Outputs:
                 sampling=sampling,
                 on_step=frames,
             )
-            for place, row in enumerate(batch):
-                frames.save(place, rgb[place], *files[row])
+            for position, row in enumerate(batch):
+                frames.save(position, rgb[position], *files[row])
         return [path for paths in files.values() for path in paths]
-
-    def _frames(self, row: int) -> tuple[Path, Path]:
-        """The strip and the animation of an image."""
-        stem = self.names[row].removesuffix(".png")
-        return self.folder / f"frames/{stem}.png", self.folder / f"frames/{stem}.webp"
 
     def _lightness(self, rows: list[int], device: torch.device) -> Tensor:
         return rgb_to_lightness(rgb_from_8bit(self.inputs.rgb8[rows]).to(device))
@@ -229,11 +230,13 @@ class Outputs:
         return derive_seed(provenance.seed, self.inputs.files[row].name, sample)
 
     def delete(self) -> None:
-        """Delete all images; what was said of them goes first."""
-        (self.folder / "run.json").unlink(missing_ok=True)
-        for part in ("images", "samples", "frames"):
-            shutil.rmtree(self.folder / part, ignore_errors=True)
-        self._progress.unlink(missing_ok=True)
+        """Delete all outputs, and before them what was recorded of them."""
+        self.folder.record.unlink(missing_ok=True)
+        for folder in self.folder.outputs:
+            shutil.rmtree(folder, ignore_errors=True)
+        self.folder.progress.unlink(missing_ok=True)
+
+    # ---- the mean of several samples ---------------------------------------------------------
 
     def mean(self, row: int, samples: int) -> Tensor:
         """The mean of an image's samples in Lab, sRGB (3, S, S)."""
@@ -248,7 +251,7 @@ class Outputs:
 
 
 def file_names(images: ImageSet) -> list[str]:
-    """A PNG's name for each image: its own without folders, numbered where two would collide."""
+    """A PNG's name for each image: its path with __ for /, numbered where two would collide."""
     names: dict[str, None] = {}
     for image in images.files:
         stem = Path(image.name).with_suffix("").as_posix().replace("/", "__")

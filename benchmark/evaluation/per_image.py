@@ -10,20 +10,27 @@ from pathlib import Path
 
 import pandas as pd
 
-import metrics
 from benchmark.errors import UserError
-from benchmark.evaluation.outputs import MEAN, Outputs, Sample
+from benchmark.evaluation.observer import Observer
+from benchmark.evaluation.outputs import Outputs
 from benchmark.evaluation.protocol import fault_of
 from benchmark.files import replacing, sha256_of_bytes
-from benchmark.results.folders import RunFolder
+from benchmark.metrics.score import in_batches, score, score_samples
+from benchmark.metrics.sets import SetScore
+from benchmark.metrics.table import METRICS, MetricSuite
+from benchmark.results.folders import MEAN, Sample, TestFolder
 from benchmark.results.records import RunRecord, read_record
 
-FACTS = ("file", "sha256", "sample", "output", "output_sha256")
-"""The columns that are no metric: the test image and its hash; the sample, its file and hash."""
+IDENTITY = ("file", "sha256", "sample", "output", "output_sha256")
+"""The columns that identify an output: the test image and its hash; the sample, its file and hash.
+All other columns are metrics."""
+
+
+# ---- the file ------------------------------------------------------------------------------------
 
 
 def write_table(path: Path, table: pd.DataFrame) -> str:
-    """Write per_image.csv; returns its SHA-256."""
+    """Write per_image.csv and return its SHA-256."""
     content = table.to_csv(index=False, lineterminator="\n").encode()
     with replacing(path) as part:
         part.write_bytes(content)
@@ -31,106 +38,133 @@ def write_table(path: Path, table: pd.DataFrame) -> str:
 
 
 def read_table(path: Path, sha256: str) -> pd.DataFrame:
-    """Read per_image.csv. UserError if it is not the one of this hash."""
+    """Read per_image.csv. Raises UserError if it is not the file with this hash."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     if sha256_of_bytes(content) != sha256:
         raise UserError(f"{path} is not the table that run.json was made from: test again.")
-    return pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(FACTS, str))
+    return pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(IDENTITY, str))
 
 
-def read_test(folder: Path) -> tuple[RunRecord, pd.DataFrame]:
-    """A test's run.json and per_image.csv, checked as far as they say it of each other.
+def read_test(path: Path) -> tuple[RunRecord, pd.DataFrame]:
+    """Read a test's run.json and per_image.csv and check what each says of the other.
 
-    UserError, with the reason, for what may not stand in a table.
+    Raises UserError, with the reason, for a test that may not stand in a table.
     """
-    record = read_record(folder / "run.json")
-    table = read_table(folder / "per_image.csv", record.per_image_sha256)
+    folder = TestFolder(path)
+    record = read_record(folder.record, RunRecord)
+    table = read_table(folder.per_image, record.per_image_sha256)
     fault = record.refusal or fault_of(record.protocol, record.protocol_hash)
-    fault = fault or _fault_of_place(record, folder) or _fault_of_table(record, table)
+    fault = fault or _fault_of_folder(record, folder) or _fault_of_table(record, table)
     if fault is not None:
-        raise UserError(f"{folder / 'run.json'}: {fault}.")
+        raise UserError(f"{folder.record}: {fault}.")
     return record, table
 
 
-def _fault_of_place(record: RunRecord, folder: Path) -> str | None:
-    run = RunFolder.of_test(folder)
+def _fault_of_folder(record: RunRecord, folder: TestFolder) -> str | None:
+    run = folder.run()
     if (record.run, record.seed) != (run.run, run.seed):
-        return f"it is of run {record.run}, seed {record.seed}, and lies in another's folder"
+        return f"it is of run {record.run}, seed {record.seed}, and lies in another run's folder"
     return None
 
 
 def _fault_of_table(record: RunRecord, table: pd.DataFrame) -> str | None:
     """What per_image.csv lacks of what run.json says, or None."""
-    rows = metrics.METRICS
-    if record.metrics.keys() != rows.keys():
-        differing = record.metrics.keys() ^ rows.keys()
+    if record.metrics.keys() != METRICS.keys():
+        differing = record.metrics.keys() ^ METRICS.keys()
         return f"it has other metrics than this suite: {', '.join(sorted(differing))}"
     several = record.samples
-    if several is not None and several.mean.keys() != {k for k, m in rows.items() if m.per_image}:
+    per_image = {key for key, metric in METRICS.items() if metric.per_image}
+    if several is not None and several.mean.keys() != per_image:
         return "the scores of the mean of its samples are not complete"
     valued = [
         key
-        for key, score in record.metrics.items()
-        if score.mean is not None and rows[key].gather is None
+        for key, value in record.metrics.items()
+        if value.mean is not None and METRICS[key].gather is None
     ]
-    lacking = [name for name in (*FACTS, *valued) if name not in table]
+    lacking = [name for name in (*IDENTITY, *valued) if name not in table]
     if lacking:
         return f"per_image.csv has no {', '.join(lacking)}"
-    for key in rows:
+    for key in METRICS:
         if key in table and not pd.api.types.is_numeric_dtype(table[key]):
             return f"per_image.csv has a {key} that is no number"
-    samples = several.count if several is not None else 1
-    who = {str(sample) for sample in [*range(samples), *([MEAN] if several is not None else [])]}
+    samples = sample_names(several.count if several is not None else 1)
     counts = table["sample"].value_counts().to_dict()
     n = record.n_expected
-    if record.protocol["n_images"] != n or counts != dict.fromkeys(who, n):
-        return f"per_image.csv has not the {n} images of each sample that run.json tells of"
-    for sample, place in zip(table["sample"], table["output"], strict=True):
-        part = "images" if sample == "0" else f"samples/{sample}"
-        if Path(place).parent.as_posix() != part:
-            return f"per_image.csv has an output elsewhere than in {part}/: {place!r}"
+    if record.protocol["n_images"] != n or counts != dict.fromkeys(map(str, samples), n):
+        return f"per_image.csv does not have the {n} images of each sample that run.json names"
+    for sample, output in zip(table["sample"], table["output"], strict=True):
+        folder = TestFolder.sample_folder(0 if sample == "0" else sample)
+        if Path(output).parent.as_posix() != folder:
+            return f"per_image.csv has an output elsewhere than in {folder}/: {output!r}"
     return None
+
+
+def sample_names(count: int) -> list[Sample]:
+    """The samples that are scored: each of `count` and, of several, their mean."""
+    return [*range(count), *([MEAN] if count > 1 else [])]
+
+
+# ---- what was measured before --------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class PreviousScores:
-    """The test that was in a folder before: its record and its table."""
+    """The record and the table of the test that was in a folder before."""
 
     record: RunRecord
     table: pd.DataFrame
 
     @classmethod
-    def read(cls, folder: Path) -> "PreviousScores | None":
-        """None where there is none that can be read."""
+    def read(cls, folder: TestFolder) -> "PreviousScores | None":
+        """The previous scores; None where there are none that can be read."""
         try:
-            return cls(*read_test(folder))
+            return cls(*read_test(folder.path))
         except UserError:
             return None
 
-    def is_of(self, outputs: Outputs, samples: int) -> bool:
-        """Whether it is of these very files, the mean of the samples among them."""
-        who: list[Sample] = [*range(samples), *([MEAN] if samples > 1 else [])]
+    def describe(self, outputs: Outputs, count: int) -> bool:
+        """Whether they are of these very files, the mean of `count` samples among them."""
         try:
-            now = pd.concat([_facts(outputs, sample) for sample in who], ignore_index=True)
+            return identify(outputs, count).equals(self.table[list(IDENTITY)])
         except UserError:  # a file is missing
             return False
-        return now.equals(self.table[list(FACTS)])
+
+
+def identify(outputs: Outputs, count: int) -> pd.DataFrame:
+    """The identity columns of all samples' outputs. Raises UserError for a missing file."""
+    files = outputs.inputs.files
+    parts = [
+        pd.DataFrame(
+            {
+                "file": [image.name for image in files],
+                "sha256": [image.digest for image in files],
+                "sample": str(sample),
+                "output": [outputs.relative_path(row, sample) for row in range(len(files))],
+                "output_sha256": outputs.hashes(sample),
+            }
+        )
+        for sample in sample_names(count)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+# ---- measuring -----------------------------------------------------------------------------------
 
 
 @dataclass
 class ScoreTable:
-    """What is known of a test's outputs.
+    """The scores of a test's outputs.
 
-    table: per_image.csv. sets: the metrics of sets, of the first sample. missing: why a metric has
-    no value. is_new: whether anything is known now that the earlier test did not know.
+    table: per_image.csv. per_set: the metrics of sets, of the first sample. unavailable: why a
+    metric has no value. is_new: whether it holds anything that the previous test did not know.
     """
 
     table: pd.DataFrame
-    sets: dict[str, metrics.SetScore] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
+    per_set: dict[str, SetScore] = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
     is_new: bool = True
 
     def of_sample(self, sample: Sample) -> pd.DataFrame:
@@ -138,7 +172,7 @@ class ScoreTable:
         return self.table[self.table["sample"] == str(sample)]
 
     def lacking(self, keys: Iterable[str], sample: Sample) -> set[str]:
-        """The metrics for which a sample has not all its values."""
+        """The metrics for which a sample does not have all of its values."""
         known = self.of_sample(sample).notna().all()
         return {key for key in keys if not known.get(key, False)}
 
@@ -149,89 +183,112 @@ class ScoreTable:
             self.is_new = True
 
 
-def measure(
-    outputs: Outputs, samples: int, suite: metrics.MetricSuite, previous: PreviousScores | None
+def score_all(
+    outputs: Outputs,
+    count: int,
+    suite: MetricSuite,
+    previous: PreviousScores | None = None,
+    observer: Observer | None = None,
 ) -> ScoreTable:
-    """All metrics of the outputs as written: of each sample and, if several, of their mean."""
-    several = samples > 1
-    who: list[Sample] = [*range(samples), *([MEAN] if several else [])]
-    facts = pd.concat([_facts(outputs, sample) for sample in who], ignore_index=True)
-    measured = _take_over(facts, previous, suite)
-    for sample in who:
-        _measure_images(measured, outputs, sample, suite)
-    if several:
-        _measure_diversity(measured, outputs, samples, suite)
-    else:
-        for key, row in metrics.table(suite.options).items():
-            if row.between_samples:
-                measured.missing[key] = "there is one sample an image; --samples makes more"
-    return measured
+    """Measure all metrics of the written outputs: of `count` samples and, of several, their mean.
+
+    Each image is decoded once, for scoring and for the `observer`, which is shown every image that
+    it asks for. Values that `previous` has of the same files are taken over.
+    """
+    scores = take_over(identify(outputs, count), previous, suite)
+    for sample in sample_names(count):
+        _score_sample(scores, outputs, sample, suite, observer)
+    _score_diversity(scores, outputs, count, suite)
+    return scores
 
 
-def _facts(outputs: Outputs, sample: Sample) -> pd.DataFrame:
-    files = outputs.inputs.files
-    return pd.DataFrame(
-        {
-            "file": [image.name for image in files],
-            "sha256": [image.digest for image in files],
-            "sample": str(sample),
-            "output": [outputs.place(row, sample) for row in range(len(files))],
-            "output_sha256": outputs.hashes(sample),
-        }
-    )
-
-
-def _take_over(
-    facts: pd.DataFrame, previous: PreviousScores | None, suite: metrics.MetricSuite
+def take_over(
+    identity: pd.DataFrame, previous: PreviousScores | None, suite: MetricSuite
 ) -> ScoreTable:
-    """What the earlier test knows of these files, by their hashes."""
+    """The scores that the previous test has of these files, by their hashes."""
     if previous is None:
-        return ScoreTable(facts)
-    rows = metrics.table(suite.options)
-    known = previous.table.drop(columns=previous.table.columns.difference([*FACTS, *rows]))
-    same = facts.equals(known[list(FACTS)])
-    if not same:  # the distances between samples are of the samples there were
-        between_samples = [key for key, row in rows.items() if row.between_samples]
-        known = known.drop(columns=known.columns.intersection(between_samples))
-    first = facts["sample"] == "0"
-    unmoved = facts[first].equals(known.loc[known["sample"] == "0", list(FACTS)])
-    sets = {
-        key: metrics.SetScore(score.mean, score.std)
-        for key, score in previous.record.metrics.items()
-        if unmoved and rows[key].gather and score.mean is not None
+        return ScoreTable(identity)
+    metrics = suite.metrics
+    unknown = previous.table.columns.difference([*IDENTITY, *metrics])
+    known = previous.table.drop(columns=unknown)
+    same = identity.equals(known[list(IDENTITY)])
+    if not same:  # the distances between samples are those of the previous set of samples
+        between = [key for key, metric in metrics.items() if metric.between_samples]
+        known = known.drop(columns=known.columns.intersection(between))
+    first = identity["sample"] == "0"
+    unmoved = identity[first].equals(known.loc[known["sample"] == "0", list(IDENTITY)])
+    per_set = {
+        key: SetScore(value.mean, value.std)
+        for key, value in previous.record.metrics.items()
+        if unmoved and metrics[key].gather and value.mean is not None
     }
-    return ScoreTable(facts.merge(known, how="left", on=list(FACTS)), sets, is_new=not same)
+    table = identity.merge(known, how="left", on=list(IDENTITY))
+    return ScoreTable(table, per_set, is_new=not same)
 
 
-def _measure_images(
-    measured: ScoreTable, outputs: Outputs, sample: Sample, suite: metrics.MetricSuite
-) -> None:
-    """The metrics of a sample's images, and for the first one those of sets."""
-    rows = metrics.table(suite.options)
-    wanted = measured.lacking((key for key, row in rows.items() if row.per_image), sample)
+def lacks_anything(scores: ScoreTable, count: int, suite: MetricSuite) -> bool:
+    """Whether any metric that the suite can measure has not been measured yet."""
+    wanted = set[str]()
+    for sample in sample_names(count):
+        wanted |= _lacking(scores, sample, suite)
+    wanted |= _lacking_diversity(scores, count, suite)
+    return bool(wanted - suite.reasons_without(wanted).keys())
+
+
+def _lacking(scores: ScoreTable, sample: Sample, suite: MetricSuite) -> set[str]:
+    """The metrics of a sample's images, and for the first one those of sets, still to measure."""
+    metrics = suite.metrics
+    wanted = scores.lacking((key for key, metric in metrics.items() if metric.per_image), sample)
     if sample == 0:
-        wanted |= {key for key, row in rows.items() if row.gather and key not in measured.sets}
-    measured.missing |= metrics.out_of_reach(wanted, suite)
-    if wanted - measured.missing.keys():
-        batches = metrics.in_batches(outputs.beside_truth(sample))
-        scores = metrics.score(batches, suite, wanted)
-        measured.add(sample, scores.images)
-        measured.is_new |= bool(scores.sets)
-        measured.sets |= scores.sets
-        measured.missing |= scores.missing
+        gathered = {key for key, metric in metrics.items() if metric.gather}
+        wanted |= gathered - scores.per_set.keys()
+    return wanted
 
 
-def _measure_diversity(
-    measured: ScoreTable, outputs: Outputs, samples: int, suite: metrics.MetricSuite
+def _lacking_diversity(scores: ScoreTable, count: int, suite: MetricSuite) -> set[str]:
+    between = [key for key, metric in suite.metrics.items() if metric.between_samples]
+    return scores.lacking(between, 0) if count > 1 else set()
+
+
+def _score_sample(
+    scores: ScoreTable,
+    outputs: Outputs,
+    sample: Sample,
+    suite: MetricSuite,
+    observer: Observer | None,
 ) -> None:
-    """The metrics of samples, of several samples of each image."""
-    rows = metrics.table(suite.options)
-    wanted = measured.lacking((key for key, row in rows.items() if row.between_samples), 0)
-    measured.missing |= metrics.out_of_reach(wanted, suite)
-    if wanted - measured.missing.keys():
-        distances = metrics.score_samples(outputs.all_samples(samples), suite)
-        for sample in range(samples):
-            columns = {
-                key: [of_image[sample] for of_image in values] for key, values in distances.items()
-            }
-            measured.add(sample, columns)
+    """Measure what is lacking of one sample, and show its images to the observer."""
+    wanted = _lacking(scores, sample, suite)
+    scores.unavailable |= suite.reasons_without(wanted)
+    measurable = wanted - scores.unavailable.keys()
+    watched = observer is not None and observer.wants(sample)
+    pairs = outputs.pairs(sample, observer if watched else None)
+    if measurable:
+        measured = score(in_batches(pairs), suite, measurable)
+        scores.add(sample, measured.per_image)
+        scores.is_new |= bool(measured.per_set)
+        scores.per_set |= measured.per_set
+        scores.unavailable |= measured.unavailable
+    elif watched:
+        for _ in pairs:
+            pass
+
+
+def _score_diversity(scores: ScoreTable, outputs: Outputs, count: int, suite: MetricSuite) -> None:
+    """Measure the distances between the samples of each image."""
+    if count == 1:
+        reason = "there is one sample of each image; --samples makes more"
+        for key, metric in suite.metrics.items():
+            if metric.between_samples:
+                scores.unavailable[key] = reason
+        return
+    wanted = _lacking_diversity(scores, count, suite)
+    scores.unavailable |= suite.reasons_without(wanted)
+    if not wanted - scores.unavailable.keys():
+        return
+    distances = score_samples(outputs.all_samples(count), suite)
+    for sample in range(count):
+        columns = {
+            key: [of_image[sample] for of_image in values] for key, values in distances.items()
+        }
+        scores.add(sample, columns)

@@ -1,56 +1,57 @@
-"""What a test is: its images, how they are prepared, how they are scored. Named and hashed.
+"""The protocol of a test: its images, how they are prepared, how they are scored; named and hashed.
 
 Two results may stand in one table if and only if their protocols have the same hash.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from itertools import product
-from typing import Any, get_args
+from dataclasses import dataclass
+from typing import Any
 
-import metrics
 from benchmark.data.cache import ImageSet
 from benchmark.data.manifest import digest_of
 from benchmark.data.reading import Preprocessing
 from benchmark.files import sha256_of_json
-from benchmark.metrics.networks import LpipsBackbone
+from benchmark.metrics.table import MetricOptions, MetricSuite
 
-VERSION = 2
-"""Raised with every change that changes a score: then old and new rows do not meet."""
+VERSION = 3
+"""Raised with every change that changes a score: then old and new rows never share a table."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """A test set at a size. `manifest` is the hash of the contents of its images."""
+    """The protocol of a test on a set of images at a size.
+
+    manifest: the hash of the contents of the images. metrics: what `MetricSuite.describe` gives.
+    """
 
     name: str
     preprocessing: Preprocessing
     n_images: int
     manifest: str
-    options: metrics.Options = field(default_factory=metrics.Options)
+    metrics: Mapping[str, Any]
 
     @classmethod
-    def of(cls, images: ImageSet, source: str, size: int, options: metrics.Options) -> "Protocol":
+    def of(cls, images: ImageSet, source: str, size: int, suite: MetricSuite) -> "Protocol":
         """The protocol that tests on these images; `source` names the set, for people."""
-        manifest = digest_of(images.files)
-        return cls(f"{source}-{size}", Preprocessing(size), len(images), manifest, options)
+        manifest, metrics = digest_of(images.files), suite.describe()
+        return cls(f"{source}-{size}", Preprocessing(size), len(images), manifest, metrics)
 
     def describe(self) -> dict[str, Any]:
-        """All that defines it, for run.json."""
+        """Everything that defines the protocol, for run.json."""
         return {
             "name": self.name,
             "version": VERSION,
             **self.preprocessing.describe(),
             "n_images": self.n_images,
             "manifest": self.manifest,
-            "metrics": metrics.describe(self.options),
+            "metrics": self.metrics,
             "input": "L* of the truth, float32",
             "scored": "the 8-bit images as written",
         }
 
     @property
     def hash(self) -> str:
-        """SHA-256 over everything but the name, which is only for people."""
+        """SHA-256 of everything but the name, which is only for people."""
         return hash_of(self.describe())
 
 
@@ -59,20 +60,23 @@ def hash_of(described: Mapping[str, Any]) -> str:
     return sha256_of_json({key: value for key, value in described.items() if key != "name"})
 
 
-def fault_of(described: Mapping[str, Any], code: str) -> str | None:
+def fault_of(described: Mapping[str, Any], protocol_hash: str) -> str | None:
     """Why a protocol in run.json is not one of this suite's, or None."""
-    if described.get("version") != VERSION:
-        was = described.get("version")
-        return f"protocol version {was}, and this suite's is {VERSION}: test it again"
-    if hash_of(described) != code:
+    version = described.get("version")
+    if version != VERSION:
+        return f"protocol version {version}, and this suite's is {VERSION}: test it again"
+    if hash_of(described) != protocol_hash:
         return "the protocol's hash is not that of the protocol it describes"
     if options_of(described) is None:
         return "its metrics are none of this suite's"
     return None
 
 
-def options_of(described: Mapping[str, Any]) -> metrics.Options | None:
-    """The options that a protocol's metrics were described from, or None."""
-    choices = product(get_args(LpipsBackbone), get_args(metrics.Variant))
-    every = [metrics.Options(backbone, variant) for backbone, variant in choices]
-    return next((one for one in every if metrics.describe(one) == described.get("metrics")), None)
+def options_of(described: Mapping[str, Any]) -> MetricOptions | None:
+    """The metric options that a protocol in run.json names; None if its metrics are not theirs."""
+    metrics = described.get("metrics")
+    try:
+        options = MetricOptions(**metrics["options"])  # type: ignore[index]
+        return options if MetricSuite(options).describe() == metrics else None
+    except (TypeError, KeyError):
+        return None

@@ -1,4 +1,4 @@
-"""The scores of a test as run.json has them."""
+"""The scores of a test as run.json has them: means, deviations and intervals over its images."""
 
 from collections.abc import Mapping
 
@@ -6,73 +6,66 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-import metrics
-from benchmark.evaluation.outputs import MEAN
 from benchmark.evaluation.per_image import ScoreTable
-from benchmark.results.records import (
-    Score,
-    SeveralSamples,
-)
+from benchmark.metrics.table import Metric, MetricSuite
+from benchmark.results.folders import MEAN
+from benchmark.results.records import Score, SeveralSamples
 from benchmark.statistics import Interval, mean_interval
 
 
 def summarize(
-    measured: ScoreTable, samples: int, options: metrics.Options
+    scores: ScoreTable, samples: int, suite: MetricSuite
 ) -> tuple[dict[str, Score], SeveralSamples | None]:
-    """The scores of the first sample; and, of several, those of their mean and of the best."""
-    rows = metrics.table(options)
-    each = [measured.of_sample(sample) for sample in range(samples)]
+    """Summarize the scores of the first sample and, of several, of their mean and of the best."""
+    each = [scores.of_sample(sample) for sample in range(samples)]
+    unavailable = scores.unavailable
 
-    def of_first(metric: metrics.Metric) -> Score:
-        if metric.key in measured.sets:
-            return _score(metric, *measured.sets[metric.key], n=len(each[0]))
-        if metric.between_samples and metric.key in measured.table:
-            return _of_images(
-                metric, np.mean([part[metric.key].to_numpy(np.float64) for part in each], axis=0)
-            )
-        return _of_column(metric, each[0], measured.missing)
+    def of_first(metric: Metric) -> Score:
+        if metric.key in scores.per_set:
+            return _make_score(metric, *scores.per_set[metric.key], n=len(each[0]))
+        if metric.between_samples and metric.key in scores.table:
+            columns = [part[metric.key].to_numpy(np.float64) for part in each]
+            return _over_images(metric, np.mean(columns, axis=0))
+        return _of_column(metric, each[0], unavailable)
 
-    scores = {key: of_first(metric) for key, metric in rows.items()}
+    metrics = suite.metrics
+    first = {key: of_first(metric) for key, metric in metrics.items()}
     if samples == 1:
-        return scores, None
-    ranked = [row for row in rows.values() if row.per_image]
-    mean = measured.of_sample(MEAN)
+        return first, None
+    per_image = {key: metric for key, metric in metrics.items() if metric.per_image}
+    ranked = {key: metric for key, metric in per_image.items() if metric.direction != "none"}
+    mean = scores.of_sample(MEAN)
     best = each[0].copy()
-    for metric in ranked:
-        if metric.key in best and metric.direction != "none":
+    for key, metric in ranked.items():
+        if key in best:
             choose = np.maximum.reduce if metric.direction == "up" else np.minimum.reduce
-            best[metric.key] = choose([part[metric.key].to_numpy(np.float64) for part in each])
-    return scores, SeveralSamples(
+            best[key] = choose([part[key].to_numpy(np.float64) for part in each])
+    return first, SeveralSamples(
         count=samples,
-        mean={row.key: _of_column(row, mean, measured.missing) for row in ranked},
-        best={
-            row.key: _of_column(row, best, measured.missing)
-            for row in ranked
-            if row.direction != "none"
-        },
+        mean={key: _of_column(metric, mean, unavailable) for key, metric in per_image.items()},
+        best={key: _of_column(metric, best, unavailable) for key, metric in ranked.items()},
     )
 
 
-def _of_column(metric: metrics.Metric, table: pd.DataFrame, missing: Mapping[str, str]) -> Score:
+def _of_column(metric: Metric, table: pd.DataFrame, unavailable: Mapping[str, str]) -> Score:
     if metric.key not in table:
-        return _score(metric, n=0, reason=missing[metric.key])
-    return _of_images(metric, table[metric.key].to_numpy(np.float64))
+        return _make_score(metric, n=0, reason=unavailable[metric.key])
+    return _over_images(metric, table[metric.key].to_numpy(np.float64))
 
 
-def _of_images(metric: metrics.Metric, values: NDArray[np.float64]) -> Score:
-    """The entry of run.json of one value an image."""
+def _over_images(metric: Metric, values: NDArray[np.float64]) -> Score:
+    """The score of a metric with one value an image. Raises ValueError for NaN."""
     n = len(values)
     if np.isnan(values).any():
         raise ValueError(f"{metric.key} of image {int(np.isnan(values).argmax())} is not a number")
     if not np.isfinite(values).all():
-        reason = "infinite for an image that equals the truth"
-        return _score(metric, n=n, reason=reason)
+        return _make_score(metric, n=n, reason="infinite for an image that equals the truth")
     std = float(values.std(ddof=1)) if n > 1 else None
-    return _score(metric, std=std, n=n, interval=mean_interval(values.tolist()))
+    return _make_score(metric, std=std, n=n, interval=mean_interval(values.tolist()))
 
 
-def _score(
-    metric: metrics.Metric,
+def _make_score(
+    metric: Metric,
     mean: float | None = None,
     std: float | None = None,
     *,

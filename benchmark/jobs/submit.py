@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmark import leaderboard
 from benchmark.color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.console import info, shorten
 from benchmark.data.cache import ImageSet
@@ -22,21 +21,31 @@ from benchmark.data.reading import (
     read_whole,
 )
 from benchmark.errors import UserError
-from benchmark.evaluation import evaluate as evaluation
+from benchmark.evaluation import evaluate
+from benchmark.evaluation.baselines import test_baselines
 from benchmark.evaluation.outputs import Outputs, file_names
 from benchmark.figures.images import gray_of, save_png
-from benchmark.files import replacing, write_json
-from benchmark.results.folders import RunFolder, require_run_name
-from benchmark.results.records import RunRecord, Submission
-from benchmark.settings import Settings
+from benchmark.files import replacing
+from benchmark.leaderboard import formats, write
 from benchmark.metrics.table import MetricSuite
+from benchmark.results.folders import RunFolder, require_run_name
+from benchmark.results.records import (
+    ImageSources,
+    RunRecord,
+    Submission,
+    SubmissionRecord,
+    write_record,
+)
+from benchmark.settings import Settings
+
+SPLIT_SEED: int = Settings.model_fields["split_seed"].default
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What was handed in: a folder of images, under which name, and how it is to be taken.
+    """The images that are handed in: a folder, the name of their row, and how they are prepared.
 
-    seed: of the program's run, where several of it are handed in; they become one row.
+    seed: of the program's run; runs of one name with several seeds become one row.
     """
 
     folder: Path
@@ -49,14 +58,14 @@ class Entry:
 def export_inputs(out: Path, sources: Sources, size: int) -> int:
     """Write the test's inputs for another program: gray PNGs of `size`; returns how many.
 
-    An image's name is the one under which its coloring is looked for.
+    An output is later looked for under the name of its input.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists and is no empty folder: inputs are written into a new one.")
+        raise UserError(f"{out} exists and is no empty folder: name a new folder for the inputs.")
     images = load_test(sources, size, SPLIT_SEED)
     for name, rgb8 in zip(file_names(images), images.rgb8, strict=True):
         gray = gray_of(rgb_to_lightness(rgb_from_8bit(rgb8[None])))[0]
-        one_channel = rgb_to_8bit(gray.mean(dim=0))  # which differ by rounding
+        one_channel = rgb_to_8bit(gray.mean(dim=0))  # the three differ by rounding
         with replacing(out / name) as part:
             Image.fromarray(one_channel.numpy()).save(part, format="PNG")
     return len(images)
@@ -65,44 +74,41 @@ def export_inputs(out: Path, sources: Sources, size: int) -> int:
 def submit(
     entry: Entry, sources: Sources, size: int, results: Path, suite: MetricSuite
 ) -> RunRecord:
-    """Score a folder against the test images and give it a row. UserError for what is wrong."""
+    """Score a folder against the test images and give it a row. Raises UserError for bad input."""
     require_run_name("--name", entry.name)
     folder = RunFolder(results, entry.name, entry.seed)
-    if folder.weights.exists():
+    if folder.settings.exists() or folder.weights.exists():
         raise UserError(f"--name {entry.name}: {folder.path} is a run that was trained here.")
     images = load_test(sources, size, SPLIT_SEED)
     files = match(entry.folder, images)
     for _ in read_outputs(files, images, entry):
-        pass  # all are looked at before any is written
-    setup = evaluation.prepare(images, sources.name, size, suite=suite)
-    evaluation.test_baselines(results, setup, None)
-    candidate = evaluation.Candidate(
+        pass  # every image is checked before any is written
+    setup = evaluate.prepare(images, sources.name, size, suite=suite)
+    test_baselines(results, setup, None)
+    candidate = evaluate.Candidate(
         folder,
         entry.name,
         kind="submitted",
         submission=Submission(lightness=entry.lightness, resized=entry.resize),
     )
-    place = Outputs(setup.folder(candidate), images)
-    with evaluation.lock(place.folder):
-        place.delete()
+    outputs = Outputs(setup.folder(candidate), images)
+    with evaluate.lock(outputs.folder):
+        outputs.delete()
         for row, rgb in enumerate(read_outputs(files, images, entry)):
-            save_png(place.path(row), rgb)
-        write_json(folder.settings, {"model": entry.name, "images": sources.describe()})
-        record = evaluation.score_outputs(candidate, place, setup)
-    found = leaderboard.write(results)
-    print(leaderboard.formats.markdown(found.for_protocol(setup.protocol.hash)))
-    info(f"Images, figure and scores: {place.folder}")
+            save_png(outputs.path(row), rgb)
+        described = ImageSources(**sources.describe())
+        write_record(folder.submission, SubmissionRecord(model=entry.name, images=described))
+        record = evaluate.score_outputs(candidate, outputs, setup)
+    print(formats.markdown(write(results).for_protocol(setup.protocol.hash)))
+    info(f"The images, the figure and the scores are in {outputs.folder.path}.")
     return record
 
 
-SPLIT_SEED: int = Settings.model_fields["split_seed"].default
-
-
 def match(folder: Path, images: ImageSet) -> list[Path]:
-    """The file of each test image, by its name without the suffix.
+    """Find the file of each test image, by its name without the suffix.
 
-    An image of a sub-folder may be called as it is there or as `export_inputs` called it, with __
-    for /. UserError that names what is missing, what is too much, and what is there twice.
+    An image of a sub-folder may have its name there or the name that `export_inputs` gave it, with
+    __ for /. Raises UserError that names images which are missing, superfluous or ambiguous.
     """
     found = images_by_name(folder)
     matched: list[Path] = []
@@ -126,7 +132,7 @@ def match(folder: Path, images: ImageSet) -> list[Path]:
 
 
 def read_outputs(files: Sequence[Path], images: ImageSet, entry: Entry) -> Iterator[Tensor]:
-    """The outputs as they are to be scored, sRGB (3, S, S). UserError for one of another size."""
+    """Yield the outputs to be scored, sRGB (3, S, S). Raises UserError for one of another size."""
     size = images.rgb8.shape[-1]
     for path, truth8 in zip(files, images.rgb8, strict=True):
         rgb = rgb_from_8bit(_read(path, size, entry.resize))

@@ -1,4 +1,4 @@
-"""Whether a run.json is true: its written images are scored anew."""
+"""Verify a test: its written images are scored again and compared with its run.json."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,121 +7,125 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-import metrics
 from benchmark.color import rgb_to_8bit
 from benchmark.data.loading import load_test, locate, locate_test
 from benchmark.errors import UserError
 from benchmark.evaluation.calibration import calibrate, find_painted
-from benchmark.evaluation.evaluate import predicted_paints
-from benchmark.evaluation.outputs import MEAN, Outputs
-from benchmark.evaluation.per_image import ScoreTable, measure, read_test
+from benchmark.evaluation.observer import Observer
+from benchmark.evaluation.outputs import Outputs
+from benchmark.evaluation.per_image import ScoreTable, read_test, score_all
 from benchmark.evaluation.protocol import Protocol, options_of
 from benchmark.evaluation.summary import summarize
-from benchmark.files import read_json, sha256_of_file
-from benchmark.results.folders import FIXED_RUNS, RunFolder
-from benchmark.results.records import RunRecord, Score
+from benchmark.files import sha256_of_file
+from benchmark.metrics.table import METRICS, MetricSuite, load_metric_suite
+from benchmark.results.folders import FIXED_RUNS, MEAN, RunFolder, TestFolder
+from benchmark.results.records import (
+    ImageSources,
+    RunRecord,
+    Score,
+    SubmissionRecord,
+    TrainingRecord,
+    read_record,
+)
 from benchmark.settings import Settings
 
 RELATIVE, ABSOLUTE = 1e-4, 3e-5
-"""How far two measurements of one thing may be apart: other processors round otherwise."""
+"""How far two measurements of the same thing may be apart: processors round differently."""
 
 
 @dataclass
 class Verdict:
-    """What was found of one test: faults, and what could not be checked."""
+    """The result of verifying one test: its faults, and what could not be checked."""
 
-    test: Path
+    folder: TestFolder
     faults: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
 
 
-def find_tests(run: str, results: Path) -> list[Path]:
-    """The folders of the tests of a run: by its name, its folder, or the folder of one test."""
-    folder = results / run if (results / run).is_dir() else Path(run)
-    found = sorted(
-        path.parent
-        for pattern in ("run.json", "tests/*/run.json", "seed-*/tests/*/run.json")
-        for path in folder.glob(pattern)
-    )
-    if not found:
-        raise UserError(f"There is no run.json in {folder}: name a run, its folder or a test's.")
-    return found
-
-
 def verify(
-    test: Path, dataset: str | None, truth: str | None, lpips_weights: str | None
+    folder: TestFolder, dataset: str | None, truth: str | None, lpips_weights: str | None
 ) -> Verdict:
-    """Check one test. UserError if its images' truths are not at hand."""
-    verdict = Verdict(test)
+    """Verify one test. Raises UserError if the truths of its images cannot be found."""
+    verdict = Verdict(folder)
     try:
-        record, table = read_test(test)
+        record, table = read_test(folder.path)
     except UserError as error:
         verdict.faults.append(str(error))
         return verdict
     options = options_of(record.protocol)
-    assert options is not None  # read_test has refused others
-    suite = metrics.load_metric_suite(options, lpips_weights)
-    outputs = _outputs(test, record, options, table, dataset, truth)
+    assert options is not None  # read_test refuses a protocol of other metrics
+    suite = load_metric_suite(options, lpips_weights)
+    outputs = _outputs(folder, record, suite, table, dataset, truth)
     verdict.faults += _check_kind(record)
     verdict.faults += _check_files(outputs, table)
     if verdict.faults:
         return verdict
     samples = record.samples.count if record.samples else 1
     verdict.faults += _check_means(outputs, samples)
-    anew = measure(outputs, samples, suite, None)
-    verdict.faults += _check_values(anew.table, table)
-    verdict.faults += _check_summary(record, anew, table, samples, options)
-    _check_calibration(record, outputs, samples, verdict)
-    _check_weights(record, test, verdict)
+    observer = Observer(num_images=0, painted=find_painted(outputs.inputs))
+    rescored = score_all(outputs, samples, suite, observer=observer)
+    verdict.faults += _check_values(rescored.table, table)
+    verdict.faults += _check_summary(record, rescored, table, samples, suite)
+    verdict.faults += _check_calibration(record, observer)
+    _check_weights(record, folder, verdict)
     verdict.unchecked.append("what it says of training, cost, time and environment.")
-    rows = metrics.table(options)
     verdict.unchecked += [
-        f"{rows[key].label}: {anew.missing[key]}."
+        f"{suite.metrics[key].label}: {rescored.unavailable[key]}."
         for key, score in record.metrics.items()
-        if score.mean is not None and key in anew.missing
+        if score.mean is not None and key in rescored.unavailable
     ]
     return verdict
 
 
 def _outputs(
-    test: Path,
+    folder: TestFolder,
     record: RunRecord,
-    options: metrics.Options,
+    suite: MetricSuite,
     table: pd.DataFrame,
     dataset: str | None,
     truth: str | None,
 ) -> Outputs:
-    """The written images beside their truths. UserError if these are not those of the test."""
-    folder = RunFolder.of_test(test)
-    begun = read_json(folder.settings).get("images", {}) if folder.settings.exists() else {}
-    if dataset is None and truth is None and not begun:
-        raise UserError(f"{test} does not say where its images are: name --truth or --dataset.")
-    if dataset is None and truth is None:
-        sources = locate(begun.get("dataset"), begun.get("test_images"), folder.results)
+    """Find the written images and their truths. Raises UserError if the truths are others."""
+    run = folder.run()
+    if dataset is not None or truth is not None:
+        sources = locate_test(dataset, truth, run.results)
+    elif (images := _image_sources(run)) is not None:
+        sources = locate(images.dataset, images.test_images, run.results)
     else:
-        sources = locate_test(dataset, truth, folder.results)
+        raise UserError(
+            f"{folder.path} does not say where its images are: name --truth or --dataset."
+        )
     split_seed = record.settings.get("split_seed", Settings.model_fields["split_seed"].default)
     size = record.protocol["size"]
-    images = load_test(sources, size, split_seed)
-    if Protocol.of(images, sources.name, size, options).hash != record.protocol_hash:
+    test_images = load_test(sources, size, split_seed)
+    if Protocol.of(test_images, sources.name, size, suite).hash != record.protocol_hash:
         raise UserError(
-            f"The {len(images)} test images of {sources.test_images or sources.dataset} are "
-            f"not those of {test}: name theirs with --truth, or the --dataset they came from."
+            f"The {len(test_images)} test images of {sources.test_images or sources.dataset} are "
+            f"not those of {folder.path}: name its own with --truth, or the --dataset they came from."
         )
-    # Files may have had other names when they were tested on.
+    # The files may have had other names when they were tested.
     first = table[table["sample"] == "0"]
-    place_of = dict(zip(first["sha256"], first["output"], strict=True))
-    names = [Path(place_of.get(image.digest, "-")).name for image in images.files]
-    return Outputs(test, images, names)
+    output_of = dict(zip(first["sha256"], first["output"], strict=True))
+    names = [Path(output_of.get(image.digest, "-")).name for image in test_images.files]
+    return Outputs(folder, test_images, names)
+
+
+def _image_sources(run: RunFolder) -> ImageSources | None:
+    """Where a run took its images from, if its folder says so."""
+    if run.settings.exists():
+        return read_record(run.settings, TrainingRecord).images
+    if run.submission.exists():
+        return read_record(run.submission, SubmissionRecord).images
+    return None
 
 
 def _check_kind(record: RunRecord) -> Iterator[str]:
-    """Fixed rows have their own names, and nobody else has them."""
+    """Fixed rows have names of their own, which no other run has."""
     own = record.run in FIXED_RUNS or record.run.startswith(f"{FIXED_RUNS[-1]}-")
     if own != (record.kind == "fixed"):
         yield f"the run {record.run} cannot be of kind {record.kind}."
     if (record.submission is None) == (record.kind == "submitted"):
-        yield "only what was submitted, and all of it, says how its images were prepared."
+        yield "a submitted run, and no other, says how its images were prepared."
 
 
 def _check_files(outputs: Outputs, table: pd.DataFrame) -> Iterator[str]:
@@ -130,12 +134,12 @@ def _check_files(outputs: Outputs, table: pd.DataFrame) -> Iterator[str]:
     for sample, rows in table.groupby("sample", sort=False):
         if sorted(rows["sha256"]) != expected:
             yield f"per_image.csv has other test images than there are (sample {sample})."
-        for place, code in zip(rows["output"], rows["output_sha256"], strict=True):
-            path = outputs.folder / place
+        for output, sha256 in zip(rows["output"], rows["output_sha256"], strict=True):
+            path = outputs.folder.path / output
             if not path.is_file():
-                yield f"{place} is missing."
-            elif sha256_of_file(path) != code:
-                yield f"{place} is not the image that was scored."
+                yield f"{output} is missing."
+            elif sha256_of_file(path) != sha256:
+                yield f"{output} is not the image that was scored."
 
 
 def _check_means(outputs: Outputs, samples: int) -> Iterator[str]:
@@ -144,54 +148,54 @@ def _check_means(outputs: Outputs, samples: int) -> Iterator[str]:
     for row in range(len(outputs.inputs)):
         mean8 = rgb_to_8bit(outputs.mean(row, samples)).int()
         if (mean8 - outputs.read(row, MEAN).int()).abs().max() > 1:
-            yield f"{outputs.place(row, MEAN)} is not the mean of its samples."
+            yield f"{outputs.relative_path(row, MEAN)} is not the mean of its samples."
 
 
-def _check_values(anew: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:
-    """The values of single images, the worst of each metric named."""
+def _check_values(rescored: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:
+    """The values of single images are those measured now; the first wrong one of each metric."""
     order = ["sample", "sha256", "file"]
-    anew, table = (part.sort_values(order, ignore_index=True) for part in (anew, table))
-    for key in metrics.METRICS:
-        if key not in anew or key not in table:
+    rescored, table = (part.sort_values(order, ignore_index=True) for part in (rescored, table))
+    for key in METRICS:
+        if key not in rescored or key not in table:
             continue  # what is missing in the table, run.json may not have either
-        said, found = table[key].to_numpy(float), anew[key].to_numpy(float)
-        wrong = ~np.isclose(said, found, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
+        recorded, measured = table[key].to_numpy(float), rescored[key].to_numpy(float)
+        wrong = ~np.isclose(recorded, measured, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
         if wrong.any():
             row = int(np.argmax(wrong))
             yield (
-                f"{key} of {table['file'][row]} is {said[row]:.6g} in per_image.csv and "
-                f"{found[row]:.6g} measured ({wrong.sum()} of {len(wrong)} values are wrong)."
+                f"{key} of {table['file'][row]} is {recorded[row]:.6g} in per_image.csv and "
+                f"{measured[row]:.6g} measured ({wrong.sum()} of {len(wrong)} values are wrong)."
             )
 
 
 def _check_summary(
     record: RunRecord,
-    anew: ScoreTable,
+    rescored: ScoreTable,
     table: pd.DataFrame,
     samples: int,
-    options: metrics.Options,
+    suite: MetricSuite,
 ) -> Iterator[str]:
     """The means, deviations and intervals are those of the values."""
-    keys = [key for key in metrics.METRICS if key in table and key not in anew.table]
-    # What cannot be measured here is summed up from the table as it is.
-    values = anew.table.merge(table[["sample", "sha256", "file", *keys]], how="left")
-    known = ScoreTable(values, anew.sets, anew.missing)
-    first, several = summarize(known, samples, options)
+    keys = [key for key in METRICS if key in table and key not in rescored.table]
+    # What cannot be measured here is summarized from the table as it is.
+    values = rescored.table.merge(table[["sample", "sha256", "file", *keys]], how="left")
+    known = ScoreTable(values, rescored.per_set, rescored.unavailable)
+    first, several = summarize(known, samples, suite)
     parts: list[tuple[str, dict[str, Score], dict[str, Score]]] = [("", record.metrics, first)]
     if several is not None and record.samples is not None:
         parts.append((" of the mean", record.samples.mean, several.mean))
         parts.append((" of the best", record.samples.best, several.best))
-    for what, said, found in parts:
-        for key, score in found.items():
-            if score.mean is None and key in anew.missing:
+    for what, recorded, measured in parts:
+        for key, score in measured.items():
+            if score.mean is None and key in rescored.unavailable:
                 continue
-            if key not in said:
+            if key not in recorded:
                 yield f"run.json has no {key}{what}."
                 continue
-            for fact in ("label", "unit", "direction", "n", "mean", "std", "low", "high"):
-                was, found_now = getattr(said[key], fact), getattr(score, fact)
-                if was != found_now and not _near(was, found_now):
-                    yield f"{fact} of {key}{what} is {was} in run.json and {found_now} measured."
+            for name in ("label", "unit", "direction", "n", "mean", "std", "low", "high"):
+                old, new = getattr(recorded[key], name), getattr(score, name)
+                if old != new and not _near(old, new):
+                    yield f"{name} of {key}{what} is {old} in run.json and {new} measured."
 
 
 def _near(first: object, second: object) -> bool:
@@ -200,25 +204,24 @@ def _near(first: object, second: object) -> bool:
     return bool(np.isclose(first, second, rtol=RELATIVE, atol=ABSOLUTE))
 
 
-def _check_calibration(record: RunRecord, outputs: Outputs, samples: int, verdict: Verdict) -> None:
-    painted = find_painted(outputs.inputs)
-    if painted is None and record.calibration is not None:
-        verdict.faults.append("it tells of a calibration, and its images have no known paints.")
-    if painted is not None and calibrate(painted, predicted_paints(painted, outputs, samples)) != (
-        record.calibration
-    ):
-        verdict.faults.append("the calibration is not that of the images.")
+def _check_calibration(record: RunRecord, observer: Observer) -> Iterator[str]:
+    if observer.painted is None:
+        if record.calibration is not None:
+            yield "run.json has a calibration, and its images have no known paints."
+    elif calibrate(observer.painted, observer.predicted_paints()) != record.calibration:
+        yield "the calibration is not that of the images."
 
 
-def _check_weights(record: RunRecord, test: Path, verdict: Verdict) -> None:
-    """The weights are those that the record names, if they are still here."""
-    if record.weights is None:
+def _check_weights(record: RunRecord, folder: TestFolder, verdict: Verdict) -> None:
+    """The weights are those that the record names, if they are still there."""
+    weights = record.weights
+    if weights is None:
         return
-    folder = RunFolder.of_test(test)
-    sister = RunFolder(folder.results, record.weights.trained_as, folder.seed)
-    places = [place.path / record.weights.file for place in (folder, sister)]
-    path = next((path for path in places if path.is_file()), None)
-    if path is None:
-        verdict.unchecked.append(f"the weights: {record.weights.file} is not here any more.")
-    elif sha256_of_file(path) != record.weights.sha256:
+    path = Path(weights.file)
+    if weights.run is not None:
+        run = folder.run()
+        path = RunFolder(run.results, weights.run, run.seed).path / weights.file
+    if not path.is_file():
+        verdict.unchecked.append(f"the weights: {weights.file} is not there any more.")
+    elif sha256_of_file(path) != weights.sha256:
         verdict.faults.append(f"{path} are not the weights that were tested.")

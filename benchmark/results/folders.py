@@ -133,5 +133,5 @@ class TestFolder:
         patterns = ("run.json", "tests/*/run.json", "seed-*/tests/*/run.json")
         found = sorted(path.parent for pattern in patterns for path in folder.glob(pattern))
         if not found:
-            raise UserError(f"There is no run.json in {folder}: name a run, its folder or a test's.")
+            raise UserError(f"There is no run.json in {folder}: name a run, its folder or a test.")
         return [cls(path) for path in found]

@@ -1,6 +1,6 @@
 """The schema of every JSON file of a run and of a test, each read and written through its schema.
 
-settings.json: TrainingRecord. submission.json: SubmissionRecord. cost.json: Cost. run.json: RunRecord.
+TrainingRecord is settings.json, SubmissionRecord submission.json, Cost cost.json, RunRecord run.json.
 """
 
 from pathlib import Path
