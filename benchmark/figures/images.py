@@ -1,9 +1,8 @@
-"""Images for people: grids of images, rows of input, output, truth; and the loss curve."""
+"""PNG files of images, and grids of images with titles, drawn with Pillow alone."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -13,19 +12,17 @@ from torch import Tensor
 from benchmark.color import join, rgb_from_8bit, rgb_to_8bit
 from benchmark.files import replacing
 
-matplotlib.use("Agg")  # no window, whatever the machine has
-
-
 GAP, HEAD, MARGIN = 4, 22, 64
+"""Pixels of a grid: between its images, above them for titles, at the left for titles of rows."""
 
 
 def to_image(rgb: Tensor) -> Image.Image:
-    """One image, sRGB in [0, 1], (3, H, W) → a Pillow image."""
+    """Convert one image, sRGB in [0, 1], (3, H, W), to a Pillow image."""
     return Image.fromarray(rgb_to_8bit(rgb).permute(1, 2, 0).cpu().numpy())
 
 
 def save_png(path: Path, rgb: Tensor) -> None:
-    """Write one image (3, H, W), whole or not at all."""
+    """Write one image, sRGB in [0, 1], (3, H, W), as PNG. UserError if it cannot be written."""
     _save_image(path, to_image(rgb))
 
 
@@ -35,27 +32,29 @@ def _save_image(path: Path, image: Image.Image) -> None:
 
 
 def read_png(path: Path) -> Tensor:
-    """An image as `save_png` wrote it, sRGB in [0, 1], (3, H, W)."""
+    """Read an image that `save_png` wrote: sRGB in [0, 1], (3, H, W)."""
     with Image.open(path) as image:
         pixels = torch.from_numpy(np.array(image.convert("RGB")))
     return rgb_from_8bit(pixels.permute(2, 0, 1))
 
 
 def gray_of(lightness: Tensor) -> Tensor:
-    """L* (B, 1, H, W) → the gray images that a model is given, sRGB (B, 3, H, W)."""
+    """Return the gray images of L* (B, 1, H, W), the input of a model: sRGB (B, 3, H, W)."""
     return join(lightness, torch.zeros_like(lightness).expand(-1, 2, -1, -1))
 
 
 def grid(
     columns: dict[str, Tensor], side: int = 128, row_titles: Sequence[str] = ()
 ) -> Image.Image:
-    """A figure with a titled column for each entry and a row for each image of (B, 3, H, W).
+    """Draw a grid of images: a titled column for each entry, a row for each image of a batch.
 
-    side: about how many pixels the longer side of an image shall have; images are enlarged to
-    it, and larger ones stay as they are. row_titles: of the rows, at the left, if there are any.
+    columns: by title, images in sRGB in [0, 1], (B, 3, H, W), all of one shape.
+    side: the approximate length in pixels of an image's longer side. Images are enlarged to it by
+        a whole factor; larger ones keep their size.
+    row_titles: the titles at the left of the rows; none leave no margin.
     """
     height, width = next(iter(columns.values())).shape[2:]
-    scale = max(1, round(side / max(height, width)))  # whole pixels, so nothing is blurred
+    scale = max(1, round(side / max(height, width)))  # a whole factor, so that nothing is blurred
     height, width = height * scale, width * scale
     rows = len(next(iter(columns.values())))
     left = MARGIN if row_titles else 0
@@ -79,11 +78,15 @@ def grid(
 
 
 def save_grid(path: Path, columns: dict[str, Tensor], row_titles: Sequence[str] = ()) -> None:
-    """Write a `grid`."""
+    """Write a `grid` as PNG. UserError if it cannot be written."""
     _save_image(path, grid(columns, row_titles=row_titles))
 
 
 def save_results(path: Path, lightness: Tensor, output: Tensor, truth8: Tensor) -> None:
-    """The figure of a test or a training: input, output, truth."""
+    """Write a grid of some images of a test or of a training: input, output and truth.
+
+    Shapes: lightness (B, 1, H, W), L* in [0, 100]; output (B, 3, H, W), sRGB in [0, 1];
+    truth8 (B, 3, H, W), uint8 sRGB.
+    """
     columns = {"input": gray_of(lightness), "output": output, "truth": rgb_from_8bit(truth8)}
     save_grid(path, columns)

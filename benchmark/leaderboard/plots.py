@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import NDArray
 
 from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH
-from benchmark.figures.calibration import outcome_color
+from benchmark.evaluation.calibration import outcome_colors
 from benchmark.leaderboard.ranking import WITHOUT_LPIPS, ProtocolBoard, Row
 from benchmark.leaderboard.tables import all_columns
 from benchmark.results.records import Score
@@ -235,10 +235,10 @@ def _calibration(board: ProtocolBoard) -> Drawn | None:
     chances = found[0][1].probabilities
     figure, axes = _axes(height=max(SIZE[1], 1.4 + 0.28 * len(found)))
     places = np.arange(len(found) + 1)
-    left = np.zeros(len(places))
+    left, colors = np.zeros(len(places)), outcome_colors()
     for paint, chance in chances.items():
         shares = np.array([chance, *(of.overall.shares[paint].value for _, of in found)])
-        axes.barh(places, shares, 0.7, left, color=outcome_color(paint), label=paint)
+        axes.barh(places, shares, 0.7, left, color=colors[paint], label=paint)
         left += shares
     names = [f"{name} ({of.overall.total_variation.value:.2f})" for name, of in found]
     axes.set_yticks(places, ["right", *names])

@@ -1,4 +1,4 @@
-"""What a strip and an animation show, pixel by pixel, and how much is kept for them."""
+"""Strips and animations of a sampling, pixel by pixel, and the memory that they need."""
 
 from pathlib import Path
 
@@ -11,21 +11,21 @@ from PIL import Image
 from torch import Tensor
 
 from benchmark.color import rgb_from_8bit
-from benchmark.figures.frames import COLUMNS, MOMENTS, Frames, spread
+from benchmark.figures.frames import ANIMATION_FRAMES, STRIP_COLUMNS, Frames, spread
 from benchmark.figures.images import GAP, HEAD, MARGIN
 
 SIZE = 32
 
 
 def any_images(count: int) -> Tensor:
-    """sRGB (count, 3, S, S) of 8 bits, no two alike."""
+    """Random 8-bit images, no two alike: sRGB in [0, 1], (count, 3, S, S)."""
     generator = torch.Generator().manual_seed(count)
     shape = (count, 3, SIZE, SIZE)
     return rgb_from_8bit(torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator))
 
 
-def walked(steps: int) -> tuple[Frames, Tensor, Tensor]:
-    """→ frames of two images, and the states and estimates of the second one, (steps, …)."""
+def sampled(steps: int) -> tuple[Frames, Tensor, Tensor]:
+    """Return the frames of two images, and the states and estimates of the second, (steps, …)."""
     frames = Frames()
     states, estimates = any_images(2 * steps).unflatten(0, (steps, 2)), any_images(steps)
     for step, (state, estimate) in enumerate(zip(states, estimates, strict=True), start=1):
@@ -34,12 +34,12 @@ def walked(steps: int) -> tuple[Frames, Tensor, Tensor]:
 
 
 def pixels(image: Image.Image) -> Tensor:
-    """sRGB (3, H, W) of an image."""
+    """An image as sRGB in [0, 1], (3, H, W)."""
     return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 255
 
 
-def sample_validation(sheet: Tensor, row: int, column: int, side: int, left: int = 0) -> Tensor:
-    """An image of a grid, back at its own size."""
+def cell(sheet: Tensor, row: int, column: int, side: int, left: int = 0) -> Tensor:
+    """One image of a grid, reduced to its own size."""
     y, x = HEAD + GAP + row * (side + GAP), left + GAP + column * (side + GAP)
     scale = side // SIZE
     return sheet[:, y : y + side, x : x + side][:, ::scale, ::scale]
@@ -56,54 +56,54 @@ def test_steps_are_spread_evenly_from_the_first_to_the_last(total: int, most: in
 
 
 @pytest.mark.parametrize("steps", [1, 5, 30])
-def test_a_strip_shows_states_above_estimates_and_ends_in_the_image(
+def test_a_strip_shows_states_above_estimates_and_ends_in_the_final_image(
     steps: int, tmp_path: Path
 ) -> None:
-    frames, states, estimates = walked(steps)
-    end = any_images(3)[2]
-    frames.save(1, end, tmp_path / "strip.png", tmp_path / "way.webp")
+    frames, states, estimates = sampled(steps)
+    final = any_images(3)[2]
+    frames.save(1, final, tmp_path / "strip.png", tmp_path / "animation.webp")
     with Image.open(tmp_path / "strip.png") as image:
         sheet = pixels(image)
-    columns = min(steps + 1, COLUMNS)
+    columns = min(steps + 1, STRIP_COLUMNS)
     assert sheet.shape[2] == MARGIN + GAP + columns * (128 + GAP)
-    for column, step in enumerate(spread(steps, COLUMNS - 1)):
-        assert torch.equal(sample_validation(sheet, 0, column, 128, MARGIN), states[step - 1])
-        assert torch.equal(sample_validation(sheet, 1, column, 128, MARGIN), estimates[step - 1])
+    for column, step in enumerate(spread(steps, STRIP_COLUMNS - 1)):
+        assert torch.equal(cell(sheet, 0, column, 128, MARGIN), states[step - 1])
+        assert torch.equal(cell(sheet, 1, column, 128, MARGIN), estimates[step - 1])
     for row in range(2):
-        assert torch.equal(sample_validation(sheet, row, columns - 1, 128, MARGIN), end)
+        assert torch.equal(cell(sheet, row, columns - 1, 128, MARGIN), final)
 
 
 @pytest.mark.parametrize(("steps", "each"), [(1, 250), (20, 150)])
-def test_an_animation_goes_through_all_steps_and_holds_the_image(
+def test_an_animation_shows_all_steps_and_holds_the_final_image(
     steps: int, each: int, tmp_path: Path
 ) -> None:
-    frames, states, estimates = walked(steps)
-    end = any_images(3)[2]
-    frames.save(1, end, tmp_path / "strip.png", tmp_path / "way.webp")
-    with Image.open(tmp_path / "way.webp") as image:
-        assert image.info["loop"] == 0  # for ever
+    frames, states, estimates = sampled(steps)
+    final = any_images(3)[2]
+    frames.save(1, final, tmp_path / "strip.png", tmp_path / "animation.webp")
+    with Image.open(tmp_path / "animation.webp") as image:
+        assert image.info["loop"] == 0  # repeats forever
         assert image.n_frames == steps + 1  # type: ignore[attr-defined]
-        shown = [*zip(states, estimates, strict=True), (end, end)]
+        shown = [*zip(states, estimates, strict=True), (final, final)]
         for place, (state, estimate) in enumerate(shown):
             image.seek(place)
             sheet = pixels(image)
-            assert torch.equal(sample_validation(sheet, 0, 0, 256), state)
-            assert torch.equal(sample_validation(sheet, 0, 1, 256), estimate)
+            assert torch.equal(cell(sheet, 0, 0, 256), state)
+            assert torch.equal(cell(sheet, 0, 1, 256), estimate)
             assert image.info["duration"] == (each if place < steps else 1500)
 
 
-def test_a_thousand_steps_are_not_kept() -> None:
+def test_of_a_thousand_steps_only_those_of_the_animation_are_kept() -> None:
     frames = Frames()
     batch = torch.rand(2, 3, SIZE, SIZE)
     for step in range(1, 1001):
         frames(step, 1000, batch, batch)
-    titles = [moment.title for moment in frames.moments]
-    assert (len(titles), titles[0], titles[-1]) == (MOMENTS, "step 1", "step 1000")
-    kept = [image for each in frames.moments for image in (each.state, each.estimate)]
+    titles = [frame.title for frame in frames.kept]
+    assert (len(titles), titles[0], titles[-1]) == (ANIMATION_FRAMES, "step 1", "step 1000")
+    kept = [image for frame in frames.kept for image in (frame.state, frame.estimate)]
     assert {image.dtype for image in kept} == {torch.uint8}
 
 
-def test_a_model_that_tells_of_no_step_is_at_fault(tmp_path: Path) -> None:
+def test_a_model_that_reports_no_step_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="on_step"):
         Frames().save(0, torch.rand(3, SIZE, SIZE), tmp_path / "a.png", tmp_path / "a.webp")
     assert not list(tmp_path.iterdir())
