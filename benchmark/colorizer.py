@@ -1,8 +1,8 @@
 """Contract 1: what `models/<name>/model.py` defines, `class Model(Colorizer)`.
 
-A colorizer is given the lightness of images and returns them in color. Everything that must be
-the same for every model is written here once: padding, bringing color to full size, keeping the
-input's lightness, mapping into the gamut, drawing noise.
+A colorizer takes the lightness of images and returns them in color. Everything that must be the
+same for every model is written here once: padding, bringing color to full size, keeping the input's
+lightness, mapping into the gamut, drawing noise.
 """
 
 import inspect
@@ -21,25 +21,23 @@ from benchmark.color import TOLERANCE, join, rgb_to_lab
 from benchmark.randomness import Noise
 
 SMALLEST_SIDE = 16
-
-
 ColorSpace = Annotated[
     Literal["lab", "rgb"],
-    Field(description="what is predicted: ab beside the kept L (lab), or all of sRGB (rgb)"),
+    Field(
+        description="Color to predict: lab is ab beside the input's L, rgb is all of sRGB"
+    ),
 ]
-
-
 OnStep = Callable[[int, int, Tensor, Tensor], None]
-"""Called as on_step(step, steps, state, estimate) at each step of the way from noise to an image.
+"""A callback, called as on_step(step, steps, state, estimate) at each step of a sampling.
 
-Steps count from 1. The state is what the step starts from, at the first one pure noise; the
-estimate is where the way would end as seen from there, at the last step the image itself.
+Steps count from 1. The state is what the step starts from, pure noise at the first step; the
+estimate is the final image as predicted from there, the output itself at the last step.
 """
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the harness measures on the training split, for `Colorizer.calibrate`.
+    """The statistics of color in the training split, for `Colorizer.calibrate`.
 
     ab_mean, ab_std: mean and standard deviation of a* and b* over all pixels.
     ab_limit: 99.9th percentile of |ab - mean| / std over both channels.
@@ -51,30 +49,44 @@ class Statistics:
 
 
 class Sampling(BaseModel):
-    """What can be chosen at test time. A model with choices subclasses this; others have none.
+    """The options of sampling, chosen at test time. A model that has any subclasses this.
 
-    `presets` names what is chosen unless typed, where a model was trained with a preset.
+    presets: values for models that were trained with a preset, unless the user chooses others.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def preview(self) -> Self:
-        """The same with less work, for the images that a training shows of itself."""
+        """The same sampling with less work, for the preview images of a training."""
         return self
 
     def for_validation(self) -> Self:
-        """As little work, and nothing that makes poor samples look better: by this, weights are
-        chosen."""
+        """The sampling by which the best weights are selected: little work, and neutral values of
+        all options that trade diversity for fidelity."""
         return self.preview()
 
 
 class Colorizer(nn.Module, ABC):
-    """A network that colors images, whole: its weights and its constructor's arguments suffice.
+    """A network that colors images; its weights and constructor arguments alone rebuild it.
 
-    A subclass writes `predict`, and states `size_divisor` (the sides it can work on) and, where two
-    seeds give two images, `stochastic` and a `Sampling` of its own. The constructor's keyword
-    arguments are the architecture: annotated, with defaults, saved beside the weights.
+    What a contributor writes in `models/<name>/model.py`, and when each part is used:
+
+    - `class Model(Colorizer)`, under a module docstring whose first line is the model's summary.
+    - `__init__(self, *, color_space: ColorSpace = "lab", ...)`: the keyword arguments are the
+      architecture. Each is annotated, with a default and, as pydantic's `Annotated[type,
+      Field(description=...)]`, its help and bounds. They become settings of the training and are
+      saved with the weights. Call `super().__init__(color_space=color_space)` first; then
+      `self.channels` is the number of predicted channels, 2 (ab) or 3 (sRGB). Set `size_divisor`.
+    - `predict(...)`: called by `colorize` with a padded batch in eval mode, without gradients.
+    - `stochastic = True` where two seeds give two images.
+    - `sampling_class`: a subclass of `Sampling`, where users can choose how images are sampled.
+    - `resolve_sampling`: only where the defaults of a sampling depend on the weights.
+    - `weights_of = "other"`: only where the model is another one with a different sampler.
+
+    A recipe calls the methods it needs in training: `forward` as the model defines it,
+    `standardize_lightness`, `target` and `to_ab`. Networks work in standardized color, of zero mean
+    and unit deviation over the training split. Everyone else calls only `colorize`.
     """
 
     stochastic: ClassVar[bool] = False
@@ -83,9 +95,9 @@ class Colorizer(nn.Module, ABC):
     """The model whose training serves this one too, where both differ in the sampler alone: this
     one reads its weights and is trained only when that is asked for."""
     size_divisor: int = 1
-    """Height and width given to `predict` are padded to a multiple of this many pixels."""
+    """`predict` is given heights and widths that are multiples of this many pixels."""
     architecture: dict[str, Any]
-    """The constructor's arguments, as `build` was given them and the weights' file keeps them."""
+    """The constructor arguments that `build` was given, as they are saved with the weights."""
 
     def __init__(self, *, color_space: ColorSpace = "lab") -> None:
         super().__init__()
@@ -104,12 +116,13 @@ class Colorizer(nn.Module, ABC):
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
     ) -> Tensor:
-        """Color for `lightness` (B, 1, H, W) in [0, 100], sides multiples of `size_divisor`.
+        """Predict color for L* (B, 1, H, W) in [0, 100], sides multiples of `size_divisor`.
 
-        Returns ab in Lab units (B, 2, h, w), or sRGB (B, 3, h, w) if `color_space` is "rgb", at
-        whatever resolution the model works in. `noise(*shape)` draws one sample an image;
-        `sampling` is an instance of this model's `sampling_class`. A model that has steps calls
-        `on_step`, unless it is None, at each of them, with color as it returns it.
+        Returns ab in Lab units (B, 2, h, w), or sRGB (B, 3, h, w) if `color_space` is "rgb", at the
+        resolution that the model works in. All random draws come from `noise(*shape)`, which
+        returns standard normal (B, *shape). `sampling` is resolved, of this model's
+        `sampling_class`. A model whose sampling has `steps` calls `on_step`, unless it is None, at
+        each step, with colors in the form that it returns.
         """
 
     @final
@@ -125,16 +138,16 @@ class Colorizer(nn.Module, ABC):
         """Color images: L* (B, 1, H, W) in [0, 100], sides ≥ 16 → sRGB [0, 1], (B, 3, H, W).
 
         seeds: one integer an image; the same seed gives the same image in any batch.
-        on_step: told of each step, the state and the estimate as sRGB (B, 3, H, W); never called
+        on_step: called at each step with state and estimate as sRGB (B, 3, H, W); never called
         unless `has_steps`.
         Raises ValueError for other shapes or ranges, UserError for a sampling that these weights
-        cannot be sampled with.
+        do not allow.
         """
         _require_lightness(lightness, seeds)
         if self.training:
-            raise RuntimeError("colorize() is for testing: call eval() first")
+            raise RuntimeError("colorize() works in eval mode only: call eval() first")
         height, width = lightness.shape[2:]
-        # Replication invents no structure at the border; at most multiple - 1 pixels are added.
+        # Replication adds no structure at the border; at most size_divisor - 1 pixels are added.
         padding = (0, -width % self.size_divisor, 0, -height % self.size_divisor)
         padded = F.pad(lightness.float(), padding, mode="replicate")
 
@@ -153,55 +166,55 @@ class Colorizer(nn.Module, ABC):
 
     @classmethod
     def has_steps(cls) -> bool:
-        """Whether images are made step by step: then `steps` is among what can be chosen."""
+        """Whether images are sampled step by step: `steps` is then an option of the sampling."""
         return "steps" in cls.sampling_class.model_fields
 
     def resolve_sampling(self, sampling: Any) -> Any:
-        """Return the sampling with every value set, as these weights are sampled with it.
+        """Return the sampling with every value set, as it is used with these weights.
 
-        Raises UserError if they cannot be sampled so. A model whose defaults depend on its weights
-        overrides this.
+        Resolving twice changes nothing. Raises UserError for a value that the weights do not
+        allow. Only a model whose defaults depend on its weights overrides this.
         """
         return sampling
 
     def sampling_changes(self, sampling: Sampling) -> list[str]:
-        """The names of the values of a resolved sampling that differ from the model's defaults."""
+        """Name the values of a resolved sampling that differ from the model's defaults."""
         defaults = self.resolve_sampling(self.sampling_class()).model_dump()
         return [key for key, value in sampling.model_dump().items() if value != defaults[key]]
 
     def calibrate(self, statistics: Statistics) -> None:
-        """Store what was measured on the training split, so that models work in standardized ab."""
+        """Store the statistics of the training split, by which colors are standardized."""
         if self.color_space == "lab":
             self.color_mean.copy_(torch.tensor(statistics.ab_mean).view(1, 2, 1, 1))
             self.color_std.copy_(torch.tensor(statistics.ab_std).view(1, 2, 1, 1))
             self.color_limit.fill_(statistics.ab_limit)
 
     def standardize(self, color: Tensor) -> Tensor:
-        """ab (or sRGB) → zero mean, unit deviation (or [-1, 1]), (B, C, h, w), float32."""
+        """Map ab to zero mean and unit deviation (or sRGB to [-1, 1]), (B, C, h, w), float32."""
         return (color.float() - self.color_mean) / self.color_std
 
     def unstandardize(self, standardized: Tensor) -> Tensor:
-        """The way back from `standardize`."""
+        """Invert `standardize`."""
         return standardized.float() * self.color_std + self.color_mean
 
     def target(self, rgb: Tensor) -> Tensor:
-        """What the network is to predict for true images sRGB (B, 3, H, W), standardized."""
+        """The standardized color (B, C, H, W) that the network is to predict, from sRGB."""
         return self.standardize(rgb_to_lab(rgb)[:, 1:] if self.color_space == "lab" else rgb)
 
     def to_ab(self, standardized: Tensor) -> Tensor:
-        """What the network predicts → ab in Lab units, (B, 2, h, w), whatever the color space."""
+        """Map standardized color of either color space to ab in Lab units, (B, 2, h, w)."""
         color = self.unstandardize(standardized)
         return color if self.color_space == "lab" else rgb_to_lab(color.clamp(0, 1))[:, 1:]
 
     @staticmethod
     def standardize_lightness(lightness: Tensor) -> Tensor:
-        """L* in [0, 100] → [-1, 1]."""
+        """Map L* in [0, 100] to [-1, 1]."""
         return lightness.float() / 50 - 1
 
     @classmethod
     @cache
     def architecture_schema(cls) -> type[BaseModel]:
-        """The constructor's keyword arguments as a pydantic model: names, types, defaults, help."""
+        """The constructor arguments as a pydantic model: names, types, defaults, help."""
         hints = get_type_hints(cls.__init__, include_extras=True)
         fields: dict[str, Any] = {
             name: (hints[name], parameter.default)
@@ -218,7 +231,7 @@ class Colorizer(nn.Module, ABC):
 
     @classmethod
     def build(cls, architecture: Mapping[str, Any]) -> Self:
-        """Construct with validated arguments (pydantic.ValidationError), and remember them."""
+        """Construct the model of an architecture. Raises pydantic.ValidationError if invalid."""
         arguments = cls.architecture_schema()(**architecture).model_dump()
         model = cls(**arguments)
         model.architecture = arguments
@@ -229,11 +242,13 @@ def _require_lightness(lightness: Tensor, seeds: Sequence[int]) -> None:
     if lightness.ndim != 4 or lightness.shape[1] != 1:
         raise ValueError(f"lightness has shape {tuple(lightness.shape)}; (B, 1, H, W) is needed")
     if min(lightness.shape[2:]) < SMALLEST_SIDE:
-        raise ValueError(f"lightness has sides {tuple(lightness.shape[2:])}; 16 is the least")
+        raise ValueError(
+            f"lightness has sides {tuple(lightness.shape[2:])}; at least 16 are needed"
+        )
     if len(seeds) != len(lightness):
         raise ValueError(f"{len(seeds)} seeds for {len(lightness)} images")
     low, high = (float(value) for value in torch.aminmax(lightness))
-    if not (low >= -TOLERANCE and high <= 100 + TOLERANCE):  # so written that NaN fails too
+    if not (low >= -TOLERANCE and high <= 100 + TOLERANCE):  # written so that NaN fails too
         raise ValueError(f"lightness spans [{low:.3g}, {high:.3g}]; L* in [0, 100] is needed")
 
 

@@ -1,4 +1,4 @@
-"""Peak memory of a piece of work: on a GPU what its tensors took, on a CPU the whole process."""
+"""Devices: which one is used, in which precision, what it is called, how much memory it takes."""
 
 from pathlib import Path
 
@@ -11,19 +11,22 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def start_peak(device: torch.device) -> bool:
-    """From now on `peak` counts anew. False where that cannot be had, and `peak` says nothing."""
+    """Restart the measurement of `peak`. Returns False on a device where it cannot be measured."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return True
     try:
-        _CLEAR.write_text("5")  # Linux: the resident set's high-water mark is what it is now
+        _CLEAR.write_text("5")  # Linux: resets the high-water mark of the resident set
     except OSError:
         return False
     return device.type == "cpu"
 
 
 def peak(device: torch.device) -> int | None:
-    """Bytes at most since a `start_peak` that was true."""
+    """The peak memory in bytes since `start_peak` returned True.
+
+    On a GPU it is that of tensors, on a CPU that of the whole process.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     lines = _STATUS.read_text().splitlines()
@@ -32,20 +35,24 @@ def peak(device: torch.device) -> int | None:
 
 
 def make_fabric(device: str | None, precision: str) -> Fabric:
-    """A Fabric on what `--device` names (cpu, cuda, mps, an index), else on the best there is."""
+    """Make a Fabric on the device of `--device` (cpu, cuda, mps, an index) or the best there is.
+
+    precision: auto (bf16 where the hardware has it, else 32), 32, bf16 or 16. Raises UserError for
+    a device or precision that this machine does not have.
+    """
     accelerator, devices = _parse_device(device)
     fabric = Fabric(accelerator=accelerator, devices=devices)
     plugin = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
     chosen = _best_precision(fabric.device) if precision == "auto" else precision
     if chosen == "16" and fabric.device.type == "cpu":
         raise UserError("--precision 16 needs a GPU; a CPU trains in 32 or bf16.")
-    # 32 means 32: cuDNN would round to TF32 where it can.
+    # With precision 32, cuDNN would still round to TF32 where it can.
     torch.backends.cudnn.allow_tf32 = chosen != "32"
     return Fabric(accelerator=accelerator, devices=devices, precision=plugin[chosen])  # type: ignore[arg-type]
 
 
 def _parse_device(device: str | None) -> tuple[str, int | list[int]]:
-    """(accelerator, devices) as Fabric wants them. UserError for one that is not there."""
+    """Return Fabric's (accelerator, devices). Raises UserError for a device that does not exist."""
     if device is None:
         return "auto", 1
     if device in ("cpu", "mps"):
@@ -63,7 +70,7 @@ def _parse_device(device: str | None) -> tuple[str, int | list[int]]:
 
 
 def _best_precision(device: torch.device) -> str:
-    """bf16 where the hardware multiplies it; elsewhere it is emulated and slower than float32."""
+    """bf16 where the hardware supports it; elsewhere it is emulated and slower than float32."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
     if device.type == "cpu":
@@ -73,7 +80,7 @@ def _best_precision(device: torch.device) -> str:
 
 
 def device_name(device: torch.device) -> str:
-    """What a table says of a device: the GPU's name, or the CPU's with its threads."""
+    """The device as tables name it: the GPU's name, or the CPU with its number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":

@@ -8,10 +8,10 @@ from torch import Tensor
 
 
 class Randomness:
-    """Random draws of one training step, a function of (seed, step) and the place in the batch.
+    """Random draws of one training step, a function of (seed, step, index in the whole batch).
 
-    Whoever works on a part of a step's images draws for all of them and takes its share, (index,
-    of how many). So the parts see what the whole would, and nothing has to be stored to resume.
+    A part of a step's batch draws for the whole batch and takes its own share, (index, number of
+    parts). So all parts together draw what one large batch would, and resuming needs no state.
     """
 
     def __init__(
@@ -22,11 +22,11 @@ class Randomness:
         self.index, self.parts = share
 
     def normal(self, count: int, *shape: int) -> Tensor:
-        """Standard normal (count, *shape), float32, for `count` images of the part."""
+        """Draw standard normal (count, *shape), float32, for `count` images of the part."""
         return self._share(torch.randn, count, shape)
 
     def uniform(self, count: int, *shape: int) -> Tensor:
-        """Uniform on [0, 1), (count, *shape), float32, for `count` images of the part."""
+        """Draw uniformly from [0, 1), (count, *shape), float32, for `count` images of the part."""
         return self._share(torch.rand, count, shape)
 
     def _share(self, draw: Callable[..., Tensor], count: int, shape: tuple[int, ...]) -> Tensor:
@@ -36,15 +36,16 @@ class Randomness:
 
 
 def derive_seed(*parts: object) -> int:
-    """A 63-bit integer that is a function of `parts`; near seeds give unlike streams."""
+    """Derive a 63-bit seed from `parts`, by SHA-256: similar parts give unrelated streams."""
     text = "/".join(map(str, parts)).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
 
 
 class Noise:
-    """Standard normal draws in which each image follows its own seed alone.
+    """Standard normal draws, of which each image's depend on its own seed alone.
 
-    So an image does not depend on the batch it is in. Drawn on the CPU, so neither on the device.
+    So an image does not depend on its batch. The draws are made on the CPU, so it does not depend
+    on the device either.
     """
 
     def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
@@ -53,6 +54,6 @@ class Noise:
         self.device = device
 
     def __call__(self, *shape: int) -> Tensor:
-        """The next draw, (B, *shape), float32."""
+        """Return the next draw, (B, *shape), float32."""
         draws = [torch.randn(shape, generator=generator) for generator in self.generators]
         return torch.stack(draws).to(self.device)

@@ -1,7 +1,8 @@
 """Contract 2: what `models/<name>/train.py` defines, `class Settings` and `class Training(Recipe)`.
 
-Settings say what can be chosen for a training, Training how the model learns. Devices, precision,
-averaging, schedules, checkpoints, validation and progress are the loop's (`training.py`).
+Settings hold the hyperparameters (`benchmark/settings.py`), Training how the model learns. Device,
+precision, averaging, schedule, checkpoints, validation and progress belong to the training loop
+(`benchmark/training/loop.py`).
 """
 
 from abc import ABC, abstractmethod
@@ -23,36 +24,58 @@ ModelType = TypeVar("ModelType", bound=Colorizer)
 
 @dataclass(frozen=True)
 class Batch:
-    """Training images: sRGB in [0, 1], (B, 3, H, W); `progress` is the share of training done."""
+    """A batch of images: sRGB in [0, 1], (B, 3, H, W); `progress` is the share of training done."""
 
     rgb: Tensor
     progress: float = 0.0
 
     @cached_property
     def lab(self) -> Tensor:
-        """(B, 3, H, W)."""
+        """The images in Lab, (B, 3, H, W)."""
         return rgb_to_lab(self.rgb)
 
     @property
     def lightness(self) -> Tensor:
-        """L* in [0, 100], (B, 1, H, W)."""
+        """L* in [0, 100], (B, 1, H, W): the input of a model."""
         return self.lab[:, :1].clamp(0, 100)
 
 
 @dataclass(frozen=True)
 class Update:
-    """One optimizer step: whose, and the losses whose sum is minimized, by name."""
+    """One optimizer step: the optimizer's name, and by name the losses whose sum it minimizes."""
 
     optimizer: str
     losses: dict[str, Tensor]
 
 
 class Recipe(nn.Module, ABC, Generic[ModelType, SettingsType]):
-    """How a model learns. Holds the model, and what only training needs (discriminators)."""
+    """The training of a model: its optimizers and losses, and modules that only training needs.
+
+    What a contributor writes in `models/<name>/train.py`, and when each part is called:
+
+    - `class Settings(settings.Settings)` with `model_class = Model`; fields of its own are pydantic
+      fields with a description. The constructor arguments of the network are settings as well and
+      are not repeated. `presets` may hold values for `quick`, `standard` and `large`.
+    - `class Training(Recipe[Model, Settings])` with the methods below. It is constructed once,
+      after the model, before anything is loaded. Submodules that only training needs (a
+      discriminator, a posterior) are assigned in its constructor; they are saved to resume, but
+      they are not part of the weights.
+    - `optimizers()` is called once, before the first step. Learning rates are peak rates: the loop
+      warms them up and lowers them to 0 by a cosine.
+    - `updates(batch, rng)` is called once a step, in training mode and under autocast. Yield an
+      `Update` for each optimizer step: one for most models, two for a GAN. The loop computes the
+      gradients, clips them and takes the step before it asks for the next update.
+    - `validate(model, batch, rng)` is called for each validation batch at the end of an epoch, with
+      the averaged model in eval mode, without gradients.
+    - `warnings(values)` is called at the end of an epoch; it is optional.
+
+    All random draws come from `rng`, so that a training can be resumed exactly. Losses are means
+    over the batch and are computed in float32.
+    """
 
     select_best_by: ClassVar[Literal["loss", "images"]] = "loss"
-    """What the best weights are chosen by: the first loss of `validate`, or a few images that
-    they color (`sample_validation.py`), where a loss says nothing of color."""
+    """How the best weights are selected: by the first loss of `validate`, or by validation images
+    that they color (`training/sample_validation.py`), where a loss does not measure color."""
 
     def __init__(self, model: ModelType, settings: SettingsType) -> None:
         super().__init__()
@@ -61,24 +84,24 @@ class Recipe(nn.Module, ABC, Generic[ModelType, SettingsType]):
 
     @abstractmethod
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """The optimizers by name; each owns the parameters in its groups, at its full rate."""
+        """Return the optimizers by name; every parameter of the recipe belongs to exactly one."""
 
     @abstractmethod
     def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
         """Yield the updates of one step, one after another.
 
-        Each is computed after the one before it was applied. Only what the named optimizer owns
-        receives gradients.
+        Each is computed after the one before it was applied. Only parameters that the named
+        optimizer owns receive gradients.
         """
 
     @abstractmethod
     def validate(self, model: ModelType, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
-        """Losses of the averaged `model` by name; if it is judged by loss, by the first of them.
+        """Return the losses of the averaged `model` by name; the first may select the best weights.
 
         A value that is no scalar, (D,), goes into the history as a list. `rng` is the same in
-        every epoch, so that the curve shows the model and not the draw.
+        every epoch, so that a change of the loss is a change of the model.
         """
 
     def warnings(self, values: Mapping[str, Any]) -> list[str]:
-        """What the user should be told of an epoch's values, by name as in the history."""
+        """Return warnings to the user about the values of an epoch, named as in the history."""
         return []

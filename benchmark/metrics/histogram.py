@@ -1,20 +1,20 @@
-"""Which colors a set of images has, wherever they are: histograms of ab and their divergence."""
+"""The distribution of the colors of images: histograms of ab and their divergence."""
 
 import torch
 from torch import Tensor
 
 BINS = 32
 LIMIT = 110
-"""What sRGB has of a* and b* lies within ±110."""
+"""The a* and b* of all sRGB colors lie within ±110."""
 
 
 def ab_histogram(ab: Tensor, bins: int = BINS) -> Tensor:
-    """Pixels in each of bins × bins squares that span ±110: ab (B, 2, H, W) → int64 (bins²,).
+    """Count the pixels in bins × bins squares that span ±110: ab (B, 2, H, W) → int64 (bins²,).
 
-    Counts, so that the histogram of a set is the sum of those of its batches, exactly.
+    These are counts, so that the histogram of a set is exactly the sum of those of its batches.
     """
-    places = ((ab.float() + LIMIT) / (2 * LIMIT) * bins).long().clamp(0, bins - 1)
-    return torch.bincount((places[:, 0] * bins + places[:, 1]).flatten(), minlength=bins**2)
+    indices = ((ab.float() + LIMIT) / (2 * LIMIT) * bins).long().clamp(0, bins - 1)
+    return torch.bincount((indices[:, 0] * bins + indices[:, 1]).flatten(), minlength=bins**2)
 
 
 def jensen_shannon(counts1: Tensor, counts2: Tensor) -> Tensor:
@@ -22,12 +22,12 @@ def jensen_shannon(counts1: Tensor, counts2: Tensor) -> Tensor:
     p, q = (counts.float() / counts.sum() for counts in (counts1, counts2))
     middle = ((p + q) / 2).clamp(min=torch.finfo(p.dtype).tiny).log()
     divergence = (torch.xlogy(p, p) - p * middle + torch.xlogy(q, q) - q * middle).sum() / 2
-    return divergence.clamp(min=0)  # of equal histograms, rounding may leave -1e-8
+    return divergence.clamp(min=0)  # rounding may leave -1e-8 for equal histograms
 
 
 def ab_divergence(ab1: Tensor, ab2: Tensor, bins: int = BINS) -> Tensor:
     """Jensen-Shannon divergence of the colors of two batches of ab in Lab units, (B, 2, H, W).
 
-    Over all pixels of a batch: whether a set has the colors of another. Not differentiable.
+    It is taken over all pixels of a batch, wherever they are, and is not differentiable.
     """
     return jensen_shannon(ab_histogram(ab1, bins), ab_histogram(ab2, bins))

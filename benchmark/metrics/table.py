@@ -78,40 +78,53 @@ class Metric:
 
 def metrics_by_key(options: MetricOptions) -> dict[str, Metric]:
     """The metrics under these options, by key. The keys are the same whatever the options are."""
-    backbone, variant = options.lpips_backbone, options.colorfulness
-    suffix = {"signed": "", "absolute": " (|R-G|)"}[variant]
-    opponents = {"signed": "signed R - G", "absolute": "|R - G| and |(R + G) / 2 - B|"}[variant]
-    both = "output and truth"
-    rows = (
+    rows = (*_fidelity(options), *_color(options), *_of_sets(), *_diversity(options))
+    return {metric.key: metric for metric in rows}
+
+
+BOTH = "output and truth"
+
+
+def _fidelity(options: MetricOptions) -> tuple[Metric, ...]:
+    backbone = options.lpips_backbone
+    return (
         Metric(
-            "ssim", "SSIM", "", "up", both,
+            "ssim", "SSIM", "", "up", BOTH,
             "RGB, Gaussian 11×11 σ 1.5, population covariance, range 1, borders cropped",
             "Wang et al. 2004", 1.0, ssim_of_pair,
         ),
         Metric(
-            "lpips", f"LPIPS ({backbone})", "", "down", both,
+            "lpips", f"LPIPS ({backbone})", "", "down", BOTH,
             f"v0.1, {LPIPS_BACKBONES[backbone].name}", "Zhang et al. 2018", 0.0,
             lambda pair, network: lpips(pair.output, pair.truth, network), network="lpips",
         ),
         Metric(
-            "delta_e2000", "ΔE2000", "", "down", both, "mean over pixels, k = 1",
+            "delta_e2000", "ΔE2000", "", "down", BOTH, "mean over pixels, k = 1",
             "Sharma et al. 2005", 0.0, lambda pair: mean_over_pixels(ciede2000, pair),
         ),
         Metric(
-            "delta_e76", "ΔE76", "", "down", both, "mean over pixels", "CIE 1976", 0.0,
+            "delta_e76", "ΔE76", "", "down", BOTH, "mean over pixels", "CIE 1976", 0.0,
             lambda pair: mean_over_pixels(cie76, pair),
         ),
         Metric(
-            "psnr", "PSNR", "dB", "up", both, "RGB, peak 1", "mean squared error", None,
+            "psnr", "PSNR", "dB", "up", BOTH, "RGB, peak 1", "mean squared error", None,
             lambda pair: psnr(pair.output, pair.truth),
         ),
+    )  # fmt: skip
+
+
+def _color(options: MetricOptions) -> tuple[Metric, ...]:
+    variant = options.colorfulness
+    suffix = {"signed": "", "absolute": " (|R-G|)"}[variant]
+    opponents = {"signed": "signed R - G", "absolute": "|R - G| and |(R + G) / 2 - B|"}[variant]
+    return (
         Metric(
             "colorfulness", f"Colorfulness{suffix}", "", "none", "nothing: the output alone",
             f"{opponents}, scale 0…255", "Hasler and Süsstrunk 2003", None,
             lambda pair: colorfulness(pair.output, variant),
         ),
         Metric(
-            "colorfulness_gap", f"Colorfulness gap{suffix}", "", "down", both,
+            "colorfulness_gap", f"Colorfulness gap{suffix}", "", "down", BOTH,
             f"{opponents}, scale 0…255, either way", "Hasler and Süsstrunk 2003", 0.0,
             lambda pair: colorfulness_gap(pair.output, pair.truth, variant),
         ),
@@ -119,6 +132,11 @@ def metrics_by_key(options: MetricOptions) -> dict[str, Metric]:
             "lightness_error", "|ΔL*|", "", "down", "L* of output and input", "mean over pixels",
             "CIE 1976", 0.0, lambda pair: mean_over_pixels(lightness_difference, pair),
         ),
+    )  # fmt: skip
+
+
+def _of_sets() -> tuple[Metric, ...]:
+    return (
         Metric(
             "kid", "KID", "", "down", "all outputs and all truths",
             "torch-fidelity's Inception-v3, images resized to 299×299 bilinearly without "
@@ -130,9 +148,15 @@ def metrics_by_key(options: MetricOptions) -> dict[str, Metric]:
             "ab_divergence", "JSD of ab", "", "down", "the ab of all outputs and of all truths",
             "32×32 bins over ±110, nats", "Lin 1991", 0.0, gather=AbDivergence,
         ),
+    )  # fmt: skip
+
+
+def _diversity(options: MetricOptions) -> tuple[Metric, ...]:
+    label = f"Diversity, LPIPS ({options.lpips_backbone})"
+    return (
         Metric(
-            "diversity_lpips", f"Diversity, LPIPS ({backbone})", "", "none", "samples of one input",
-            "mean over pairs", "Zhang et al. 2018", None,
+            "diversity_lpips", label, "", "none", "samples of one input", "mean over pairs",
+            "Zhang et al. 2018", None,
             lambda pair, network: lpips(pair.output, pair.truth, network), network="lpips",
             between_samples=True,
         ),
@@ -142,7 +166,6 @@ def metrics_by_key(options: MetricOptions) -> dict[str, Metric]:
             lambda pair: mean_over_pixels(ciede2000, pair), between_samples=True,
         ),
     )  # fmt: skip
-    return {metric.key: metric for metric in rows}
 
 
 METRICS = metrics_by_key(MetricOptions())

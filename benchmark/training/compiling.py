@@ -1,4 +1,4 @@
-"""`torch.compile` of the network that is trained, where the machine can do it."""
+"""Training with `torch.compile`, where the machine can compile the network."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -11,18 +11,18 @@ from benchmark.errors import first_line
 
 OPTIONS = {
     "fallback_random": True,  # dropout stays the same function of the seed
-    # Networks are channels last already; and it makes so what a network wants otherwise.
+    # Networks are channels last already, and this would override layers that need otherwise.
     "layout_optimization": False,
 }
 
 
 def with_compiled(model: nn.Module, step: Callable[[], None]) -> Callable[[], None]:
-    """`step`, with model(…) compiled from its first call on if that call shows that it works.
+    """Return `step` with model(…) compiled from the first call on, if that call succeeds.
 
-    Compilation may fail in many ways (no C++ compiler, a graph it cannot take), and does so in the
-    first forward or backward pass. Then a line says why, and the step is taken again with the
-    network as it was: an error of the network's own is raised by this second attempt. So `step`
-    must be one that can be taken again where it failed before an optimizer moved.
+    Compilation may fail in many ways (no C++ compiler, an unsupported graph), always in the first
+    forward or backward pass. Then a message gives the reason, and the step is repeated with the
+    network as it was: an error of the network itself is raised by this second attempt. So `step`
+    must be repeatable where it failed before an optimizer took its step.
     """
     proven = False
 
@@ -32,7 +32,7 @@ def with_compiled(model: nn.Module, step: Callable[[], None]) -> Callable[[], No
             step()
             return
         proven = True
-        # In place, so that the names of weights stay; for one shape, since all batches have one.
+        # In place, so that the names of the weights stay; all batches have the same shape.
         model.compile(dynamic=False, options=OPTIONS)
         try:
             with _without_warnings():
@@ -47,7 +47,7 @@ def with_compiled(model: nn.Module, step: Callable[[], None]) -> Callable[[], No
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """What torch logs of compiling is for those who work on compilers."""
+    """Silence torch's warnings about compilation, which only its developers can act on."""
     logging.disable(logging.WARNING)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The averaged weights: what is validated, saved and tested."""
+"""The exponential moving average of the weights, which is validated, saved and tested."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -13,8 +13,8 @@ from benchmark.colorizer import Colorizer
 class Average:
     """Exponential moving average of a model's weights, with the warm-up min(d, (1 + n) / (10 + n)).
 
-    Without the warm-up the first weights, which know nothing, would stay in the average for the
-    whole of a short training.
+    Without the warm-up the untrained first weights would stay in the average throughout a short
+    training.
     """
 
     def __init__(self, model: Colorizer, decay: float) -> None:
@@ -23,11 +23,11 @@ class Average:
 
     @property
     def model(self) -> Colorizer:
-        """A model with the averaged weights, always in eval mode."""
+        """The model with the averaged weights, always in eval mode."""
         return cast(Colorizer, self._averaged.module).eval()
 
     def update(self, model: Colorizer) -> None:
-        """Take in the weights after an optimizer step."""
+        """Update the average with the weights after an optimizer step."""
         self._averaged.update_parameters(model)
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""The one training loop: devices, precision, averaging, schedule, checkpoints, progress.
+"""The training loop of all models: device, precision, averaging, schedule, checkpoints, progress.
 
-What is learned and from what is the recipe's (models/<name>/train.py). Every random draw is a
-function of the seed and the step, so a training that was interrupted and resumed ends with the
-very weights of one that was not (on a CPU to the bit; GPU kernels may sum in another order).
+The objective belongs to the recipe (models/<name>/train.py). Every random draw is a function of the
+seed and the step, so a training that was interrupted and resumed ends with the same weights as one
+that was not (on a CPU to the bit; GPU kernels may sum in another order).
 """
 
 import math
@@ -20,18 +20,18 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmark import device as memory
 from benchmark.checkpoints import load_state, save_state, save_weights
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer
 from benchmark.console import info
 from benchmark.data.augmentation import center_crop, random_crop_and_flip
 from benchmark.data.loading import TrainingData
-from benchmark.device import device_name
+from benchmark.device import device_name, peak, start_peak
 from benchmark.errors import Interrupted, UserError
 from benchmark.figures.curves import save_loss_curve
 from benchmark.figures.images import save_results
 from benchmark.files import write_json
+from benchmark.metrics.table import MetricSuite
 from benchmark.randomness import Randomness, derive_seed
 from benchmark.recipe import Batch, Recipe, Update
 from benchmark.results.folders import RunFolder
@@ -41,16 +41,11 @@ from benchmark.training.compiling import with_compiled
 from benchmark.training.ema import Average
 from benchmark.training.sample_validation import SampleValidation
 from benchmark.training.tracking import Tracker
-from benchmark.metrics.table import MetricSuite
 
 SECONDS_BETWEEN_STATES = 60
-
-
-PREVIEWS = 4
-
-
+PREVIEW_IMAGES = 4
 VALIDATIONS_PER_RUN = 10
-"""How often a training is judged by images, and draws some."""
+"""How often in a training validation images are sampled, scored and drawn."""
 
 
 def rate_at(share: float, warmup: float) -> float:
@@ -61,7 +56,11 @@ def rate_at(share: float, warmup: float) -> float:
 
 
 class Loop:
-    """One training of one model in one folder, from its start or from where it stopped."""
+    """One training of one model into one folder, from its start or from where it stopped.
+
+    name: of the model, as its weights are labeled. suite: for recipes whose weights are selected by
+    sampled images. Raises UserError if the images are smaller than the network can take.
+    """
 
     def __init__(
         self,
@@ -79,7 +78,7 @@ class Loop:
         self.recipe = recipe.to(self.device).to(memory_format=torch.channels_last)
         self.model = model
         self.average = Average(model, self.settings.ema_decay)
-        # Typed as what they wrap: Fabric's own type hides param_groups from a checker.
+        # Typed as the optimizers they wrap: Fabric's type hides param_groups from mypy.
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             key: cast(torch.optim.Optimizer, fabric.setup_optimizers(optimizer))
             for key, optimizer in recipe.optimizers().items()
@@ -87,13 +86,13 @@ class Loop:
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["full_rate"] = group["lr"]
-        # Training needs no padding if its squares are of a size that the network can work on.
+        # Training needs no padding if the sides of its squares are multiples of size_divisor.
         self.side = self.settings.size // model.size_divisor * model.size_divisor
         if not self.side:
             raise UserError(
                 f"--size {self.settings.size}: {name} needs at least {model.size_divisor}."
             )
-        # The whole set on the device, as bytes: no step waits for a file.
+        # The whole set is kept on the device as bytes, so that no step waits for a file.
         self.pixels = data.train.rgb8.to(self.device)
         self.val_pixels = center_crop(data.val.rgb8, self.side)
         self.sample_validation = SampleValidation(self.val_pixels, suite or MetricSuite())
@@ -116,9 +115,9 @@ class Loop:
     # ---- the loop ----------------------------------------------------------------------------
 
     def run(self, wandb_mode: str, compiled: bool = False) -> None:
-        """Train to the end. Raises Interrupted, state saved, if the user stops it."""
+        """Train to the end. Raises Interrupted, with the state saved, if the user stops it."""
         self.next_step = with_compiled(self.model, self.take_step) if compiled else self.take_step
-        self.counts_memory = memory.start_peak(self.device)
+        self.counts_memory = start_peak(self.device)
         if self.folder.state.exists():
             self._resume()
         if self.step >= self.total:
@@ -137,19 +136,19 @@ class Loop:
                 if self._train_epoch(bar, stop):
                     tracker.record(self._close_epoch())
                 if self.step == self.total:
-                    # Before the last state: where that says trained, nothing is missing.
+                    # Before the last state is saved: once it says trained, nothing is missing.
                     save_loss_curve(self.folder.loss_curve, tracker.rows, self.folder.run)
                     self._write_cost()
                 if stop and self.step < self.total:
                     self._save()
-                    where = f"step {self.step} of {self.total}"
-                    raise Interrupted(f"Stopped and saved at {where}; the same command goes on.")
+                    position = f"step {self.step} of {self.total}"
+                    raise Interrupted(f"Stopped and saved at {position}; run it again to resume.")
                 if self.step == self.total or self._save_is_due():
                     self._save()
 
     def _train_epoch(self, bar: "tqdm[Any]", stop: list[int]) -> bool:
-        """The rest of an epoch, from `self.step` on; False if a stop came before its end."""
-        # Testing images in between sets eval mode; forgetting this froze many a discriminator.
+        """Train the rest of an epoch from `self.step` on; False if stopped before its end."""
+        # Sampling validation images sets eval mode; a discriminator left in it would be frozen.
         self.recipe.train()
         before = time.monotonic()
         end = min((self.epoch + 1) * self.steps_per_epoch, self.total)
@@ -171,7 +170,7 @@ class Loop:
         return self.step == end
 
     def take_step(self) -> None:
-        """One step of the optimizers on the next images; `step` counts what was taken."""
+        """Take one step of the optimizers on the next images; `step` counts the steps taken."""
         settings = self.settings
         torch.manual_seed(derive_seed(settings.seed, "layers", self.step))  # for dropout
         rate = rate_at((self.step + 1) / self.total, settings.warmup)
@@ -180,13 +179,13 @@ class Loop:
             Randomness(settings.seed, self.step, self.device, (index, parts))
             for index in range(parts)
         ]
-        # Side by side, so that a second update sees what the first one did with all batches.
+        # All batches advance together, so that the second update sees the first one's step.
         running = [self.recipe.updates(self._batch(rng), rng) for rng in shares]
         while (name := self._add_up_gradients(running)) is not None:
             optimizer = self.optimizers[name]
             for group in optimizer.param_groups:
                 group["lr"] = group["full_rate"] * rate
-            # fp16 overflows now and then, and its scaler skips that step: not an error here.
+            # Not an error: fp16 overflows now and then, and its scaler skips that step.
             self.fabric.clip_gradients(
                 self.recipe, optimizer, max_norm=settings.clip, error_if_nonfinite=False
             )
@@ -194,7 +193,10 @@ class Loop:
         self.average.update(self.model)
 
     def _add_up_gradients(self, running: Sequence[Iterator[Update]]) -> str | None:
-        """The next update of every batch of the step: whose it is, or None after the last one."""
+        """Accumulate the gradients of every batch's next update.
+
+        Returns the name of their optimizer, or None after the last update.
+        """
         name = None
         for updates in running:
             with self.fabric.autocast():
@@ -207,7 +209,7 @@ class Loop:
             name = update.optimizer
             owned = [p for group in optimizer.param_groups for p in group["params"]]
             loss = torch.stack(list(update.losses.values())).sum() / len(running)
-            # `inputs` freezes what other optimizers own: their parameters get no gradient.
+            # `inputs` keeps gradients from the parameters that other optimizers own.
             self.fabric.backward(loss, inputs=owned)
             for key, value in update.losses.items():
                 self.sums[key] += value.detach()
@@ -215,13 +217,13 @@ class Loop:
         return name
 
     def _batch(self, rng: Randomness) -> Batch:
-        epoch, place = divmod(self.step, self.steps_per_epoch)
+        epoch, step_in_epoch = divmod(self.step, self.steps_per_epoch)
         if self.order is None or self.order[0] != epoch:
             generator = torch.Generator().manual_seed(
                 derive_seed(self.settings.seed, "order", epoch)
             )
             self.order = (epoch, torch.randperm(len(self.pixels), generator=generator))
-        first = place * self.images_per_step + rng.index * self.batch_size
+        first = step_in_epoch * self.images_per_step + rng.index * self.batch_size
         rows = self.order[1][first:][: self.batch_size].to(self.device)
         rgb = random_crop_and_flip(rgb_from_8bit(self.pixels[rows]), self.side, rng)
         rgb = rgb.contiguous(memory_format=torch.channels_last)
@@ -230,7 +232,7 @@ class Loop:
     # ---- the end of an epoch -----------------------------------------------------------------
 
     def _close_epoch(self) -> dict[str, Any]:
-        """Validate, keep weights, draw; returns the line for the history."""
+        """Validate, save weights, draw a preview; returns the row for the history."""
         train = {
             f"train/{key}": float(total / self.counts[key]) for key, total in self.sums.items()
         }
@@ -275,8 +277,8 @@ class Loop:
         if epoch % max(1, self.epochs // 20) == 0:
             numbers = {k: v for k, v in {**train, **val}.items() if not isinstance(v, list)}
             losses = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
-            place = f"{self.name} epoch {epoch}/{self.epochs}"
-            info(f"{place}: {losses}  {speed:.0f} images/s")
+            heading = f"{self.name} epoch {epoch}/{self.epochs}"
+            info(f"{heading}: {losses}  {speed:.0f} images/s")
         if epoch % max(1, self.epochs // 20) == 0 or epoch == self.epochs:
             for warning in self.recipe.warnings(row):
                 info(f"Warning: {self.name}: {warning}")
@@ -284,12 +286,12 @@ class Loop:
 
     @torch.no_grad()
     def _validate(self) -> dict[str, Any]:
-        """Losses of the averaged weights, mean over the validation images."""
+        """The losses of the averaged weights, averaged over the validation images."""
         sums: dict[str, Tensor] = {}
         pixels = self.val_pixels
         for index, part in enumerate(torch.split(pixels, self.settings.batch_size)):
             rgb = rgb_from_8bit(part.to(self.device)).contiguous(memory_format=torch.channels_last)
-            # The same draws in every epoch, and none that training uses.
+            # The same draws in every epoch, different from all draws of training.
             rng = Randomness(derive_seed(self.settings.seed, "validation"), index, self.device)
             with self.fabric.autocast():
                 losses = self.recipe.validate(self.average.model, Batch(rgb, 1.0), rng)
@@ -299,7 +301,7 @@ class Loop:
         return {f"val/{key}": (total / len(pixels)).tolist() for key, total in sums.items()}
 
     def _preview(self, path: Path) -> None:
-        truth8 = self.val_pixels[:PREVIEWS]
+        truth8 = self.val_pixels[:PREVIEW_IMAGES]
         lightness = rgb_to_lightness(rgb_from_8bit(truth8)).to(self.device)
         model = self.average.model
         sampling = model.sampling_class().preview()
@@ -307,10 +309,10 @@ class Loop:
         save_results(path, lightness, output, truth8)
 
     def _save_weights(self, which: str | int) -> None:
-        path = self.folder.weights_of(which)
+        path = self.folder.weights_file(which)
         save_weights(path, self.average.model, self.name, self.epoch + 1)
 
-    # ---- stopping and going on ---------------------------------------------------------------
+    # ---- the state: saving and resuming ------------------------------------------------------
 
     def _save_is_due(self) -> bool:
         return time.monotonic() - self.saved > SECONDS_BETWEEN_STATES
@@ -340,7 +342,7 @@ class Loop:
                 optimizer.load_state_dict(state["optimizers"][key])
             self.fabric._precision.load_state_dict(state["precision"])
         except (RuntimeError, KeyError, ValueError) as error:
-            remedy = "give it another --run, or --overwrite it"
+            remedy = "give this training another --run, or --overwrite the old one"
             raise UserError(
                 f"{self.folder.state} is of another version of models/{self.name}; {remedy}."
             ) from error
@@ -349,7 +351,7 @@ class Loop:
         self.sums.update({key: value.to(self.device) for key, value in state["sums"].items()})
         self.counts.update(state["counts"])
         if self.step < self.total:
-            info(f"{self.folder.path}: going on at step {self.step} of {self.total}.")
+            info(f"{self.folder.path}: resumed at step {self.step} of {self.total}.")
 
     def _write_cost(self) -> None:
         cost = Cost(
@@ -360,7 +362,7 @@ class Loop:
             steps=self.total,
             device=device_name(self.device),
             precision=str(self.fabric._precision.precision),
-            peak_device_bytes=memory.peak(self.device) if self.counts_memory else None,
+            peak_device_bytes=peak(self.device) if self.counts_memory else None,
             best_epoch=self.best_epoch,
         )
         write_json(self.folder.cost, cost.model_dump())
@@ -368,7 +370,7 @@ class Loop:
 
 @contextmanager
 def _stop_requested() -> Iterator[list[int]]:
-    """A list that Ctrl-C or a termination puts its signal into; a second Ctrl-C stops at once."""
+    """Yield a list that receives the signal of Ctrl-C or a termination; a second one raises."""
     received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:

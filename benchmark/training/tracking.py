@@ -1,4 +1,4 @@
-"""The record of a training: history.jsonl always, wandb as asked."""
+"""The history of a training: always history.jsonl, and wandb where it is enabled."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from benchmark.results.folders import RunFolder
 
 
 def read_history(path: Path, before_epoch: int | None = None) -> list[dict[str, Any]]:
-    """The epochs recorded so far, those from `before_epoch` on left out."""
+    """Read the rows of all epochs, or of those before `before_epoch`."""
     if not path.exists():
         return []
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -20,22 +20,22 @@ def read_history(path: Path, before_epoch: int | None = None) -> list[dict[str, 
 
 
 class Tracker:
-    """Writes one line an epoch to history.jsonl, and the same to wandb."""
+    """Writes one row an epoch to history.jsonl, and the same to wandb."""
 
     def __init__(
         self, folder: RunFolder, mode: str, settings: dict[str, Any], first_epoch: int
     ) -> None:
-        # What was recorded after the state was saved is recorded again.
+        # Epochs that were recorded after the last saved state are trained and recorded again.
         self.path = folder.history
         self.rows = read_history(self.path, first_epoch)
         self._run = _start_wandb(folder, mode, settings)
 
     def record(self, row: dict[str, Any]) -> None:
-        """Add an epoch. The file is rewritten whole, so a full disk cuts no line in half."""
+        """Add the row of an epoch. The file is replaced whole, so a full disk truncates no row."""
         self.rows.append(row)
         write_text(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))
         if self._run is not None:
-            from wandb import Histogram  # imported already, or there would be no run
+            from wandb import Histogram  # imported already by _start_wandb
 
             shown = {k: Histogram(v) if isinstance(v, list) else v for k, v in row.items()}
             self._run.log(shown, step=row["step"])
@@ -54,7 +54,7 @@ class Tracker:
 
 
 def _start_wandb(folder: RunFolder, mode: str, settings: dict[str, Any]) -> Any:
-    """A wandb run, or None. A tracker that cannot start is said and stops nobody."""
+    """Start a wandb run; None if it is disabled or, with a message, if it cannot start."""
     if mode == "disabled":
         return None
     os.environ.setdefault("WANDB_SILENT", "true")
@@ -69,6 +69,6 @@ def _start_wandb(folder: RunFolder, mode: str, settings: dict[str, Any]) -> Any:
             config=settings,
             settings=wandb.Settings(x_disable_stats=True, disable_git=True, init_timeout=30),
         )
-    except Exception as error:  # the network, the account, the disk: none is worth a training
-        info(f"wandb could not start and is left out: {type(error).__name__}: {error}")
+    except Exception as error:  # network, account or disk: no reason to stop a training
+        info(f"wandb could not start and is disabled: {type(error).__name__}: {error}")
         return None
