@@ -10,11 +10,13 @@ import pytest
 import torch
 import torchvision  # type: ignore[import-untyped]
 from torch import Tensor, nn
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-import metrics
 from benchmark.errors import UserError
-from benchmark.metrics import networks as backbones
+from benchmark.metrics import networks
+from benchmark.metrics.images import lpips
 from benchmark.metrics.networks import LPIPS_BACKBONES, LpipsBackbone, NoBackbone, lpips_network
+from benchmark.metrics.table import MetricOptions, load_metric_suite
 
 
 @pytest.fixture
@@ -24,12 +26,12 @@ def no_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     def fail(*_: Any, **__: Any) -> None:
         raise URLError("no network")
 
-    for variable in (backbones.LPIPS_VARIABLE, backbones.INCEPTION_VARIABLE):
+    for variable in (networks.LPIPS_VARIABLE, networks.INCEPTION_VARIABLE):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
-    caches = (lpips_network, backbones._find_lpips, backbones.inception_network)
+    caches = (lpips_network, networks._find_lpips, networks.inception_network)
     for cached in caches:
         cached.cache_clear()
     yield
@@ -51,12 +53,12 @@ KEYS: list[LpipsBackbone] = ["alex", "squeeze"]
 @pytest.mark.usefixtures("no_backbone")
 @pytest.mark.parametrize("key", KEYS)
 def test_without_a_backbone_there_is_a_reason_and_never_a_network(key: LpipsBackbone) -> None:
-    with pytest.raises(NoBackbone, match=backbones.LPIPS_VARIABLE):
+    with pytest.raises(NoBackbone, match=networks.LPIPS_VARIABLE):
         lpips_network(None, key)
-    found = metrics.load_metric_suite(metrics.Options(lpips_backbone=key))
+    found = load_metric_suite(MetricOptions(lpips_backbone=key))
     assert not found.networks
-    assert LPIPS_BACKBONES[key].name in found.missing["lpips"]
-    assert backbones.INCEPTION_VARIABLE in found.missing["kid"]
+    assert LPIPS_BACKBONES[key].name in found.unavailable["lpips"]
+    assert networks.INCEPTION_VARIABLE in found.unavailable["kid"]
 
 
 @pytest.mark.usefixtures("no_backbone")
@@ -69,7 +71,7 @@ def test_random_weights_are_refused(
     refusal = rf"random\.pth does not hold {LPIPS_BACKBONES[key].name}"
     with pytest.raises(UserError, match=refusal):
         lpips_network(str(path), key)
-    monkeypatch.setenv(backbones.LPIPS_VARIABLE, str(path))
+    monkeypatch.setenv(networks.LPIPS_VARIABLE, str(path))
     with pytest.raises(UserError, match=refusal):
         lpips_network(None, key)
 
@@ -148,10 +150,10 @@ def test_lpips_equals_the_package_with_the_same_weights(
         prediction, truth = torch.rand(2, 4, 3, height, width, generator=generator)
         with torch.no_grad():
             expected = reference(prediction, truth, normalize=True).flatten()
-            ours = metrics.lpips(prediction, truth, network)
+            ours = lpips(prediction, truth, network)
         assert float(expected.min()) > 0.05
         torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
-        assert metrics.lpips(truth, truth, network).abs().max() == 0
+        assert lpips(truth, truth, network).abs().max() == 0
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
@@ -162,7 +164,7 @@ def test_lpips_squeeze_gives_the_values_of_torchmetrics_documentation(
     generator = torch.Generator().manual_seed(42)
     first, second = (torch.rand(2, 3, 100, 100, generator=generator) for _ in range(2))
     network = lpips_network(str(lpips_weights["squeeze"]), "squeeze")
-    values = metrics.lpips(first, second, network)
+    values = lpips(first, second, network)
     torch.testing.assert_close(values, torch.tensor([0.1024, 0.0938]), atol=5e-5, rtol=0)
 
 
@@ -173,12 +175,44 @@ def test_lpips_squeeze_gives_the_values_of_torchmetrics_documentation(
 def test_inception_of_another_origin_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = backbones.INCEPTION_URL.rpartition("/")[2]
+    name = networks.INCEPTION_URL.rpartition("/")[2]
     path = tmp_path / "hub" / "checkpoints" / name
     path.parent.mkdir(parents=True)
     torch.save({"weight": torch.zeros(3)}, path)  # of the right name, in the right place
     with pytest.raises(UserError, match="is not torch-fidelity's file"):
-        backbones.inception_network()
-    monkeypatch.setenv(backbones.INCEPTION_VARIABLE, str(tmp_path / "missing.pth"))
+        networks.inception_network()
+    monkeypatch.setenv(networks.INCEPTION_VARIABLE, str(tmp_path / "missing.pth"))
     with pytest.raises(UserError, match=r"missing\.pth cannot be read"):
-        backbones.inception_network()
+        networks.inception_network()
+
+
+@pytest.mark.usefixtures("no_backbone")
+def test_inception_resizes_as_torch_fidelity_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The protocol names the resize: without antialiasing, which would give other features."""
+    with torch.device("meta"):
+        monkeypatch.setattr(torch, "load", lambda *_, **__: {})
+        monkeypatch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        shapes = FeatureExtractorInceptionV3("shapes", ["2048"], "none").state_dict()
+    monkeypatch.undo()
+    generator = torch.Generator().manual_seed(0)
+    state = {
+        key: torch.zeros(shape.shape, dtype=torch.long)
+        if key.endswith("num_batches_tracked")
+        else 0.05 * torch.randn(shape.shape, generator=generator).abs()
+        for key, shape in shapes.items()
+    }
+    path = tmp_path / "inception.pth"
+    torch.save(state, path)
+    ours = networks.InceptionFeatures(path).eval()
+    reference = FeatureExtractorInceptionV3("reference", ["64", "2048"], str(path))
+    rgb8 = torch.randint(0, 256, (2, 3, 64, 48), dtype=torch.uint8, generator=generator)
+    with torch.no_grad():
+        first, expected = reference(rgb8)
+        assert torch.equal(ours(rgb8), expected)
+        assert expected.shape == (2, 2048)
+        smoothed = nn.functional.interpolate(
+            rgb8.float(), (299, 299), mode="bilinear", antialias=True
+        )
+        assert not torch.allclose(reference(smoothed.round().byte())[0], first, rtol=1e-3)

@@ -1,0 +1,34 @@
+"""The table of metrics: what describes them, and what their options change."""
+
+import pytest
+
+from benchmark.metrics.table import METRICS, MetricOptions, MetricSuite
+
+
+@pytest.mark.parametrize(
+    "options", [MetricOptions(), MetricOptions("squeeze", "absolute")], ids=str
+)
+def test_the_table_describes_every_metric(options: MetricOptions) -> None:
+    suite = MetricSuite(options)
+    described = suite.describe()
+    assert MetricOptions(**described.pop("options")) == options
+    assert list(described) == list(suite.metrics) == list(METRICS)
+    for key, metric in suite.metrics.items():
+        assert metric.key == key
+        assert all((metric.label, metric.compares, metric.parameters, metric.source))
+        assert metric.label in described[key]
+        assert (metric.measure is None) != (metric.gather is None)
+    assert {metric.network for metric in suite.metrics.values()} == {None, "lpips", "kid"}
+
+
+def test_options_stand_in_labels_and_in_the_description() -> None:
+    default = MetricSuite().describe()
+    for options, keys, word in (
+        (MetricOptions(lpips_backbone="squeeze"), {"lpips", "diversity_lpips"}, "squeeze"),
+        (MetricOptions(colorfulness="absolute"), {"colorfulness", "colorfulness_gap"}, "|R-G|"),
+    ):
+        suite = MetricSuite(options)
+        described = suite.describe()
+        changed = {key for key in described if described[key] != default[key]}
+        assert changed == {"options", *keys}
+        assert all(word in suite.metrics[key].label for key in keys)
