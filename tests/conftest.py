@@ -142,16 +142,18 @@ def make_record() -> Callable[..., dict[str, Any]]:
             }
 
         record = {
-            "schema_version": 3,
+            "schema_version": 4,
             "kind": "model",
             "model": "unet",
             "run": "unet",
             "seed": 8000,
             "settings": {"epochs": 2},
             "sampling": {},
+            "sampling_changes": [],
             "submission": None,
             "weights": {
                 "trained_as": "unet",
+                "run": "unet",
                 "file": "best.safetensors",
                 "sha256": "0" * 64,
                 "epoch": 2,

@@ -1,4 +1,8 @@
-"""From run.json files to ranked tables: rows.py reads and ranks, the other files show."""
+"""From the tests of a results folder to ranked tables, plots and a page.
+
+ranking.py reads and ranks the tests, tables.py makes the columns, and formats.py, plots.py and
+page.py write what is shown.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,21 +20,26 @@ FORMATS: dict[str, Callable[[Leaderboard], str]] = {
     "tex": formats.latex,
     "html": page.html,
 }
+"""The writer of each format, by the suffix of its file."""
 
 
 def paths(results: Path) -> list[Path]:
-    """The files of a results folder's leaderboard."""
+    """The files of a results folder's leaderboard, one for each format."""
     return [results / f"leaderboard.{suffix}" for suffix in FORMATS]
 
 
 def write(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
-    """Write the leaderboard of all tests in every format. UserError if there is no test."""
+    """Write the leaderboard of all tests in every format.
+
+    Raises UserError if there is no test, or for a metric that does not exist.
+    """
     if not results.is_dir():
         raise UserError(f"There is no folder {results}.")
-    # What is written last was read last, however many programs write.
+    # Reading and writing are one step, so that the last of several programs to write has read all.
     with FileLock(results / ".leaderboard.lock"):
         found = read(results, sort)
-        texts = [show(found) for show in FORMATS.values()]  # all of them, or none
+        # Every text is made before any is written, so that the files belong together.
+        texts = [write_format(found) for write_format in FORMATS.values()]
         for path, text in zip(paths(results), texts, strict=True):
             write_text(path, text)
     return found

@@ -1,4 +1,4 @@
-"""The tables of a leaderboard as Markdown, CSV and LaTeX."""
+"""Write a leaderboard as Markdown, CSV and LaTeX."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,13 +10,15 @@ from benchmark.leaderboard.tables import Cell, Table, caption, notes, tables_of
 from benchmark.results.records import Score
 
 MARKS = ("**{}**", "*{}*", "***{}***")
-
-
 LATEX_MARKS = (r"\textbf{{{}}}", r"\textit{{{}}}", r"\textbf{{\textit{{{}}}}}")
+"""The templates of the best, second and third value of a column."""
+
+
+# ---- Markdown ------------------------------------------------------------------------------------
 
 
 def markdown(leaderboard: Leaderboard) -> str:
-    """All boards, a section for each protocol, never one for two."""
+    """All boards as Markdown, each protocol in a section of its own."""
     lines = ["# Leaderboard", ""]
     for board in leaderboard.boards:
         lines += [f"## {_one_line(board.protocol['name'])}", "", caption(board), ""]
@@ -26,12 +28,14 @@ def markdown(leaderboard: Leaderboard) -> str:
         lines += [f"- {note}" for note in notes(board)] + [""]
     if leaderboard.refused:
         lines += ["## Left out", ""]
-        lines += [f"- `{place}`: {_one_line(why)}" for place, why in leaderboard.refused.items()]
+        lines += [
+            f"- `{path}`: {_one_line(reason)}" for path, reason in leaderboard.refused.items()
+        ]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _markdown_table(table: Table) -> str:
-    """Padded so that it reads well as plain text too."""
+    """A table whose cells are padded, so that it reads well as plain text too."""
     rows = [table.columns]
     rows += [[_marked(cell, MARKS, cell.text) for cell in row] for row in table.rows]
     safe = [
@@ -51,8 +55,11 @@ def _marked(cell: Cell, marks: Sequence[str], text: str) -> str:
     return text if cell.mark is None or not text else marks[cell.mark].format(text)
 
 
+# ---- LaTeX ---------------------------------------------------------------------------------------
+
+
 def latex(leaderboard: Leaderboard) -> str:
-    r"""The quality and cost of each board as LaTeX tables; wants \usepackage{booktabs}."""
+    r"""All tables of all boards as LaTeX, which needs \usepackage{booktabs}."""
     return "\n".join(
         _latex_table(table, board) for board in leaderboard.boards for table in tables_of(board)
     )
@@ -82,21 +89,25 @@ _LATEX = {
 
 
 def _latex_text(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in _one_line(text))
+    return "".join(_LATEX.get(character, character) for character in _one_line(text))
+
+
+# ---- CSV -----------------------------------------------------------------------------------------
 
 
 def csv(leaderboard: Leaderboard) -> str:
-    """Every row of every board, all values at full precision."""
-    rows = [_flat(board, row) for board in leaderboard.boards for row in board.rows]
+    """Every row of every board as CSV, with all values at full precision."""
+    rows = [_csv_row(board, row) for board in leaderboard.boards for row in board.rows]
     text: str = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
     return text
 
 
-def _flat(board: ProtocolBoard, row: Row) -> dict[str, Any]:
+def _csv_row(board: ProtocolBoard, row: Row) -> dict[str, Any]:
     record = row.record
-    flat: dict[str, Any] = {
+    weights = [test.record.weights for test in row.tests]
+    columns: dict[str, Any] = {
         "protocol": board.protocol["name"],
-        "protocol_hash": board.code,
+        "protocol_hash": board.protocol_hash,
         "rank": row.rank,
         "rank_by": board.sort,
         "kind": record.kind,
@@ -104,18 +115,18 @@ def _flat(board: ProtocolBoard, row: Row) -> dict[str, Any]:
         "run": record.run,
         "seeds": " ".join(map(str, row.seeds)),
         "sampling": " ".join(f"{key}={value}" for key, value in record.sampling.items()),
-        "weights_sha256": " ".join(t.record.weights.sha256 for t in row.tests if t.record.weights),
+        "weights_sha256": " ".join(one.sha256 for one in weights if one is not None),
         "n": record.n_scored,
     }
     for key, score in row.scores.items():
-        flat |= {key: score.mean, f"{key}_std": score.std, f"{key}_low": score.low}
-        flat |= {f"{key}_high": score.high, f"{key}_seeds_std": row.spread(key)}
+        columns |= {key: score.mean, f"{key}_std": score.std, f"{key}_low": score.low}
+        columns |= {f"{key}_high": score.high, f"{key}_seeds_std": row.std_over_seeds(key)}
     if row.samples is not None:
-        flat["samples"] = row.samples.count
+        columns["samples"] = row.samples.count
         for part in ("mean", "best"):
             scores: dict[str, Score] = getattr(row.samples, part)
-            flat |= {f"{key}_of_{part}": score.mean for key, score in scores.items()}
+            columns |= {f"{key}_of_{part}": score.mean for key, score in scores.items()}
     if record.timing is not None:
-        flat["ms_per_image"] = row.milliseconds
-        flat["test_device"] = record.timing.device
-    return flat | (record.cost.model_dump() if record.cost else {})
+        columns["ms_per_image"] = row.ms_per_image
+        columns["test_device"] = record.timing.device
+    return columns | (record.cost.model_dump() if record.cost else {})

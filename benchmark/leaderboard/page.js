@@ -1,14 +1,14 @@
 "use strict";
 
-// ---- tables: a heading sorts by its column, once more turns it round ----
+// ---- tables: a click on a heading sorts by its column, a second one reverses the order ----
 
-/** What a cell is sorted by: a number, a text, or null for an empty one. */
+/** The value that a cell is sorted by: a number, a text, or null for an empty cell. */
 function valueOf(cell) {
   const { number, text } = cell.dataset;
   return number !== undefined ? Number(number) : (text ?? null);
 }
 
-/** Compare two values; empty ones come last whichever way the others go. */
+/** Compare two values; empty ones come last in either order. */
 function compare(a, b, sign) {
   if (a === null || b === null) return (a === null) - (b === null);
   return sign * (typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true }));
@@ -28,47 +28,47 @@ function sortTable(table, column) {
 for (const table of document.querySelectorAll("table.sortable")) {
   table.tHead.querySelectorAll("button").forEach((button, column) => {
     button.addEventListener("click", () => sortTable(table, column));
-    // A key may bring the focus to a heading that lies below the names at the edge.
+    // With the keyboard, the focus may reach a heading that is hidden behind the column of names.
     button.addEventListener("focus", () => {
       if (button.matches(":focus-visible")) button.scrollIntoView({ block: "nearest", inline: "nearest" });
     });
   });
 }
 
-// ---- gallery: images by any metric of any row ----
+// ---- gallery: the images sorted by any metric of any row ----
 
-/** The mean of those that are there, or null. */
+/** The mean of the values that are not null, or null if there is none. */
 function mean(values) {
   const known = values.filter((value) => value !== null);
   return known.length ? known.reduce((sum, value) => sum + value) / known.length : null;
 }
 
-function shown(value) {
+function format(value) {
   return value === null ? "–" : value.toFixed(Math.abs(value) < 2 ? 3 : 2);
 }
 
 function setUp(gallery) {
-  const facts = JSON.parse(gallery.querySelector("script").textContent);
+  const data = JSON.parse(gallery.querySelector("script").textContent);
   const list = gallery.querySelector("ol");
   const images = [...list.children]; // in the order of the values
   const [metric, row, order] = gallery.querySelectorAll("select");
   const status = gallery.querySelector("[role=status]");
 
   function update() {
-    const { direction, values } = facts[metric.value];
+    const { direction, values } = data[metric.value];
     const [worst, best] = direction === "none" ? ["highest", "lowest"] : ["worst", "best"];
     order.options[0].text = `${worst} first`;
     order.options[1].text = `${best} first`;
-    const judged = row.value === "all" ? values : [values[row.value]];
-    const keys = images.map((_, place) => mean(judged.map((of) => of[place])));
+    const rows = row.value === "all" ? values : [values[row.value]];
+    const means = images.map((_, index) => mean(rows.map((ofRow) => ofRow[index])));
     const sign = (direction === "up") === (order.value === "worst") ? 1 : -1;
-    const places = [...keys.keys()].sort((a, b) => compare(keys[a], keys[b], sign));
-    list.append(...places.map((place) => images[place]));
-    images.forEach((image, place) => {
-      const head = image.querySelector("h4 output");
-      head.value = row.value === "all" ? `mean ${shown(keys[place])}` : "";
+    const indices = [...means.keys()].sort((a, b) => compare(means[a], means[b], sign));
+    list.append(...indices.map((index) => images[index]));
+    images.forEach((image, index) => {
+      const output = image.querySelector("h4 output");
+      output.value = row.value === "all" ? `mean ${format(means[index])}` : "";
       for (const tile of image.querySelectorAll("[data-row]")) {
-        tile.querySelector("output").value = shown(values[tile.dataset.row][place]);
+        tile.querySelector("output").value = format(values[tile.dataset.row][index]);
         tile.classList.toggle("chosen", tile.dataset.row === row.value);
       }
     });
@@ -77,7 +77,7 @@ function setUp(gallery) {
   }
 
   for (const select of [metric, row, order]) select.addEventListener("change", update);
-  update(); // a browser may have kept other choices
+  update(); // a browser may have kept other choices after a reload
 }
 
 document.querySelectorAll(".gallery").forEach(setUp);

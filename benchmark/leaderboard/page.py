@@ -1,7 +1,7 @@
-"""leaderboard.html: one file with tables, plots and images, which opens without network.
+"""leaderboard.html: one file with tables, plots and images, which opens without a network.
 
-page.html.j2 is its frame, page.css its looks; page.js sorts tables and gallery. All three go into
-the file, and every text that comes from a result is escaped.
+page.html.j2 is its template, page.css its style, and page.js sorts its tables and its gallery. All
+three go into the file, and every text that comes from a result is escaped.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH
 from benchmark.files import sha256_of_bytes
 from benchmark.leaderboard import tables
-from benchmark.leaderboard.plots import Plot, metric_of_images, plots_of
+from benchmark.leaderboard.plots import Plot, per_image_metric, plots_of
 from benchmark.leaderboard.ranking import Leaderboard, ProtocolBoard, TestResult
 from benchmark.leaderboard.tables import Table
 from benchmark.metrics.table import METRICS
@@ -28,14 +28,15 @@ from benchmark.metrics.table import METRICS
 HERE = Path(__file__).resolve().parent
 MOST_IMAGES = 100
 MOST_PIXELS = 2**24
-"""What a gallery may hold in all its images: some 40 MB as they stand in the file."""
+"""The most pixels of all images of a gallery together: about 40 MB in the file."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """An image of the gallery: data URI, None if its file is not there as it was scored.
+    """An image of the gallery.
 
-    row: the place of its row among those that the gallery can be sorted by.
+    uri: its data URI; None if its file is missing or is not the one that was scored.
+    row: the index of its row among those that the gallery can be sorted by.
     """
 
     title: str
@@ -55,8 +56,9 @@ class Choice:
 class Gallery:
     """The test images, those with the worst values first.
 
-    names: of the images; tiles: of each of them the input, the outputs and the truth.
-    facts: for the script, by metric: its direction and the values of each row's images.
+    rows: the names of the rows. names: the names of the images. tiles: for each image its input,
+    outputs and truth. data: for the script, by metric: its direction and each row's values of the
+    images.
     """
 
     rows: list[str]
@@ -64,15 +66,16 @@ class Gallery:
     chosen: Choice
     names: list[str]
     tiles: list[list[Tile]]
-    facts: dict[str, dict[str, Any]]
+    data: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Section:
-    """All that the page says of one protocol.
+    """All that the page shows of one protocol.
 
-    fixed: the table's rows that are no models. environments: where rows were tested, by their
-    names.
+    models, fixed: the table's rows that are models, and those that are references. sorted_by: the
+    heading of the board's metric. unusable: the reason for each test file that could not be used.
+    environments: each environment with the names of the rows that were tested in it.
     """
 
     id: str
@@ -90,7 +93,7 @@ class Section:
 
 
 def html(leaderboard: Leaderboard) -> str:
-    """The whole page; the same each time as long as the results are the same."""
+    """The whole page, which is the same each time as long as the results are the same."""
     sections = [
         _section(board, f"board-{i}") for i, board in enumerate(leaderboard.boards, start=1)
     ]
@@ -103,7 +106,7 @@ def html(leaderboard: Leaderboard) -> str:
             refused=leaderboard.refused,
             style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
             script=Markup(script),
-            # The page's own script runs and no other, wherever a name might smuggle one in.
+            # The hash lets the browser run this script and no other, whatever a name contains.
             script_hash=b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
     )
@@ -122,31 +125,31 @@ def _environment() -> Environment:
     return environment
 
 
-def _section(board: ProtocolBoard, code: str) -> Section:
+def _section(board: ProtocolBoard, section_id: str) -> Section:
     columns = tables.all_columns(board)
     return Section(
-        id=code,
+        id=section_id,
         board=board,
         caption=tables.caption(board),
         models=tables.table_of(columns, board.models),
         fixed=tables.table_of(columns, [row for row in board.rows if row.is_fixed]),
-        sorted_by=tables.heading(board.rows[0].scores[board.sort]),
+        sorted_by=tables.metric_heading(board.rows[0].scores[board.sort]),
         others=tables.further_tables(board),
         notes=tables.notes(board),
-        plots=plots_of(board, code),
+        plots=plots_of(board, section_id),
         gallery=_gallery(board),
-        unusable={name: why for row in board.rows for name, why in row.record.failed.items()},
+        unusable={name: reason for row in board.rows for name, reason in row.record.failed.items()},
         environments=_environments(board),
     )
 
 
 def _environments(board: ProtocolBoard) -> list[tuple[list[str], Mapping[str, str]]]:
-    """Each environment once, with the rows that were tested in it."""
+    """Each environment once, with the names of the rows that were tested in it."""
     found: list[tuple[list[str], Mapping[str, str]]] = []
     for row in board.rows:
         for test in row.tests:
             environment = test.record.environment
-            names = next((names for names, known in found if known == environment), None)
+            names = next((names for names, other in found if other == environment), None)
             if names is None:
                 names = []
                 found.append((names, environment))
@@ -159,34 +162,28 @@ def _environments(board: ProtocolBoard) -> list[tuple[list[str], Mapping[str, st
 
 
 def _gallery(board: ProtocolBoard) -> Gallery | None:
-    """None where no model was tested. Of a row of several seeds the first one is shown."""
+    """The gallery; None where no model was tested. Of several seeds, the first one is shown."""
     if not board.models:
         return None
     columns = _columns(board)
+    scores = board.rows[0].scores
     values = _values([column.test for column in columns if column.row is not None])
-    chosen = metric_of_images(board)
-    order = _worst_first(values[chosen], board.rows[0].scores[chosen].direction)
+    choices = {key: Choice(key, tables.metric_heading(scores[key])) for key in values}
+    chosen = per_image_metric(board)
+    order = _worst_first(values[chosen], scores[chosen].direction)
     fitting = MOST_PIXELS // (len(columns) * int(board.protocol["size"]) ** 2)
     order = order[: max(1, min(MOST_IMAGES, fitting))]
-    uris = [_uris(column.test, order) for column in columns]
-    names = columns[0].test.of_sample(0)["file"].tolist()
-    scores = board.rows[0].scores
+    names = columns[0].test.sample_table(0)["file"].tolist()
     return Gallery(
         rows=[column.title for column in columns if column.row is not None],
-        choices=[Choice(key, tables.heading(scores[key])) for key in values],
-        chosen=Choice(chosen, tables.heading(scores[chosen])),
-        names=[names[place] for place in order],
-        tiles=[
-            [
-                Tile(column.title, uri, column.row)
-                for column, uri in zip(columns, of_one, strict=True)
-            ]
-            for of_one in zip(*uris, strict=True)
-        ],
-        facts={
+        choices=list(choices.values()),
+        chosen=choices[chosen],
+        names=[names[index] for index in order],
+        tiles=_tiles(columns, order),
+        data={
             key: {
                 "direction": scores[key].direction,
-                "values": [[_short(row[place]) for place in order] for row in rows],
+                "values": [[_six_digits(row[index]) for index in order] for row in rows],
             }
             for key, rows in values.items()
         },
@@ -195,7 +192,7 @@ def _gallery(board: ProtocolBoard) -> Gallery | None:
 
 @dataclass(frozen=True)
 class _Column:
-    """A test whose images the gallery shows. row: its place among the models, if it is one's."""
+    """A test whose images the gallery shows. row: its index among the models, if it is one."""
 
     title: str
     test: TestResult
@@ -203,12 +200,12 @@ class _Column:
 
 
 def _columns(board: ProtocolBoard) -> list[_Column]:
-    """Input, models, truth; the fixed ones as far as they were tested."""
+    """The input, the models and the truth; input and truth only if they were tested."""
     gray, truth = board.fixed(GRAY), board.fixed(GROUND_TRUTH)
     models = []
-    for place, row in enumerate(board.models):
+    for index, row in enumerate(board.models):
         seed = f", seed {row.seeds[0]}" if len(row.seeds) > 1 else ""
-        models.append(_Column(row.name + seed, row.tests[0], place))
+        models.append(_Column(row.name + seed, row.tests[0], index))
     return [
         *([_Column("input", gray.tests[0])] if gray else []),
         *models,
@@ -216,39 +213,47 @@ def _columns(board: ProtocolBoard) -> list[_Column]:
     ]
 
 
+def _tiles(columns: Sequence[_Column], order: Iterable[int]) -> list[list[Tile]]:
+    """The tiles of each image in this order, one for each column."""
+    tiles = [
+        [Tile(column.title, uri, column.row) for uri in _uris(column.test, order)]
+        for column in columns
+    ]
+    return [list(of_image) for of_image in zip(*tiles, strict=True)]
+
+
 def _values(tests: Sequence[TestResult]) -> dict[str, NDArray[np.float64]]:
-    """Every metric of images that some test has, (tests, N); NaN where one lacks it."""
-    n = len(tests[0].of_sample(0))
-    lacking = np.full(n, np.nan)
+    """Every metric of single images that any test has, (tests, N); NaN where a test lacks it."""
+    nothing = np.full(len(tests[0].sample_table(0)), np.nan)
     return {
-        key: np.stack([test.values(key) if key in test.table else lacking for test in tests])
+        key: np.stack([test.values(key) if key in test.table else nothing for test in tests])
         for key in tables.metric_keys()
         if METRICS[key].per_image and any(key in test.table for test in tests)
     }
 
 
 def _worst_first(values: NDArray[np.float64], direction: str) -> NDArray[np.intp]:
-    """The places of the images by the mean of a metric over tests, (tests, N) → (N,).
+    """The indices of the images, worst first, by the mean of a metric over tests: (T, N) → (N,).
 
-    Where none is better, the highest is first.
+    For a metric without a direction, the highest value comes first.
     """
     mean = values.mean(axis=0)
     return np.argsort(mean if direction == "up" else -mean, kind="stable")
 
 
-def _short(value: float) -> float | None:
-    """As JSON may hold it: six digits, and nothing for what is not finite."""
+def _six_digits(value: float) -> float | None:
+    """A value with six digits, as it is written to JSON; None if it is not finite."""
     return float(f"{value:.6g}") if np.isfinite(value) else None
 
 
 def _uris(test: TestResult, order: Iterable[int]) -> list[str | None]:
-    """The first samples of these images, embedded as they are.
+    """The first samples of these images as data URIs of the files' bytes.
 
-    None where there is no file, or another than the one that was scored.
+    None where a file is missing or is not the one that was scored.
     """
-    table = test.of_sample(0)
+    table = test.sample_table(0)
     outputs = list(zip(table["output"], table["output_sha256"], strict=True))
-    return [_uri(test.folder / outputs[place][0], outputs[place][1]) for place in order]
+    return [_uri(test.folder.path / outputs[index][0], outputs[index][1]) for index in order]
 
 
 def _uri(path: Path, sha256: str) -> str | None:

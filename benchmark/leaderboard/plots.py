@@ -1,6 +1,6 @@
-"""The plots of a board as SVG to be placed inside a page, in the page's own colors.
+"""The plots of a board as SVG that can be placed inside a page, in the page's own colors.
 
-matplotlib draws them; every name in them is text, which it escapes.
+matplotlib draws them; every name in them is text, which matplotlib escapes.
 """
 
 import warnings
@@ -15,27 +15,28 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
-from numpy.typing import NDArray
 
 from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH
 from benchmark.evaluation.calibration import outcome_colors
 from benchmark.leaderboard.ranking import WITHOUT_LPIPS, ProtocolBoard, Row
-from benchmark.leaderboard.tables import all_columns
+from benchmark.leaderboard.tables import MS_PER_IMAGE, TRAINING, all_columns
 from benchmark.results.records import Score
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's, which the color-blind tell apart, less those that white or black swallows."""
+"""Okabe and Ito's palette, which color-blind readers can tell apart, without its black and its
+yellow, which are hard to see on a black or a white page."""
 MARKERS = "osD^vPX"
-"""As many as have no factor in common with the colors: 42 pairs before one comes again."""
+"""Their number shares no factor with that of the colors, so 42 rows look different."""
+FIXED_MARKERS = "+x*1234"
 INK, RULE = "#010203", "#040506"
-"""Stand for the page's colors of text and of lines, which differ by day and by night."""
+"""Placeholders for the page's colors of text and of lines, which differ between light and dark."""
 PAGE_COLORS = {INK: "var(--ink, #222)", RULE: "var(--rule, #ccc)"}
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be found, read aloud and set in any font
-    "svg.hashsalt": "chromabench",  # without it the ids are others each time
-    "text.parse_math": False,  # a name may hold dollars
+    "svg.hashsalt": "chromabench",  # without it, ids are different each time
+    "text.parse_math": False,  # a name may hold dollar signs
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": RULE,
@@ -55,14 +56,13 @@ STYLE: dict[Any, Any] = {
     "font.size": 9,
     "xtick.labelsize": 8.5,
     "ytick.labelsize": 8.5,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1,
 }
 SIZE = (5.0, 3.6)
-SMALL = FontProperties(size=8.5)
+"""Width and height of a plot in inches; a legend is added to the height."""
 LONGEST_NAME = 30
-NEAR = 6
-"""Pixels around the middle of a point that no name covers."""
-GAPS = (9, 15, 23, 34, 48, 66)
-"""Pixels between a point and its name; only the first needs no line from one to the other."""
 LOG_FROM = 20
 """Values that span this factor are drawn on a logarithmic axis."""
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
@@ -72,7 +72,7 @@ ElementTree.register_namespace("xlink", XLINK)
 
 @dataclass(frozen=True)
 class Plot:
-    """An image to stand in a page as it is: `svg` is one element, its text escaped."""
+    """A plot that can be placed in a page as it is: `svg` is one element, its text escaped."""
 
     title: str
     svg: str
@@ -80,7 +80,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Point:
-    """A row at its place; `name` is written beside it."""
+    """A row at its position in a plot; `name` stands in the legend."""
 
     row: Row
     x: float
@@ -88,17 +88,17 @@ class Point:
     name: str
 
 
-Drawn = tuple[str, Figure]
-"""A title and what it is of."""
+Drawing = tuple[str, Figure]
+"""The title and the figure of a plot."""
 
 
 def plots_of(board: ProtocolBoard, prefix: str) -> list[Plot]:
-    """All plots of a board that there are values for; another plot is another entry in `draw`.
+    """Draw all plots of a board for which it has values.
 
-    The board's metric stands against other metrics and against costs; then it is shown image by
-    image. prefix: of the ids in the SVGs, another for each board of a page.
+    The board's metric is shown against other metrics, against costs, and image by image.
+    prefix: the start of all ids in the SVGs, different for each board of a page.
     """
-    draw: Sequence[Callable[[ProtocolBoard], Drawn | None]] = (
+    draw: Sequence[Callable[[ProtocolBoard], Drawing | None]] = (
         lambda board: _against_metric(board, "delta_e2000"),
         lambda board: _against_metric(board, "ssim"),
         lambda board: _against_metric(board, "colorfulness"),
@@ -108,19 +108,19 @@ def plots_of(board: ProtocolBoard, prefix: str) -> list[Plot]:
         _calibration,
     )
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        # Of signs its font lacks matplotlib guesses the width only; the browser has other fonts.
+        # matplotlib only guesses the width of characters that its font lacks; a browser has others.
         warnings.filterwarnings("ignore", message="Glyph")
-        drawn = [found for one in draw if (found := one(board))]
+        drawings = [found for one in draw if (found := one(board))]
         return [
-            Plot(title, _inline(figure, f"{prefix}-plot-{place}-", title))
-            for place, (title, figure) in enumerate(drawn, start=1)
+            Plot(title, _inline(figure, f"{prefix}-plot-{number}-", title))
+            for number, (title, figure) in enumerate(drawings, start=1)
         ]
 
 
 # ---- the plots -----------------------------------------------------------------------------------
 
 
-def _against_metric(board: ProtocolBoard, key: str) -> Drawn | None:
+def _against_metric(board: ProtocolBoard, key: str) -> Drawing | None:
     """The board's metric over another one, with the models' intervals."""
     points = [
         Point(row, x, y, _label(board, row))
@@ -130,43 +130,47 @@ def _against_metric(board: ProtocolBoard, key: str) -> Drawn | None:
     ]
     if key == board.sort or all(point.row.is_fixed for point in points):
         return None
-    across, up = (board.rows[0].scores[name] for name in (key, board.sort))
+    x_score, y_score = (board.rows[0].scores[name] for name in (key, board.sort))
     figure, axes = _axes()
-    axes.set(xlabel=_axis_label(across), ylabel=_axis_label(up))
+    axes.set(xlabel=_axis_label(x_score), ylabel=_axis_label(y_score))
     for point in points:
-        if point.row.is_fixed:
-            continue  # its interval says nothing of the models, and would stretch the axes
-        color = _look(board, point.row)[0]
-        x_score, y_score = point.row.scores[key], point.row.scores[board.sort]
-        if x_score.low is not None and x_score.high is not None:
-            axes.hlines(point.y, x_score.low, x_score.high, color, alpha=0.35, linewidth=1)
-        if y_score.low is not None and y_score.high is not None:
-            axes.vlines(point.x, y_score.low, y_score.high, color, alpha=0.35, linewidth=1)
+        if not point.row.is_fixed:  # a reference's interval is not of interest, and may be wide
+            _draw_intervals(axes, board, point, key)
     truth = board.fixed(GROUND_TRUTH)
-    target = truth.scores[key].mean if truth and across.direction == "none" else None
+    target = truth.scores[key].mean if truth and x_score.direction == "none" else None
     if target is not None:
         axes.axvline(target, color=INK, linewidth=1, linestyle="--")
-        axes.set_xlabel(f"{_axis_label(across)} (dashed: {GROUND_TRUTH})")
-    _mark(axes, board, points)
-    return f"{up.label} against {across.label}", figure
+        axes.set_xlabel(f"{_axis_label(x_score)} (dashed: {GROUND_TRUTH})")
+    _draw_points(axes, board, points)
+    return f"{y_score.label} against {x_score.label}", figure
 
 
-def _against_time(board: ProtocolBoard) -> Drawn | None:
+def _draw_intervals(axes: Axes, board: ProtocolBoard, point: Point, key: str) -> None:
+    color = _look(board, point.row)[0]
+    x_score, y_score = point.row.scores[key], point.row.scores[board.sort]
+    if x_score.low is not None and x_score.high is not None:
+        axes.hlines(point.y, x_score.low, x_score.high, color, alpha=0.35, linewidth=1)
+    if y_score.low is not None and y_score.high is not None:
+        axes.vlines(point.x, y_score.low, y_score.high, color, alpha=0.35, linewidth=1)
+
+
+def _against_time(board: ProtocolBoard) -> Drawing | None:
     devices = [row.record.timing.device if row.record.timing else "" for row in board.models]
-    return _against_cost(board, "ms/image", "milliseconds an image", devices)
+    return _against_cost(board, MS_PER_IMAGE, "milliseconds per image", devices)
 
 
-def _against_training(board: ProtocolBoard) -> Drawn | None:
+def _against_training(board: ProtocolBoard) -> Drawing | None:
     devices = [row.record.cost.device if row.record.cost else "" for row in board.models]
-    return _against_cost(board, "training", "minutes of training", devices)
+    return _against_cost(board, TRAINING, "minutes of training", devices)
 
 
 def _against_cost(
     board: ProtocolBoard, heading: str, label: str, devices: Sequence[str]
-) -> Drawn | None:
-    """The board's metric over a column of the costs; the input's own value as a line.
+) -> Drawing | None:
+    """The board's metric over a column of the costs; the gray input's value is a line.
 
-    devices: of each model. Where they differ they are named, since their times do not compare.
+    devices: the device of each model. Where they differ, each name says its own, since times on
+    different devices do not compare.
     """
     cell = next(column.cell for column in all_columns(board) if column.heading == heading)
     known = sorted({*devices} - {""})
@@ -174,32 +178,32 @@ def _against_cost(
     for row, device in zip(board.models, devices, strict=True):
         x, y = cell(row).value, row.scores[board.sort].mean
         if isinstance(x, float) and y is not None:
-            where = f" on {_short(device)}" if len(known) > 1 else ""
-            points.append(Point(row, x, y, _label(board, row) + where))
+            suffix = f" on {_shorten(device)}" if len(known) > 1 else ""
+            points.append(Point(row, x, y, _label(board, row) + suffix))
     if not points:
         return None
-    up = board.rows[0].scores[board.sort]
-    on = f" on {known[0]}" if len(known) == 1 else ""
+    y_score = board.rows[0].scores[board.sort]
+    device = f" on {known[0]}" if len(known) == 1 else ""
     figure, axes = _axes()
-    axes.set(xlabel=f"← better · {label}{on}", ylabel=_axis_label(up))
+    axes.set(xlabel=f"← better · {label}{device}", ylabel=_axis_label(y_score))
     _choose_scale(axes, [point.x for point in points])
     gray = board.fixed(GRAY)
     level = gray.scores[board.sort].mean if gray else None
     if level is not None:
         axes.axhline(level, color=INK, linewidth=1, linestyle="--")
-        axes.set_ylabel(f"{_axis_label(up)} (dashed: {GRAY})")
-    _mark(axes, board, points)
-    return f"{up.label} against {label}", figure
+        axes.set_ylabel(f"{_axis_label(y_score)} (dashed: {GRAY})")
+    _draw_points(axes, board, points)
+    return f"{y_score.label} against {label}", figure
 
 
-def _distributions(board: ProtocolBoard) -> Drawn | None:
-    """A box for each row over its images."""
-    key = metric_of_images(board)
-    by_row = [(row, row.values(key)) for row in _without_truth(board)]
-    found = [(row, values) for row, values in by_row if values is not None]
+def _distributions(board: ProtocolBoard) -> Drawing | None:
+    """The distribution of a metric over the images, a box for each row."""
+    key = per_image_metric(board)
+    values_of = [(row, row.values(key)) for row in _without_truth(board)]
+    found = [(row, values) for row, values in values_of if values is not None]
     if all(row.is_fixed for row, _ in found):
         return None
-    found.reverse()  # boxes are stacked from below, and the best row stands on top
+    found.reverse()  # boxes are stacked from below, and the best row belongs at the top
     figure, axes = _axes(height=max(SIZE[1], 1 + 0.28 * len(found)))
     boxes = axes.boxplot(
         [values for _, values in found],
@@ -223,77 +227,85 @@ def _distributions(board: ProtocolBoard) -> Drawn | None:
     return f"{score.label} of each image: quartiles, median and mean (diamond)", figure
 
 
-def _calibration(board: ProtocolBoard) -> Drawn | None:
-    """Which paints things of random paint took: a bar in the paints' own colors for each row.
+def _calibration(board: ProtocolBoard) -> Drawing | None:
+    """Which paints objects of random paint took: a bar in the paints' own colors for each row.
 
-    On top what a right sampler would take. Of several seeds the first is shown, as in the table.
+    The bar at the top shows the true probabilities. Of several seeds the first is shown, as in the
+    table.
     """
-    known = [(_label(board, row), row.record.calibration) for row in _without_truth(board)]
-    found = [(name, calibration) for name, calibration in known if calibration is not None]
+    rows = [(_label(board, row), row.record.calibration) for row in _without_truth(board)]
+    found = [(name, calibration) for name, calibration in rows if calibration is not None]
     if not found:
         return None
-    chances = found[0][1].probabilities
+    probabilities, colors = found[0][1].probabilities, outcome_colors()
     figure, axes = _axes(height=max(SIZE[1], 1.4 + 0.28 * len(found)))
-    places = np.arange(len(found) + 1)
-    left, colors = np.zeros(len(places)), outcome_colors()
-    for paint, chance in chances.items():
-        shares = np.array([chance, *(of.overall.shares[paint].value for _, of in found)])
-        axes.barh(places, shares, 0.7, left, color=colors[paint], label=paint)
-        left += shares
-    names = [f"{name} ({of.overall.total_variation.value:.2f})" for name, of in found]
-    axes.set_yticks(places, ["right", *names])
-    axes.invert_yaxis()  # in the order of the table
-    axes.set(xlim=(0, 1), xlabel="share of things (in brackets total variation: 0 is right)")
+    bars = np.arange(len(found) + 1)
+    left = np.zeros(len(bars))
+    for paint, probability in probabilities.items():
+        shares = [calibration.overall.shares[paint].value for _, calibration in found]
+        lengths = np.array([probability, *shares])
+        axes.barh(bars, lengths, 0.7, left, color=colors[paint], label=paint)
+        left += lengths
+    names = [
+        f"{name} ({calibration.overall.total_variation.value:.2f})" for name, calibration in found
+    ]
+    axes.set_yticks(bars, ["true probabilities", *names])
+    axes.invert_yaxis()  # the rows are in the order of the table
+    axes.set(xlim=(0, 1), xlabel="share of objects (in parentheses total variation: 0 is right)")
     axes.grid(visible=False)
     axes.tick_params(axis="y", length=0)
-    figure.legend(loc="outside upper center", ncols=len(chances), frameon=False, fontsize="small")
-    return "Paints that things of random paint took", figure
+    figure.legend(loc="outside upper center", ncols=len(probabilities))
+    return "Paints that objects of random paint took", figure
 
 
 # ---- parts of a plot -----------------------------------------------------------------------------
 
 
-def metric_of_images(board: ProtocolBoard) -> str:
+def per_image_metric(board: ProtocolBoard) -> str:
     """The board's metric, or ΔE2000 if that is of whole sets or has no value for some image."""
     known = all(row.values(board.sort) is not None for row in board.models)
     return board.sort if known else WITHOUT_LPIPS
 
 
 def _without_truth(board: ProtocolBoard) -> list[Row]:
-    """The truth is perfect in everything: its place is known, and far from all others."""
+    """All rows but the ground truth, whose perfect scores are known and far from all others."""
     return [row for row in board.rows if row is not board.fixed(GROUND_TRUTH)]
 
 
 def _axes(height: float = SIZE[1]) -> tuple[Figure, Axes]:
-    """An empty plot of this height in inches. Not pyplot's, which would keep it alive."""
+    """An empty plot with this height in inches. pyplot is not used: it would keep it in memory."""
     figure = Figure(figsize=(SIZE[0], height), layout="constrained")
-    FigureCanvasAgg(figure)  # which can tell how large a text is
+    FigureCanvasAgg(figure)  # measures the size of a text
     return figure, figure.add_subplot()
 
 
 def _look(board: ProtocolBoard, row: Row) -> tuple[str, str]:
-    """Color and marker, the same in all plots of a board; fixed rows are of no color."""
+    """Color and marker of a row, the same in all plots of a board; fixed rows have no color."""
+    alike = [other for other in _without_truth(board) if other.is_fixed == row.is_fixed]
+    index = next(index for index, other in enumerate(alike) if other is row)
     if row.is_fixed:
-        return INK, "+"
-    place = next(place for place, other in enumerate(board.models) if other is row)
-    return COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)]
+        return INK, FIXED_MARKERS[index % len(FIXED_MARKERS)]
+    return COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
 
 
 def _label(board: ProtocolBoard, row: Row) -> str:
-    """A row's name, shortened; of a fixed row its kind, where it is the only one of it."""
+    """A row's shortened name; only its kind for the single fixed row of a kind."""
     alike = sum(other.is_fixed and other.record.model == row.record.model for other in board.rows)
-    return row.record.model if row.is_fixed and alike == 1 else _short(row.name)
+    return row.record.model if row.is_fixed and alike == 1 else _shorten(row.name)
 
 
-def _short(name: str) -> str:
-    """A name that leaves room for others: its middle gives way, since ends tell runs apart."""
-    name = "".join(sign if sign.isprintable() else "�" for sign in name)  # XML takes not all signs
+def _shorten(name: str) -> str:
+    """A name of at most LONGEST_NAME characters, cut in its middle, since its ends differ most.
+
+    Characters that XML does not allow are replaced.
+    """
+    name = "".join(character if character.isprintable() else "\ufffd" for character in name)
     half = (LONGEST_NAME - 1) // 2
     return name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
 
 
 def _axis_label(score: Score) -> str:
-    """The metric, and an arrow along the axis to where it is better."""
+    """The metric, with an arrow along the axis to where it is better."""
     label = f"{score.label} [{score.unit}]" if score.unit else score.label
     return {"up": f"{label} · better →", "down": f"← better · {label}", "none": label}[
         score.direction
@@ -301,7 +313,7 @@ def _axis_label(score: Score) -> str:
 
 
 def _choose_scale(axes: Axes, values: Sequence[float]) -> None:
-    """Logarithmic for values of several magnitudes, with as many plain numbers as there is room."""
+    """Use a logarithmic axis with plain numbers for values of several magnitudes."""
     low, high = min(values), max(values)
     if low > 0 and high / low > LOG_FROM:
         axes.set_xscale("log")
@@ -310,97 +322,34 @@ def _choose_scale(axes: Axes, values: Sequence[float]) -> None:
         axes.xaxis.set_minor_locator(LogLocator(subs=()))
 
 
-def _mark(axes: Axes, board: ProtocolBoard, points: Sequence[Point]) -> None:
-    """Draw the points, each with its name beside it."""
+def _draw_points(axes: Axes, board: ProtocolBoard, points: Sequence[Point]) -> None:
+    """Draw the points, and below the plot a legend with their names in the order of the table."""
+    handles = []
     for point in points:
         color, marker = _look(board, point.row)
-        axes.plot(point.x, point.y, marker, color=color, markersize=6, zorder=3)
-    axes.margins(0.12)
+        line = axes.plot(point.x, point.y, marker, color=color, markersize=6, zorder=3)
+        handles += line
     figure = axes.get_figure(root=True)
     assert figure is not None
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # what was found stays, or names would lie elsewhere
-    centres = axes.transData.transform([(point.x, point.y) for point in points])
-    sizes = np.array([_extent(figure, point.name) for point in points])
-    shifts = place_names(centres, sizes, np.array(axes.get_window_extent().extents))
-    for point, (x, y), (width, height) in zip(points, shifts, sizes, strict=True):
-        gap = max(abs(x) - width / 2, abs(y) - height / 2)
-        side = int(np.sign(x))
-        name = axes.annotate(
-            point.name,
-            (point.x, point.y),
-            # Held at the end that faces the point: in another font it is of another width.
-            xytext=(x - side * width / 2, y),
-            ha={-1: "right", 0: "center", 1: "left"}[side],
-            va="center",
-            textcoords="offset pixels",
-            fontproperties=SMALL,
-            zorder=4,
-            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.5, "shrinkB": 3},
-        )
-        assert name.arrow_patch is not None
-        # A line to the point is needed only where the name is not right beside it.
-        name.arrow_patch.set_visible(gap > GAPS[0])
+    _draw_legend(figure, handles, [point.name for point in points])
 
 
-def _extent(figure: Figure, text: str) -> tuple[float, float]:
-    """Width and height of a name in pixels."""
-    canvas = figure.canvas
-    assert isinstance(canvas, FigureCanvasAgg)
-    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
-    width, height, _ = renderer.get_text_width_height_descent(text, SMALL, ismath=False)
-    return float(width) + 2, float(height) + 2  # air between two names
-
-
-def place_names(
-    centres: NDArray[np.float64], sizes: NDArray[np.float64], room: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """For each point the shift of its name's middle from it, in pixels, (N, 2).
-
-    One name after another goes to the nearest place where neither it nor the line to its point
-    covers another point or a name before it; if there is none, to where they cover the least. It
-    stays in the room if it can. centres: x and y of the points, (N, 2); sizes: width and height of
-    their names, (N, 2); room: the box (left, bottom, right, top).
-    """
-    points = np.concatenate([centres - NEAR, centres + NEAR], axis=1)
-    names = np.empty((0, 4))
-    along = np.linspace(0, 1, 17)[:, None, None]
-    found = []
-    for place, (center, size) in enumerate(zip(centres, sizes, strict=True)):
-        shifts = _shifts(size)
-        boxes = np.concatenate([center + shifts - size / 2, center + shifts + size / 2], axis=1)
-        others = np.concatenate([np.delete(points, place, axis=0), names])
-        line = np.concatenate([center + along * shifts] * 2, axis=2)  # boxes without extent
-        covered = _overlap(boxes, others).sum(axis=1)
-        crossed = _overlap(line, others).any(axis=0).sum(axis=1)
-        outside = (boxes[:, :2] < room[:2]).any(axis=1) | (boxes[:, 2:] > room[2:]).any(axis=1)
-        best = np.lexsort([np.arange(len(boxes)), 2 * covered + crossed, outside])[0]
-        names = np.concatenate([names, boxes[[best]]])
-        found.append(shifts[best])
-    return np.array(found)
-
-
-def _overlap(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether boxes (..., 4) have a part in common with each of some others (M, 4): (..., M)."""
-    low, high = boxes[..., None, :2], boxes[..., None, 2:]
-    return np.all((low < others[:, 2:]) & (others[:, :2] < high), axis=-1)
-
-
-def _shifts(size: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Places around a point, (C, 2), nearest first and of those the right side first."""
-    turns = np.radians([0, 180, 90, 270, *range(15, 360, 15)])
-    ways = np.stack([np.cos(turns), np.sin(turns)], axis=1).round(9)
-    shifts: NDArray[np.float64] = np.concatenate(
-        [gap * ways + np.sign(ways) * size / 2 for gap in GAPS]
-    )
-    return shifts
+def _draw_legend(figure: Figure, handles: Sequence[Line2D], names: Sequence[str]) -> None:
+    """Add a legend below a figure, in as many columns as fit, and make the figure higher by it."""
+    for columns in (3, 2, 1):
+        legend = figure.legend(handles, names, loc="outside lower center", ncols=columns)
+        extent = legend.get_window_extent()
+        if extent.width <= figure.bbox.width or columns == 1:
+            break
+        legend.remove()
+    figure.set_figheight(figure.get_figheight() + extent.height / figure.dpi)
 
 
 # ---- into the page -------------------------------------------------------------------------------
 
 
 def _inline(figure: Figure, prefix: str, title: str) -> str:
-    """A figure as an SVG element for a page with others: ids of its own, colors of the page."""
+    """A figure as an SVG element for a page: with ids of its own, in the colors of the page."""
     stream = StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None})
     root = ElementTree.fromstring(stream.getvalue())
@@ -408,7 +357,7 @@ def _inline(figure: Figure, prefix: str, title: str) -> str:
         root.remove(element)
     for parent in root.iter():
         for style in parent.findall(f"{{{SVG}}}style"):
-            parent.remove(style)  # in a page it would be the style of everything
+            parent.remove(style)  # it would apply to the whole page
         for name, value in parent.attrib.items():
             parent.set(name, _adapted(name, value, prefix))
     for name in ("width", "height", "version"):
@@ -418,7 +367,7 @@ def _inline(figure: Figure, prefix: str, title: str) -> str:
 
 
 def _adapted(name: str, value: str, prefix: str) -> str:
-    """An attribute as it has to be where several SVGs share a page."""
+    """The value of an attribute, adapted to a page that holds several SVGs."""
     if name == "id":
         return prefix + value
     if name == f"{{{XLINK}}}href" and value.startswith("#"):
@@ -426,6 +375,6 @@ def _adapted(name: str, value: str, prefix: str) -> str:
     if value.startswith("url(#"):
         return f"url(#{prefix}{value[5:]}"
     if name == "style":
-        for color, of_page in PAGE_COLORS.items():
-            value = value.replace(color, of_page)
+        for placeholder, color in PAGE_COLORS.items():
+            value = value.replace(placeholder, color)
     return value

@@ -1,4 +1,4 @@
-"""From the tests of a results folder to ranked rows. Nothing is scored here."""
+"""Read the tests of a results folder and rank them as rows. Nothing is scored here."""
 
 import json
 from collections import defaultdict
@@ -16,34 +16,39 @@ from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
 from benchmark.evaluation.baselines import GRAY
 from benchmark.evaluation.per_image import read_test
+from benchmark.metrics.table import METRICS
+from benchmark.results.folders import Sample, TestFolder
 from benchmark.results.records import RunRecord, Score, SeveralSamples
 from benchmark.settings import Settings
 from benchmark.statistics import mean_interval, ranks
-from benchmark.metrics.table import METRICS
 
 DEFAULT_SORT = "lpips"
 WITHOUT_LPIPS = "delta_e2000"
 
 
+# ---- rows and boards -----------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class TestResult:
-    """One test: its folder, run.json, and the rows of per_image.csv, images in one order."""
+    """One test: its folder, its run.json, and its per_image.csv sorted by the images' contents."""
 
-    folder: Path
+    folder: TestFolder
     record: RunRecord
     table: pd.DataFrame
 
     def values(self, key: str) -> NDArray[np.float64]:
-        """A metric of each image, first sample, (N,)."""
-        return self.of_sample(0)[key].to_numpy(dtype=np.float64)
+        """The values of a metric for the first sample of each image, (N,)."""
+        return self.sample_table(0)[key].to_numpy(dtype=np.float64)
 
-    def of_sample(self, sample: int | str) -> pd.DataFrame:
+    def sample_table(self, sample: Sample) -> pd.DataFrame:
+        """The rows of per_image.csv that belong to one sample, one for each image."""
         return self.table[self.table["sample"] == str(sample)]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A model as trained, sampled and weighted: one test, or one for each of several seeds.
+    """A model with its training, sampling and weights: one test, or one for each of several seeds.
 
     rank: by the board's metric; None for fixed rows and where nothing can be compared.
     """
@@ -53,45 +58,51 @@ class Row:
 
     @property
     def record(self) -> RunRecord:
-        """What all seeds have in common is read off the first."""
+        """The first seed's record, for all that the seeds have in common."""
         return self.tests[0].record
 
     @property
     def is_fixed(self) -> bool:
+        """Whether this is a reference, such as the ground truth, and no model."""
         return self.record.kind == "fixed"
 
     @property
     def seeds(self) -> list[int]:
+        """The seeds of the row's tests, in ascending order."""
         return [test.record.seed for test in self.tests]
 
     @cached_property
     def name(self) -> str:
-        """The run, and what of its choices is not usual and in no column of its own."""
+        """The run, followed by what differs from the defaults and has no column of its own."""
         record = self.record
-        if record.kind == "fixed":
-            of = record.training_data
-            return f"{record.model} of {of.name}, {of.n_train} images" if of else record.model
-        facts = [
-            f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}"
-            for k, v in record.sampling.items()
-            if k != "steps"
+        if self.is_fixed:
+            data = record.training_data
+            return f"{record.model} of {data.name}, {data.n_train} images" if data else record.model
+        name = record.run if record.run == record.model else f"{record.run} ({record.model})"
+        return ", ".join([name, *self._differences()])
+
+    def _differences(self) -> list[str]:
+        record, submission, weights = self.record, self.record.submission, self.record.weights
+        found = [
+            f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in record.sampling.items()
+            if key in record.sampling_changes and key != "steps"
         ]
         if record.kind == "submitted":
-            facts.append("submitted")
-        if record.submission is not None:
-            facts += ["resized"] * record.submission.resized
-            facts += ["the input's L*"] * (record.submission.lightness == "input")
-        elif self.seeds != [Settings.model_fields["seed"].default] and len(self.seeds) == 1:
-            facts.append(f"seed {record.seed}")
-        if record.weights and record.weights.trained_as != record.model:
-            facts.append(f"weights of {record.weights.trained_as}")
-        if record.weights and Path(record.weights.file).stem != "best":
-            facts.append(f"weights {Path(record.weights.file).stem}")
-        name = record.run if record.run == record.model else f"{record.run} ({record.model})"
-        return ", ".join([name, *facts])
+            found.append("submitted")
+        if submission is not None:
+            found += ["resized"] * submission.resized
+            found += ["the input's L*"] * (submission.lightness == "input")
+        elif len(self.seeds) == 1 and record.seed != Settings.model_fields["seed"].default:
+            found.append(f"seed {record.seed}")
+        if weights is not None and weights.trained_as != record.model:
+            found.append(f"weights of {weights.trained_as}")
+        if weights is not None and Path(weights.file).stem != "best":
+            found.append(f"weights {Path(weights.file).stem}")
+        return found
 
     def values(self, key: str) -> NDArray[np.float64] | None:
-        """A metric of each image, mean over seeds, (N,); None where it has no value."""
+        """A metric of each image, mean over seeds, (N,); None if it lacks a value of any image."""
         if any(key not in test.table for test in self.tests):
             return None
         values: NDArray[np.float64] = np.mean([test.values(key) for test in self.tests], axis=0)
@@ -99,45 +110,48 @@ class Row:
 
     @cached_property
     def scores(self) -> dict[str, Score]:
-        """Every metric; of several seeds their mean, with the interval of the mean's images."""
+        """The score in every metric, by key.
+
+        Over several seeds it is their mean, with the interval over the images' mean values.
+        """
         if len(self.tests) == 1:
             return self.record.metrics
-        return {key: self._over_seeds(key) for key in self.record.metrics}
+        return {key: self._mean_score(key) for key in self.record.metrics}
 
-    def _over_seeds(self, key: str) -> Score:
+    def _mean_score(self, key: str) -> Score:
         scores = [test.record.metrics[key] for test in self.tests]
         means = [score.mean for score in scores if score.mean is not None]
         if len(means) < len(scores):
             reasons = {score.reason for score in scores if score.reason}
-            gap = {"mean": None, "std": None, "low": None, "high": None}
-            return scores[0].model_copy(update={**gap, "reason": "; ".join(sorted(reasons))})
+            nothing = {"mean": None, "std": None, "low": None, "high": None}
+            return scores[0].model_copy(update={**nothing, "reason": "; ".join(sorted(reasons))})
         mean, low, high = float(np.mean(means)), None, None
         values = self.values(key)
         if values is not None and not METRICS[key].between_samples:
             mean, low, high = mean_interval(values.tolist())
-        several = {"mean": mean, "std": None, "low": low, "high": high}
-        return scores[0].model_copy(update=several)
+        update = {"mean": mean, "std": None, "low": low, "high": high}
+        return scores[0].model_copy(update=update)
 
     @property
-    def milliseconds(self) -> float | None:
-        """Of coloring an image, mean over seeds."""
-        known = [test.record.timing for test in self.tests if test.record.timing]
-        return sum(t.ms_per_image for t in known) / len(known) if known else None
+    def ms_per_image(self) -> float | None:
+        """The time to colorize one image in milliseconds, mean over seeds."""
+        timings = [test.record.timing for test in self.tests if test.record.timing]
+        return sum(one.ms_per_image for one in timings) / len(timings) if timings else None
 
     @cached_property
     def samples(self) -> SeveralSamples | None:
-        """What several samples showed, mean over seeds; None unless all seeds have as many."""
-        each = [test.record.samples for test in self.tests]
-        first = each[0]
-        if first is None or any(one is None or one.count != first.count for one in each):
+        """The scores of several samples, mean over seeds; None unless all seeds have as many."""
+        per_seed = [test.record.samples for test in self.tests]
+        first = per_seed[0]
+        if first is None or any(one is None or one.count != first.count for one in per_seed):
             return None
-        if len(each) == 1:
+        if len(per_seed) == 1:
             return first
 
         def mean(part: str) -> dict[str, Score]:
             found = {}
             for key, score in getattr(first, part).items():
-                means = [getattr(one, part)[key].mean for one in each]
+                means = [getattr(one, part)[key].mean for one in per_seed]
                 value = float(np.mean(means)) if None not in means else None
                 update = {"mean": value, "std": None, "low": None, "high": None}
                 found[key] = score.model_copy(update=update)
@@ -145,8 +159,8 @@ class Row:
 
         return SeveralSamples(count=first.count, mean=mean("mean"), best=mean("best"))
 
-    def spread(self, key: str) -> float | None:
-        """The deviation of a metric over seeds; None of a single seed."""
+    def std_over_seeds(self, key: str) -> float | None:
+        """The standard deviation of a metric over seeds; None for a single seed."""
         means = [test.record.metrics[key].mean for test in self.tests]
         known = [mean for mean in means if mean is not None]
         return float(np.std(known, ddof=1)) if len(known) > 1 else None
@@ -154,14 +168,14 @@ class Row:
 
 @dataclass(frozen=True)
 class ProtocolBoard:
-    """The rows of one protocol, best first, fixed ones below.
+    """The rows of one protocol, best first, fixed ones last.
 
     sort: the metric that orders them. no_better_than_gray: names of the rows that by that metric
-    are not significantly better than the input itself.
+    are not significantly better than the gray input.
     """
 
     protocol: dict[str, Any]
-    code: str
+    protocol_hash: str
     rows: list[Row]
     sort: str
     no_better_than_gray: list[str] = field(default_factory=list)
@@ -173,6 +187,7 @@ class ProtocolBoard:
 
     @property
     def n_images(self) -> int:
+        """The number of test images."""
         return int(self.protocol["n_images"])
 
     def fixed(self, model: str) -> Row | None:
@@ -182,20 +197,24 @@ class ProtocolBoard:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All boards of a results folder. refused: why a test stands in none, by its run.json."""
+    """All boards of a results folder. refused: why a test is in no board, by its run.json."""
 
     boards: list[ProtocolBoard]
     refused: dict[str, str]
 
-    def for_protocol(self, code: str) -> "Leaderboard":
-        """The board of one protocol, by its hash."""
-        return Leaderboard([board for board in self.boards if board.code == code], {})
+    def for_protocol(self, protocol_hash: str) -> "Leaderboard":
+        """The leaderboard with only the board of one protocol."""
+        boards = [board for board in self.boards if board.protocol_hash == protocol_hash]
+        return Leaderboard(boards, {})
+
+
+# ---- reading and ranking -------------------------------------------------------------------------
 
 
 def read(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
-    """Every test below `results`, ranked. What may not stand in a table is named on stderr.
+    """Read and rank every test below `results`. Tests that are left out are named on stderr.
 
-    UserError for a metric that does not exist, or if there is no test.
+    Raises UserError for a metric that does not exist, or if there is no test.
     """
     known = [key for key, metric in METRICS.items() if not metric.between_samples]
     if sort not in known:
@@ -214,49 +233,49 @@ def read(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
 
 def _read_tests(results: Path) -> tuple[list[TestResult], dict[str, str]]:
     tests, refused = [], {}
-    for path in sorted(results.glob("*/seed-*/tests/*/run.json")):
-        place = path.relative_to(results).as_posix()
+    for folder in TestFolder.all_below(results):
         try:
-            tests.append(_read_test(path))
+            tests.append(_read_test(folder))
         except UserError as error:
-            reason = str(error).removeprefix(f"{path}: ").replace(f"{path} ", "it ")
-            refused[place] = reason.replace(f"{path.parent}/", "")
+            # The path heads the line already, relative to the results folder.
+            reason = str(error).removeprefix(f"{folder.record}: ")
+            reason = reason.replace(f"{folder.record} ", "it ").replace(f"{folder.path}/", "")
+            refused[folder.record.relative_to(results).as_posix()] = reason
     return tests, refused
 
 
-def _read_test(path: Path) -> TestResult:
-    """UserError with the reason why it may not stand in a table."""
-    record, table = read_test(path.parent)
-    # The order of their contents, which is that of no folder, so that tests are compared in pairs.
+def _read_test(folder: TestFolder) -> TestResult:
+    """Read one test. Raises UserError with the reason why it may not be in a table."""
+    record, table = read_test(folder.path)
+    # Tests are compared image by image, so all are in the order of the images' contents, which does
+    # not depend on file names.
     table = table.sort_values(["sha256", "file"], kind="stable", ignore_index=True)
-    return TestResult(path.parent, record, table)
+    return TestResult(folder, record, table)
 
 
 def _board(tests: list[TestResult], sort: str) -> ProtocolBoard:
-    rows = _rows(tests)
-    record = tests[0].record
-    by = _sorting(rows, sort)
-    rows = _ranked(rows, by)
-    return ProtocolBoard(
-        record.protocol, record.protocol_hash, rows, by, _no_better_than_gray(rows, by)
-    )
+    record, rows = tests[0].record, _rows(tests)
+    sort = _usable_sort(rows, sort)
+    rows = _ranked(rows, sort)
+    weak = _no_better_than_gray(rows, sort)
+    return ProtocolBoard(record.protocol, record.protocol_hash, rows, sort, weak)
 
 
 def _rows(tests: Sequence[TestResult]) -> list[Row]:
     """Seeds of one run that were trained, sampled and tested alike become one row.
 
-    A set of images may have been tested on by two names; of the same seed the last test counts.
+    The same set of images may have been tested under two names; the last test of a seed counts.
     """
-    alike: dict[str, dict[int, TestResult]] = defaultdict(dict)
+    groups: dict[str, dict[int, TestResult]] = defaultdict(dict)
     for test in sorted(tests, key=lambda test: test.record.finished):
-        alike[_identity(test.record)][test.record.seed] = test
-    return [Row(tuple(of_seed[seed] for seed in sorted(of_seed))) for of_seed in alike.values()]
+        groups[_identity(test.record)][test.record.seed] = test
+    return [Row(tuple(by_seed[seed] for seed in sorted(by_seed))) for by_seed in groups.values()]
 
 
 def _identity(record: RunRecord) -> str:
-    """What makes two tests of one protocol the same row but for their seed."""
+    """What two tests of one protocol must share to be the same row; the seed is not part of it."""
     weights = record.weights
-    facts = {
+    identity = {
         "kind": record.kind,
         "model": record.model,
         "run": record.run,
@@ -266,47 +285,47 @@ def _identity(record: RunRecord) -> str:
         "weights": [weights.trained_as, Path(weights.file).stem] if weights else None,
         "training_data": record.training_data.manifest if record.training_data else None,
     }
-    return json.dumps(facts, sort_keys=True)
+    return json.dumps(identity, sort_keys=True)
 
 
-def _sorting(rows: list[Row], sort: str) -> str:
-    """LPIPS gives way to ΔE2000 where it is not there for all: two metrics order nothing."""
+def _usable_sort(rows: list[Row], sort: str) -> str:
+    """The metric to sort by: ΔE2000 if some row lacks LPIPS, since no order mixes two metrics."""
     known = all(row.scores[sort].mean is not None for row in rows if not row.is_fixed)
     return WITHOUT_LPIPS if sort == DEFAULT_SORT and not known else sort
 
 
-def _ranked(rows: list[Row], by: str) -> list[Row]:
-    """The rows in the order of a metric, those without it below them, the fixed ones last."""
-    sign = -1 if METRICS[by].direction == "up" else 1
+def _ranked(rows: list[Row], sort: str) -> list[Row]:
+    """The rows in the order of a metric, those without a value below them, the fixed ones last."""
+    sign = -1 if METRICS[sort].direction == "up" else 1
 
     def order(row: Row) -> tuple[bool, bool, float, str]:
-        mean = row.scores[by].mean
+        mean = row.scores[sort].mean
         return (row.is_fixed, mean is None, sign * (mean or 0.0), row.name)
 
     rows = sorted(rows, key=order)
     compared = {
-        place: values
-        for place, row in enumerate(rows)
-        if not row.is_fixed and (values := row.values(by)) is not None and len(values) > 1
+        index: values
+        for index, row in enumerate(rows)
+        if not row.is_fixed and (values := row.values(sort)) is not None and len(values) > 1
     }
-    if not compared or METRICS[by].direction == "none":
+    if not compared or METRICS[sort].direction == "none":
         return rows
     found = ranks(np.stack(list(compared.values())), higher_is_better=sign < 0)
-    for place, rank in zip(compared, found, strict=True):
-        rows[place] = replace(rows[place], rank=rank)
+    for index, rank in zip(compared, found, strict=True):
+        rows[index] = replace(rows[index], rank=rank)
     return rows
 
 
-def _no_better_than_gray(rows: list[Row], by: str) -> list[str]:
+def _no_better_than_gray(rows: list[Row], sort: str) -> list[str]:
     gray = next((row for row in rows if row.is_fixed and row.record.model == GRAY), None)
-    base = gray.values(by) if gray else None
-    if base is None or len(base) < 2 or METRICS[by].direction == "none":
+    baseline = gray.values(sort) if gray else None
+    if baseline is None or len(baseline) < 2 or METRICS[sort].direction == "none":
         return []
-    higher = METRICS[by].direction == "up"
-    named = []
+    higher = METRICS[sort].direction == "up"
+    names = []
     for row in rows:
-        values = None if row.is_fixed else row.values(by)
-        # Of the two, gray has rank 2 where the row is significantly better.
-        if values is not None and ranks(np.stack([values, base]), higher)[1] == 1:
-            named.append(row.name)
-    return named
+        values = None if row.is_fixed else row.values(sort)
+        # Ranked in a pair, gray has rank 2 where the row is significantly better.
+        if values is not None and ranks(np.stack([values, baseline]), higher)[1] == 1:
+            names.append(row.name)
+    return names

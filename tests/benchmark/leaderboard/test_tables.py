@@ -1,4 +1,4 @@
-"""Tables from run.json files: marks, protocols apart, broken files left out, csv not rounded."""
+"""Tables of run.json files: marks, separate protocols, broken files left out, CSV not rounded."""
 
 import csv
 import json
@@ -31,8 +31,8 @@ def add(tmp_path: Path, make_record: Make) -> Callable[..., Path]:
         if changed.get("kind") == "fixed":
             changed = {"training_data": None, "weights": None, "cost": None, **changed}
         record = make_record(means, **{"run": run, "model": run, **changed})
-        if record["weights"]:
-            record["weights"]["trained_as"] = record["model"]
+        if record["weights"] and "weights" not in changed:
+            record["weights"] |= {"trained_as": record["model"], "run": run}
         test = f"{record['protocol']['name']}-{record['protocol_hash'][:8]}"
         folder = tmp_path / run / f"seed-{record['seed']}" / "tests" / test
         folder.mkdir(parents=True)
@@ -142,13 +142,28 @@ def test_equal_values_share_a_mark(tmp_path: Path, add: Callable[..., Path]) -> 
 
 
 def test_steps_and_seeds_tell_rows_apart(tmp_path: Path, add: Callable[..., Path]) -> None:
-    add("unetddim", sampling={"steps": 50, "eta": 0.0})
-    add("unetddim", seed=7)
+    add("unetddim", sampling={"steps": 50, "eta": 0.0}, sampling_changes=["steps", "eta"])
+    add("unetddim", sampling={"steps": 20, "eta": 1.0}, seed=7)
+    add("unet", seed=7)
     add("mine", model="unet")
     (rows,) = tables(tmp_path).values()
-    assert set(rows) == {"unetddim, eta 0", "unetddim, seed 7", "mine (unet)"}
+    assert set(rows) == {"unetddim, eta 0", "unetddim, seed 7", "unet, seed 7", "mine (unet)"}
     assert rows["unetddim, eta 0"]["steps"] == "50"
-    assert rows["unetddim, seed 7"]["steps"] == ""
+    assert rows["unetddim, seed 7"]["steps"] == "20"
+    assert rows["unet, seed 7"]["steps"] == ""
+
+
+def test_a_name_lists_only_what_differs_from_the_defaults(
+    tmp_path: Path, add: Callable[..., Path], make_record: Make
+) -> None:
+    values = {"steps": 20, "eta": 0.5, "guidance": 2.0, "clip": True}
+    weights = {**make_record()["weights"], "trained_as": "unetddim"}
+    add("unetddpm", sampling=values, sampling_changes=["guidance", "clip"], weights=weights)
+    (rows,) = tables(tmp_path).values()
+    assert set(rows) == {"unetddpm, guidance 2, clip True, weights of unetddim"}
+    with (tmp_path / "leaderboard.csv").open(encoding="utf-8", newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert row["sampling"] == "steps=20 eta=0.5 guidance=2.0 clip=True"
 
 
 def test_seeds_of_one_run_are_one_row(tmp_path: Path, add: Callable[..., Path]) -> None:
@@ -164,7 +179,7 @@ def test_seeds_of_one_run_are_one_row(tmp_path: Path, add: Callable[..., Path]) 
     assert score.mean == pytest.approx(0.3)
     assert score.low is not None  # over the images, whose spread all seeds have alike
     assert score.high == pytest.approx(0.3015, abs=0.001)
-    assert several.spread("lpips") == pytest.approx(0.07**0.5)
+    assert several.std_over_seeds("lpips") == pytest.approx(0.07**0.5)
     kid = several.scores["kid"]
     assert (kid.mean, kid.std, kid.low) == (pytest.approx(0.3), None, None)
     assert "seeds 0.265" in (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
@@ -293,7 +308,7 @@ def test_protocols_of_one_name_and_another_hash_are_apart_too(
     assert [[row.name for row in board.rows] for board in found.boards] == [["a"], ["b"]]
     text = (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
     assert text.count("## photos-64") == 2
-    assert all(board.code[:8] in text for board in found.boards)
+    assert all(board.protocol_hash[:8] in text for board in found.boards)
 
 
 def test_broken_results_are_left_out_and_named_and_others_stay(
@@ -402,4 +417,4 @@ def test_a_table_of_one_image_says_that_it_has_no_intervals(
     leaderboard.write(tmp_path)
     text = (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
     assert "1 test image of" in text
-    assert "no interval of one image" in text
+    assert "a single image has no interval" in text
