@@ -1,4 +1,4 @@
-"""What several test files need: small images and small trainings."""
+"""Small images and small trainings for several test files."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from benchmark.training.loop import Loop
 
 
 def blobs(count: int, size: int, seed: int = 0) -> Tensor:
-    """uint8 (count, 3, size, size): soft blobs of lightness, each in a color of its own."""
+    """Return uint8 (count, 3, size, size): soft blobs of lightness, each image in other colors."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(count, 3, 4, 4, generator=generator)
     fields = torch.nn.functional.interpolate(coarse, (size, size), mode="bicubic").clamp(0, 1)
@@ -30,46 +30,69 @@ def blobs(count: int, size: int, seed: int = 0) -> Tensor:
 
 
 def images_of(rgb8: Tensor) -> ImageSet:
-    """Images in memory, as if they had been read from files."""
+    """Return an ImageSet in memory, as if it had been read from files."""
     files = [ImageFile(f"{row}.png", Path(f"{row}.png"), f"{row:064d}") for row in range(len(rgb8))]
     return ImageSet(files, rgb8, {})
 
 
 def training_data(rgb8: Tensor) -> TrainingData:
-    """The same images to train and to validate on."""
+    """Return training data in which the same images serve for training and validation."""
     images = images_of(rgb8)
     return TrainingData(images, images, measure(images), {"manifest": "0"})
 
 
+TINY: dict[str, Any] = {
+    "epochs": 1,
+    "batch_size": 8,
+    "size": 32,
+    "learning_rate": 3e-3,
+    "widths": [16, 32],
+    "blocks": 1,
+    "dilations": [1],
+    "discriminator_widths": [8, 16],
+    "latent_dim": 16,
+    "free_bits": 0,
+    "shift": 1.5,
+    "condition_dropout": 0.0,  # guidance would go beyond the eight images that are overfitted
+}
+"""Settings with which a model overfits eight images in seconds; each model takes those it has."""
+TINY_SAMPLING: dict[str, Any] = {"steps": 20, "temperature": 1, "sigma_min": 0}
+"""Few steps, and the colors that were overfitted: neither calmer nor more vivid ones."""
+
+
 def tiny_recipe(name: str, **typed: Any) -> Recipe[Any, Any]:
-    """A model and its recipe in the preset `tiny`, seeded."""
-    settings = resolve(registry.load_settings(name), name, "tiny", typed).settings
+    """Return a tiny model in its recipe, seeded; `typed` are settings over those of TINY."""
+    settings_class = registry.load_settings(name)
+    known = settings_class.described()
+    tiny = {key: value for key, value in TINY.items() if key in known}
+    settings = resolve(settings_class, name, "standard", {**tiny, **typed}).settings
     torch.manual_seed(settings.seed)
     model = settings.model_class.build(settings.architecture)
     return registry.load_recipe(name)(model, settings)
 
 
 def awaken(module: torch.nn.Module) -> None:
-    """Layers that start at zero hide what is before them: let them start at something."""
+    """Give layers that start at zero other weights, so that all layers before them matter."""
     for parameter in module.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)
 
 
 def tiny_sampling(model: Colorizer) -> Sampling:
-    """What the preset `tiny` chooses for testing: few steps."""
-    return model.sampling_class(**model.sampling_class.presets.get("tiny", {}))
+    """Return the sampling of the tests, with few steps."""
+    options = model.sampling_class.model_fields
+    return model.sampling_class(**{k: v for k, v in TINY_SAMPLING.items() if k in options})
 
 
 def tiny_model(name: str, **typed: Any) -> Colorizer:
-    """A model in the preset `tiny`, untrained, in eval mode, with the statistics of any photos."""
+    """Return a tiny, untrained model in eval mode, with color statistics like those of photos."""
     model: Colorizer = tiny_recipe(name, **typed).model
     model.calibrate(Statistics((2.0, 8.0), (12.0, 18.0), 4.0))
     return model.eval()
 
 
 def make_loop(folder: Path, name: str, data: TrainingData, **typed: Any) -> Loop:
-    """A training in the preset `tiny`, ready to run on the CPU."""
+    """Return the training of a tiny model, ready to run on the CPU."""
     recipe = tiny_recipe(name, precision="32", **typed)
     recipe.model.calibrate(data.statistics)
     run = RunFolder(folder, name, recipe.settings.seed)
@@ -77,5 +100,5 @@ def make_loop(folder: Path, name: str, data: TrainingData, **typed: Any) -> Loop
 
 
 def lightness_like(rgb8: Tensor) -> Tensor:
-    """L* of uint8 images, (B, 1, H, W)."""
+    """Return L* (B, 1, H, W) of uint8 images."""
     return rgb_to_lightness(rgb_from_8bit(rgb8))

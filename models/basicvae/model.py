@@ -1,8 +1,8 @@
-"""A variational autoencoder without skips: the latent chooses among colorings, L decides the rest.
+"""A variational autoencoder without skip connections: each latent gives another coloring.
 
-L, folded 4×4 into channels, is encoded at a quarter and an eighth of the resolution. The latent
-modulates the decoder's blocks, so another latent is another coloring of the whole image. What
-infers a latent from true colors is needed in training only, and lives there (train.py).
+Patches of 4×4 pixels of L become channels; the encoder works at a quarter and an eighth of the
+resolution. The latent modulates the decoder's blocks, so it changes the colors of the whole image.
+The posterior, which infers a latent from true color, is needed in training only (train.py).
 """
 
 import torch.nn.functional as F
@@ -13,8 +13,8 @@ from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample
 from ..common.encoder_decoder import Decoder, Dilations, Encoder
-from ..common.latent import Gaussian, GaussianHead, Injection, LatentDim, Prior
-from ..common.unet import Blocks, Fold, Widths
+from ..common.latent import Gaussian, GaussianHead, LatentDim, LatentProjection, Prior
+from ..common.unet import Blocks, PatchSize, Widths
 
 
 class Model(Colorizer):
@@ -29,43 +29,42 @@ class Model(Colorizer):
         widths: Widths = [96, 192],
         blocks: Blocks = 2,
         dilations: Dilations = [1, 2, 4],
-        fold: Fold = 4,
+        patch_size: PatchSize = 4,
         latent_dim: LatentDim = 256,
         prior: Prior = "learned",
     ) -> None:
         super().__init__(color_space=color_space)
-        self.fold = fold
-        self.size_divisor = fold * 2 ** (len(widths) - 1)
+        self.patch_size = patch_size
+        self.size_divisor = patch_size * 2 ** (len(widths) - 1)
         self.latent_dim = latent_dim
-        self.encoder = Encoder(fold**2, widths, blocks, dilations)
+        self.encoder = Encoder(patch_size**2, widths, blocks, dilations)
         self.learned_prior = GaussianHead(widths[-1], latent_dim) if prior == "learned" else None
-        self.injection = Injection(latent_dim, widths[-1])
+        self.latent_projection = LatentProjection(latent_dim, widths[-1])
         self.decoder = Decoder(widths, embedding=widths[-1])
         self.color = nn.Conv2d(widths[0], self.channels, 1)
-        self.upsample = ConvexUpsample(widths[0], fold, color_space)
+        self.upsampler = ConvexUpsample(widths[0], patch_size, color_space)
 
     def encode(self, lightness: Tensor) -> Tensor:
-        """L* (B, 1, H, W) → the coarsest features, (B, widths[-1], h, w)."""
-        encoded: Tensor = self.encoder(
-            F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
-        )
+        """Map L* (B, 1, H, W) to the coarsest features, (B, widths[-1], h, w)."""
+        patches = F.pixel_unshuffle(self.standardize_lightness(lightness), self.patch_size)
+        encoded: Tensor = self.encoder(patches)
         return encoded
 
     def prior(self, encoded: Tensor) -> Gaussian:
-        """p(z | L), (B, latent_dim)."""
+        """Return p(z | L), (B, latent_dim)."""
         if self.learned_prior is not None:
             learned: Gaussian = self.learned_prior(encoded)
             return learned
         return Gaussian.standard(len(encoded), self.latent_dim, encoded.device)
 
     def decode(self, encoded: Tensor, latent: Tensor) -> Tensor:
-        """→ standardized color (B, C, H, W)."""
-        features = self.decoder(encoded, self.injection(latent))
-        full: Tensor = self.upsample(self.color(features), features)
-        return full
+        """Return the standardized color (B, C, H, W) of latents (B, latent_dim)."""
+        features = self.decoder(encoded, self.latent_projection(latent))
+        color: Tensor = self.upsampler(self.color(features), features)
+        return color
 
     def forward(self, lightness: Tensor, latent: Tensor) -> tuple[Tensor, Gaussian]:
-        """L* (B, 1, H, W), z (B, latent_dim) → standardized color (B, C, H, W), and p(z | L)."""
+        """Map L* (B, 1, H, W) and z (B, latent_dim) to color (B, C, H, W) and p(z | L)."""
         encoded = self.encode(lightness)
         return self.decode(encoded, latent), self.prior(encoded)
 

@@ -1,69 +1,102 @@
-"""How the VAE learns: colors from a latent that saw them, and a price on what it saw.
+"""The training of the VAE: reconstruction from a latent of the posterior, and the KL divergence.
 
-The posterior reads L and the true color and gives a Gaussian; a draw from it goes into the model,
-which must return the color. The KL divergence to the prior is the price, so that a draw from the
-prior, which saw no color, is a draw the model knows.
+The posterior reads L and the true color and gives a Gaussian. The model must reconstruct the color
+from L and a sample of that Gaussian. The KL divergence to the prior is a cost, so that a sample of
+the prior, which has not seen the color, is a latent that the model can decode.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from benchmark import settings as base
+from benchmark.colorizer import Colorizer
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch, Recipe, Update
 
-from ..common.latent import (
-    Posterior,
-    VariationalSettings,
-    bound,
-    collapse,
-    color_and_kl,
-    kl_price,
-)
-from ..common.losses import adamw
+from ..common.latent import Posterior, free_bits, kl_divergence, posterior_collapse
+from ..common.losses import LearningRate, adamw, huber
 from .model import Model
 
 
-class Settings(VariationalSettings):
-    model_class = Model
+class Settings(base.Settings):
+    """The general settings, and the weight of the KL divergence."""
+
+    model_class: ClassVar[type[Colorizer]] = Model
     presets: ClassVar[base.Presets] = {
-        "tiny": {
-            "widths": [16, 32],
-            "blocks": 1,
-            "dilations": [1],
-            "latent_dim": 16,
-            "free_bits": 0,
-            "learning_rate": 3e-3,
-        },
-        # Few steps: a latent of many dimensions, or a dear one, would not come to be used.
+        # In few steps, a latent of many dimensions or with a high KL weight stays unused.
         "quick": {"epochs": 6, "widths": [32, 64], "latent_dim": 16, "kl_weight": 3e-4},
         "large": {"widths": [128, 256, 512]},
     }
 
+    learning_rate: LearningRate = 1e-3
+    kl_weight: float = Field(
+        1e-3, ge=0, description="Weight of a nat of KL divergence; the color loss has weight 1"
+    )
+    kl_warmup: float = Field(
+        0.2, ge=0, le=1, description="Share of the training in which kl_weight rises from 0"
+    )
+    free_bits: float = Field(
+        4.0, ge=0, description="KL divergence in nats per image that the latent has for free"
+    )
 
-class Training(Recipe[Model, Settings]):
-    def __init__(self, model: Model, settings: Settings) -> None:
+
+class Training(Recipe[Colorizer, Settings]):
+    """The negative evidence lower bound as a loss, for a model and its posterior.
+
+    The model may be any network that maps L* and a latent to standardized color and p(z | L).
+    """
+
+    def __init__(self, model: Colorizer, settings: Settings) -> None:
         super().__init__(model, settings)
-        shape = model.architecture
+        shape = settings.architecture
         self.posterior = Posterior(
-            model.channels, model.fold, shape["widths"], shape["blocks"], model.latent_dim
+            model.channels,
+            shape["patch_size"],
+            shape["widths"],
+            shape["blocks"],
+            shape["latent_dim"],
         )
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"model": adamw(self, self.settings.learning_rate, self.settings.weight_decay)}
 
     def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
-        color, kl = color_and_kl(self.model, self.posterior, batch, rng)
-        price = kl_price(kl, self.settings, batch.progress)
-        yield Update("model", {"color": color, "kl": price})
+        color, kl = self._color_and_kl(self.model, batch, rng)
+        yield Update("model", {"color": color, "kl": self._weighted_kl(kl, batch.progress)})
 
-    def validate(self, model: Model, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
-        return bound(*color_and_kl(model, self.posterior, batch, rng), self.settings)
+    def validate(self, model: Colorizer, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
+        """Return the negative ELBO without free bits, its parts, and the KL of each dimension."""
+        color, kl = self._color_and_kl(model, batch, rng)
+        weighted = self.settings.kl_weight * kl.sum(1).mean()
+        return {
+            "negative_elbo": color + weighted,
+            "color": color,
+            "kl": weighted,
+            "kl_per_dimension": kl.mean(0),
+        }
 
     def warnings(self, values: Mapping[str, Any]) -> list[str]:
         warm = values["epoch"] >= self.settings.kl_warmup * self.settings.epochs
-        text = collapse(values["val/kl_per_dimension"]) if warm else None
+        text = posterior_collapse(values["val/kl_per_dimension"]) if warm else None
         return [text] if text else []
+
+    def _color_and_kl(
+        self, model: Colorizer, batch: Batch, rng: Randomness
+    ) -> tuple[Tensor, Tensor]:
+        """Return the Huber loss of the color decoded from a sample of the posterior, and
+        KL(posterior ‖ prior) in nats, (B, D)."""
+        real = model.target(batch.rgb)
+        q = self.posterior(model.standardize_lightness(batch.lightness), real)
+        latent = q.sample(rng.normal(*q.mean.shape))
+        color, p = model(batch.lightness, latent)
+        return huber(color, real), kl_divergence(q, p)
+
+    def _weighted_kl(self, kl: Tensor, progress: float) -> Tensor:
+        """Return the loss of KL (B, D), with free bits, warmed up (Bowman et al. 2016)."""
+        s = self.settings
+        warm = min(1.0, progress / s.kl_warmup) if s.kl_warmup else 1.0
+        return warm * s.kl_weight * free_bits(kl, s.free_bits)

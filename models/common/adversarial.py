@@ -1,178 +1,117 @@
-"""Adversarial training: the discriminator, what it sees, and the losses on both sides.
+"""What adversarial training is built from: the discriminator, its losses and its augmentation.
 
-The discriminator judges color at the resolution that generators decide it at, each place with all
-of L that belongs to it. Shown full images, it made generators weave stripes into skies: texture
-of color, which no photo has either, is the cheapest way to look unlike an average.
+The discriminator classifies color at the resolution at which generators decide it, and sees all of
+L that belongs to each position. When it was given full-size images, generators wove stripes into
+skies: texture of color is the cheapest way not to look like an average, and no photo has it.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from benchmark.randomness import Randomness
-from benchmark.settings import Settings
 
-from .unet import Widths
-
-Kind = Literal["hinge", "bce"]
+AdversarialLoss = Literal["hinge", "bce"]
 Augmentation = Callable[[Tensor], Tensor]
 
 
-class AdversarialSettings(Settings):
-    """What can be set of a training in two phases: the generator alone, then both."""
-
-    learning_rate: float = Field(1e-3, gt=0, description="AdamW's, of the generator")
-    discriminator_rate: float = Field(1e-3, gt=0, description="AdamW's, of the discriminator")
-    discriminator_widths: Widths = [64, 128]
-    alone: float = Field(
-        0.6, ge=0, le=1, description="share of training in which the generator learns alone"
-    )
-    adversarial: Kind = Field("hinge", description="loss of the game; bce as in the classic suite")
-    adversarial_weight: float = Field(0.05, ge=0, description="beside the distance of colors")
-    feature_weight: float = Field(0.5, ge=0, description="of the discriminator's features matched")
-    augment: bool = Field(True, description="shift and cut out what the discriminator sees")
-
-    @model_validator(mode="after")
-    def _check_discriminator(self) -> Self:
-        least = self.architecture["fold"] * 2 ** len(self.discriminator_widths)
-        if self.size < least:
-            raise ValueError(
-                f"so many discriminator_widths need a size of {least}, not {self.size}"
-            )
-        return self
-
-
 class Discriminator(nn.Module):
-    """Is this patch of color real, given L? One answer for each place (Isola et al. 2017, 3.2.2).
+    """A network that says, for each patch, whether its color given L is real (Isola et al. 2017,
+    section 3.2.2).
 
-    Fully convolutional, with spectral norm in every layer (Miyato et al. 2018), which bounds how
-    steep it can get, and so how hard it can pull.
+    It is fully convolutional. Spectral norm in every layer (Miyato et al. 2018) bounds its slope,
+    and so the size of the gradient that it gives to a generator.
     """
 
-    def __init__(self, channels: int, fold: int, widths: Sequence[int]) -> None:
+    def __init__(self, channels: int, patch_size: int, widths: Sequence[int]) -> None:
         super().__init__()
-        self.fold = fold
-        before = [fold**2 + channels, *widths[:-1]]
+        self.patch_size = patch_size
+        before = [patch_size**2 + channels, *widths[:-1]]
         self.layers = nn.ModuleList(
             spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1))
             for inputs, outputs in zip(before, widths, strict=True)
         )
-        # No bias: the hinge gives it no gradient until answers leave its margins.
+        # No bias: the hinge loss gives it no gradient until logits leave the margins.
         self.last = spectral_norm(nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False))
 
-    def see(self, lightness: Tensor, color: Tensor) -> Tensor:
-        """Both standardized, (B, 1, H, W) and (B, C, H, W) → (B, fold² + C, H/fold, W/fold).
+    def discriminator_input(self, lightness: Tensor, color: Tensor) -> Tensor:
+        """Join standardized L (B, 1, H, W) and color (B, C, H, W) to the input of the network.
 
-        L is folded into channels, so none of it is lost; of color, the means are taken.
+        Each patch of L becomes channels, so no pixel of L is lost; color is averaged over each
+        patch. The result is (B, patch_size² + C, H/patch_size, W/patch_size).
         """
-        folded = F.pixel_unshuffle(lightness, self.fold)
-        return torch.cat([folded, F.avg_pool2d(color, self.fold)], dim=1)
+        patches = F.pixel_unshuffle(lightness, self.patch_size)
+        return torch.cat([patches, F.avg_pool2d(color, self.patch_size)], dim=1)
 
-    def forward(self, seen: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """What `see` gives → logits (B, 1, h, w), features of the layers."""
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return logits (B, 1, h, w) and the features of the layers for a discriminator_input."""
         features = []
-        x = seen
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
             features.append(x)
         return self.last(x), features
 
 
-class Contest:
-    """One step's game between a generator and the discriminator, about images of given L.
+def discriminator_loss(real: Tensor, fake: Tensor, kind: AdversarialLoss) -> Tensor:
+    """Return the discriminator's loss of logits for real and generated color.
 
-    lightness: standardized, (B, 1, H, W). What the discriminator sees is augmented by one draw.
+    hinge: Lim and Ye 2017, eq. 9. bce: binary cross-entropy (Goodfellow et al. 2014).
     """
-
-    def __init__(
-        self,
-        discriminator: Discriminator,
-        settings: AdversarialSettings,
-        lightness: Tensor,
-        rng: Randomness,
-    ) -> None:
-        self.discriminator, self.settings, self.lightness = discriminator, settings, lightness
-        count, _, height, width = lightness.shape
-        size = height // discriminator.fold, width // discriminator.fold
-        self.augment = augmentation(rng, count, *size) if settings.augment else None
-
-    def judge(self, color: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The discriminator's answers and features for standardized color (B, C, H, W)."""
-        seen = self.discriminator.see(self.lightness, color)
-        logits, features = self.discriminator(self.augment(seen) if self.augment else seen)
-        return logits, features
-
-    def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """What the discriminator minimizes; the generator gets no gradient."""
-        answers = self.judge(real)[0], self.judge(fake.detach())[0]
-        return {"discriminator": discriminator_loss(*answers, self.settings.adversarial)}
-
-    def generator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """What the generator minimizes beside the distance of colors, weighted."""
-        s = self.settings
-        with torch.no_grad():
-            wanted = self.judge(real)[1]
-        logits, features = self.judge(fake)
-        return {
-            "adversarial": s.adversarial_weight * generator_loss(logits, s.adversarial),
-            "features": s.feature_weight * feature_matching(wanted, features),
-        }
-
-
-def discriminator_loss(real: Tensor, fake: Tensor, kind: Kind) -> Tensor:
-    """Of logits. Hinge (Lim and Ye 2017, eq. 9), or cross-entropy (Goodfellow et al. 2014)."""
     real, fake = real.float(), fake.float()
     if kind == "hinge":
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
     return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
-def generator_loss(fake: Tensor, kind: Kind) -> Tensor:
-    """Of logits. Hinge (Lim and Ye 2017, eq. 10), or the non-saturating cross-entropy."""
+def generator_loss(fake: Tensor, kind: AdversarialLoss) -> Tensor:
+    """Return the generator's loss of logits for generated color.
+
+    hinge: Lim and Ye 2017, eq. 10. bce: the non-saturating cross-entropy (Goodfellow et al. 2014).
+    """
     return -fake.float().mean() if kind == "hinge" else F.softplus(-fake.float()).mean()
 
 
 def feature_matching(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-    """Mean distance of the discriminator's features (Wang et al. 2018, pix2pixHD, eq. 4)."""
+    """Return the mean L1 distance of features, each layer with equal weight (Wang et al. 2018,
+    pix2pixHD, eq. 4)."""
     distances = [F.l1_loss(f.float(), r.detach().float()) for r, f in zip(real, fake, strict=True)]
     return torch.stack(distances).mean()
 
 
 def augmentation(rng: Randomness, count: int, height: int, width: int) -> Augmentation:
-    """A draw of shift and cutout for `count` images (Zhao et al. 2020), never of color.
+    """Draw a shift and a cutout for each of `count` images (Zhao et al. 2020); color stays.
 
-    Real and generated images get the same draw, so that their features can be matched. Shifts
-    reach an eighth of each side; the hole is half as high and wide as the image.
+    Real and generated images get the same draw, so that their features can be matched. A shift is
+    at most an eighth of each side; the cutout is half as high and half as wide as the image.
     """
     draws = rng.uniform(count, 4)
-    sides = (height, width)  # as Python's numbers too: reading a tensor would wait for a GPU
+    sides = (height, width)  # also as Python numbers: reading them from a GPU would wait for it
     size = torch.tensor(sides, device=draws.device)
     room = size // 8
     shift = ((2 * room + 1) * draws[:, :2]).long() - room
-    corner = (size * draws[:, 2:]).long() - size // 4  # the hole may reach over the border
+    corner = (size * draws[:, 2:]).long() - size // 4  # the cutout may cross the border
 
-    def places(axis: int) -> Tensor:
+    def positions(axis: int) -> Tensor:
         return torch.arange(sides[axis], device=draws.device).expand(count, -1)
 
     def source(axis: int) -> Tensor:
-        """Index into images padded by one, whose border is 0."""
-        return (places(axis) - shift[:, axis, None] + 1).clamp(0, sides[axis] + 1)
+        """Return indices into images that are padded by one pixel of 0 on each side."""
+        return (positions(axis) - shift[:, axis, None] + 1).clamp(0, sides[axis] + 1)
 
-    def hidden(axis: int) -> Tensor:
-        offset = places(axis) - corner[:, axis, None]
+    def in_cutout(axis: int) -> Tensor:
+        offset = positions(axis) - corner[:, axis, None]
         return (offset >= 0) & (offset < sides[axis] // 2)
 
     image = torch.arange(count, device=draws.device)[:, None, None]
     rows, columns = source(0)[:, :, None], source(1)[:, None, :]
-    kept = ~(hidden(0)[:, :, None] & hidden(1)[:, None, :])[:, None]
+    kept = ~(in_cutout(0)[:, :, None] & in_cutout(1)[:, None, :])[:, None]
 
-    def apply(seen: Tensor) -> Tensor:
-        padded = F.pad(seen, (1, 1, 1, 1)).permute(0, 2, 3, 1)
+    def apply(x: Tensor) -> Tensor:
+        padded = F.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1)
         return padded[image, rows, columns].permute(0, 3, 1, 2) * kept
 
     return apply

@@ -1,4 +1,4 @@
-"""Layers that several models share. All keep height and width unless their name says otherwise."""
+"""Layers that several models share; they keep height and width unless stated otherwise."""
 
 import math
 
@@ -9,16 +9,19 @@ from torch import Tensor, nn
 from benchmark.colorizer import ColorSpace
 
 GROUPS = 8
-"""Of GroupNorm: widths are multiples of it. Batch statistics would tie images to their batch."""
+"""Groups of every GroupNorm, so widths are multiples of it.
+
+BatchNorm would make an image depend on the others in its batch.
+"""
 
 
 def conv3(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
-    """A 3×3 convolution that keeps the size (or divides it by `stride`)."""
+    """Return a 3×3 convolution that keeps the size, or divides it by `stride`."""
     return nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation)
 
 
 def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
-    """The layer with weights and bias 0, so that what it ends starts as nothing."""
+    """Set weights and bias of the layer to 0, so that its branch outputs 0 at first."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -26,11 +29,11 @@ def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
 
 
 class ResidualBlock(nn.Module):
-    """Norm, SiLU, convolution, twice, beside a shortcut (He et al. 2016, the pre-activation form).
+    """A pre-activation residual block: norm, SiLU, convolution, twice (He et al. 2016).
 
     With `embedding` features, a vector (B, embedding) scales and shifts the second norm, as in
-    Dhariwal and Nichol 2021, appendix A ("adaptive group normalization"); without, the vector
-    given is ignored. `dilation` spreads the first convolution (Yu and Koltun 2016).
+    Dhariwal and Nichol 2021, appendix A ("adaptive group normalization"); with 0, a given vector
+    is ignored. `dilation` is that of the first convolution (Yu and Koltun 2016).
     """
 
     def __init__(
@@ -61,11 +64,11 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention over all places of a feature map, beside a shortcut (Vaswani et al. 2017)."""
+    """Residual self-attention over all positions of a feature map (Vaswani et al. 2017)."""
 
     def __init__(self, channels: int, head_channels: int = 32) -> None:
         super().__init__()
-        # As near to the wanted width of a head as a divisor of the channels allows.
+        # The number of heads must divide the channels.
         self.heads = math.gcd(max(1, channels // head_channels), channels)
         self.norm = nn.GroupNorm(GROUPS, channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
@@ -80,7 +83,10 @@ class Attention(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the size, by nearest neighbor and convolution: transposed ones leave checkerboards."""
+    """Double the size by nearest neighbor and a convolution.
+
+    A transposed convolution would leave checkerboard patterns (Odena et al. 2016).
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -92,14 +98,15 @@ class Upsample(nn.Module):
 
 
 class ConvexUpsample(nn.Module):
-    """Bring coarse color to `factor` times its size along the edges that features know of.
+    """Upsample coarse color by `factor` along the edges that are encoded in features.
 
     Each fine pixel is a convex combination of the 3×3 coarse neighbors, with weights predicted
-    from features at the coarse size (Teed and Deng 2020, RAFT, section 3.3). So it can sharpen
-    along an edge of L but invent no color. That is enough for ab, which joins the input's L; sRGB
-    must show all detail itself, so there each fine pixel gets a difference too (Shi et al. 2016,
-    sub-pixel convolution), from the features and, where a network has skips, from `skip` channels,
-    factor² of L folded: it starts as L's own detail.
+    from features at the coarse size (Teed and Deng 2020, RAFT, section 3.3). So color can follow an
+    edge of L, and no new color appears. That is enough for ab, which is joined to the input's L.
+    sRGB must contain all detail itself, so with `color_space="rgb"` each fine pixel also gets an
+    offset (Shi et al. 2016, sub-pixel convolution), predicted from the features and, in networks
+    with skips, from `skip` = factor² channels that hold the patches of L; at first the offset is
+    the detail of L.
     """
 
     def __init__(
@@ -111,24 +118,25 @@ class ConvexUpsample(nn.Module):
         rgb = color_space == "rgb"
         self.detail = zeroed(nn.Conv2d(features + skip, 3 * factor**2, 1)) if rgb else None
         if self.detail is not None and skip:
-            of_mean = torch.eye(skip) - 1 / skip  # each pixel less its block's mean
-            self.detail.weight.data[:, features:, 0, 0] = of_mean.repeat(3, 1)
+            minus_mean = torch.eye(skip) - 1 / skip  # each pixel minus the mean of its patch
+            self.detail.weight.data[:, features:, 0, 0] = minus_mean.repeat(3, 1)
 
     def forward(self, coarse: Tensor, features: Tensor, skip: Tensor | None = None) -> Tensor:
-        """coarse (B, C, h, w), features (B, features, h, w) → (B, C, h·factor, w·factor)."""
+        """Upsample coarse (B, C, h, w), given features (B, features, h, w), to (B, C, h·factor,
+        w·factor)."""
         b, c, h, w = coarse.shape
         f = self.factor
         weights = self.weights(features).float().reshape(b, 9, f * f, h, w).softmax(dim=1)
-        # Contiguous: of other layouts torch.compile mistakes the strides of this pad's gradient.
+        # Contiguous, else torch.compile gets the strides of this pad's gradient wrong.
         around = F.pad(coarse.float().contiguous(), (1, 1, 1, 1), mode="replicate")
-        # A sum over nine shifted copies: unfold would hold all nine at once, for every channel.
+        # A sum over nine shifted copies: unfold would hold all nine in memory at once.
         fine = torch.zeros(b, c, f * f, h, w, device=coarse.device)
-        for place in range(9):
-            y, x = divmod(place, 3)
+        for position in range(9):
+            y, x = divmod(position, 3)
             neighbor = around[:, :, y : y + h, x : x + w]
-            fine = fine + weights[:, None, place] * neighbor[:, :, None]
+            fine = fine + weights[:, None, position] * neighbor[:, :, None]
         fine = fine.reshape(b, c * f * f, h, w)
         if self.detail is not None:
-            seen = features if skip is None else torch.cat([features, skip], dim=1)
-            fine = fine + self.detail(seen)
+            inputs = features if skip is None else torch.cat([features, skip], dim=1)
+            fine = fine + self.detail(inputs)
         return F.pixel_shuffle(fine, f)

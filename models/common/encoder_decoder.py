@@ -1,7 +1,7 @@
-"""A residual encoder and a light decoder without skips between them.
+"""A residual encoder and a light decoder without skip connections between them.
 
-All models without skips are built on these two, as those with skips are on the U-Net: whatever
-the decoder knows of an image has come through the coarsest map.
+Every model without skips is built on these two, as those with skips are on the U-Net: whatever
+the decoder knows of an image has passed through the coarsest feature map.
 """
 
 from collections.abc import Sequence
@@ -25,15 +25,16 @@ Dilations = Annotated[
     list[int],
     BeforeValidator(as_list),
     AfterValidator(_check_dilations),
-    Field(description="of the blocks at the coarsest level, in turn"),
+    Field(description="Dilations of the additional blocks at the coarsest level, in order"),
 ]
 
 
 class Encoder(nn.Module):
     """Residual blocks (He et al. 2016), each level at half the size of the one before.
 
-    Blocks with growing dilation end it: they see far and keep the places (Yu et al. 2017, "Dilated
-    Residual Networks"). (B, inputs, h, w) → (B, widths[-1], h / 2^(levels - 1), …).
+    Blocks with growing dilation end it: their receptive field is wide and the resolution stays
+    (Yu et al. 2017, "Dilated Residual Networks"). It maps (B, inputs, h, w) to
+    (B, widths[-1], h / 2^(levels - 1), w / 2^(levels - 1)).
     """
 
     def __init__(
@@ -54,27 +55,27 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Upsample and convolve, with one residual block a level.
+    """Upsampling and convolution, with one residual block per level.
 
-    (B, widths[-1], h, w) → (B, widths[0], h · 2^(levels - 1), …). A vector (B, embedding) modulates
-    every block but the finest.
+    It maps (B, widths[-1], h, w) to (B, widths[0], h · 2^(levels - 1), w · 2^(levels - 1)). A
+    vector (B, embedding) modulates every block except the finest.
     """
 
     def __init__(self, widths: Sequence[int], *, embedding: int = 0) -> None:
         super().__init__()
         coarsest = widths[-1]
-        self.enter = ResidualBlock(coarsest, coarsest, embedding=embedding)
-        self.grow = nn.ModuleList()
-        self.blocks = nn.ModuleList()
+        self.mid_block = ResidualBlock(coarsest, coarsest, embedding=embedding)
+        self.upsamplers = nn.ModuleList()
+        self.up_blocks = nn.ModuleList()
         for level in reversed(range(len(widths) - 1)):
-            self.grow.append(Upsample(widths[level + 1], widths[level]))
+            self.upsamplers.append(Upsample(widths[level + 1], widths[level]))
             features = embedding if level else 0
-            self.blocks.append(ResidualBlock(widths[level], widths[level], embedding=features))
-        self.leave = nn.GroupNorm(GROUPS, widths[0])
+            self.up_blocks.append(ResidualBlock(widths[level], widths[level], embedding=features))
+        self.norm_out = nn.GroupNorm(GROUPS, widths[0])
 
     def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
-        x = self.enter(x, embedding)
-        for grow, block in zip(self.grow, self.blocks, strict=True):
-            x = block(grow(x), embedding)
-        features: Tensor = F.silu(self.leave(x))
+        x = self.mid_block(x, embedding)
+        for upsample, block in zip(self.upsamplers, self.up_blocks, strict=True):
+            x = block(upsample(x), embedding)
+        features: Tensor = F.silu(self.norm_out(x))
         return features

@@ -1,8 +1,8 @@
-"""Rectified flow as mathematics: straight ways from a start to the data, learned and walked.
+"""The mathematics of rectified flow: straight paths from a start to the data, integrated.
 
-z_t = (1 - t) z_0 + t z_1 leads from z_0, which sampling can draw, to the data z_1; `t` runs from 0
-to 1. A network learns the mean velocity of all the ways through a place (Liu et al. 2023, eq. 1;
-Lipman et al. 2023), and following it carries the one distribution to the other.
+z_t = (1 - t) z_0 + t z_1 leads from z_0, which can be sampled, to the data z_1; `t` runs from 0 to
+1. A network learns the mean velocity of all paths through a point (Liu et al. 2023, eq. 1; Lipman
+et al. 2023), and integrating that velocity maps the distribution of z_0 to that of the data.
 """
 
 from collections.abc import Callable
@@ -11,27 +11,27 @@ import torch
 from torch import Tensor
 
 
-def between(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
-    """z_t on the straight ways from `start` to `end`, (B, C, H, W), at t (B,) in [0, 1]."""
+def interpolate(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
+    """Return z_t on the straight paths from `start` to `end`, (B, C, H, W), at t (B,) in [0, 1]."""
     share = t[:, None, None, None]
     return (1 - share) * start + share * end
 
 
 def stratified_times(draws: Tensor) -> Tensor:
-    """Uniform draws (B,) in [0, 1) → times (B,), one from each B-th of [0, 1)."""
+    """Map uniform draws (B,) in [0, 1) to times (B,), one in each of B equal parts of [0, 1)."""
     return (torch.arange(len(draws), device=draws.device) + draws) / len(draws)
 
 
-def follow(
+def integrate_euler(
     velocity: Callable[[Tensor, Tensor], Tensor],
     start: Tensor,
     steps: int,
     on_step: Callable[[int, int, Tensor, Tensor], None] | None = None,
 ) -> Tensor:
-    """From `start` (B, C, H, W) at t = 0 to t = 1 in equal steps of Euler's method.
+    """Integrate from `start` (B, C, H, W) at t = 0 to t = 1 in equal steps of Euler's method.
 
-    velocity(z_t, t) is the network, t (B,). on_step is called with (step, steps, z_t, where the
-    present velocity ends).
+    velocity(z_t, t) is the network, with t (B,). on_step is called with (step, steps, z_t, the
+    point at t = 1 to which the present velocity leads).
     """
     z = start
     for step in range(steps):

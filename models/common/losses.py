@@ -1,25 +1,36 @@
-"""Losses, in float32 whatever autocast is active, and the optimizer all share."""
+"""Losses, computed in float32 under any autocast, and the optimizer that all recipes use."""
+
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
+
+LearningRate = Annotated[
+    float, Field(gt=0, description="Peak learning rate of AdamW, reached after the warm-up")
+]
 
 
 def huber(prediction: Tensor, target: Tensor, delta: float = 1.0) -> Tensor:
-    """Mean Huber loss (Huber 1964): squared up to `delta`, linear beyond, so outliers pull less."""
+    """Return the mean Huber loss (Huber 1964): squared up to `delta` and linear beyond it.
+
+    The linear part limits the gradient of outliers.
+    """
     return F.huber_loss(prediction.float(), target.float(), delta=delta)
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error."""
+    """Return the mean squared error."""
     return F.mse_loss(prediction.float(), target.float())
 
 
 def adamw(module: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW over all of a module. Norms and biases are not decayed: there is nothing to shrink.
+    """Return AdamW over all parameters of a module; norms and biases have no weight decay.
 
-    Fused where it is on a CPU: a third of the time. (On a GPU that would do the unscaling of fp16
-    itself, and gradients could not be clipped before.)
+    It is fused where all parameters are on a CPU, which takes a third of the time of an update. On
+    a GPU the fused optimizer would unscale fp16 gradients itself, and they could not be clipped
+    before.
     """
     matrices = [p for p in module.parameters() if p.ndim > 1]
     vectors = [p for p in module.parameters() if p.ndim <= 1]

@@ -1,7 +1,7 @@
-"""The residual U-Net that all models with skips are built on.
+"""The residual U-Net that every model with skip connections uses, and the types of its settings.
 
-One network for all of them on purpose: then a comparison compares how they learn, not how wide
-they are.
+All of them share this one network, so a comparison of the models shows how they learn and not how
+wide they are.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from .blocks import GROUPS, Attention, ResidualBlock, Upsample, conv3
 
 
 def as_list(value: object) -> object:
-    """One number stands for a list of one."""
-    return (
-        list(value) if isinstance(value, tuple) else value if isinstance(value, list) else [value]
-    )
+    """Turn a tuple or a single value into a list, so that one number stands for a list of one."""
+    if isinstance(value, tuple):
+        return list(value)
+    return value if isinstance(value, list) else [value]
 
 
 def _check_widths(widths: list[int]) -> list[int]:
@@ -28,35 +28,53 @@ def _check_widths(widths: list[int]) -> list[int]:
     return widths
 
 
-def _check_some(widths: list[int]) -> list[int]:
+def _check_not_empty(widths: list[int]) -> list[int]:
     if not widths:
         raise ValueError("at least one width is needed")
     return widths
 
 
-WidthsOrNone = Annotated[list[int], BeforeValidator(as_list), AfterValidator(_check_widths)]
+OptionalWidths = Annotated[list[int], BeforeValidator(as_list), AfterValidator(_check_widths)]
 Widths = Annotated[
-    WidthsOrNone,
-    AfterValidator(_check_some),
-    Field(description="channels at each level, the finest first"),
+    OptionalWidths,
+    AfterValidator(_check_not_empty),
+    Field(description="Channels at each level of the network, the finest level first"),
 ]
-Blocks = Annotated[int, Field(ge=1, le=8, description="residual blocks a level")]
+Blocks = Annotated[int, Field(ge=1, le=8, description="Residual blocks per level")]
 AttentionLevels = Annotated[
     list[Annotated[int, Field(ge=0)]],
     BeforeValidator(as_list),
-    Field(description="levels that end in self-attention, 0 the finest; the bottom has it anyway"),
+    Field(
+        description="Levels that end in self-attention, 0 the finest; the coarsest level always "
+        "has one attention layer in its middle"
+    ),
 ]
-Fold = Annotated[
-    int, Field(ge=1, le=8, description="pixels of L folded into channels, along each side")
+PatchSize = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=8,
+        description="Side in pixels of the patches of L that become channels; the network works "
+        "at 1/patch_size of the resolution",
+    ),
 ]
+
+
+def require_levels(attention: Sequence[int], widths: Sequence[int]) -> None:
+    """Raise ValueError if `attention` names a level that a network of these widths lacks."""
+    if any(level >= len(widths) for level in attention):
+        raise ValueError(
+            f"attention names levels 0 to {len(widths) - 1}, one for each of the widths"
+        )
 
 
 class UNetEncoder(nn.Module):
     """The first half of a U-Net: residual blocks, each level at half the size of the one before.
 
-    (B, inputs, h, w) → features of every level, (B, widths[i], h / 2^i, w / 2^i), the finest first;
-    h and w are multiples of 2^(levels - 1). The levels named in `attention`, 0 the finest, end in
-    self-attention. `beside` are the channels at each level of maps that its blocks see too.
+    It maps (B, inputs, h, w) to the features of every level, (B, widths[i], h / 2^i, w / 2^i), the
+    finest first; h and w are multiples of 2^(levels - 1). Levels listed in `attention`, 0 the
+    finest, end in self-attention. `extra_channels` are the channels, per level, of maps that are
+    concatenated to the input of the level's first block.
     """
 
     def __init__(
@@ -68,41 +86,41 @@ class UNetEncoder(nn.Module):
         embedding: int = 0,
         dropout: float = 0.0,
         attention: Sequence[int] = (),
-        beside: Sequence[int] = (),
+        extra_channels: Sequence[int] = (),
     ) -> None:
         super().__init__()
 
         def block(before: int, after: int) -> ResidualBlock:
             return ResidualBlock(before, after, embedding=embedding, dropout=dropout)
 
-        self.enter = conv3(inputs, widths[0])
-        self.down = nn.ModuleList()
-        self.shrink = nn.ModuleList()
-        self.attention_down = nn.ModuleList()
+        self.conv_in = conv3(inputs, widths[0])
+        self.down_blocks = nn.ModuleList()
+        self.downsamplers = nn.ModuleList()
+        self.down_attention = nn.ModuleList()
         width = widths[0]
         for level, target in enumerate(widths):
             if level:
-                self.shrink.append(conv3(width, target, stride=2))
+                self.downsamplers.append(conv3(width, target, stride=2))
                 width = target
-            first = block(target + (beside[level] if beside else 0), target)
+            first = block(target + (extra_channels[level] if extra_channels else 0), target)
             rest = (block(target, target) for _ in range(blocks - 1))
-            self.down.append(nn.ModuleList([first, *rest]))
-            self.attention_down.append(_attention_if(level in attention, target))
+            self.down_blocks.append(nn.ModuleList([first, *rest]))
+            self.down_attention.append(_attention_if(level in attention, target))
 
     def levels(
-        self, x: Tensor, embedding: Tensor | None = None, beside: Sequence[Tensor] = ()
+        self, x: Tensor, embedding: Tensor | None = None, extra: Sequence[Tensor] = ()
     ) -> list[Tensor]:
-        """→ the features of every level. `beside` holds a map for each, where there are any."""
-        x = self.enter(x)
+        """Return the features of every level; `extra` holds one map per level, or none at all."""
+        x = self.conv_in(x)
         features = []
-        for level, stage in enumerate(self.down):
+        for level, stage in enumerate(self.down_blocks):
             if level:
-                x = self.shrink[level - 1](x)
-            if beside:
-                x = torch.cat([x, beside[level]], dim=1)
+                x = self.downsamplers[level - 1](x)
+            if extra:
+                x = torch.cat([x, extra[level]], dim=1)
             for block in cast(nn.ModuleList, stage):
                 x = block(x, embedding)
-            x = self.attention_down[level](x)
+            x = self.down_attention[level](x)
             features.append(x)
         return features
 
@@ -110,10 +128,11 @@ class UNetEncoder(nn.Module):
 class UNet(UNetEncoder):
     """Encoder and decoder of residual blocks with skips and attention at the coarsest level.
 
-    (B, inputs, h, w) → (B, widths[0], h, w); h and w are multiples of 2^(levels - 1).
+    It maps (B, inputs, h, w) to (B, widths[0], h, w); h and w are multiples of 2^(levels - 1).
 
-    A vector (B, embedding) modulates every block; or, if `embed` is "decoder", those from the
-    bottom upwards except at the finest level. Levels named in `attention` have it on both ways.
+    A vector (B, embedding) modulates every block, or, if `embed` is "decoder", only the blocks from
+    the middle upwards except those of the finest level. Levels listed in `attention` have it in the
+    encoder and in the decoder.
     """
 
     def __init__(
@@ -126,7 +145,7 @@ class UNet(UNetEncoder):
         embed: Literal["all", "decoder"] = "all",
         dropout: float = 0.0,
         attention: Sequence[int] = (),
-        beside: Sequence[int] = (),
+        extra_channels: Sequence[int] = (),
     ) -> None:
         super().__init__(
             inputs,
@@ -135,7 +154,7 @@ class UNet(UNetEncoder):
             embedding=embedding if embed == "all" else 0,
             dropout=dropout,
             attention=attention,
-            beside=beside,
+            extra_channels=extra_channels,
         )
 
         def block(before: int, after: int, *, embedded: bool) -> ResidualBlock:
@@ -143,45 +162,46 @@ class UNet(UNetEncoder):
             return ResidualBlock(before, after, embedding=features, dropout=dropout)
 
         width = widths[-1]
-        self.middle = nn.ModuleList(block(width, width, embedded=True) for _ in range(2))
-        self.attention = Attention(width)
-        self.up = nn.ModuleList()
-        self.grow = nn.ModuleList()
-        self.attention_up = nn.ModuleList()
+        self.mid_block = nn.ModuleList(block(width, width, embedded=True) for _ in range(2))
+        self.mid_attention = Attention(width)
+        self.up_blocks = nn.ModuleList()
+        self.upsamplers = nn.ModuleList()
+        self.up_attention = nn.ModuleList()
         for level in reversed(range(len(widths))):
             target = widths[level]
             coarse = level > 0
-            first = block(2 * target, target, embedded=coarse)  # what came up, beside the skip
+            # Its input is the upsampled features and the skip, concatenated.
+            first = block(2 * target, target, embedded=coarse)
             rest = (block(target, target, embedded=coarse) for _ in range(blocks - 1))
-            self.up.append(nn.ModuleList([first, *rest]))
+            self.up_blocks.append(nn.ModuleList([first, *rest]))
             if level:
-                self.grow.append(Upsample(target, widths[level - 1]))
-            self.attention_up.append(_attention_if(level in attention, target))
-        self.leave = nn.GroupNorm(GROUPS, widths[0])
+                self.upsamplers.append(Upsample(target, widths[level - 1]))
+            self.up_attention.append(_attention_if(level in attention, target))
+        self.norm_out = nn.GroupNorm(GROUPS, widths[0])
 
     def forward(
-        self, x: Tensor, embedding: Tensor | None = None, beside: Sequence[Tensor] = ()
+        self, x: Tensor, embedding: Tensor | None = None, extra: Sequence[Tensor] = ()
     ) -> Tensor:
-        levels = self.levels(x, embedding, beside)
+        levels = self.levels(x, embedding, extra)
         return self.decode(levels[-1], levels, embedding)
 
     def encode(self, x: Tensor, embedding: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        """→ the coarsest features (B, widths[-1], …), and the skips, the finest first."""
+        """Return the coarsest features (B, widths[-1], …) and the skips, the finest first."""
         levels = self.levels(x, embedding)
         return levels[-1], levels
 
     def decode(self, x: Tensor, skips: list[Tensor], embedding: Tensor | None = None) -> Tensor:
-        """The way up from what `encode` gave."""
-        x = self.middle[0](x, embedding)
-        x = self.middle[1](self.attention(x), embedding)
-        for level, (stage, skip) in enumerate(zip(self.up, reversed(skips), strict=True)):
+        """Map what `encode` returned to features (B, widths[0], h, w)."""
+        x = self.mid_block[0](x, embedding)
+        x = self.mid_block[1](self.mid_attention(x), embedding)
+        for level, (stage, skip) in enumerate(zip(self.up_blocks, reversed(skips), strict=True)):
             if level:
-                x = self.grow[level - 1](x)
+                x = self.upsamplers[level - 1](x)
             x = torch.cat([x, skip], dim=1)
             for block in cast(nn.ModuleList, stage):
                 x = block(x, embedding)
-            x = self.attention_up[level](x)
-        features: Tensor = F.silu(self.leave(x))
+            x = self.up_attention[level](x)
+        features: Tensor = F.silu(self.norm_out(x))
         return features
 
 

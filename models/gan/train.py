@@ -1,46 +1,135 @@
-"""How the GAN learns: alone at first, then against a discriminator.
+"""The training of the GAN: first the generator only, then generator and discriminator.
 
-Alone it learns the likeliest average color. In the joint phase the discriminator, which sees L
-and color, is shown real and generated images in turn, and the generator is rewarded for colors
-it takes for real: a color from the middle between two likely ones is not.
+In the first phase the generator learns the mean color. In the second one the discriminator, whose
+input is L and color, is trained on real and generated images, and the generator is also trained to
+produce colors that the discriminator takes for real: the mean of two likely colors is not.
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from benchmark import settings as base
+from benchmark.colorizer import Colorizer
 from benchmark.metrics.histogram import ab_divergence
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch, Recipe, Update
 
-from ..common.adversarial import AdversarialSettings, Contest, Discriminator
-from ..common.losses import adamw, huber
+from ..common.adversarial import (
+    AdversarialLoss,
+    Discriminator,
+    augmentation,
+    discriminator_loss,
+    feature_matching,
+    generator_loss,
+)
+from ..common.losses import LearningRate, adamw, huber
+from ..common.unet import Widths
 from .model import Model
 
 
-class Settings(AdversarialSettings):
-    model_class = Model
+class Settings(base.Settings):
+    """The general settings, and those of the two phases and of the discriminator."""
+
+    model_class: ClassVar[type[Colorizer]] = Model
     presets: ClassVar[base.Presets] = {
-        "tiny": {
-            "widths": [16, 32],
-            "blocks": 1,
-            "dilations": [1],
-            "discriminator_widths": [8, 16],
-            "learning_rate": 3e-3,
-        },
         "quick": {"epochs": 6, "widths": [32, 64], "discriminator_widths": [32, 64]},
         "large": {"widths": [128, 256, 512], "discriminator_widths": [64, 128, 256]},
     }
 
+    learning_rate: LearningRate = Field(
+        1e-3, description="Peak learning rate of the generator's AdamW, reached after the warm-up"
+    )
+    discriminator_rate: LearningRate = Field(
+        1e-3,
+        description="Peak learning rate of the discriminator's AdamW, reached after the warm-up",
+    )
+    discriminator_widths: Widths = Field(
+        [64, 128], description="Channels of the discriminator's layers, each at half the size"
+    )
+    generator_only: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="Share of the training in which only the generator learns, without a "
+        "discriminator",
+    )
+    adversarial: AdversarialLoss = Field(
+        "hinge", description="Adversarial loss: hinge, or bce for binary cross-entropy"
+    )
+    adversarial_weight: float = Field(
+        0.05, ge=0, description="Weight of the adversarial loss; the color loss has weight 1"
+    )
+    feature_weight: float = Field(
+        0.5, ge=0, description="Weight of the loss that matches the discriminator's features"
+    )
+    augment: bool = Field(
+        True, description="Shift the discriminator's inputs and cut out a part of them at random"
+    )
 
-class Training(Recipe[Model, Settings]):
-    def __init__(self, model: Model, settings: Settings) -> None:
+    @model_validator(mode="after")
+    def _check_discriminator(self) -> Self:
+        smallest = self.architecture["patch_size"] * 2 ** len(self.discriminator_widths)
+        if self.size < smallest:
+            raise ValueError(
+                f"{len(self.discriminator_widths)} discriminator_widths need a size of {smallest}, "
+                f"not {self.size}"
+            )
+        return self
+
+
+class AdversarialStep:
+    """The adversarial losses of one training step, for images with the given lightness.
+
+    lightness: standardized, (B, 1, H, W). Every input of the discriminator gets the same draw of
+    the augmentation.
+    """
+
+    def __init__(
+        self, discriminator: Discriminator, settings: Settings, lightness: Tensor, rng: Randomness
+    ) -> None:
+        self.discriminator, self.settings, self.lightness = discriminator, settings, lightness
+        count, _, height, width = lightness.shape
+        size = height // discriminator.patch_size, width // discriminator.patch_size
+        self.augment = augmentation(rng, count, *size) if settings.augment else None
+
+    def discriminate(self, color: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the discriminator's logits and features for standardized color (B, C, H, W)."""
+        x = self.discriminator.discriminator_input(self.lightness, color)
+        logits, features = self.discriminator(self.augment(x) if self.augment else x)
+        return logits, features
+
+    def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return the discriminator's loss; the generator gets no gradient from it."""
+        logits = self.discriminate(real)[0], self.discriminate(fake.detach())[0]
+        return {"discriminator": discriminator_loss(*logits, self.settings.adversarial)}
+
+    def generator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return the generator's weighted losses, without the color loss."""
+        s = self.settings
+        with torch.no_grad():
+            real_features = self.discriminate(real)[1]
+        logits, features = self.discriminate(fake)
+        return {
+            "adversarial": s.adversarial_weight * generator_loss(logits, s.adversarial),
+            "features": s.feature_weight * feature_matching(real_features, features),
+        }
+
+
+class Training(Recipe[Colorizer, Settings]):
+    """Two phases, and in the second one two updates per step.
+
+    The model may be any network that maps L* to standardized color and has a patch_size.
+    """
+
+    def __init__(self, model: Colorizer, settings: Settings) -> None:
         super().__init__(model, settings)
+        patch_size = settings.architecture["patch_size"]
         self.discriminator = Discriminator(
-            model.channels, model.fold, settings.discriminator_widths
+            model.channels, patch_size, settings.discriminator_widths
         )
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -55,17 +144,21 @@ class Training(Recipe[Model, Settings]):
         real = self.model.target(batch.rgb)
         fake = self.model(batch.lightness)
         color = huber(fake, real)
-        if batch.progress < s.alone:
+        if batch.progress < s.generator_only:
             yield Update("generator", {"color": color})
             return
 
         lightness = self.model.standardize_lightness(batch.lightness)
-        contest = Contest(self.discriminator, s, lightness, rng)
-        yield Update("discriminator", contest.discriminator_losses(real, fake))
-        yield Update("generator", {"color": color, **contest.generator_losses(real, fake)})
+        step = AdversarialStep(self.discriminator, s, lightness, rng)
+        yield Update("discriminator", step.discriminator_losses(real, fake))
+        yield Update("generator", {"color": color, **step.generator_losses(real, fake)})
 
-    def validate(self, model: Model, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
-        """The best weights are near the truth and as colorful: either alone can be had cheaply."""
+    def validate(self, model: Colorizer, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
+        """Return the sum by which the best weights are chosen, and its two parts.
+
+        Good weights are close to the truth and as colorful; each of the two is easy without the
+        other: gray is close to the truth, and random color is colorful.
+        """
         fake, real = model(batch.lightness), model.target(batch.rgb)
-        color, colors = huber(fake, real), ab_divergence(model.to_ab(fake), model.to_ab(real))
-        return {"sum": color + colors, "color": color, "divergence": colors}
+        color, divergence = huber(fake, real), ab_divergence(model.to_ab(fake), model.to_ab(real))
+        return {"sum": color + divergence, "color": color, "divergence": divergence}

@@ -1,8 +1,8 @@
-"""Regression without skips: residual blocks down to an eighth, dilations there, a light way up.
+"""Regression without skip connections: residual blocks, dilations and a light decoder.
 
-The L channel, folded 4×4 into channels, is encoded at a quarter and an eighth of the resolution.
-The decoder sees nothing but the coarsest features; it gives coarse color and the weights that
-bring it to full size.
+Patches of 4×4 pixels of L become channels; the encoder works at a quarter and an eighth of the
+resolution. The decoder has only the coarsest features as its input. It gives coarse color and the
+weights that upsample it to full size.
 """
 
 import torch.nn.functional as F
@@ -13,11 +13,11 @@ from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample
 from ..common.encoder_decoder import Decoder, Dilations, Encoder
-from ..common.unet import Blocks, Fold, Widths
+from ..common.unet import Blocks, PatchSize, Widths
 
 
 class Model(Colorizer):
-    """He et al. 2016, with the dilated trunk of Yu et al. 2017 and GroupNorm."""
+    """He et al. 2016, with the dilated blocks of Yu et al. 2017 and GroupNorm."""
 
     def __init__(
         self,
@@ -26,22 +26,22 @@ class Model(Colorizer):
         widths: Widths = [96, 192],
         blocks: Blocks = 2,
         dilations: Dilations = [1, 2, 4],
-        fold: Fold = 4,
+        patch_size: PatchSize = 4,
     ) -> None:
         super().__init__(color_space=color_space)
-        self.fold = fold
-        self.size_divisor = fold * 2 ** (len(widths) - 1)
-        self.encoder = Encoder(fold**2, widths, blocks, dilations)
+        self.patch_size = patch_size
+        self.size_divisor = patch_size * 2 ** (len(widths) - 1)
+        self.encoder = Encoder(patch_size**2, widths, blocks, dilations)
         self.decoder = Decoder(widths)
         self.color = nn.Conv2d(widths[0], self.channels, 1)
-        self.upsample = ConvexUpsample(widths[0], fold, color_space)
+        self.upsampler = ConvexUpsample(widths[0], patch_size, color_space)
 
     def forward(self, lightness: Tensor) -> Tensor:
-        """L* (B, 1, H, W) → standardized color (B, C, H, W)."""
-        folded = F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
-        features = self.decoder(self.encoder(folded))
-        full: Tensor = self.upsample(self.color(features), features)
-        return full
+        """Map L* (B, 1, H, W) to standardized color (B, C, H, W)."""
+        patches = F.pixel_unshuffle(self.standardize_lightness(lightness), self.patch_size)
+        features = self.decoder(self.encoder(patches))
+        color: Tensor = self.upsampler(self.color(features), features)
+        return color
 
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Sampling, on_step: OnStep | None

@@ -1,4 +1,4 @@
-"""How the ResNet learns: Huber loss between standardized colors, nothing else."""
+"""The training of the ResNet: a Huber loss between standardized colors."""
 
 from collections.abc import Iterator
 from typing import ClassVar, Literal
@@ -11,23 +11,28 @@ from benchmark import settings as base
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch, Recipe, Update
 
-from ..common.losses import adamw, huber, mse
+from ..common.losses import LearningRate, adamw, huber, mse
 from .model import Model
 
 
 class Settings(base.Settings):
+    """The general settings, and the loss."""
+
     model_class = Model
     presets: ClassVar[base.Presets] = {
-        "tiny": {"widths": [16, 32], "blocks": 1, "dilations": [1], "learning_rate": 3e-3},
         "quick": {"epochs": 6, "widths": [32, 64]},
         "large": {"widths": [128, 256, 512]},
     }
 
-    learning_rate: float = Field(1e-3, gt=0, description="AdamW's, after warm-up")
-    loss: Literal["huber", "mse"] = Field("huber", description="between standardized colors")
+    learning_rate: LearningRate = 1e-3
+    loss: Literal["huber", "mse"] = Field(
+        "huber", description="Loss between standardized colors: huber, or mse for the squared error"
+    )
 
 
 class Training(Recipe[Model, Settings]):
+    """One loss, one optimizer."""
+
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}
 

@@ -1,8 +1,7 @@
-"""Regression with skips: a U-Net that answers with the likeliest average color.
+"""Regression with skip connections: a U-Net that predicts the mean color of each pixel.
 
-The L channel, folded 4×4 into channels, goes through a residual U-Net at a quarter of the
-resolution; its features give coarse color and the weights that bring it to full size along the
-edges of L.
+Patches of 4×4 pixels of L become channels, so the residual U-Net works at a quarter of the
+resolution. Its features give coarse color and the weights that upsample it along the edges of L.
 """
 
 import torch.nn.functional as F
@@ -12,11 +11,11 @@ from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Sampling
 from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample
-from ..common.unet import Blocks, Fold, UNet, Widths
+from ..common.unet import Blocks, PatchSize, UNet, Widths
 
 
 class Model(Colorizer):
-    """Ronneberger et al. 2015, with residual blocks, GroupNorm and attention at the bottom."""
+    """Ronneberger et al. 2015, with residual blocks, GroupNorm and attention in the middle."""
 
     def __init__(
         self,
@@ -24,21 +23,21 @@ class Model(Colorizer):
         color_space: ColorSpace = "lab",
         widths: Widths = [64, 128, 256],
         blocks: Blocks = 2,
-        fold: Fold = 4,
+        patch_size: PatchSize = 4,
     ) -> None:
         super().__init__(color_space=color_space)
-        self.fold = fold
-        self.size_divisor = fold * 2 ** (len(widths) - 1)
-        self.trunk = UNet(fold**2, widths, blocks)
+        self.patch_size = patch_size
+        self.size_divisor = patch_size * 2 ** (len(widths) - 1)
+        self.unet = UNet(patch_size**2, widths, blocks)
         self.color = nn.Conv2d(widths[0], self.channels, 1)
-        self.upsample = ConvexUpsample(widths[0], fold, color_space, skip=fold**2)
+        self.upsampler = ConvexUpsample(widths[0], patch_size, color_space, skip=patch_size**2)
 
     def forward(self, lightness: Tensor) -> Tensor:
-        """L* (B, 1, H, W) → standardized color (B, C, H, W)."""
-        folded = F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
-        features = self.trunk(folded)
-        full: Tensor = self.upsample(self.color(features), features, folded)
-        return full
+        """Map L* (B, 1, H, W) to standardized color (B, C, H, W)."""
+        patches = F.pixel_unshuffle(self.standardize_lightness(lightness), self.patch_size)
+        features = self.unet(patches)
+        color: Tensor = self.upsampler(self.color(features), features, patches)
+        return color
 
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Sampling, on_step: OnStep | None

@@ -1,208 +1,183 @@
-"""The network, the objective, the sampling and the training that the diffusion models share.
+"""A diffusion model of color, sampled by DDIM in a few steps; each seed gives another coloring.
 
-They differ in how they are usually sampled.
+A U-Net denoises standardized ab at a quarter of the resolution; patches of L are its other input
+channels. At that size neighboring pixels are not near copies of each other, so the network learns
+mostly at the noisy steps, where hues are decided, and sampling is cheap. A small network then
+upsamples the color along the edges of L. With `patch_size=1` the U-Net works at full size and
+nothing is upsampled: in sRGB that is the classic recipe with four channels in and three out.
 
-A U-Net denoises standardized ab at a quarter of the resolution, with L beside it folded into
-channels. At that size neighboring pixels no longer repeat each other, so the network learns at
-the noisy steps, where hues are decided, and sampling is cheap. A small network then brings the
-color to full size along the edges of L. With `fold=1` the U-Net works at full size, and there is
-nothing to sharpen: in sRGB that is the classic recipe, four channels in and three out.
-
-Unless set so, it need not find out from noise what can be told at once: a second U-Net answers
-with the mean of what is likely, as `unet` does, and the first denoises what that leaves open.
+By default a second U-Net predicts the mean of the likely colors, as `unet` does, and the first one
+denoises the difference to it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import (
-    BeforeValidator,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from benchmark import colorizer
 from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Statistics
 from benchmark.errors import UserError
-from benchmark.randomness import Noise, Randomness
-from benchmark.recipe import Batch, Recipe, Update
-from benchmark.settings import Presets, Settings
+from benchmark.randomness import Noise
 
+from ..common import diffusion_options as options
+from ..common import samplers
 from ..common.blocks import ConvexUpsample, conv3, zeroed
 from ..common.diffusion import (
-    Prediction,
     Schedule,
-    ScheduleName,
     TimeEmbedding,
-    Weighting,
-    diffuse,
-    loss_weight,
-    noise_schedule,
-    require_noise_at_the_end,
-    require_predictable,
-    stratified_timesteps,
     target_of,
+    usable_schedule,
     x0_of,
 )
-from ..common.losses import adamw, huber
-from ..common.samplers import (
-    SamplerName,
-    Spacing,
-    denoise,
-    dynamic_threshold,
-    ended_at,
-    guided,
-    static_threshold,
-    step_of,
-    timesteps_of,
+from ..common.unet import (
+    AttentionLevels,
+    Blocks,
+    PatchSize,
+    UNet,
+    UNetEncoder,
+    Widths,
+    require_levels,
 )
-from ..common.unet import AttentionLevels, Blocks, Fold, UNet, UNetEncoder, Widths, WidthsOrNone
 
-Steps = Annotated[
-    int, Field(ge=1, le=4000, description="of the sampler; at most T, fewer are spread evenly")
-]
-Sampler = Annotated[
-    SamplerName, Field(description="ddpm, ddim or dpmpp, which is DPM-Solver++(2M)")
-]
-GUIDANCE, TEMPERATURE = 1.8, 0.85
-"""Where they were not chosen, and the weights were trained with condition_dropout.
+ETA = 0.8
+"""Default of eta: some fresh noise at each step corrects errors of a short training.
 
-Chosen on validation images: the least LPIPS among those within a tenth of the truth's
-colorfulness and with well below half of the ab divergence that regression has.
+Chosen on validation images among 0, 0.5, 0.8 and 1 (LPIPS .156, .146, .145, .148).
 """
-REFINING_TEMPERATURE, REFINING_SIGMA_MIN = 0.82, 1.6
-"""Of weights that refine a regression's mean, with the vividness that makes up for the temperature.
+NEUTRAL = {"guidance": 1.0, "temperature": 1.0, "mean_gain": 1.0, "sigma_min": 0.0}
+"""The values with which a sample is one of the distribution that the network has learned."""
+GUIDED = {"guidance": 1.8, "temperature": 0.85}
+"""Defaults of weights that were trained with condition_dropout and refine no regression.
 
-Chosen on validation images in sets of 64: the most SSIM among those with an ab divergence of at
+Chosen on validation images: the lowest LPIPS among those within a tenth of the truth's colorfulness
+and with well below half of the ab divergence of a regression.
+"""
+REFINING = {"temperature": 0.82, "sigma_min": 1.6}
+"""Defaults of weights that refine a regression's mean of ab; mean_gain follows from temperature.
+
+Chosen on validation images in sets of 64: the highest SSIM among those with an ab divergence of at
 most 0.45 of the regression's, and at least 0.85 of the truth's colorfulness.
 """
-LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "image"}
-HONEST: Mapping[str, float] = {
-    "guidance": 1.0,
-    "temperature": 1.0,
-    "vividness": 1.0,
-    "sigma_min": 0.0,
-}
-"""A sampling that changes nothing of what the network takes for a draw."""
 
 
 class Sampling(colorizer.Sampling):
-    """What can be chosen at test time, with any weights of a diffusion model."""
+    """The options of sampling; None means the default of the weights (`Model.resolve_sampling`)."""
 
-    # To learn images by heart: calm or vivid ones would be others.
-    presets: ClassVar = {"tiny": {"steps": 20, "temperature": 1, "sigma_min": 0}}
-
-    steps: Steps = 50
-    sampler: Sampler = "ddim"
-    # Some fresh noise at each step mends what a short training got wrong; chosen on validation
-    # images among 0, 0.5, 0.8 and 1 (LPIPS .156, .146, .145, .148).
-    eta: float = Field(
-        0.8, ge=0, le=1, description="fresh noise of ddim: 0 deterministic, 1 ancestral"
+    steps: options.Steps = 50
+    sampler: options.Sampler = "ddim"
+    eta: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Fresh noise in each step of ddim: 0 makes it deterministic, 1 adds as much as "
+        f"ddpm (default {ETA:g}; other samplers have no eta)",
     )
     guidance: float | None = Field(
         None,
         ge=0,
         le=20,
-        description=f"by L; 1 is none, and usual is {GUIDANCE:g} with weights trained for it",
+        description="Classifier-free guidance scale; 1 turns it off; needs weights trained with "
+        f"condition_dropout (default {GUIDED['guidance']:g}, or 1 where a regression's mean is "
+        "refined)",
     )
     temperature: float | None = Field(
         None,
         gt=0,
         le=2,
-        description="of what is drawn, all noise or all color beside a mean: below 1 safer, "
-        f"less diverse; 1, {TEMPERATURE:g} with weights trained for guidance or "
-        f"{REFINING_TEMPERATURE:g} with those that refine a mean of ab",
+        description="Factor of the starting noise, or of the difference to the mean that is "
+        "refined: below 1 gives safer and less diverse color (default "
+        f"{REFINING['temperature']:g} where a mean of ab is refined, {GUIDED['temperature']:g} "
+        "with guidance, else 1)",
     )
-    vividness: float | None = Field(
+    mean_gain: float | None = Field(
         None,
         ge=0,
         le=4,
-        description="of the mean that is refined: 1, or with weights that refine a mean of ab what "
-        "makes up for a temperature below 1",
+        description="Factor of the mean that is refined: above 1 gives more vivid color (default: "
+        "what compensates for a temperature below 1 where a mean of ab is refined, else 1)",
     )
     sigma_min: float | None = Field(
         None,
         ge=0,
         le=100,
-        description="σ/α from which the rest of the noise is taken away at once; usual is "
-        f"{REFINING_SIGMA_MIN:g} with weights that refine a mean of ab, else 0",
+        description="Noise level σ/α below which all remaining noise is removed in one step "
+        f"(default {REFINING['sigma_min']:g} where a mean of ab is refined, else 0)",
     )
-    spacing: Spacing = Field("trailing", description="of the steps: from T down, or leading, to 0")
-    threshold: Literal["static", "dynamic"] = Field(
-        "static", description="of x_0: clipped to the data's range, or scaled into it"
+    spacing: samplers.Spacing = Field(
+        "trailing", description="Spacing of the steps: trailing includes T, leading includes 0"
+    )
+    threshold: samplers.Threshold = Field(
+        "static",
+        description="Limit of each estimate of the color: static clips it to the data's range, "
+        "dynamic scales it into the range",
     )
 
     @model_validator(mode="after")
     def _check_eta(self) -> Self:
-        if "eta" in self.model_fields_set and self.sampler != "ddim":
+        if self.eta is not None and self.sampler != "ddim":
             raise ValueError(
-                f"eta is of the sampler ddim, not of {self.sampler}: choose sampler ddim, or leave "
-                "eta out"
+                f"eta belongs to the sampler ddim, not to {self.sampler}: choose the sampler ddim, "
+                "or leave eta out"
             )
         return self
 
-    @model_serializer(mode="wrap")
-    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The steps, DDIM's η, guidance where there is any, and what else is not as usual.
-
-        So a row's name stays short, and a test made before an option existed is still the same.
-        """
-        told = {"steps", "eta"} if self.sampler == "ddim" else {"steps"}
-        usual = {name: field.default for name, field in type(self).model_fields.items()}
-        values: dict[str, Any] = handler(self)
-        return {key: v for key, v in values.items() if key in told or v != usual[key]}
-
-    def chosen_or(self, usual: Mapping[str, float]) -> dict[str, float]:
-        """Each of `usual` as it was chosen, or where it was not, as it is there."""
-        chosen = {key: getattr(self, key) for key in usual}
-        return {key: usual[key] if value is None else value for key, value in chosen.items()}
+    def with_defaults(self, defaults: Mapping[str, float]) -> Self:
+        """Return the same sampling with each of `defaults` where the value is None."""
+        missing = {key: value for key, value in defaults.items() if getattr(self, key) is None}
+        return self.model_copy(update=missing)
 
     def preview(self) -> Self:
         return self.model_copy(update={"steps": min(self.steps, 10)})
 
     def for_validation(self) -> Self:
-        """An honest draw: a low temperature hides the speckle that training has yet to mend."""
-        return self.preview().model_copy(update=HONEST)
+        """Return few steps and neutral values.
+
+        A low temperature would hide the speckle that training has yet to remove.
+        """
+        return self.preview().model_copy(update=NEUTRAL)
 
 
-class Shown(NamedTuple):
-    """What the denoiser is shown of L.
+class Condition(NamedTuple):
+    """What the denoiser is given of L.
 
-    folded: L itself, (B, fold², h, w). maps: an encoder's, (B, widths[i], h / 2^i, w / 2^i).
-    features and mean: a regression's, (B, F, h, w), and its color, (B, C, h, w).
+    patches: those of L as channels, (B, patch_size², h, w). maps: an encoder's features,
+    (B, widths[i], h / 2^i, w / 2^i). features and mean: a regression's features, (B, F, h, w), and
+    its color, (B, C, h, w).
     """
 
-    folded: Tensor
+    patches: Tensor
     maps: Sequence[Tensor] = ()
     features: Tensor | None = None
     mean: Tensor | None = None
 
-    def where(self, kept: Tensor) -> "Shown":
-        """Nothing of the images whose `kept` (B, 1, 1, 1) is 0, all of those where it is 1."""
-        return self._each(lambda one: one * kept)
+    def masked(self, kept: Tensor) -> "Condition":
+        """Return the condition multiplied by `kept` (B, 1, 1, 1): 0 hides an image, 1 keeps it."""
+        return self._map(lambda x: x * kept)
 
-    def repeated(self, times: int) -> "Shown":
-        """Each image so many times, one after the other: (B · times, …)."""
-        return self._each(lambda one: one.repeat_interleave(times, 0)) if times > 1 else self
+    def repeated(self, times: int) -> "Condition":
+        """Return each image `times` times in succession, (B · times, …)."""
+        return self._map(lambda x: x.repeat_interleave(times, 0)) if times > 1 else self
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Shown":
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Condition":
         features = None if self.features is None else change(self.features)
         mean = None if self.mean is None else change(self.mean)
-        return Shown(change(self.folded), [change(one) for one in self.maps], features, mean)
+        return Condition(change(self.patches), [change(x) for x in self.maps], features, mean)
 
 
 class Model(Colorizer):
-    """Predicts v (Salimans and Ho 2022) under a schedule shifted towards noise, unless set so."""
+    """Song et al. 2021 (DDIM), by default with v-prediction (Salimans and Ho 2022).
 
-    sampling_class = Sampling
+    The noise schedule is shifted towards noise, since the network works at a low resolution.
+    """
 
     stochastic = True
-    explained: Tensor
+    sampling_class = Sampling
+    explained_variance: Tensor
+    """Share of the variance of color that the regression's mean explains, as training finds it."""
 
     def __init__(
         self,
@@ -210,58 +185,30 @@ class Model(Colorizer):
         color_space: ColorSpace = "lab",
         widths: Widths = [64, 128, 192],
         blocks: Blocks = 2,
-        fold: Fold = 4,
-        timesteps: Annotated[int, Field(ge=10, le=4000, description="T, in training")] = 1000,
-        shift: Annotated[float, Field(gt=0, description="of the schedule, towards noise")] = 3.0,
-        ab_scale: Annotated[
-            Literal["measured", "110"],
-            BeforeValidator(str),
-            Field(description="ab is divided by its own deviation, or by 110 as in much code"),
-        ] = "measured",
-        dropout: Annotated[float, Field(ge=0, le=0.5, description="in residual blocks")] = 0.0,
-        schedule: Annotated[
-            ScheduleName, Field(description="of noise: cosine, linear or sigmoid")
-        ] = "cosine",
-        offset: Annotated[
-            float, Field(ge=0, le=1, description="of the cosine; 0.008 in its paper")
-        ] = 0.0,
-        zero_terminal: Annotated[
-            bool, Field(description="end in pure noise; false: as the schedule was published")
-        ] = True,
-        allow_signal: Annotated[
-            bool, Field(description="let √ᾱ at T exceed 0.03, as some recipes do")
-        ] = False,
-        prediction: Annotated[
-            Prediction, Field(description="what the network answers: v, epsilon or x0")
-        ] = "v",
+        patch_size: PatchSize = 4,
+        timesteps: options.Timesteps = 1000,
+        shift: options.Shift = 3.0,
+        ab_scale: options.AbScale = "measured",
+        dropout: options.Dropout = 0.0,
+        schedule: options.ScheduleOption = "cosine",
+        offset: options.Offset = 0.0,
+        zero_terminal: options.ZeroTerminal = True,
+        allow_signal: options.AllowSignal = False,
+        prediction: options.PredictionOption = "v",
         attention: AttentionLevels = [],
-        time_dim: Annotated[
-            int, Field(ge=0, le=4096, description="of the time embedding; 0 is 4 × the first width")
-        ] = 0,
-        condition: Annotated[
-            Literal["regression", "encoder", "concat"],
-            Field(
-                description="beside the noisy color: L and a regression's mean color, which is "
-                "refined; or L and an encoder's maps of it; or L alone"
-            ),
-        ] = "regression",
-        regression_widths: Annotated[
-            WidthsOrNone, Field(description="of the regression; none: as widths")
-        ] = [],
-        condition_dropout: Annotated[
-            float, Field(ge=0, le=0.5, description="share of training without L, for guidance")
-        ] = 0.1,
+        time_dim: options.TimeDim = 0,
+        condition: options.ConditionKind = "regression",
+        regression_widths: options.RegressionWidths = [],
+        condition_dropout: options.ConditionDropout = 0.1,
     ) -> None:
         super().__init__(color_space=color_space)
         require_levels(attention, widths)
-        self.ab_scale = ab_scale
-        self.fold = fold
         regression_widths = regression_widths or widths
-        encoded, refining = condition == "encoder", condition == "regression"
+        refining = condition == "regression"
+        self.ab_scale, self.patch_size = ab_scale, patch_size
+        self.prediction, self.condition_dropout = prediction, condition_dropout
         levels = max(len(widths), len(regression_widths)) if refining else len(widths)
-        self.size_divisor = fold * 2 ** (levels - 1)
-        self.prediction = prediction
-        self.condition_dropout = condition_dropout
+        self.size_divisor = patch_size * 2 ** (levels - 1)
         alpha_bar = usable_schedule(
             schedule=schedule,
             timesteps=timesteps,
@@ -273,320 +220,179 @@ class Model(Colorizer):
         )
         self.schedule = Schedule(alpha_bar)
         embedding = time_dim or 4 * widths[0]
+        inputs = patch_size**2 + self.channels
+        inputs += regression_widths[0] + self.channels if refining else 0
         self.time = TimeEmbedding(embedding, timesteps)
-        self.trunk = UNet(
-            fold**2 + self.channels + (regression_widths[0] + self.channels if refining else 0),
+        self.unet = UNet(
+            inputs,
             widths,
             blocks,
             embedding=embedding,
             dropout=dropout,
             attention=attention,
-            beside=widths if encoded else (),
+            extra_channels=widths if condition == "encoder" else (),
         )
-        # Its name is that in weights of before there was a choice; it answers `prediction`.
-        self.velocity = zeroed(conv3(widths[0], self.channels))
-        self.edges: nn.Sequential | None = None
-        self.upsample: ConvexUpsample | None = None
-        if fold > 1:
-            features = regression_widths[0] if refining else widths[0]
-            self.upsample = ConvexUpsample(features, fold, color_space, skip=fold**2)
-        if fold > 1 and not refining:  # a regression's features know the edges
-            self.edges = nn.Sequential(
-                conv3(fold**2, widths[0]), nn.SiLU(), conv3(widths[0], widths[0]), nn.SiLU()
+        self.out = zeroed(conv3(widths[0], self.channels))
+        self._add_upsampler(widths, regression_widths if refining else None)
+        self._add_condition(condition, widths, regression_widths, blocks, dropout)
+
+    def _add_upsampler(
+        self, widths: Sequence[int], regression_widths: Sequence[int] | None
+    ) -> None:
+        """Add the upsampler and, without a regression, the network of its features."""
+        self.upsampler: ConvexUpsample | None = None
+        self.edge_features: nn.Sequential | None = None
+        if self.patch_size == 1:
+            return
+        patch, width = self.patch_size**2, (regression_widths or widths)[0]
+        self.upsampler = ConvexUpsample(width, self.patch_size, self.color_space, skip=patch)
+        if regression_widths is None:
+            self.edge_features = nn.Sequential(
+                conv3(patch, width), nn.SiLU(), conv3(width, width), nn.SiLU()
             )
-        self.encoder = UNetEncoder(fold**2, widths, blocks, dropout=dropout) if encoded else None
+
+    def _add_condition(
+        self,
+        condition: str,
+        widths: Sequence[int],
+        regression_widths: Sequence[int],
+        blocks: int,
+        dropout: float,
+    ) -> None:
+        """Add the network that the condition needs beside L, if any."""
+        self.encoder: UNetEncoder | None = None
         self.regression: UNet | None = None
         self.mean: nn.Conv2d | None = None
-        if refining:
-            self.regression = UNet(fold**2, regression_widths, blocks, dropout=dropout)
+        patch = self.patch_size**2
+        if condition == "encoder":
+            self.encoder = UNetEncoder(patch, widths, blocks, dropout=dropout)
+        if condition == "regression":
+            self.regression = UNet(patch, regression_widths, blocks, dropout=dropout)
             self.mean = nn.Conv2d(regression_widths[0], self.channels, 1)
-            # What share of the variance of color the mean has, as training finds it.
-            self.register_buffer("explained", torch.full((), 0.5))
+            self.register_buffer("explained_variance", torch.full((), 0.5))
 
     def calibrate(self, statistics: Statistics) -> None:
         by_110 = Statistics((0.0, 0.0), (110.0, 110.0), 1.0)
         super().calibrate(statistics if self.ab_scale == "measured" else by_110)
 
-    def forward(self, x: Tensor, t: Tensor, shown: Shown) -> Tensor:
-        """The answer, (B, C, h, w), to noisy color x_t (B, C, h, w) at t (B,).
+    def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """Return the prediction (B, C, h, w) for noisy color x_t (B, C, h, w) at t (B,).
 
-        With a mean, the trunk sees and answers what is left when that is taken away: of color
-        x_0 = mean + rest, x_t - α mean is the rest in the same noise (as Whang et al. 2022 refine).
+        With a mean, the U-Net is given and predicts the residual: for color x_0 = mean + residual,
+        x_t - α mean is the residual in the same noise (Whang et al. 2022 refine so).
         """
-        if shown.mean is None or shown.features is None:
-            answer: Tensor = self.velocity(
-                self.trunk(torch.cat([x, shown.folded], 1), self.time(t), shown.maps)
-            )
-            return answer
-        mean = shown.mean.detach()  # else it would be drawn to what is easily refined
+        if condition.mean is None or condition.features is None:
+            inputs = torch.cat([x, condition.patches], 1)
+            output: Tensor = self.out(self.unet(inputs, self.time(t), condition.maps))
+            return output
+        # Without detach, the mean would be trained towards what is easy to refine.
+        mean = condition.mean.detach()
         alpha, sigma = self.schedule.at(t)
-        seen = torch.cat([x - alpha * mean, shown.folded, mean, shown.features], 1)
-        rest = self.velocity(self.trunk(seen, self.time(t)))
-        return rest + target_of(self.prediction, mean, torch.zeros_like(mean), alpha, sigma)
+        inputs = torch.cat([x - alpha * mean, condition.patches, mean, condition.features], 1)
+        residual = self.out(self.unet(inputs, self.time(t)))
+        return residual + target_of(self.prediction, mean, torch.zeros_like(mean), alpha, sigma)
 
-    def show(self, lightness: Tensor) -> Shown:
-        """What the denoiser sees of L* (B, 1, H, W)."""
-        folded = F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
-        maps = self.encoder.levels(folded) if self.encoder is not None else ()
+    def encode_condition(self, lightness: Tensor) -> Condition:
+        """Return what the denoiser is given of L* (B, 1, H, W)."""
+        patches = F.pixel_unshuffle(self.standardize_lightness(lightness), self.patch_size)
+        maps = self.encoder.levels(patches) if self.encoder is not None else ()
         if self.regression is None or self.mean is None:
-            return Shown(folded, maps)
-        features = self.regression(folded)
-        return Shown(folded, maps, features, self.mean(features).float())
+            return Condition(patches, maps)
+        features = self.regression(patches)
+        return Condition(patches, maps, features, self.mean(features).float())
 
     @torch.no_grad()
-    def measure(self, mean: Tensor, coarse: Tensor) -> None:
-        """Learn of a batch how much of its color the mean explains."""
-        own, rest = mean.var(dim=(0, 2, 3)).mean(), (coarse - mean).square().mean()
-        self.explained.lerp_(own / (own + rest), 0.01)
+    def update_explained_variance(self, mean: Tensor, coarse: Tensor) -> None:
+        """Average in the share of a batch's variance of color that the mean explains."""
+        explained, residual = mean.var(dim=(0, 2, 3)).mean(), (coarse - mean).square().mean()
+        self.explained_variance.lerp_(explained / (explained + residual), 0.01)
 
-    def vividness_for(self, temperature: float) -> float:
-        """What the mean must be multiplied by for colors as strong as at temperature 1.
+    def mean_gain_for(self, temperature: float) -> float:
+        """Return the factor of the mean that keeps the variance of color at a temperature below 1.
 
-        Of the variance of color, the mean has the share `explained`, and what is drawn beside it
-        the rest, of which the temperature leaves τ².
+        The mean has the share `explained_variance` of it. The residual has the rest, and the
+        temperature τ leaves τ² of that.
         """
-        lost = (1 - min(temperature, 1.0) ** 2) * (1 / max(float(self.explained), 0.1) - 1)
+        share = max(float(self.explained_variance), 0.1)
+        lost = (1 - min(temperature, 1.0) ** 2) * (1 / share - 1)
         return round((1 + lost) ** 0.5, 2)
 
-    def sharpen(self, coarse: Tensor, shown: Shown) -> Tensor:
-        """Standardized color at the denoiser's size → at full size, along the edges of L."""
-        if self.upsample is None:
+    def upsample(self, coarse: Tensor, condition: Condition) -> Tensor:
+        """Map standardized color (B, C, h, w) to full size along the edges of L."""
+        if self.upsampler is None:
             return coarse
-        features = self.edges(shown.folded) if self.edges is not None else shown.features
-        full: Tensor = self.upsample(coarse, features, shown.folded)
+        own = self.edge_features
+        features = own(condition.patches) if own is not None else condition.features
+        full: Tensor = self.upsampler(coarse, features, condition.patches)
         return full
 
     def resolve_sampling(self, sampling: Any) -> Any:
         steps = min(sampling.steps, self.schedule.steps)
-        usual = dict(HONEST)
-        refines, guidable = self.regression is not None, bool(self.condition_dropout)
-        if refines and self.color_space == "lab":
-            usual |= {"temperature": REFINING_TEMPERATURE, "sigma_min": REFINING_SIGMA_MIN}
-            temperature = sampling.temperature or REFINING_TEMPERATURE
-            usual["vividness"] = self.vividness_for(temperature)
-        elif guidable and not refines:
-            usual |= {"guidance": GUIDANCE, "temperature": TEMPERATURE}
-        chosen = sampling.chosen_or(usual)
-        if chosen["guidance"] != 1 and not guidable:
+        resolved = sampling.with_defaults(self._sampling_defaults(sampling))
+        if resolved.guidance != 1 and not self.condition_dropout:
             raise UserError(
-                f"guidance {chosen['guidance']:g} needs weights that were trained without L now "
-                "and then: train with --set condition_dropout=0.1, or leave guidance out."
+                f"guidance {resolved.guidance:g} needs weights that were trained with L hidden in "
+                "some of the images: train with --set condition_dropout=0.1, or leave guidance out."
             )
-        if chosen["vividness"] != 1 and not refines:
+        if resolved.mean_gain != 1 and self.regression is None:
             raise UserError(
-                f"vividness {chosen['vividness']:g} needs weights that refine a regression's mean: "
-                "train with --set condition=regression, or leave vividness out."
+                f"mean_gain {resolved.mean_gain:g} needs weights that refine a regression's mean: "
+                "train with --set condition=regression, or leave mean_gain out."
             )
-        # What is honest and usually so is not told.
-        told = {k: None if one == usual[k] == HONEST[k] else one for k, one in chosen.items()}
-        return sampling.model_copy(update={"steps": steps, **told})
+        return resolved.model_copy(update={"steps": steps})
+
+    def _sampling_defaults(self, sampling: Sampling) -> dict[str, float]:
+        """Return the defaults of these weights, given what the sampling sets itself."""
+        defaults = dict(NEUTRAL)
+        if sampling.sampler == "ddim":
+            defaults["eta"] = ETA
+        if self.regression is not None and self.color_space == "lab":
+            defaults |= REFINING
+            temperature = sampling.temperature or defaults["temperature"]
+            defaults["mean_gain"] = self.mean_gain_for(temperature)
+        elif self.regression is None and self.condition_dropout:
+            defaults |= GUIDED
+        return defaults
 
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
     ) -> Tensor:
-        shown = self.show(lightness)
-        chosen = sampling.chosen_or(HONEST)
-        guidance, temperature, vividness = (
-            chosen[key] for key in ("guidance", "temperature", "vividness")
-        )
-        hidden = shown.where(torch.zeros_like(lightness[:, :, :1, :1])) if guidance != 1 else None
-        clip = static_threshold if sampling.threshold == "static" else dynamic_threshold
-        limit = float(self.color_limit)
+        condition = self.encode_condition(lightness)
+        guidance, temperature = sampling.guidance, sampling.temperature
+        nothing = torch.zeros_like(lightness[:, :, :1, :1])
+        hidden = condition.masked(nothing) if guidance != 1 else None
+        threshold = samplers.threshold_of(sampling.threshold, float(self.color_limit))
 
         def draw() -> Tensor:
-            drawn = noise(self.channels, *shown.folded.shape[2:])
-            return drawn if shown.mean is not None else temperature * drawn
+            drawn = noise(self.channels, *condition.patches.shape[2:])
+            return drawn if condition.mean is not None else temperature * drawn
 
         def estimate(x: Tensor, t: Tensor) -> Tensor:
-            answer = self(x, t, shown).float()
+            output = self(x, t, condition).float()
             if hidden is not None:
-                answer = guided(answer, self(x, t, hidden).float(), guidance)
-            return clip(x0_of(self.prediction, answer, x, *self.schedule.at(t)), limit)
+                output = samplers.guided(output, self(x, t, hidden).float(), guidance)
+            return threshold(x0_of(self.prediction, output, x, *self.schedule.at(t)))
 
-        def finished(coarse: Tensor) -> Tensor:
-            if shown.mean is not None:
-                # vividness · mean + temperature · (coarse - mean)
-                coarse = temperature * coarse + (vividness - temperature) * shown.mean
-            return self.unstandardize(self.sharpen(coarse, shown))
+        def finish(coarse: Tensor) -> Tensor:
+            if condition.mean is not None:
+                # mean_gain · mean + temperature · (coarse - mean)
+                surplus = sampling.mean_gain - temperature
+                coarse = temperature * coarse + surplus * condition.mean
+            return self.unstandardize(self.upsample(coarse, condition))
 
         def report(step: int, steps: int, x: Tensor, x0: Tensor) -> None:
             if on_step is not None:
-                on_step(step, steps, finished(x), finished(x0))
+                on_step(step, steps, finish(x), finish(x0))
 
-        coarse = denoise(
+        coarse = samplers.denoise(
             estimate,
             self.schedule,
             draw(),
-            step_of(sampling.sampler, draw, sampling.eta),
-            timesteps=ended_at(
-                self.schedule.first_of(chosen["sigma_min"]),
-                timesteps_of(sampling.spacing, self.schedule.steps, sampling.steps),
+            samplers.step_of(sampling.sampler, draw, sampling.eta),
+            timesteps=samplers.end_at(
+                self.schedule.first_of(sampling.sigma_min),
+                samplers.timesteps_of(sampling.spacing, self.schedule.steps, sampling.steps),
             ),
             on_step=report if on_step is not None else None,
         )
-        return finished(coarse)
-
-
-def usable_schedule(
-    *,
-    schedule: ScheduleName,
-    timesteps: int,
-    offset: float,
-    shift: float,
-    zero_terminal: bool,
-    allow_signal: bool,
-    prediction: Prediction,
-    **_: object,
-) -> Tensor:
-    """ᾱ (T,) of a denoiser's arguments. ValueError, with the remedy, where sampling would fail."""
-    if offset and schedule != "cosine":
-        raise ValueError(f"offset is of the cosine schedule, not of {schedule}: leave it out")
-    alpha_bar = noise_schedule(
-        schedule, timesteps, offset=offset, shift=shift, zero_terminal=zero_terminal
-    )
-    if not allow_signal:
-        require_noise_at_the_end(alpha_bar)
-    require_predictable(prediction, alpha_bar)
-    return alpha_bar
-
-
-def require_levels(attention: Sequence[int], widths: Sequence[int]) -> None:
-    """ValueError where attention is wanted at a level that there is not."""
-    if any(level >= len(widths) for level in attention):
-        raise ValueError(f"attention is at levels 0 to {len(widths) - 1}, as many as widths")
-
-
-class DenoiserSettings(Settings):
-    """What can be set of the training that the diffusion models share."""
-
-    # The classic recipe: sRGB at full size, ε, schedules as published.
-    _classic: ClassVar[Mapping[str, Any]] = {
-        "color_space": "rgb",
-        "fold": 1,
-        "widths": [64, 128, 256, 512],
-        "attention": [2],
-        "shift": 1.0,
-        "zero_terminal": False,
-        "prediction": "epsilon",
-        "condition": "concat",
-        "condition_dropout": 0.0,
-        "batch_size": 2,
-        "accumulate": 4,
-        "ema_decay": 0.9999,
-        "learning_rate": 2e-4,
-        "weight_decay": 0.01,
-    }
-    presets: ClassVar[Presets] = {
-        # To learn images by heart: guidance, too, would go beyond them.
-        "tiny": {
-            "widths": [16, 32],
-            "shift": 1.5,
-            "learning_rate": 3e-3,
-            "condition_dropout": 0.0,
-        },
-        # At an eighth of the resolution: coherent after two minutes, where a quarter has speckle.
-        # Not guided: that would double the time of a test, half of this preset's.
-        "quick": {
-            "epochs": 12,
-            "widths": [48, 96],
-            "fold": 8,
-            "shift": 2.0,
-            "condition": "concat",
-            "condition_dropout": 0.0,
-        },
-        "large": {"widths": [128, 256, 384, 512], "shift": 8.0},
-        "cartoon-ddpm": {**_classic, "schedule": "cosine", "offset": 0.008, "timesteps": 500},
-        "tiny-imagenet-ddpm": {**_classic, "schedule": "linear", "size": 64, "dropout": 0.15},
-        # Its linear schedule of 350 steps keeps 0.17 of the image: ended in pure noise instead.
-        "lab-encoder": {
-            "size": 64,
-            "fold": 1,
-            "condition": "encoder",
-            "schedule": "linear",
-            "timesteps": 350,
-            "shift": 1.0,
-            "condition_dropout": 0.0,
-        },
-    }
-
-    learning_rate: float = Field(1e-3, gt=0, description="AdamW's, after warm-up")
-    draws: int = Field(
-        1, ge=1, description="noisy forms of each image in a step; what L says is worked out once"
-    )
-    weighting: Weighting = Field(
-        "uniform", description="of the noise levels in the loss: uniform or min-snr"
-    )
-    snr_gamma: float = Field(5.0, gt=0, description="of min-snr, its largest ratio")
-    weight_floor: float = Field(
-        0.1, ge=0, le=1, description="of min-snr, its least weight: the noisy steps decide the hue"
-    )
-
-    @model_validator(mode="after")
-    def _check_denoiser(self) -> Self:
-        require_levels(self.architecture["attention"], self.architecture["widths"])
-        usable_schedule(**self.architecture)
-        return self
-
-
-ModelType = TypeVar("ModelType", bound=Model)
-SettingsType = TypeVar("SettingsType", bound=DenoiserSettings)
-
-
-class DenoiserTraining(Recipe[ModelType, SettingsType]):
-    """How the diffusion models learn.
-
-    A true color is mixed with noise, much or little; the network is asked which direction, v,
-    leads from one to the other. The samplers ask it the same on their way back from noise.
-    """
-
-    select_best_by = "images"
-
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}
-
-    def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
-        yield Update("model", denoising_losses(self.model, batch, rng, self.settings))
-
-    def validate(self, model: ModelType, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
-        return denoising_losses(model, batch, rng, self.settings)
-
-
-def denoising_losses(
-    model: Model, batch: Batch, rng: Randomness, settings: DenoiserSettings
-) -> dict[str, Tensor]:
-    """The prediction at random noise levels, by squared error; true color sharpened, by Huber.
-
-    Where a regression's mean is refined, that learns at once, as `unet` does.
-    """
-    fine = model.target(batch.rgb)
-    coarse = F.avg_pool2d(fine, model.fold)
-    shown = model.show(batch.lightness)
-    count, draws = len(fine), settings.draws
-    x0 = coarse.repeat_interleave(draws, 0)
-    # The draws of an image from all over the range, not from one stretch of it.
-    uniform = rng.uniform(count, draws).T.flatten()
-    t = stratified_timesteps(uniform, model.schedule.steps).view(draws, count).T.flatten()
-    alpha, sigma = model.schedule.at(t)
-    noise = rng.normal(count, draws, *coarse.shape[1:]).flatten(0, 1)
-    seen = shown.repeated(draws)
-    if model.training and model.condition_dropout:
-        hidden = rng.uniform(count, draws).view(-1, 1, 1, 1) < model.condition_dropout
-        seen = seen.where(~hidden)
-    answer = model(diffuse(x0, noise, alpha, sigma), t, seen)
-    target = target_of(model.prediction, x0, noise, alpha, sigma)
-    weight = loss_weight(
-        model.prediction,
-        settings.weighting,
-        alpha,
-        sigma,
-        gamma=settings.snr_gamma,
-        floor=settings.weight_floor,
-    )
-    losses = {LOSS_NAMES[model.prediction]: (weight * (answer.float() - target) ** 2).mean()}
-    if shown.mean is not None:
-        if model.training:
-            model.measure(shown.mean, coarse)
-        losses["mean"] = huber(model.sharpen(shown.mean, shown), fine)
-    if model.upsample is not None:
-        losses["sharpen"] = huber(model.sharpen(coarse, shown), fine)
-    return losses
+        return finish(coarse)

@@ -1,11 +1,160 @@
-"""How the diffusion model learns."""
+"""The training of the diffusion model: the prediction target at random noise levels.
 
-from .model import DenoiserSettings, DenoiserTraining, Model
+True color is mixed with noise at a random level, and the network learns to predict v (or the noise,
+or the color) from the mixture. The samplers use that prediction on their way from noise to color.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from benchmark import settings as base
+from benchmark.randomness import Randomness
+from benchmark.recipe import Batch, Recipe, Update
+
+from ..common.diffusion import (
+    Prediction,
+    Weighting,
+    diffuse,
+    loss_weight,
+    stratified_timesteps,
+    target_of,
+    usable_schedule,
+)
+from ..common.losses import LearningRate, adamw, huber
+from ..common.unet import require_levels
+from .model import Model
+
+LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "image"}
+CLASSIC: Mapping[str, Any] = {
+    "color_space": "rgb",
+    "patch_size": 1,
+    "widths": [64, 128, 256, 512],
+    "attention": [2],
+    "shift": 1.0,
+    "zero_terminal": False,
+    "prediction": "epsilon",
+    "condition": "concat",
+    "condition_dropout": 0.0,
+    "batch_size": 2,
+    "accumulate": 4,
+    "ema_decay": 0.9999,
+    "learning_rate": 2e-4,
+    "weight_decay": 0.01,
+}
+"""The classic recipe: sRGB at full size, noise prediction, schedules as published."""
 
 
-class Settings(DenoiserSettings):
+class Settings(base.Settings):
+    """The general settings, and those of the noise levels in the loss."""
+
     model_class = Model
+    presets: ClassVar[base.Presets] = {
+        # At an eighth of the resolution color is coherent after two minutes; at a quarter it still
+        # has speckle. Without guidance, which would double the time of sampling.
+        "quick": {
+            "epochs": 12,
+            "widths": [48, 96],
+            "patch_size": 8,
+            "shift": 2.0,
+            "condition": "concat",
+            "condition_dropout": 0.0,
+        },
+        "large": {"widths": [128, 256, 384, 512], "shift": 8.0},
+        "cartoon-ddpm": {**CLASSIC, "schedule": "cosine", "offset": 0.008, "timesteps": 500},
+        "tiny-imagenet-ddpm": {**CLASSIC, "schedule": "linear", "size": 64, "dropout": 0.15},
+        # Its linear schedule of 350 steps would keep √ᾱ = 0.17, so it is rescaled to pure noise.
+        "lab-encoder": {
+            "size": 64,
+            "patch_size": 1,
+            "condition": "encoder",
+            "schedule": "linear",
+            "timesteps": 350,
+            "shift": 1.0,
+            "condition_dropout": 0.0,
+        },
+    }
+
+    learning_rate: LearningRate = 1e-3
+    draws: int = Field(
+        1,
+        ge=1,
+        description="Noise levels per image and step; L is encoded once for all of them",
+    )
+    weighting: Weighting = Field(
+        "uniform", description="Weighting of the noise levels in the loss: uniform or min-snr"
+    )
+    snr_gamma: float = Field(5.0, gt=0, description="Largest signal to noise ratio in min-snr")
+    weight_floor: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Smallest weight in min-snr, which keeps the noisy steps that decide the hue",
+    )
+
+    @model_validator(mode="after")
+    def _check_architecture_values(self) -> Self:
+        require_levels(self.architecture["attention"], self.architecture["widths"])
+        usable_schedule(**self.architecture)
+        return self
 
 
-class Training(DenoiserTraining[Model, Settings]):
-    pass
+class Training(Recipe[Model, Settings]):
+    """One optimizer for all networks: denoiser, regression and upsampler learn together."""
+
+    select_best_by = "images"
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}
+
+    def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
+        yield Update("model", denoising_losses(self.model, batch, rng, self.settings))
+
+    def validate(self, model: Model, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
+        return denoising_losses(model, batch, rng, self.settings)
+
+
+def denoising_losses(
+    model: Model, batch: Batch, rng: Randomness, settings: Settings
+) -> dict[str, Tensor]:
+    """Return the squared error of the prediction at random noise levels, and the Huber loss of
+    true color after averaging and upsampling.
+
+    Where a regression's mean is refined, the mean has a Huber loss too, as in `unet`.
+    """
+    fine = model.target(batch.rgb)
+    coarse = F.avg_pool2d(fine, model.patch_size)
+    condition = model.encode_condition(batch.lightness)
+    count, draws = len(fine), settings.draws
+    x0 = coarse.repeat_interleave(draws, 0)
+    # The noise levels of one image are spread over the whole range, not adjacent.
+    uniform = rng.uniform(count, draws).T.flatten()
+    t = stratified_timesteps(uniform, model.schedule.steps).view(draws, count).T.flatten()
+    alpha, sigma = model.schedule.at(t)
+    noise = rng.normal(count, draws, *coarse.shape[1:]).flatten(0, 1)
+    repeated = condition.repeated(draws)
+    if model.training and model.condition_dropout:
+        hidden = rng.uniform(count, draws).view(-1, 1, 1, 1) < model.condition_dropout
+        repeated = repeated.masked(~hidden)
+    output = model(diffuse(x0, noise, alpha, sigma), t, repeated)
+    target = target_of(model.prediction, x0, noise, alpha, sigma)
+    weight = loss_weight(
+        model.prediction,
+        settings.weighting,
+        alpha,
+        sigma,
+        gamma=settings.snr_gamma,
+        floor=settings.weight_floor,
+    )
+    losses = {LOSS_NAMES[model.prediction]: (weight * (output.float() - target) ** 2).mean()}
+    if condition.mean is not None:
+        if model.training:
+            model.update_explained_variance(condition.mean, coarse)
+        losses["mean"] = huber(model.upsample(condition.mean, condition), fine)
+    if model.upsampler is not None:
+        losses["upsample"] = huber(model.upsample(coarse, condition), fine)
+    return losses

@@ -5,8 +5,8 @@ The network and its training are those of unetddim.
 
 from typing import ClassVar
 
+from ..common.diffusion_options import Sampler, Steps
 from ..unetddim import model as unetddim
-from ..unetddim.model import Sampler, Steps
 
 
 class Sampling(unetddim.Sampling):

@@ -1,12 +1,14 @@
-"""How the diffusion model learns."""
+"""The training of unetddpm, which is that of unetddim; it is needed only for weights of its own."""
 
-from ..unetddim.model import DenoiserSettings, DenoiserTraining
+from ..unetddim import train as unetddim
 from .model import Model
 
 
-class Settings(DenoiserSettings):
+class Settings(unetddim.Settings):
+    """The settings of unetddim."""
+
     model_class = Model
 
 
-class Training(DenoiserTraining[Model, Settings]):
-    pass
+class Training(unetddim.Training):
+    """The training of unetddim."""

@@ -1,7 +1,7 @@
-"""How mean and flow learn, at once: the mean by squared error, the flow by the ways it should go.
+"""The training of regression and flow together: squared errors of the mean and of the velocity.
 
-The flow starts where the mean stands at the time and does not pull at it: the mean stays what it
-would be alone.
+The flow starts from the current mean but passes no gradient to it, so the regression learns as it
+would without the flow.
 """
 
 from collections.abc import Iterator
@@ -9,30 +9,32 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from benchmark import settings as base
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch, Recipe, Update
 
-from ..common.flow import between, stratified_times
-from ..common.losses import adamw, huber, mse
+from ..common.flow import interpolate, stratified_times
+from ..common.losses import LearningRate, adamw, huber, mse
 from .model import Model
 
 
 class Settings(base.Settings):
+    """The general settings."""
+
     model_class = Model
     presets: ClassVar[base.Presets] = {
-        "tiny": {"widths": [16, 32], "learning_rate": 3e-3},
-        "quick": {"epochs": 10, "widths": [32, 64], "fold": 8},
+        "quick": {"epochs": 10, "widths": [32, 64], "patch_size": 8},
         "large": {"widths": [128, 256, 384, 512]},
     }
 
-    learning_rate: float = Field(1e-3, gt=0, description="AdamW's, after warm-up")
+    learning_rate: LearningRate = 1e-3
 
 
 class Training(Recipe[Model, Settings]):
+    """Three losses, one optimizer."""
+
     select_best_by = "images"
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -46,15 +48,15 @@ class Training(Recipe[Model, Settings]):
 
     def _losses(self, model: Model, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
         fine = model.target(batch.rgb)
-        coarse = F.avg_pool2d(fine, model.fold)
-        folded = model.fold_lightness(batch.lightness)
-        mean = model.regress(folded)
-        here = mean.detach()
-        start = here + model.spread * rng.normal(*coarse.shape)
+        coarse = F.avg_pool2d(fine, model.patch_size)
+        patches = model.patchify(batch.lightness)
+        mean = model.regress(patches)
+        fixed_mean = mean.detach()
+        start = fixed_mean + model.spread * rng.normal(*coarse.shape)
         t = stratified_times(rng.uniform(len(fine)))
-        velocity = model(between(start, coarse, t), t, here, folded)
+        velocity = model(interpolate(start, coarse, t), t, fixed_mean, patches)
         return {
             "velocity": mse(velocity, coarse - start),
             "mean": mse(mean, coarse),
-            "sharpen": huber(model.sharpen(coarse, folded), fine),
+            "upsample": huber(model.upsample(coarse, patches), fine),
         }

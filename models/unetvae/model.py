@@ -1,9 +1,9 @@
-"""A U-Net with a latent: skips carry L to every level, the latent chooses among colorings.
+"""A U-Net with a latent: skips carry L to every level, and each latent gives another coloring.
 
-L, folded 4×4 into channels, goes through a residual U-Net at a quarter of the resolution. The
-latent modulates its blocks from the bottom up to the last level but one, where hues are decided;
-edges are left to L. What infers a latent from true colors is needed in training only, and lives
-there (train.py).
+Patches of 4×4 pixels of L become channels, so the residual U-Net works at a quarter of the
+resolution. The latent modulates the blocks from the middle up to the last level but one, where hues
+are decided; edges follow L only. The posterior, which infers a latent from true color, is needed in
+training only (train.py).
 """
 
 import torch.nn.functional as F
@@ -13,16 +13,18 @@ from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Sampling
 from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample
-from ..common.latent import Gaussian, GaussianHead, Injection, LatentDim, Prior
-from ..common.unet import Blocks, Fold, UNet, Widths
+from ..common.latent import Gaussian, GaussianHead, LatentDim, LatentProjection, Prior
+from ..common.unet import Blocks, PatchSize, UNet, Widths
 
 Encoded = tuple[Tensor, list[Tensor], Tensor]
-"""The coarsest features, the skips, and L folded."""
+"""The coarsest features, the skips, and the patches of L."""
 
 
 class Model(Colorizer):
-    """The conditional VAE of Sohn et al. 2015 on a U-Net, as Kohl et al. 2018 (Probabilistic U-Net)
-    did for segmentation; there the latent enters at the finest level."""
+    """The conditional VAE of Sohn et al. 2015 on a U-Net, as Kohl et al. 2018 use it.
+
+    Their Probabilistic U-Net segments images and injects the latent at the finest level.
+    """
 
     stochastic = True
 
@@ -32,27 +34,27 @@ class Model(Colorizer):
         color_space: ColorSpace = "lab",
         widths: Widths = [64, 128, 256],
         blocks: Blocks = 2,
-        fold: Fold = 4,
+        patch_size: PatchSize = 4,
         latent_dim: LatentDim = 256,
         prior: Prior = "learned",
     ) -> None:
         super().__init__(color_space=color_space)
-        self.fold = fold
-        self.size_divisor = fold * 2 ** (len(widths) - 1)
+        self.patch_size = patch_size
+        self.size_divisor = patch_size * 2 ** (len(widths) - 1)
         self.latent_dim = latent_dim
         self.learned_prior = GaussianHead(widths[-1], latent_dim) if prior == "learned" else None
-        self.injection = Injection(latent_dim, widths[-1])
-        self.trunk = UNet(fold**2, widths, blocks, embedding=widths[-1], embed="decoder")
+        self.latent_projection = LatentProjection(latent_dim, widths[-1])
+        self.unet = UNet(patch_size**2, widths, blocks, embedding=widths[-1], embed="decoder")
         self.color = nn.Conv2d(widths[0], self.channels, 1)
-        self.upsample = ConvexUpsample(widths[0], fold, color_space, skip=fold**2)
+        self.upsampler = ConvexUpsample(widths[0], patch_size, color_space, skip=patch_size**2)
 
     def encode(self, lightness: Tensor) -> Encoded:
-        """L* (B, 1, H, W) → what `prior` and `decode` need."""
-        folded = F.pixel_unshuffle(self.standardize_lightness(lightness), self.fold)
-        return *self.trunk.encode(folded), folded
+        """Map L* (B, 1, H, W) to the input of `prior` and `decode`."""
+        patches = F.pixel_unshuffle(self.standardize_lightness(lightness), self.patch_size)
+        return *self.unet.encode(patches), patches
 
     def prior(self, encoded: Encoded) -> Gaussian:
-        """p(z | L), (B, latent_dim)."""
+        """Return p(z | L), (B, latent_dim)."""
         coarsest = encoded[0]
         if self.learned_prior is not None:
             learned: Gaussian = self.learned_prior(coarsest)
@@ -60,14 +62,14 @@ class Model(Colorizer):
         return Gaussian.standard(len(coarsest), self.latent_dim, coarsest.device)
 
     def decode(self, encoded: Encoded, latent: Tensor) -> Tensor:
-        """→ standardized color (B, C, H, W)."""
-        coarsest, skips, folded = encoded
-        features = self.trunk.decode(coarsest, skips, self.injection(latent))
-        full: Tensor = self.upsample(self.color(features), features, folded)
-        return full
+        """Return the standardized color (B, C, H, W) of latents (B, latent_dim)."""
+        coarsest, skips, patches = encoded
+        features = self.unet.decode(coarsest, skips, self.latent_projection(latent))
+        color: Tensor = self.upsampler(self.color(features), features, patches)
+        return color
 
     def forward(self, lightness: Tensor, latent: Tensor) -> tuple[Tensor, Gaussian]:
-        """L* (B, 1, H, W), z (B, latent_dim) → standardized color (B, C, H, W), and p(z | L)."""
+        """Map L* (B, 1, H, W) and z (B, latent_dim) to color (B, C, H, W) and p(z | L)."""
         encoded = self.encode(lightness)
         return self.decode(encoded, latent), self.prior(encoded)
 
