@@ -4,6 +4,7 @@ Test files import nothing from here; they ask for fixtures by name.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +59,23 @@ def images_folder(tmp_path: Path, fill_folder: Callable[..., list[Path]]) -> Pat
     fill_folder(folder, range(16))
     fill_folder(folder, range(16, 24), ".jpg")
     return folder
+
+
+@pytest.fixture(scope="session")
+def draw_in_paint() -> Callable[[int, str], Image.Image]:
+    """draw_in_paint(index, "red") → an image of the sample, every painted object in that paint."""
+    from benchmark.data.cartoon import sample
+
+    def draw(index: int, name: str) -> Image.Image:
+        certain = {
+            key: replace(paint, probability=float(key == name))
+            for key, paint in sample.PAINTS.items()
+        }
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(sample, "PAINTS", certain)
+            return sample.draw(sample.SEED, index).image
+
+    return draw
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,11 @@
 """A canvas in Lab, on which the built-in sample `cartoon` is drawn.
 
-Places are fractions of the image: (0, 0) is the top left corner, (1, 1) the bottom right one.
-Colors are CIE Lab (D65), L* in 0..100. The canvas keeps L*, a* and b* apart from the first stroke
-to the last, so that two images that differ only in a* and b* have the same L* at every pixel.
+Positions are fractions of the image: (0, 0) is the top left corner, (1, 1) the bottom right one.
+Colors are CIE Lab (D65), L* in [0, 100]. The canvas keeps L*, a* and b* in separate planes, so that
+two images that differ only in a* and b* have the same L* at every pixel.
 
-A paint is never known here. A painted thing lays its lightness and its number; whoever owns the
-canvas gives each number its a*, b* in `Canvas.render`.
+The paints are not known while objects are drawn. A painted object leaves its lightness and its
+number on the canvas, and `Canvas.render` takes the a*, b* of each number.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,8 +29,8 @@ SUPERSAMPLING = 3
 PAINT_LIGHTNESS = 58.0
 
 # ------------------------------------------------------------------------------ Lab and sRGB
-# The rest of the project converts with PyTorch. Drawing needs NumPy and Pillow only, and must start
-# at once in a process of its own, so the few lines of the sRGB standard stand here again.
+# The rest of the project converts with PyTorch (benchmark/color.py). Drawing needs NumPy and Pillow
+# only and starts without PyTorch, so the few lines of the sRGB standard are repeated here.
 
 _XYZ_OF_RGB = np.array(
     [
@@ -46,7 +46,7 @@ _LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.0
 
 
 def srgb_to_lab(rgb: Bytes) -> NDArray[np.float64]:
-    """uint8 sRGB, (..., 3), to Lab, (..., 3)."""
+    """Convert uint8 sRGB, (..., 3), to Lab, (..., 3)."""
     xyz = _LINEAR[rgb] @ _XYZ_OF_RGB.T / _WHITE
     f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
     return np.stack(
@@ -55,7 +55,7 @@ def srgb_to_lab(rgb: Bytes) -> NDArray[np.float64]:
 
 
 def _lab_to_linear(lab: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Lab, (3, N), to linear RGB, (3, N); outside 0..1 where sRGB has no such color."""
+    """Convert Lab, (3, N), to linear RGB, (3, N); outside [0, 1] where sRGB has no such color."""
     fy = (lab[0] + 16) / 116
     f = np.stack([fy + lab[1] / 500, fy, fy - lab[2] / 200])
     xyz = np.where(f > 6 / 29, f * f * f, (f - 4 / 29) * (3 * (6 / 29) ** 2))
@@ -63,47 +63,47 @@ def _lab_to_linear(lab: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def in_gamut(lab: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which of the colors, (3, N), sRGB can show; bool, (N,)."""
+    """Return which of the Lab colors, (3, N), are in the gamut of sRGB; bool, (N,)."""
     linear = _lab_to_linear(lab)
     return np.asarray((linear.min(axis=0) > -1e-4) & (linear.max(axis=0) < 1 + 1e-4))
 
 
 def _fit_gamut(lab: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pull colors, (3, N), that sRGB cannot show towards gray of the same L*, by bisection."""
+    """Reduce the chroma of Lab colors, (3, N), outside the gamut, by bisection; L* is kept."""
     fitted = np.stack([lab[0].clip(0, 100), lab[1], lab[2]])
     outside = np.flatnonzero(~in_gamut(fitted))
     colors = fitted[:, outside]
     low, high = np.zeros(len(outside)), np.ones(len(outside))
     for _ in range(8):
         middle = (low + high) / 2
-        shows = in_gamut(np.stack([colors[0], colors[1] * middle, colors[2] * middle]))
-        low, high = np.where(shows, middle, low), np.where(shows, high, middle)
+        inside = in_gamut(np.stack([colors[0], colors[1] * middle, colors[2] * middle]))
+        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
     fitted[1:, outside] *= low
     return fitted
 
 
 def lab_to_srgb(lab: NDArray[np.floating]) -> Bytes:
-    """Lab, (..., 3), to uint8 sRGB, (..., 3), with L* kept as well as 8 bits allow.
+    """Convert Lab, (..., 3), to uint8 sRGB, (..., 3), with L* kept as well as 8 bits allow.
 
     Rounding each channel to the nearest level moves L* by up to 0.2, differently for each paint. So
-    of the eight levels around a color one of those nearest in L* is taken.
+    of the eight 8-bit colors around a color one of those nearest in L* is taken.
     """
     planes = np.ascontiguousarray(lab.reshape(-1, 3).T, dtype=np.float64)
     linear = _lab_to_linear(_fit_gamut(planes)).clip(0, 1)
     exact = np.interp(linear, _LINEAR, np.arange(256.0))
     floors = exact.astype(np.intp).clip(0, 254)
     luminance = _XYZ_OF_RGB[1] @ linear
-    # dL*/dY = 116/3 * Y^(-2/3): turns an error of luminance into one of lightness.
+    # dL*/dY = 116/3 * Y^(-2/3) converts an error of luminance to one of lightness.
     slope = 116 / 3 * np.maximum(luminance, 0.01) ** (-2 / 3)
-    # What each channel adds to luminance and to the squared error, one level down and one up.
+    # The parts of luminance and of the squared error of each channel, rounded down and up.
     parts = [[_LINEAR[floors[c] + up] * _XYZ_OF_RGB[1, c] for up in (0, 1)] for c in range(3)]
     squares = [[(floors[c] + up - exact[c]) ** 2 for up in (0, 1)] for c in range(3)]
     costs = []
     for red, green, blue in product((0, 1), repeat=3):
         error = parts[0][red] + parts[1][green] + parts[2][blue] - luminance
-        # The small second term keeps the hue where several levels are as good in L*.
-        blur = squares[0][red] + squares[1][green] + squares[2][blue]
-        costs.append(np.abs(error) * slope + 0.01 * blur)
+        # The small second term keeps the hue where several colors are equally near in L*.
+        distance = squares[0][red] + squares[1][green] + squares[2][blue]
+        costs.append(np.abs(error) * slope + 0.01 * distance)
     best = np.argmin(costs, axis=0)
     levels = floors + np.stack([best >> 2, (best >> 1) & 1, best & 1])
     return np.asarray(levels.T.reshape(lab.shape), dtype=np.uint8)
@@ -111,14 +111,14 @@ def lab_to_srgb(lab: NDArray[np.floating]) -> Bytes:
 
 @cache
 def color(code: str) -> Lab:
-    """The Lab color of a six-digit sRGB code such as `7ec850`."""
+    """Return the Lab color of a six-digit sRGB code such as `7ec850`."""
     rgb = np.array([int(code[i : i + 2], 16) for i in (0, 2, 4)], dtype=np.uint8)
     lightness, a, b = srgb_to_lab(rgb).tolist()
     return lightness, a, b
 
 
 def blend(first: Lab, second: Lab, share: float) -> Lab:
-    """`first` with `share` (0..1) of `second` in it."""
+    """Mix two colors: `share` (in [0, 1]) of `second`, the rest of `first`."""
     a, b, c = (p + share * (q - p) for p, q in zip(first, second, strict=True))
     return a, b, c
 
@@ -128,10 +128,11 @@ def blend(first: Lab, second: Lab, share: float) -> Lab:
 
 @dataclass(frozen=True)
 class Light:
-    """What the time of day does to colors: L* times `gain`, a*, b* times `chroma` plus `cast`.
+    """The light of a time of day, which changes the colors of objects.
 
-    Paints keep their a*, b*, so that the truth about them stays one color; they only lose
-    `paint_dim` of their L*.
+    gain: the factor of L*. chroma: the factor of a* and b*. cast: what is added to a* and b*.
+    paint_dim: what is subtracted from the L* of paints. They keep their a*, b*, so that each paint
+    has one true color at every time of day.
     """
 
     gain: float = 1.0
@@ -140,8 +141,8 @@ class Light:
     paint_dim: float = 0.0
 
     def on(self, lab: Lab) -> Lab:
-        """The color as it looks in this light."""
-        # Black has no room for a cast and white little: both would leave sRGB.
+        """Return the color in this light."""
+        # Black allows no cast, since it would leave the gamut of sRGB.
         room = min(1.0, lab[0] / 30)
         return (
             lab[0] * self.gain,
@@ -152,38 +153,49 @@ class Light:
 
 @dataclass(frozen=True)
 class Ink:
-    """What a stroke lays down: a color, or a gradient from it at the top to `to` at the bottom."""
+    """The color with which a shape is filled.
+
+    lab: the color, or the one at the top of a vertical gradient to `to` at the bottom.
+    alpha: the opacity. soft: the blur of the edge, as a fraction of the image.
+    texture: a name in _TEXTURES. strength: the standard deviation of the texture in L*.
+    glows: whether the shape is a source of light, whose color is the same at every time of day.
+    number: the number of the painted object to which the shape belongs, or 0.
+    """
 
     lab: Lab
     to: Lab | None = None
     alpha: float = 1.0
-    soft: float = 0.0  # blur of the edge, as a fraction of the image
+    soft: float = 0.0
     texture: str = ""
-    strength: float = 0.0  # of the texture: standard deviation in L*
-    glows: bool = False  # it shines by itself: the light of the day leaves it alone
-    number: int = 0  # of the painted object this belongs to; 0 is none
+    strength: float = 0.0
+    glows: bool = False
+    number: int = 0
 
 
 def ink(code: str, to: str = "", texture: str = "", strength: float = 0.0) -> Ink:
-    """An opaque ink from sRGB codes."""
+    """Return an opaque ink of the colors of sRGB codes."""
     return Ink(color(code), color(to) if to else None, texture=texture, strength=strength)
 
 
 def paint(number: int, shade: float = 0.0, to: float | None = None) -> Ink:
-    """The ink of painted object `number`, `shade` (down to `to`) L* off the paints' lightness."""
+    """Return the ink of painted object `number`; `shade` and, at the bottom, `to` change its L*."""
     bottom = None if to is None else (PAINT_LIGHTNESS + to, 0.0, 0.0)
     return Ink((PAINT_LIGHTNESS + shade, 0.0, 0.0), bottom, number=number)
 
 
 class Placed(NamedTuple):
-    """One thing on the canvas; `box` in whole pixels (left, top, right, bottom)."""
+    """An object on the canvas.
+
+    box: (left, top, right, bottom) in whole pixels. number: that of its paint in the mask, or 0 for
+    an object that has no paint.
+    """
 
     kind: str
     box: tuple[int, int, int, int]
-    number: int  # of its paint in the mask; 0: its color is no question
+    number: int
 
 
-# Feature size across and down, in fractions of the image.
+# The size of the grain across and down, in fractions of the image.
 _TEXTURES = {
     "grass": (0.006, 0.030),
     "leaves": (0.016, 0.016),
@@ -195,7 +207,7 @@ _TEXTURES = {
 
 @cache
 def _texture(name: str, n: int) -> Floats:
-    """Noise of the named grain, mean 0 and deviation 1; (2n, 2n), so any n x n window fits."""
+    """Return noise of a named grain with mean 0 and deviation 1; (2n, 2n), for any n × n window."""
     across, down = (max(size * n, 0.4) for size in _TEXTURES[name])
     noise = np.random.default_rng(list(_TEXTURES).index(name)).standard_normal((2 * n, 2 * n))
     fy, fx = np.fft.fftfreq(2 * n)[:, None], np.fft.rfftfreq(2 * n)[None]
@@ -205,7 +217,7 @@ def _texture(name: str, n: int) -> Floats:
 
 
 def _around(boxes: Sequence[Box]) -> Box:
-    """The smallest box around boxes."""
+    """Return the smallest box around boxes."""
     left, top, right, bottom = zip(*boxes, strict=True)
     return min(left), min(top), max(right), max(bottom)
 
@@ -214,7 +226,12 @@ Draw = Callable[[ImageDraw.ImageDraw, Callable[[Point], Point]], None]
 
 
 class Canvas:
-    """Supersampled planes of L*, a*, b* (3, n, n) and of painted objects' numbers (n, n)."""
+    """Supersampled planes on which shapes are drawn.
+
+    size: the side of the image in pixels; n: the side of the planes. rng: draws shapes.
+    light: the light of the time of day. lab: L*, a*, b*, (3, n, n). numbers: those of the painted
+    objects, (n, n), 0 elsewhere. placed: the objects so far.
+    """
 
     def __init__(self, size: int, rng: np.random.Generator, light: Light) -> None:
         self.size, self.n = size, size * SUPERSAMPLING
@@ -224,20 +241,17 @@ class Canvas:
         self.placed: list[Placed] = []
 
     def place(self, kind: str, box: Box, painted: bool = False) -> int:
-        """Note a thing in the scene, unless it lies outside the image.
-
-        Returns the number to paint it with, 0 if it has no paint.
-        """
+        """Add an object and return its number, 0 if it has no paint or lies outside the image."""
         left, top, right, bottom = (min(max(v, 0.0), 1.0) * self.size for v in box)
         if left >= right or top >= bottom:
             return 0
-        number = 1 + sum(thing.number > 0 for thing in self.placed) if painted else 0
+        number = 1 + sum(obj.number > 0 for obj in self.placed) if painted else 0
         whole = floor(left), floor(top), ceil(right), ceil(bottom)
         self.placed.append(Placed(kind, whole, number))
         return number
 
     def sky(self, stops: Sequence[tuple[float, Lab]]) -> None:
-        """Fill everything with a vertical gradient through (height, color) stops."""
+        """Fill the whole canvas with a vertical gradient through (height, color) stops."""
         rows = np.linspace(0, 1, self.n)
         heights = [height for height, _ in stops]
         for channel in range(3):
@@ -255,7 +269,7 @@ class Canvas:
         self.rects([box], fill, radius)
 
     def rects(self, boxes: Sequence[Box], fill: Ink, radius: float = 0.0) -> None:
-        """Fill the union of rectangles in one go."""
+        """Fill the union of rectangles as one shape."""
 
         def draw(d: ImageDraw.ImageDraw, px: Callable[[Point], Point]) -> None:
             for left, top, right, bottom in boxes:
@@ -279,7 +293,7 @@ class Canvas:
         self.lines([points], width, fill)
 
     def lines(self, paths: Sequence[Sequence[Point]], width: float, fill: Ink) -> None:
-        """Draw several lines in one go."""
+        """Draw several lines as one shape."""
         boxes = [(x - width, y - width, x + width, y + width) for path in paths for x, y in path]
         pixels = max(1, round(width * self.n))
 
@@ -290,12 +304,12 @@ class Canvas:
         self._stamp(_around(boxes), draw, fill)
 
     def glow(self, x: float, y: float, radius: float, code: str, alpha: float) -> None:
-        """Lay the soft light around a sun, a moon or a lamp."""
+        """Draw the soft halo around a sun, a moon or a lamp."""
         halo = Ink(color(code), alpha=alpha, soft=radius / 3, glows=True)
         self.ellipses([(x, y, radius, radius)], halo)
 
     def _stamp(self, box: Box, draw: Draw, fill: Ink) -> None:
-        """Lay `fill` where `draw` marks a mask the size of `box`."""
+        """Fill the shape that `draw` draws into a mask of the size of `box`."""
         n, margin = self.n, 3 * fill.soft + 1 / self.n
         left, top = (max(floor((v - margin) * n), 0) for v in box[:2])
         right, bottom = (min(ceil((v + margin) * n) + 1, n) for v in box[2:])
@@ -310,7 +324,7 @@ class Canvas:
         region = self.lab[:, *window]
         coverage = np.asarray(mask)
         if fill.soft or fill.alpha < 1:
-            # Halos and shadows pass paint by: a mixed color would be no paint's any more.
+            # Halos and shadows leave paint unchanged, since a mixed color would be no paint.
             clear = coverage * (self.numbers[window] == 0)
             share = clear.astype(np.float32) * np.float32(fill.alpha / 255)
             region += share * (colors - region)
@@ -319,7 +333,7 @@ class Canvas:
             self.numbers[window][coverage > 0] = fill.number
 
     def _colors(self, fill: Ink, box: Box, window: tuple[slice, slice]) -> Floats:
-        """The colors `fill` has in the window; broadcasts to (3, rows, columns)."""
+        """Return the colors of `fill` in the window; they broadcast to (3, rows, columns)."""
         first = np.array(self._lit(fill, fill.lab), np.float32)[:, None, None]
         if fill.to is None and not fill.strength:
             return first
@@ -337,13 +351,13 @@ class Canvas:
         return colors
 
     def _lit(self, fill: Ink, lab: Lab) -> Lab:
-        """A color of `fill` in the light of the day."""
+        """Return a color of `fill` in the light of the time of day."""
         if fill.number:
             return lab[0] - self.light.paint_dim, 0.0, 0.0
         return lab if fill.glows else self.light.on(lab)
 
     def mirror(self, top: float, tint: Lab, share: float) -> None:
-        """Turn everything below `top` into water: what is above, upside down and rippled."""
+        """Turn everything below `top` into water, a rippled reflection of what is above it."""
         edge = round(top * self.n)
         rows = np.arange(edge, self.n)
         ripple = _texture("waves", self.n)[edge : self.n, : self.n]
@@ -357,10 +371,11 @@ class Canvas:
         self.numbers[edge:] = 0
 
     def render(self, paints: Sequence[tuple[float, float]], grain: Floats) -> Bytes:
-        """sRGB, (size, size, 3), with object k painted in the a*, b* of `paints[k - 1]`.
+        """Return the image, uint8 sRGB (size, size, 3).
 
-        `grain`, (size, size), is added to L*: film grain. It also hides which levels of L* 8 bits
-        can reach with each paint.
+        paints: the a*, b* of the painted objects; object k has `paints[k - 1]`. grain: film grain,
+        (size, size), which is added to L*. It also hides which values of L* each paint can have in
+        8 bits.
         """
         lab = self.lab.copy()
         painted = self.numbers > 0
@@ -371,12 +386,12 @@ class Canvas:
         return lab_to_srgb(np.moveaxis(small, 0, -1))
 
     def mask(self) -> Bytes:
-        """(size, size): k where a pixel belongs wholly to painted object k, else 0."""
+        """Return the mask (size, size): k where a whole pixel belongs to object k, else 0."""
         cells = np.stack(_cells(self.numbers))
         return np.where((cells == cells[0]).all(axis=0), cells[0], 0).astype(np.uint8)
 
 
 def _cells(plane: NDArray[Any]) -> list[NDArray[Any]]:
-    """The parts of a plane (..., n, n) that make up each pixel, every one (..., size, size)."""
+    """Split a plane (..., n, n) into the parts of each pixel, each (..., size, size)."""
     steps = range(SUPERSAMPLING)
     return [plane[..., y::SUPERSAMPLING, x::SUPERSAMPLING] for y, x in product(steps, steps)]

@@ -1,11 +1,11 @@
-"""The places of the built-in sample `cartoon`: what stands where, at which season and hour.
+"""The places of the built-in sample `cartoon`: which objects are where, by season and time of day.
 
-Every place is a function that draws itself on a canvas, from the sky to what is nearest.
+Every place is a function that draws it on a canvas, from the sky to the nearest objects.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import cos, pi, sin
+from math import pi, sin
 
 import numpy as np
 
@@ -21,7 +21,11 @@ LIGHTS = {
 
 @dataclass(frozen=True)
 class Setting:
-    """When and where a scene plays; `sun` is its height, 0 at the horizon and 1 overhead."""
+    """The place and the time of a scene.
+
+    place: a name in PLACES. season: spring, summer, autumn or winter. time: a name in LIGHTS.
+    sun: the height of the sun, 0 at the horizon and 1 at the zenith.
+    """
 
     place: str
     season: str
@@ -30,17 +34,17 @@ class Setting:
 
     @property
     def lights(self) -> bool:
-        """Are windows and lamps lit?"""
+        """Whether windows and lamps are lit."""
         return self.time != "day"
 
     @property
     def snowy(self) -> bool:
-        """Does snow lie?"""
+        """Whether there is snow."""
         return self.season == "winter"
 
 
 def random_setting(rng: np.random.Generator) -> Setting:
-    """A random setting; the sun's height alone decides between day and sunset."""
+    """Draw a random setting; by day the height of the sun decides whether it is sunset."""
     place = str(rng.choice(list(PLACES), p=[0.26, 0.28, 0.16, 0.14, 0.16]))
     season = str(rng.choice(["spring", "summer", "autumn", "winter"], p=[0.2, 0.4, 0.2, 0.2]))
     if place == "beach" or (place == "lake" and season == "winter"):
@@ -53,29 +57,6 @@ def random_setting(rng: np.random.Generator) -> Setting:
 # ---------------------------------------------------------------------------------------------- sky
 
 
-def _disc(canvas: Canvas, x: float, y: float, radius: float, code: str) -> None:
-    """A sun or a moon."""
-    canvas.ellipses([(x, y, radius, radius)], replace(ink(code), glows=True))
-
-
-def _cloud(canvas: Canvas, x: float, y: float, width: float, fill: Ink) -> None:
-    """A flat-bottomed heap of puffs, its lit top above a grayer base."""
-    rng = canvas.rng
-    puffs = []
-    for step in np.linspace(-0.5, 0.5, 6):
-        size = width * (0.10 + 0.16 * cos(step * 2.6) * rng.uniform(0.6, 1.1))
-        puffs.append((x + step * width * 0.8, y - size * 0.75, size, size))
-    base = (x, y, width * 0.58, width * 0.07)
-    canvas.ellipses([*puffs, base], fill)
-
-
-def _bird(canvas: Canvas, x: float, y: float, span: float) -> None:
-    """A gull far away: two bent wings."""
-    wings = [(x - span, y - span * 0.4), (x - span * 0.4, y - span * 0.5), (x, y)]
-    wings += [(x + span * 0.4, y - span * 0.5), (x + span, y - span * 0.4)]
-    canvas.line(wings, 0.007, ink("3c4458"))
-
-
 SKIES = {
     "day": ("4a9fe0", "8cc8f0", "dff1fa"),
     "sunset": ("5b5a9c", "ee8a6b", "ffd98a"),
@@ -83,42 +64,42 @@ SKIES = {
 }
 
 
-def _sky(canvas: Canvas, at: Setting, horizon: float) -> None:
-    """Sky, sun or moon, and clouds, down to the horizon."""
+def _sky(canvas: Canvas, setting: Setting, horizon: float) -> None:
+    """Draw sky, sun or moon, and clouds, down to the horizon."""
     rng = canvas.rng
     middle = horizon * rng.uniform(0.5, 0.65)
-    canvas.sky(list(zip((0.0, middle, horizon), map(color, SKIES[at.time]), strict=True)))
+    canvas.sky(list(zip((0.0, middle, horizon), map(color, SKIES[setting.time]), strict=True)))
     x = rng.uniform(0.12, 0.88)
-    if at.time == "day":
-        y = horizon * (1 - at.sun) * 0.9 + 0.09
+    if setting.time == "day":
+        y = horizon * (1 - setting.sun) * 0.9 + 0.09
         canvas.glow(x, y, 0.15, "fff6c8", 0.8)
-        _disc(canvas, x, y, 0.065, "fff0a0")
-    elif at.time == "sunset":
-        y = horizon - 0.02 - at.sun * 0.4
+        shapes.disc(canvas, x, y, 0.065, "fff0a0")
+    elif setting.time == "sunset":
+        y = horizon - 0.02 - setting.sun * 0.4
         canvas.glow(x, y, 0.24, "ffe9a8", 0.8)
-        _disc(canvas, x, y, 0.08, "fff3b8")
+        shapes.disc(canvas, x, y, 0.08, "fff3b8")
     else:
         _night_sky(canvas, x, horizon)
-    _clouds(canvas, at.time, horizon)
-    if at.time != "night" and rng.random() < 0.4:
+    _clouds(canvas, setting.time, horizon)
+    if setting.time != "night" and rng.random() < 0.4:
         for _ in range(rng.integers(2, 5)):
-            _bird(canvas, rng.uniform(0.1, 0.9), rng.uniform(0.08, horizon * 0.6), 0.025)
+            shapes.bird(canvas, rng.uniform(0.1, 0.9), rng.uniform(0.08, horizon * 0.6), 0.025)
 
 
 def _night_sky(canvas: Canvas, x: float, horizon: float) -> None:
-    """Stars and a moon."""
+    """Draw stars and a moon."""
     stars = canvas.rng.uniform((0, 0, 0.002), (1, horizon * 0.9, 0.005), (30, 3)).tolist()
     starlight = replace(ink("fdf6d8"), glows=True)
     canvas.ellipses([(star_x, star_y, r, r) for star_x, star_y, r in stars], starlight)
     y = float(canvas.rng.uniform(0.1, 0.25))
     canvas.glow(x, y, 0.13, "c9d4f5", 0.5)
-    _disc(canvas, x, y, 0.06, "f6efce")
-    _disc(canvas, x + 0.02, y - 0.012, 0.012, "dcd3ac")
-    _disc(canvas, x - 0.018, y + 0.016, 0.016, "dcd3ac")
+    shapes.disc(canvas, x, y, 0.06, "f6efce")
+    shapes.disc(canvas, x + 0.02, y - 0.012, 0.012, "dcd3ac")
+    shapes.disc(canvas, x - 0.018, y + 0.016, 0.016, "dcd3ac")
 
 
 def _clouds(canvas: Canvas, time: str, horizon: float) -> None:
-    """A few clouds: white by day, pink at sunset."""
+    """Draw a few clouds, white by day and pink at sunset."""
     rng = canvas.rng
     top, base = {"day": ("ffffff", "e3eef6"), "sunset": ("ffcfae", "d98a94")}.get(
         time, ("46548a", "36457a")
@@ -126,14 +107,14 @@ def _clouds(canvas: Canvas, time: str, horizon: float) -> None:
     for _ in range(rng.integers(0, 4)):
         fill = Ink(color(top), color(base), alpha=0.92, soft=0.004, glows=True)
         y, width = rng.uniform(0.1, horizon * 0.65), rng.uniform(0.18, 0.36)
-        _cloud(canvas, rng.uniform(0, 1), y, width, fill)
+        shapes.cloud(canvas, rng.uniform(0, 1), y, width, fill)
 
 
 # ------------------------------------------------------------------------------------------- ground
 
 
 def _mountains(canvas: Canvas, base: float, height: float) -> None:
-    """A jagged range with snow on its peaks."""
+    """Draw a range of mountains with snow on the peaks."""
     rng = canvas.rng
     x = rng.uniform(-0.2, 0.0)
     while x < 1.1:
@@ -149,7 +130,7 @@ def _mountains(canvas: Canvas, base: float, height: float) -> None:
 
 
 def _snow_cap(canvas: Canvas, top: Point, left: Point, right: Point) -> None:
-    """Snow on the upper third of a peak, with a zigzag edge."""
+    """Draw snow on the upper third of a peak, with a zigzag edge."""
 
     def down(foot: Point, share: float) -> Point:
         return (top[0] + (foot[0] - top[0]) * share, top[1] + (foot[1] - top[1]) * share)
@@ -165,7 +146,7 @@ def _snow_cap(canvas: Canvas, top: Point, left: Point, right: Point) -> None:
 
 
 def _hill(canvas: Canvas, level: float, swell: float, fill: Ink) -> Callable[[float], float]:
-    """A rolling ridge around `level`, filled to the bottom; returns its height at each x."""
+    """Draw a hill around `level` down to the bottom; returns the function of its edge, x → y."""
     phases, waves = canvas.rng.uniform(0, 2 * pi, 2), canvas.rng.uniform(0.6, 1.4, 2)
 
     def ridge(x: float) -> float:
@@ -185,38 +166,38 @@ GRASS = {
 }
 
 
-def _grass(at: Setting, nearness: float) -> Ink:
-    """Ground of a hill: hazy and pale far away (0), rich and streaky near by (1)."""
-    far, near = map(color, GRASS[at.season])
+def _grass(setting: Setting, nearness: float) -> Ink:
+    """Return the ink of the ground: pale at a `nearness` of 0, rich and with texture at 1."""
+    far, near = map(color, GRASS[setting.season])
     top = blend(far, near, nearness)
-    texture = "sand" if at.snowy else "grass"
-    strength = (0.6 if at.snowy else 2.4) * (0.3 + 0.7 * nearness)
+    texture = "sand" if setting.snowy else "grass"
+    strength = (0.6 if setting.snowy else 2.4) * (0.3 + 0.7 * nearness)
     return Ink(top, (top[0] - 6, top[1], top[2]), texture=texture, strength=strength)
 
 
-def _tree(canvas: Canvas, at: Setting, x: float, y: float, height: float) -> None:
-    """A tree that suits the season."""
+def _tree(canvas: Canvas, setting: Setting, x: float, y: float, height: float) -> None:
+    """Draw a tree of the season."""
     if canvas.rng.random() < 0.35:
-        shapes.conifer(canvas, x, y, height, at.snowy)
+        shapes.conifer(canvas, x, y, height, setting.snowy)
         return
     kinds = {"spring": shapes.blossom_tree, "autumn": shapes.autumn_tree}
     kinds["winter"] = shapes.bare_tree
-    kind = kinds.get(at.season, shapes.leafy_tree)
-    if at.season == "spring" and canvas.rng.random() < 0.5:
+    kind = kinds.get(setting.season, shapes.leafy_tree)
+    if setting.season == "spring" and canvas.rng.random() < 0.5:
         kind = shapes.leafy_tree
     kind(canvas, x, y, height)
 
 
 def _spread(rng: np.random.Generator, count: int, low: float, high: float) -> list[float]:
-    """`count` places between `low` and `high`, one in each of as many equal strips."""
+    """Draw `count` positions between `low` and `high`, one in each of `count` equal strips."""
     strips = (np.arange(count) + rng.uniform(0.15, 0.85, count)) / max(count, 1)
     return [float(x) for x in low + (high - low) * strips]
 
 
-def _meadow(canvas: Canvas, at: Setting, y: float) -> None:
-    """Flowers in the foreground, of one kind per scene, where there is no snow."""
+def _meadow(canvas: Canvas, setting: Setting, y: float) -> None:
+    """Draw flowers of one kind in the foreground, in spring and summer."""
     rng = canvas.rng
-    if at.season not in ("spring", "summer"):
+    if setting.season not in ("spring", "summer"):
         return
     kind = str(rng.choice(["daisy", "dandelion", "sunflower"], p=[0.45, 0.35, 0.2]))
     height = 0.19 if kind == "sunflower" else 0.065
@@ -225,77 +206,83 @@ def _meadow(canvas: Canvas, at: Setting, y: float) -> None:
 
 
 def _snowfall(canvas: Canvas) -> None:
-    """Snowflakes in the air."""
+    """Draw snowflakes in the air."""
     flakes = canvas.rng.uniform((0, 0, 0.004), (1, 1, 0.008), (40, 3)).tolist()
     canvas.ellipses([(x, y, r, r) for x, y, r in flakes], ink("ffffff"))
 
 
 def _road(canvas: Canvas, top: float, bottom: float) -> None:
-    """A road from side to side, with kerbs and a dashed middle line."""
+    """Draw a road across the image, with curbs and a dashed middle line."""
     canvas.rect((-0.1, top, 1.1, bottom), ink("6f747d", "5b606a", "sand", 1.0))
-    for kerb in (top, bottom):
-        canvas.rect((-0.1, kerb - 0.012, 1.1, kerb + 0.004), ink("d5d2cb"))
+    for curb in (top, bottom):
+        canvas.rect((-0.1, curb - 0.012, 1.1, curb + 0.004), ink("d5d2cb"))
     middle = (top + bottom) / 2
     dashes = np.arange(canvas.rng.uniform(-0.1, 0.0), 1.0, 0.16).tolist()
     canvas.rects([(x, middle - 0.007, x + 0.08, middle + 0.007) for x in dashes], ink("f6f3e6"))
 
 
-def _traffic(canvas: Canvas, at: Setting, top: float, bottom: float, most: int) -> None:
-    """Up to `most` cars in each of the two lanes, those far away first."""
+def _traffic(canvas: Canvas, setting: Setting, top: float, bottom: float, most: int) -> None:
+    """Draw up to `most` cars in each of the two lanes, the farther lane first."""
     rng = canvas.rng
     depth = bottom - top
     for lane, facing in ((0.42, -1.0), (0.93, 1.0)):
         count = int(rng.integers(0 if lane < 0.5 else 1, most + 1))
         for x in _spread(rng, count, 0.05, 0.95):
             width = float(rng.uniform(0.9, 1.05)) * (0.29 + 0.09 * lane) * (0.7 + depth)
-            shapes.car(canvas, x, top + depth * lane, width, facing, at.lights)
+            shapes.car(canvas, x, top + depth * lane, width, facing, setting.lights)
 
 
 # ------------------------------------------------------------------------------------------- places
 
 
-def _country(canvas: Canvas, at: Setting) -> None:
-    """Hills with cottages and trees; in front a road, or a fence with sheep."""
+def _country(canvas: Canvas, setting: Setting) -> None:
+    """Draw hills with a cottage and trees behind a road or a pasture."""
     rng = canvas.rng
-    _sky(canvas, at, 0.6)
+    _sky(canvas, setting, 0.6)
     if rng.random() < 0.55:
         _mountains(canvas, 0.62, float(rng.uniform(0.2, 0.36)))
-    _hill(canvas, float(rng.uniform(0.52, 0.58)), 0.04, _grass(at, 0.0))
-    ridge = _hill(canvas, float(rng.uniform(0.6, 0.64)), 0.03, _grass(at, 0.5))
+    _hill(canvas, float(rng.uniform(0.52, 0.58)), 0.04, _grass(setting, 0.0))
+    ridge = _hill(canvas, float(rng.uniform(0.6, 0.64)), 0.03, _grass(setting, 0.5))
     for x in _spread(rng, int(rng.integers(2, 6)), 0, 1):
-        _tree(canvas, at, x, ridge(x) + 0.02, float(rng.uniform(0.12, 0.2)))
-    ridge = _hill(canvas, float(rng.uniform(0.68, 0.72)), 0.02, _grass(at, 1.0))
+        _tree(canvas, setting, x, ridge(x) + 0.02, float(rng.uniform(0.12, 0.2)))
+    ridge = _hill(canvas, float(rng.uniform(0.68, 0.72)), 0.02, _grass(setting, 1.0))
     home = float(rng.uniform(0.2, 0.8))
     for x in _spread(rng, int(rng.integers(2, 4)), 0, 1):
         if abs(x - home) > 0.24:
-            _tree(canvas, at, x, ridge(x) + 0.05, float(rng.uniform(0.28, 0.42)))
+            _tree(canvas, setting, x, ridge(x) + 0.05, float(rng.uniform(0.28, 0.42)))
     width, height = rng.uniform(0.3, 0.38), rng.uniform(0.3, 0.38)
     if rng.random() < 0.75:
         shapes.house(
-            canvas, home, ridge(home) + 0.07, width, height, snowy=at.snowy, lights=at.lights
+            canvas,
+            home,
+            ridge(home) + 0.07,
+            width,
+            height,
+            snowy=setting.snowy,
+            lights=setting.lights,
         )
     if rng.random() < 0.5:
         _road(canvas, 0.83, 0.97)
-        _traffic(canvas, at, 0.83, 0.97, 1)
+        _traffic(canvas, setting, 0.83, 0.97, 1)
     else:
-        _pasture(canvas, at)
+        _pasture(canvas, setting)
 
 
-def _pasture(canvas: Canvas, at: Setting) -> None:
-    """The foreground of a country scene: sheep, a fence, flowers, maybe a kite."""
+def _pasture(canvas: Canvas, setting: Setting) -> None:
+    """Draw the foreground of a country scene: a fence, sheep, flowers, a person with a kite."""
     rng = canvas.rng
     if rng.random() < 0.45:
         shapes.fence(canvas, 0.88, 0.11)
-    for x in _spread(rng, 0 if at.snowy else int(rng.integers(0, 4)), 0.05, 0.95):
+    for x in _spread(rng, 0 if setting.snowy else int(rng.integers(0, 4)), 0.05, 0.95):
         y, facing = float(rng.uniform(0.9, 0.97)), 1.0 if rng.random() < 0.5 else -1.0
         shapes.sheep(canvas, x, y, float(rng.uniform(0.14, 0.18)), facing)
-    _meadow(canvas, at, 0.9)
+    _meadow(canvas, setting, 0.9)
     if rng.random() < 0.6:
         _kite_flyer(canvas, float(rng.uniform(0.2, 0.8)), 0.98)
 
 
 def _kite_flyer(canvas: Canvas, x: float, y: float) -> None:
-    """Somebody with a kite high up on the roomier side."""
+    """Draw a person and a kite high up on the side with more space."""
     rng = canvas.rng
     side = 1.0 if x < 0.5 else -1.0
     hand = shapes.person(canvas, x, y, float(rng.uniform(0.28, 0.36)), arm=side)
@@ -303,68 +290,71 @@ def _kite_flyer(canvas: Canvas, x: float, y: float) -> None:
     shapes.kite(canvas, x + side * far, float(rng.uniform(0.15, 0.32)), size, hand)
 
 
-def _street(canvas: Canvas, at: Setting) -> None:
-    """A row of houses behind a pavement and a busy road."""
+def _street(canvas: Canvas, setting: Setting) -> None:
+    """Draw a row of houses behind a sidewalk and a road."""
     rng = canvas.rng
-    _sky(canvas, at, 0.66)
-    _hill(canvas, 0.58, 0.03, _grass(at, 0.3))
-    kerb = 0.7
-    canvas.rect((-0.1, 0.63, 1.1, kerb), _grass(at, 0.8))
+    _sky(canvas, setting, 0.66)
+    _hill(canvas, 0.58, 0.03, _grass(setting, 0.3))
+    curb = 0.7
+    canvas.rect((-0.1, 0.63, 1.1, curb), _grass(setting, 0.8))
     for x in _spread(rng, 3, -0.08, 1.08):
         width = float(rng.uniform(0.27, 0.35))
         if rng.random() < 0.3:
-            shapes.tower_block(canvas, x, 0.68, width, float(rng.uniform(0.42, 0.56)), at.lights)
+            shapes.tower_block(
+                canvas, x, 0.68, width, float(rng.uniform(0.42, 0.56)), setting.lights
+            )
         elif rng.random() < 0.8:
             height = float(rng.uniform(0.34, 0.42))
-            shapes.house(canvas, x, 0.68, width, height, snowy=at.snowy, lights=at.lights)
+            shapes.house(canvas, x, 0.68, width, height, snowy=setting.snowy, lights=setting.lights)
         else:
-            _tree(canvas, at, x, 0.68, float(rng.uniform(0.32, 0.42)))
-    canvas.rect((-0.1, 0.67, 1.1, kerb + 0.03), ink("cfc8bd", "bfb7ab", "sand", 0.8))
+            _tree(canvas, setting, x, 0.68, float(rng.uniform(0.32, 0.42)))
+    canvas.rect((-0.1, 0.67, 1.1, curb + 0.03), ink("cfc8bd", "bfb7ab", "sand", 0.8))
     for x in _spread(rng, int(rng.integers(0, 3)), 0.05, 0.95):
-        _tree(canvas, at, x, 0.7, float(rng.uniform(0.2, 0.28)))
+        _tree(canvas, setting, x, 0.7, float(rng.uniform(0.2, 0.28)))
     for x in _spread(rng, int(rng.integers(0, 3)), 0.1, 0.9):
-        shapes.lamp_post(canvas, x, 0.71, 0.3, at.lights)
+        shapes.lamp_post(canvas, x, 0.71, 0.3, setting.lights)
     for x in _spread(rng, int(rng.integers(0, 3)), 0.05, 0.95):
         shapes.person(canvas, x, 0.73, float(rng.uniform(0.2, 0.25)))
     _road(canvas, 0.74, 1.02)
-    _traffic(canvas, at, 0.74, 0.99, 2)
+    _traffic(canvas, setting, 0.74, 0.99, 2)
 
 
-def _lake(canvas: Canvas, at: Setting) -> None:
-    """Hills and trees over still water, with sailing boats."""
+def _lake(canvas: Canvas, setting: Setting) -> None:
+    """Draw hills and trees above still water with sailing boats."""
     rng = canvas.rng
     shore = float(rng.uniform(0.52, 0.6))
-    _sky(canvas, at, shore)
+    _sky(canvas, setting, shore)
     if rng.random() < 0.7:
         _mountains(canvas, shore, float(rng.uniform(0.2, 0.36)))
-    ridge = _hill(canvas, shore - 0.06, 0.03, _grass(at, 0.4))
+    ridge = _hill(canvas, shore - 0.06, 0.03, _grass(setting, 0.4))
     for x in _spread(rng, int(rng.integers(3, 8)), 0, 1):
-        _tree(canvas, at, x, max(ridge(x) + 0.03, shore - 0.02), float(rng.uniform(0.1, 0.2)))
+        _tree(canvas, setting, x, max(ridge(x) + 0.03, shore - 0.02), float(rng.uniform(0.1, 0.2)))
     canvas.mirror(shore, color("3f86b5"), 0.4)
     for x in _spread(rng, int(rng.integers(1, 4)), 0.1, 0.9):
         depth = float(rng.uniform(0.1, 0.75))
         y = shore + depth * (0.92 - shore) + 0.03
         shapes.sailing_boat(canvas, x, y, 0.2 + 0.18 * depth)
     if rng.random() < 0.6:
-        _hill(canvas, 0.92, 0.03, _grass(at, 1.0))
-        _meadow(canvas, at, 0.97)
+        _hill(canvas, 0.92, 0.03, _grass(setting, 1.0))
+        _meadow(canvas, setting, 0.97)
         if rng.random() < 0.5:
             side = float(rng.choice([0.1, 0.9]))
-            _tree(canvas, at, side, 0.98, float(rng.uniform(0.5, 0.62)))
+            _tree(canvas, setting, side, 0.98, float(rng.uniform(0.5, 0.62)))
 
 
-def _beach(canvas: Canvas, at: Setting) -> None:
-    """The sea, and people under parasols on the sand."""
+def _beach(canvas: Canvas, setting: Setting) -> None:
+    """Draw the sea, and people and parasols on the sand."""
     rng = canvas.rng
     horizon = float(rng.uniform(0.42, 0.5))
-    _sky(canvas, at, horizon)
+    _sky(canvas, setting, horizon)
     canvas.rect((-0.1, horizon, 1.1, 0.8), ink("3f97c4", "7fd0d6", "waves", 1.8))
     for x in _spread(rng, int(rng.integers(0, 3)), 0.1, 0.9):
         shapes.sailing_boat(canvas, x, horizon + float(rng.uniform(0.05, 0.11)), 0.2)
     level = float(rng.uniform(0.66, 0.7))
-    phase = canvas.rng.bit_generator.state  # the foam follows the edge of the sand
+    # The random state is restored, so that the foam follows the edge of the sand.
+    state = rng.bit_generator.state
     _hill(canvas, level - 0.015, 0.015, ink("f4fbfb"))
-    canvas.rng.bit_generator.state = phase
+    rng.bit_generator.state = state
     _hill(canvas, level, 0.015, ink("f3dfae", "e5c98d", "sand", 1.6))
     if rng.random() < 0.5:
         shapes.palm(canvas, float(rng.choice([0.08, 0.88])), 0.85, float(rng.uniform(0.6, 0.72)))
@@ -374,19 +364,19 @@ def _beach(canvas: Canvas, at: Setting) -> None:
         shapes.person(canvas, x, float(rng.uniform(0.9, 0.98)), float(rng.uniform(0.28, 0.36)))
 
 
-def _fair(canvas: Canvas, at: Setting) -> None:
-    """Hot-air balloons over a meadow, and people with toy balloons."""
+def _fair(canvas: Canvas, setting: Setting) -> None:
+    """Draw hot-air balloons above a meadow, and people with toy balloons."""
     rng = canvas.rng
-    _sky(canvas, at, 0.76)
-    _hill(canvas, float(rng.uniform(0.66, 0.7)), 0.03, _grass(at, 0.1))
-    ridge = _hill(canvas, float(rng.uniform(0.74, 0.78)), 0.03, _grass(at, 0.6))
+    _sky(canvas, setting, 0.76)
+    _hill(canvas, float(rng.uniform(0.66, 0.7)), 0.03, _grass(setting, 0.1))
+    ridge = _hill(canvas, float(rng.uniform(0.74, 0.78)), 0.03, _grass(setting, 0.6))
     for x in _spread(rng, int(rng.integers(2, 6)), 0, 1):
-        _tree(canvas, at, x, ridge(x) + 0.02, float(rng.uniform(0.12, 0.22)))
+        _tree(canvas, setting, x, ridge(x) + 0.02, float(rng.uniform(0.12, 0.22)))
     for x in _spread(rng, int(rng.integers(1, 4)), 0.08, 0.92):
         radius = float(rng.uniform(0.08, 0.15))
         shapes.hot_air_balloon(canvas, x, float(rng.uniform(0.18, 0.42)), radius)
-    _hill(canvas, 0.85, 0.015, _grass(at, 1.0))
-    _meadow(canvas, at, 0.92)
+    _hill(canvas, 0.85, 0.015, _grass(setting, 1.0))
+    _meadow(canvas, setting, 0.92)
     for x in _spread(rng, int(rng.integers(0, 3)), 0.12, 0.88):
         hand = shapes.person(canvas, x, 0.97, float(rng.uniform(0.28, 0.34)), arm=1.0)
         shapes.toy_balloons(canvas, *hand, 0.06, int(rng.integers(1, 4)))
@@ -401,8 +391,8 @@ PLACES: dict[str, Callable[[Canvas, Setting], None]] = {
 }
 
 
-def draw_place(canvas: Canvas, at: Setting) -> None:
-    """Draw the place, and the snow that falls on it."""
-    PLACES[at.place](canvas, at)
-    if at.snowy and canvas.rng.random() < 0.6:
+def draw_place(canvas: Canvas, setting: Setting) -> None:
+    """Draw the place of a setting, and in winter maybe falling snow."""
+    PLACES[setting.place](canvas, setting)
+    if setting.snowy and canvas.rng.random() < 0.6:
         _snowfall(canvas)

@@ -1,9 +1,9 @@
-"""The built-in sample `cartoon`: scenes drawn from a seed, each with the truth about its colors.
+"""The built-in sample `cartoon`: images drawn from a seed, with the truth about their colors.
 
-Shape and context tell most colors: grass is green, roofs are red, a sun near the horizon makes a
-sunset. A few things, such as cars, take one of several paints at random. All paints have the same
-L*, and nothing else in an image depends on the choice, so L* cannot tell which one it was: the
-best a regression can answer is their mean, a dull brown, where a generative model picks a paint.
+Most colors follow from shape and context: grass is green, roofs are red, a sun near the horizon
+means a sunset. Some objects, such as cars, have one of several paints at random. All paints have
+the same L*, and nothing else in an image depends on the choice, so L* does not contain it. The best
+answer of a regression is the mean of the paints, a dull brown; a generative model chooses a paint.
 """
 
 import json
@@ -22,7 +22,7 @@ from PIL import Image
 from benchmark.data.cartoon.canvas import PAINT_LIGHTNESS, Bytes, Canvas, Lab, lab_to_srgb
 from benchmark.data.cartoon.places import LIGHTS, draw_place, random_setting
 
-VERSION = 1  # of the drawings: raise it with every change that shows in an image
+VERSION = 1  # of the drawings; raise it with every change of an image
 SIZE = 96
 SEED = 2016
 COUNTS: Mapping[str, int] = MappingProxyType({"train": 1200, "val": 150, "test": 150})
@@ -33,20 +33,23 @@ FILM_GRAIN = 0.7  # standard deviation in L*
 
 @dataclass(frozen=True)
 class Paint:
-    """A paint and how often it is drawn, whatever the object and the scene."""
+    """A paint.
+
+    lab: its color. probability: how often it is drawn, the same for every object and scene.
+    """
 
     lab: Lab
     probability: float
 
     @property
     def rgb(self) -> tuple[int, int, int]:
-        """The paint as 8-bit sRGB."""
+        """The color as 8-bit sRGB."""
         red, green, blue = lab_to_srgb(np.array(self.lab)).tolist()
         return red, green, blue
 
 
 def _paint(hue: float, probability: float) -> Paint:
-    """A paint of the common lightness and chroma; `hue` in degrees in the a*, b* plane."""
+    """Return a paint of the common lightness and chroma; `hue` is an angle in degrees."""
     across, up = cos(radians(hue)), sin(radians(hue))
     return Paint((PAINT_LIGHTNESS, PAINT_CHROMA * across, PAINT_CHROMA * up), probability)
 
@@ -65,10 +68,12 @@ PAINTS: Mapping[str, Paint] = MappingProxyType(
 
 @dataclass(frozen=True)
 class SceneObject:
-    """A thing in an image. `box` is (left, top, right, bottom) in pixels, and may be half hidden.
+    """An object in an image.
 
-    `ambiguous` things have a random `paint`; their wholly painted visible pixels have the value
-    `mask` in the image's mask (there may be none left). Others have no paint and a `mask` of 0.
+    kind: what it is, such as `car`. box: (left, top, right, bottom) in pixels; parts of the object
+    may be hidden. ambiguous: whether its paint is random. paint: the name of its paint, or None.
+    mask: the value in the image's mask of those of its visible pixels that are wholly painted,
+    of which there may be none; 0 for an object without paint.
     """
 
     kind: str
@@ -80,7 +85,11 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """What an image shows."""
+    """The content of an image.
+
+    version, seed, index: those from which it was drawn. size: its side in pixels.
+    place, season, time: its setting. objects: all objects in it.
+    """
 
     version: int
     seed: int
@@ -93,7 +102,10 @@ class Scene:
 
 
 class Drawing(NamedTuple):
-    """An image, what it shows, and which pixels have which object's paint; mask (size, size)."""
+    """A drawn image.
+
+    image: the image. scene: its content. mask: (size, size), k on the paint of object k, else 0.
+    """
 
     image: Image.Image
     scene: Scene
@@ -103,34 +115,24 @@ class Drawing(NamedTuple):
 # ----------------------------------------------------------------------------------- drawing
 
 
-def draw(seed: int, index: int, size: int = SIZE, *, repaint: str | None = None) -> Drawing:
-    """Scene `index` of the sample of `seed`, which depends on nothing but these.
-
-    `repaint` gives every ambiguous thing that paint, and changes nothing else.
-    """
+def draw(seed: int, index: int, size: int = SIZE) -> Drawing:
+    """Draw image `index` of the sample of `seed`, which depends on these and on `size` alone."""
     shape_rng, paint_rng, grain_rng = (np.random.default_rng([seed, index, k]) for k in range(3))
-    at = random_setting(shape_rng)
-    canvas = Canvas(size, shape_rng, LIGHTS[at.time])
-    draw_place(canvas, at)
-    chances = [paint.probability for paint in PAINTS.values()]
-    count = sum(thing.number > 0 for thing in canvas.placed)
-    names = [str(name) for name in paint_rng.choice(list(PAINTS), count, p=chances)]
-    if repaint is not None:
-        names = [repaint] * count
+    setting = random_setting(shape_rng)
+    canvas = Canvas(size, shape_rng, LIGHTS[setting.time])
+    draw_place(canvas, setting)
+    probabilities = [paint.probability for paint in PAINTS.values()]
+    count = sum(obj.number > 0 for obj in canvas.placed)
+    names = [str(name) for name in paint_rng.choice(list(PAINTS), count, p=probabilities)]
     grain = grain_rng.normal(0, FILM_GRAIN, (size, size)).astype(np.float32)
     pixels = canvas.render([PAINTS[name].lab[1:] for name in names], grain)
     objects = []
     for kind, box, number in canvas.placed:
         paint = names[number - 1] if number else None
         objects.append(SceneObject(kind, box, paint is not None, paint, number))
-    scene = Scene(VERSION, seed, index, size, at.place, at.season, at.time, tuple(objects))
+    place, season, time = setting.place, setting.season, setting.time
+    scene = Scene(VERSION, seed, index, size, place, season, time, tuple(objects))
     return Drawing(Image.fromarray(pixels), scene, canvas.mask())
-
-
-def draw_scene(seed: int, index: int, size: int = SIZE) -> tuple[Image.Image, Scene]:
-    """The image and its scene, without the mask."""
-    image, scene, _ = draw(seed, index, size)
-    return image, scene
 
 
 # ----------------------------------------------------------------------------------- writing
@@ -143,17 +145,19 @@ def write_sample(
     counts: Mapping[str, int] = COUNTS,
     on_image: Callable[[int, int], object] | None = None,
 ) -> None:
-    """Draw the sample into `folder`: images in train/, val/, test/, the truth in scenes/.
+    """Draw the sample into `folder`: images in train/, val/ and test/, scenes and masks in scenes/.
 
-    A complete sample of this seed and these counts is left as it is, one of others is replaced,
-    and a folder with anything else in it is refused. `on_image` is told how many images are
-    done, of how many. The folder appears whole or not at all.
+    seed: the seed of all images. counts: how many images each split has. on_image: called after
+    each image with the number of finished images and that of all.
+
+    A complete sample of this seed and these counts is kept, another sample is replaced, and a
+    folder with other files raises FileExistsError. The folder is written as a whole or not at all.
     """
     contents = {"version": VERSION, "seed": seed, "size": SIZE, "counts": dict(counts)}
     if _contents(folder) == contents:
         return
     if folder.exists() and _contents(folder) is None and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} holds something else than a cartoon sample")
+        raise FileExistsError(f"{folder} holds files that are not of the sample cartoon")
     part = folder.with_name(f".{folder.name}.{getpid()}.part")
     try:
         _write_images(part, seed, counts, on_image)
@@ -170,7 +174,7 @@ def write_sample(
 
 
 def _contents(folder: Path) -> Any:
-    """What the sample in `folder` was drawn from, or None where there is no complete one."""
+    """Return what the sample in `folder` was drawn from, or None without a complete sample."""
     try:
         return json.loads((folder / "scenes" / "sample.json").read_text())
     except (OSError, ValueError):
@@ -183,7 +187,7 @@ def _write_images(
     counts: Mapping[str, int],
     on_image: Callable[[int, int], object] | None,
 ) -> None:
-    """Draw every split; the index runs on from one to the next, so no two images are the same."""
+    """Draw every split. The index goes on from split to split, so no two images are the same."""
     index, total = 0, sum(counts.values())
     for split, count in counts.items():
         images, scenes = folder / split, folder / "scenes" / split
@@ -204,25 +208,25 @@ def _write_images(
 
 
 def scene_path(image: Path) -> Path:
-    """Where the scene of an image of a written sample lies."""
+    """Return the path of the scene of an image of a written sample."""
     return image.parent.parent / "scenes" / image.parent.name / f"{image.stem}.json"
 
 
 def has_scene(image: Path) -> bool:
-    """Whether an image is one of a written sample of this version, of any seed and counts."""
+    """Whether an image belongs to a written sample of this version, with any seed and counts."""
     contents = _contents(image.parent.parent)
     of_this_version = isinstance(contents, dict) and contents.get("version") == VERSION
     return of_this_version and scene_path(image).is_file()
 
 
 def read_scene(path: Path) -> Scene:
-    """Read a scene back from its JSON file."""
+    """Read a scene from its JSON file."""
     fields = json.loads(path.read_text())
-    objects = [SceneObject(**{**thing, "box": tuple(thing["box"])}) for thing in fields["objects"]]
+    objects = [SceneObject(**{**obj, "box": tuple(obj["box"])}) for obj in fields["objects"]]
     return Scene(**{**fields, "objects": tuple(objects)})
 
 
 def read_mask(path: Path) -> Bytes:
-    """The mask beside a scene's JSON file: uint8 (size, size), k on object k's paint, else 0."""
+    """Read the mask beside a scene's JSON file: uint8 (size, size), as in `Drawing`."""
     with Image.open(path.with_suffix(".png")) as mask:
         return np.array(mask)

@@ -1,7 +1,8 @@
-"""The things in the scenes of the built-in sample `cartoon`, and how each is drawn.
+"""The objects in the scenes of the built-in sample `cartoon`: one function draws each kind.
 
-A thing stands with the middle of its foot at (x, y) and measures itself by its height or width, all
-in fractions of the image. What takes a random paint announces itself with `Canvas.place`.
+The middle of an object's lower edge is at (x, y) unless its docstring says otherwise; its height or
+width is given. All are fractions of the image. `Canvas.place` adds an object to the scene and
+returns the number of its paint.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,13 +12,39 @@ from math import cos, pi, sin
 
 import numpy as np
 
-from benchmark.data.cartoon.canvas import Canvas, Point, ink, paint
+from benchmark.data.cartoon.canvas import Canvas, Ink, Point, ink, paint
+
+# --------------------------------------------------------------------------------------- sky
+
+
+def disc(canvas: Canvas, x: float, y: float, radius: float, code: str) -> None:
+    """Draw a sun or a moon centered on (x, y), or a spot on a moon."""
+    canvas.ellipses([(x, y, radius, radius)], replace(ink(code), glows=True))
+
+
+def cloud(canvas: Canvas, x: float, y: float, width: float, fill: Ink) -> None:
+    """Draw a cloud of puffs on a flat base."""
+    rng = canvas.rng
+    puffs = []
+    for step in np.linspace(-0.5, 0.5, 6):
+        size = width * (0.10 + 0.16 * cos(step * 2.6) * rng.uniform(0.6, 1.1))
+        puffs.append((x + step * width * 0.8, y - size * 0.75, size, size))
+    base = (x, y, width * 0.58, width * 0.07)
+    canvas.ellipses([*puffs, base], fill)
+
+
+def bird(canvas: Canvas, x: float, y: float, span: float) -> None:
+    """Draw a distant gull: two bent wings."""
+    wings = [(x - span, y - span * 0.4), (x - span * 0.4, y - span * 0.5), (x, y)]
+    wings += [(x + span * 0.4, y - span * 0.5), (x + span, y - span * 0.4)]
+    canvas.line(wings, 0.007, ink("3c4458"))
+
 
 # ------------------------------------------------------------------------------------ plants
 
 
 def round_tree(canvas: Canvas, x: float, y: float, height: float, crown: str, lit: str) -> None:
-    """A trunk under a crown of puffs, brighter at the upper left."""
+    """Draw a tree with a round crown of puffs, brighter at the upper left."""
     rng = canvas.rng
     canvas.place("tree", (x - height * 0.36, y - height, x + height * 0.36, y))
     trunk = height * 0.055
@@ -37,19 +64,19 @@ def round_tree(canvas: Canvas, x: float, y: float, height: float, crown: str, li
 
 
 def leafy_tree(canvas: Canvas, x: float, y: float, height: float) -> None:
-    """A summer tree: green."""
+    """Draw a green tree."""
     crown, lit = (("4f9a46", "7cc15c"), ("3f8a4f", "68b46a"))[int(canvas.rng.integers(2))]
     round_tree(canvas, x, y, height, crown, lit)
 
 
 def blossom_tree(canvas: Canvas, x: float, y: float, height: float) -> None:
-    """A spring tree: pale pink, dotted with white blossom."""
+    """Draw a pale pink tree with dots of white blossom."""
     round_tree(canvas, x, y, height, "efa3b8", "f9c9d6")
     _dots(canvas, x, y - height * 0.66, height * 0.3, 12, 0.007, "fff4f8")
 
 
 def autumn_tree(canvas: Canvas, x: float, y: float, height: float) -> None:
-    """An orange tree with ragged leaves, half of them on the ground around it."""
+    """Draw an orange tree with fallen leaves on the ground around it."""
     round_tree(canvas, x, y, height, "d9772f", "efa345")
     _dots(canvas, x, y - height * 0.64, height * 0.36, 26, 0.008, "f5bd52")
     fallen = canvas.rng.normal(0, 1, (14, 2)) * (height * 0.3, height * 0.03)
@@ -60,15 +87,15 @@ def autumn_tree(canvas: Canvas, x: float, y: float, height: float) -> None:
 def _dots(
     canvas: Canvas, x: float, y: float, reach: float, count: int, radius: float, code: str
 ) -> None:
-    """Small round dots, strewn evenly over a disc."""
+    """Draw small round dots, spread evenly over a disc centered on (x, y)."""
     turns = canvas.rng.uniform(0, 2 * pi, count)
     away = reach * np.sqrt(canvas.rng.uniform(0, 1, count))
-    centres = np.stack([x + away * np.cos(turns), y + away * np.sin(turns)], -1).tolist()
-    canvas.ellipses([(cx, cy, radius, radius) for cx, cy in centres], ink(code))
+    centers = np.stack([x + away * np.cos(turns), y + away * np.sin(turns)], -1).tolist()
+    canvas.ellipses([(cx, cy, radius, radius) for cx, cy in centers], ink(code))
 
 
 def conifer(canvas: Canvas, x: float, y: float, height: float, snowy: bool) -> None:
-    """Three skirts of dark green on a short trunk; snow lies on them in winter."""
+    """Draw a conifer: three dark green triangles on a short trunk, in winter with snow."""
     canvas.place("conifer", (x - height * 0.26, y - height, x + height * 0.26, y))
     canvas.rect((x - height * 0.04, y - height * 0.2, x + height * 0.04, y), ink("6b4a34"))
     for step in range(3):
@@ -84,7 +111,7 @@ def conifer(canvas: Canvas, x: float, y: float, height: float, snowy: bool) -> N
 
 
 def bare_tree(canvas: Canvas, x: float, y: float, height: float) -> None:
-    """A tree in winter: branches only."""
+    """Draw a bare tree: branches only."""
     canvas.place("bare tree", (x - height * 0.3, y - height, x + height * 0.3, y))
 
     wood: dict[float, list[list[Point]]] = {}
@@ -103,7 +130,7 @@ def bare_tree(canvas: Canvas, x: float, y: float, height: float) -> None:
 
 
 def palm(canvas: Canvas, x: float, y: float, height: float) -> None:
-    """A leaning palm."""
+    """Draw a leaning palm."""
     canvas.place("palm", (x - height * 0.3, y - height, x + height * 0.45, y))
     top = (x + height * 0.12, y - height * 0.8)
     bend = (x + height * 0.02, y - height * 0.4)
@@ -117,7 +144,7 @@ def palm(canvas: Canvas, x: float, y: float, height: float) -> None:
 
 
 def flower(canvas: Canvas, x: float, y: float, height: float, kind: str) -> None:
-    """A daisy (white), a dandelion (small, yellow) or a sunflower (tall, brown heart)."""
+    """Draw a daisy (white), a dandelion (yellow) or a sunflower (yellow with a brown center)."""
     canvas.line([(x, y), (x, y - height)], 0.008, ink("4b8f3d"))
     petals, heart = {
         "daisy": ("ffffff", "f2c53d"),
@@ -131,19 +158,13 @@ def flower(canvas: Canvas, x: float, y: float, height: float, kind: str) -> None
     canvas.ellipses([(x, y - height, size * 0.45, size * 0.45)], ink(heart))
 
 
-def bush(canvas: Canvas, x: float, y: float, width: float) -> None:
-    """A low green heap."""
-    ovals = [(x + s * width * 0.3, y - width * 0.14, width * 0.24, width * 0.2) for s in (-1, 0, 1)]
-    canvas.ellipses(ovals, ink("62a84e", "3f7f40", "leaves", 2.0))
-
-
 # -------------------------------------------------------------------------------- buildings
 
 
 def house(
     canvas: Canvas, x: float, y: float, width: float, height: float, *, snowy: bool, lights: bool
 ) -> None:
-    """A cottage: plastered or brick walls, a red tiled roof, a door of any paint."""
+    """Draw a cottage: walls of plaster or brick, a red tiled roof, a painted door."""
     rng = canvas.rng
     left, right, eaves = x - width / 2, x + width / 2, y - height * 0.58
     canvas.place("house", (left, y - height, right, y))
@@ -156,12 +177,12 @@ def house(
     side = 1.0 if rng.random() < 0.5 else -1.0
     _door(canvas, x + side * width * 0.24, y, width * 0.22, height * 0.36)
     level = y - height * 0.34
-    centres = [(x - side * 0.26 * width, level), (x + side * 0.02 * width, level)]
-    windows(canvas, centres, width * 0.17, lights)
+    centers = [(x - side * 0.26 * width, level), (x + side * 0.02 * width, level)]
+    windows(canvas, centers, width * 0.17, lights)
 
 
 def _bricks(canvas: Canvas, left: float, top: float, right: float, bottom: float) -> None:
-    """A brick wall: dark courses with pale joints."""
+    """Draw a brick wall: dark courses with pale joints."""
     canvas.rect((left, top, right, bottom), ink("b5654a", "a1543c", "sand", 1.5))
     course, joints = 0.022, []
     for row in range(1, int((bottom - top) / course) + 1):
@@ -174,7 +195,7 @@ def _bricks(canvas: Canvas, left: float, top: float, right: float, bottom: float
 
 
 def _roof(canvas: Canvas, x: float, eaves: float, width: float, rise: float, snowy: bool) -> None:
-    """A gable with rows of tiles and a chimney; snow covers the upper part of it in winter."""
+    """Draw a gable with rows of tiles and a chimney, its upper part under snow in winter."""
     stack = x + width * 0.22
     canvas.rect(
         (stack, eaves - rise * 1.05, stack + width * 0.11, eaves - rise * 0.2),
@@ -199,7 +220,7 @@ def _roof(canvas: Canvas, x: float, eaves: float, width: float, rise: float, sno
 
 
 def _door(canvas: Canvas, x: float, y: float, width: float, height: float) -> None:
-    """A door with a pale frame and a brass knob."""
+    """Draw a painted door with a pale frame and a brass knob."""
     box = (x - width / 2, y - height, x + width / 2, y)
     number = canvas.place("door", box, painted=True)
     frame = 0.008
@@ -208,19 +229,19 @@ def _door(canvas: Canvas, x: float, y: float, width: float, height: float) -> No
     canvas.ellipses([(x + width * 0.28, y - height * 0.45, 0.006, 0.006)], ink("f3d27a"))
 
 
-def windows(canvas: Canvas, centres: Sequence[Point], size: float, lights: bool) -> None:
-    """Square windows with a mullion; behind them lamplight after sunset, sky by day."""
+def windows(canvas: Canvas, centers: Sequence[Point], size: float, lights: bool) -> None:
+    """Draw square windows with a mullion: yellow if they are lit, else the color of the sky."""
     half, inner = size / 2, size / 2 - 0.007
-    canvas.rects([(x - half, y - half, x + half, y + half) for x, y in centres], ink("fbf6ea"))
+    canvas.rects([(x - half, y - half, x + half, y + half) for x, y in centers], ink("fbf6ea"))
     glass = replace(ink("ffe08a", "ffc65a"), glows=True) if lights else ink("a9d3e8", "7fb4d3")
-    canvas.rects([(x - inner, y - inner, x + inner, y + inner) for x, y in centres], glass)
-    canvas.lines([[(x, y - inner), (x, y + inner)] for x, y in centres], 0.005, ink("fbf6ea"))
+    canvas.rects([(x - inner, y - inner, x + inner, y + inner) for x, y in centers], glass)
+    canvas.lines([[(x, y - inner), (x, y + inner)] for x, y in centers], 0.005, ink("fbf6ea"))
 
 
 def tower_block(
     canvas: Canvas, x: float, y: float, width: float, height: float, lights: bool
 ) -> None:
-    """A town house, its plaster gray-blue, with rows of windows and a flat dark roof edge."""
+    """Draw a gray-blue town house with rows of windows and a dark roof edge."""
     box = (x - width / 2, y - height, x + width / 2, y)
     canvas.place("town house", box)
     canvas.rect(box, ink("aebfce", "94a8ba"))
@@ -228,15 +249,15 @@ def tower_block(
     columns = max(2, int(width / 0.075))
     rows = np.arange(box[1] + 0.06, y - 0.08, 0.085).tolist()
     across = [box[0] + width * (column + 0.5) / columns for column in range(columns)]
-    centres = [(column, row) for row in rows for column in across]
-    windows(canvas, centres, 0.045, lights=False)
-    awake = [center for center in centres if canvas.rng.random() < 0.65]
+    centers = [(column, row) for row in rows for column in across]
+    windows(canvas, centers, 0.045, lights=False)
+    awake = [center for center in centers if canvas.rng.random() < 0.65]
     if lights and awake:
         windows(canvas, awake, 0.045, lights=True)
 
 
 def fence(canvas: Canvas, y: float, height: float) -> None:
-    """A white picket fence across the whole image."""
+    """Draw a white picket fence across the whole image."""
     canvas.place("fence", (0, y - height, 1, y))
     levels = (y - height * 0.3, y - height * 0.7)
     rails = [[(-0.02, level), (1.02, level)] for level in levels]
@@ -247,7 +268,7 @@ def fence(canvas: Canvas, y: float, height: float) -> None:
 
 
 def lamp_post(canvas: Canvas, x: float, y: float, height: float, lights: bool) -> None:
-    """A street lamp, lit after sunset."""
+    """Draw a street lamp, which may be lit."""
     canvas.place("lamp", (x - 0.02, y - height, x + 0.02, y))
     canvas.line([(x, y), (x, y - height)], 0.012, ink("3f4a55"))
     if lights:
@@ -261,7 +282,7 @@ def lamp_post(canvas: Canvas, x: float, y: float, height: float, lights: bool) -
 
 
 def car(canvas: Canvas, x: float, y: float, width: float, facing: float, lights: bool) -> None:
-    """A car from the side, of any paint; `facing` is 1 to the right, -1 to the left."""
+    """Draw a painted car from the side; `facing` is 1 to the right, -1 to the left."""
     height = width * 0.42
     number = canvas.place(
         "car", (x - width / 2, y - height, x + width / 2, y - width * 0.06), painted=True
@@ -293,7 +314,7 @@ def car(canvas: Canvas, x: float, y: float, width: float, facing: float, lights:
 
 
 def _car_windows(canvas: Canvas, at: Callable[[float, float], Point], van: bool) -> None:
-    """The panes of a car, whose frame `at` maps to the image."""
+    """Draw the windows of a car; `at` maps a position on the car to one in the image."""
     glass = ink("d5ecf5", "8db6cc")
     if van:
         panes = [[(0.04, 0.27), (0.04, 0.38), (0.18, 0.38), (0.29, 0.27)]]
@@ -307,7 +328,7 @@ def _car_windows(canvas: Canvas, at: Callable[[float, float], Point], van: bool)
 
 
 def sailing_boat(canvas: Canvas, x: float, y: float, width: float) -> None:
-    """A hull of any paint under white sails."""
+    """Draw a sailing boat with a painted hull and white sails."""
     height = width * 1.1
     box = (x - width / 2, y - width * 0.22, x + width / 2, y)
     number = canvas.place("boat", box, painted=True)
@@ -333,7 +354,7 @@ def sailing_boat(canvas: Canvas, x: float, y: float, width: float) -> None:
 
 
 def hot_air_balloon(canvas: Canvas, x: float, y: float, radius: float) -> None:
-    """A balloon centered on (x, y): gores of one paint, alternately lighter and darker."""
+    """Draw a hot-air balloon centered on (x, y): gores of one paint, lighter and darker."""
     reach = radius * 1.05
     box = (x - radius, y - radius, x + radius, y + reach)
     number = canvas.place("hot-air balloon", box, painted=True)
@@ -357,7 +378,7 @@ def hot_air_balloon(canvas: Canvas, x: float, y: float, radius: float) -> None:
 
 
 def toy_balloons(canvas: Canvas, x: float, y: float, size: float, count: int) -> None:
-    """A bunch on strings held at (x, y), every balloon of a paint of its own."""
+    """Draw a bunch of balloons on strings held at (x, y), each with its own paint."""
     spread = np.linspace(-0.9, 0.9, count).tolist() if count > 1 else [0.15]
     for index, lean in enumerate(spread):
         cx = x + lean * size * 1.25
@@ -371,7 +392,7 @@ def toy_balloons(canvas: Canvas, x: float, y: float, size: float, count: int) ->
 
 
 def kite(canvas: Canvas, x: float, y: float, size: float, hand: Point) -> None:
-    """A diamond of one paint on a line from `hand`, with a tail of white bows."""
+    """Draw a painted kite centered on (x, y), on a line from `hand`, with a tail of white bows."""
     box = (x - size * 0.7, y - size, x + size * 0.7, y + size)
     number = canvas.place("kite", box, painted=True)
     canvas.line([hand, (x, y)], 0.004, ink("6e6a66"))
@@ -384,7 +405,7 @@ def kite(canvas: Canvas, x: float, y: float, size: float, hand: Point) -> None:
 
 
 def parasol(canvas: Canvas, x: float, y: float, width: float) -> None:
-    """A beach umbrella, panels of one paint between white ones."""
+    """Draw a parasol, its panels alternately painted and white."""
     rise, foot = width * 0.42, y - width * 0.62
     number = canvas.place(
         "parasol", (x - width / 2, foot - rise, x + width / 2, foot), painted=True
@@ -409,9 +430,9 @@ HAIR = ("3a2a22", "6b4226", "e2b863", "2a2526")
 
 
 def person(canvas: Canvas, x: float, y: float, height: float, arm: float = 0.0) -> Point:
-    """Someone in a shirt of any paint and blue jeans; returns where a hand is.
+    """Draw a person in a painted shirt and blue jeans; returns the position of a hand.
 
-    The hand is up on the side `arm` (-1 or 1), or hangs where `arm` is 0.
+    arm: -1 or 1 raises the hand on that side; with 0 it hangs down.
     """
     rng = canvas.rng
     skin = ink(SKIN[int(rng.integers(len(SKIN)))])
@@ -442,7 +463,7 @@ def person(canvas: Canvas, x: float, y: float, height: float, arm: float = 0.0) 
 
 
 def sheep(canvas: Canvas, x: float, y: float, width: float, facing: float) -> None:
-    """A woolly white sheep with a dark face."""
+    """Draw a white sheep with a dark face."""
     canvas.place("sheep", (x - width / 2, y - width * 0.7, x + width / 2, y))
     for leg in (-0.2, -0.1, 0.12, 0.22):
         canvas.line(
