@@ -1,4 +1,4 @@
-"""leaderboard.html: in a browser it sorts, shows and fetches nothing; without one it is escaped."""
+"""leaderboard.html: escaped, the same each time; in a browser it sorts and fetches nothing."""
 
 import json
 import shutil
@@ -10,22 +10,29 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.transforms import Bbox
 from torch import Tensor, nn
 
-import metrics
 from benchmark.data.cache import ImageSet
 from benchmark.data.manifest import ImageFile
-from benchmark.evaluation import evaluate as evaluation
-from benchmark.evaluation.baselines import MeanAb
+from benchmark.evaluation import baselines, evaluate
 from benchmark.leaderboard import page, tables
-from benchmark.leaderboard.plots import GAPS, Plot, place_names, plots_of
+from benchmark.leaderboard.plots import (
+    LONGEST_NAME,
+    STYLE,
+    Plot,
+    _axes,
+    _draw_legend,
+    _look,
+    plots_of,
+)
 from benchmark.leaderboard.ranking import Leaderboard, ProtocolBoard, read
+from benchmark.metrics.table import MetricSuite
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import Calibration, Cost, Estimate, PaintShares, WeightsUsed
 
@@ -59,41 +66,43 @@ def images(count: int) -> ImageSet:
     return ImageSet(files, rgb8, {})
 
 
-def prepare(count: int, name: str = "soft", **networks: nn.Module) -> evaluation.Test:
-    missing = dict.fromkeys({"lpips", "kid"} - networks.keys(), "left out here")
-    suite = metrics.MetricSuite(networks=networks, missing=missing)
-    return evaluation.prepare(images(count), name, 32, suite=suite, num_images=1)
+def prepare(count: int, name: str = "soft", **networks: nn.Module) -> evaluate.TestSetup:
+    unavailable = dict.fromkeys({"lpips", "kid"} - networks.keys(), "left out here")
+    suite = MetricSuite(networks=networks, unavailable=unavailable)
+    return evaluate.prepare(images(count), name, 32, suite=suite, num_images=1)
 
 
 def add(
     results: Path,
     run: str,
     ab: tuple[float, float],
-    on: evaluation.Test,
+    setup: evaluate.TestSetup,
     *,
     seed: int = 8000,
     cost: Cost | None = COST,
 ) -> None:
     """Test a model that paints everything in one color."""
     folder = RunFolder(results, run, seed)
-    weights = WeightsUsed(trained_as=run, file="best.safetensors", sha256="0" * 64, epoch=1)
-    candidate = evaluation.Candidate(folder, run, weights=weights, cost=cost)
-    evaluation.test(candidate, MeanAb(ab).eval(), on)
+    weights = WeightsUsed(
+        trained_as=run, run=run, file="best.safetensors", sha256="0" * 64, epoch=1
+    )
+    candidate = evaluate.Candidate(folder, run, weights=weights, cost=cost)
+    evaluate.test(candidate, baselines.MeanAb(ab).eval(), setup)
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two protocols: one with several rows and the stand-in for LPIPS, one with as little as can
-    be: one model without costs, one image, no LPIPS, no fixed rows."""
+    """Two protocols: one with several rows and the stand-in for LPIPS, and a minimal one with one
+    model without costs, one image, no LPIPS and no fixed rows."""
     folder = tmp_path_factory.mktemp("Results")
-    on = prepare(8, lpips=MeanDifference())
-    evaluation.test_baselines(folder, on, None)
-    add(folder, EVIL, (10.0, 20.0), on)
+    setup = prepare(8, lpips=MeanDifference())
+    baselines.test_baselines(folder, setup, None)
+    add(folder, EVIL, (10.0, 20.0), setup)
     fast = COST.model_copy(update={"training_seconds": 30.0, "device": "GPU"})
-    add(folder, "$warm$", (20.0, 60.0), on, cost=fast)
-    add(folder, "_cold", (0.0, -40.0), on, cost=None)
+    add(folder, "$warm$", (20.0, 60.0), setup, cost=fast)
+    add(folder, "_cold", (0.0, -40.0), setup, cost=None)
     for seed in (1, 2):
-        add(folder, "seeds", (-20.0 * seed, 5.0), on, seed=seed)
+        add(folder, "seeds", (-20.0 * seed, 5.0), setup, seed=seed)
     add(folder, "alone", (5.0, 5.0), prepare(1, "spare"), cost=None)
     return folder
 
@@ -157,7 +166,7 @@ def test_nothing_is_fetched_and_ids_are_unique(text: str) -> None:
             value = attributes.get(name) or "#"
             assert value.startswith(("data:", "#")), (tag, name, value)
     assert max(ids.values()) == 1
-    targets = {f"#{code}" for code in ids}
+    targets = {f"#{element_id}" for element_id in ids}
     used = {attributes.get("xlink:href", "#board-1") for tag, attributes in elements}
     assert used <= targets
     assert "@import" not in text
@@ -178,14 +187,14 @@ def test_each_board_has_the_plots_that_it_has_values_for(
         "LPIPS (alex) against ΔE2000",
         "LPIPS (alex) against SSIM",
         "LPIPS (alex) against Colorfulness",
-        "LPIPS (alex) against milliseconds an image",
+        "LPIPS (alex) against milliseconds per image",
         "LPIPS (alex) against minutes of training",
         "LPIPS (alex) of each image",
     ]
     assert titles(plots_of(board_of(found, "spare-32"), "x")) == [
         "ΔE2000 against SSIM",
         "ΔE2000 against Colorfulness",
-        "ΔE2000 against milliseconds an image",
+        "ΔE2000 against milliseconds per image",
         "ΔE2000 of each image",
     ]
 
@@ -222,7 +231,7 @@ def test_calibration_is_drawn_for_the_rows_that_have_it(found: Leaderboard) -> N
     assert [cell.text for cell in table.rows[0]].count("0.50") == 2
     plot = plots_of(board, "x")[-1]
     lines = {element.text for element in ElementTree.fromstring(plot.svg).iter()}
-    assert {"right", "alone (0.00)", *even} <= lines
+    assert {"true probabilities", "alone (0.00)", *even} <= lines
 
 
 def test_names_in_plots_are_those_of_the_rows(found: Leaderboard, plots: list[Plot]) -> None:
@@ -236,7 +245,7 @@ def test_names_in_plots_are_those_of_the_rows(found: Leaderboard, plots: list[Pl
                 assert f"{row.name} on {row.record.cost.device}" in lines
 
 
-def test_signs_that_xml_does_not_take_are_replaced_in_plots(found: Leaderboard) -> None:
+def test_characters_that_xml_does_not_allow_are_replaced_in_plots(found: Leaderboard) -> None:
     board = board_of(found, "spare-32")
     (row,) = board.rows
     record = row.record.model_copy(update={"run": "bell\x07\n", "model": "bell\x07\n"})
@@ -247,21 +256,33 @@ def test_signs_that_xml_does_not_take_are_replaced_in_plots(found: Leaderboard) 
 
 
 @given(
-    st.lists(st.tuples(st.floats(50, 350), st.floats(30, 270)), min_size=1, max_size=6),
-    st.lists(st.floats(10, 120), min_size=6, max_size=6),
+    st.lists(
+        st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=LONGEST_NAME),
+        min_size=1,
+        max_size=40,
+    )
 )
-def test_names_lie_beside_their_points_and_never_on_each_other(
-    points: list[tuple[float, float]], widths: list[float]
-) -> None:
-    centres, sizes = np.array(points), np.array([[width, 10.0] for width in widths[: len(points)]])
-    middles = centres + place_names(centres, sizes, np.array([0, 0, 400, 300]))
-    boxes = [Bbox(corners) for corners in np.stack([middles - sizes / 2, middles + sizes / 2], 1)]
-    for place, (box, (x, y)) in enumerate(zip(boxes, points, strict=True)):
-        assert box.count_overlaps(boxes[:place]) == 0
-        assert 0 <= box.x0 < box.x1 <= 400
-        assert 0 <= box.y0 < box.y1 <= 300
-        assert not box.contains(x, y)
-        assert box.padded(GAPS[-1] + 1).contains(x, y)
+def test_names_lie_below_the_plot_and_never_on_each_other(names: list[str]) -> None:
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _axes()
+        handles = [line for _ in names for line in axes.plot(0, 0, "o")]
+        _draw_legend(figure, handles, names)
+        figure.draw_without_rendering()
+    (legend,) = figure.legends
+    texts = legend.get_texts()
+    assert [text.get_text() for text in texts] == names
+    boxes = [text.get_window_extent() for text in texts if text.get_text()]
+    for index, box in enumerate(boxes):
+        assert box.count_overlaps(boxes[:index]) == 0
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 < box.y1 <= axes.get_tightbbox().y0
+    assert axes.get_window_extent().height > 2 * 72  # the legend takes no room from the plot
+
+
+def test_all_rows_of_a_board_look_different(found: Leaderboard) -> None:
+    board = board_of(found, "soft-32")
+    rows = [row for row in board.rows if row is not board.fixed("ground truth")]
+    assert len({_look(board, row) for row in rows}) == len(rows)
 
 
 @pytest.fixture
@@ -296,11 +317,11 @@ def test_of_many_images_the_worst_are_shown(
     board = board_of(found, "soft-32")
     tests = [row.tests[0] for row in board.models]
     means = np.mean([test.values("lpips") for test in tests], axis=0)
-    files = tests[0].of_sample(0)["file"].to_numpy()
+    files = tests[0].sample_table(0)["file"].to_numpy()
     gallery = page._gallery(board)
     assert gallery is not None
     assert gallery.names == files[np.argsort(-means)[:3]].tolist()
-    assert "3 of 8 test images, the worst by LPIPS (alex) ↓" in page.html(found)
+    assert "3 of 8 test images: the worst by LPIPS (alex) ↓" in page.html(found)
 
 
 def test_fixed_rows_alone_make_a_page(found: Leaderboard) -> None:
@@ -483,7 +504,7 @@ def choose(browser: Any, metric: str, row: str, order: str) -> tuple[list[str], 
 def test_the_gallery_shows_the_worst_first(opened: Any, found: Leaderboard) -> None:
     models = board_of(found, "soft-32").models
     for place, row in enumerate(models):
-        table = row.tests[0].of_sample(0)
+        table = row.tests[0].sample_table(0)
         for metric, rises in (("lpips", False), ("ssim", True), ("colorfulness", False)):
             worst = table.sort_values(metric, ascending=rises, kind="stable")
             names, numbers = choose(opened, metric, str(place), "worst")
@@ -493,7 +514,7 @@ def test_the_gallery_shows_the_worst_first(opened: Any, found: Leaderboard) -> N
             best = table.sort_values(metric, ascending=not rises, kind="stable")
             assert choose(opened, metric, str(place), "best")[0] == best["file"].tolist()
     means = np.mean([row.tests[0].values("delta_e2000") for row in models], axis=0)
-    files = models[0].tests[0].of_sample(0)["file"].to_numpy()
+    files = models[0].tests[0].sample_table(0)["file"].to_numpy()
     expected = files[np.argsort(-means, kind="stable")].tolist()
     assert choose(opened, "delta_e2000", "all", "worst")[0] == expected
 
