@@ -1,8 +1,8 @@
-"""Decoded images, kept as uint8 so that each file is decoded once.
+"""The cache of decoded images, stored as uint8 so that each file is decoded once.
 
 For every preprocessing there is a folder of packs. A pack holds some images and their digests;
-images that no pack holds are decoded into a new one. Packs are never changed, so adding a
-image decodes that image alone.
+images that no pack holds are decoded into a new pack. Packs are never changed, so when an image is
+added, that image alone is decoded.
 """
 
 import json
@@ -24,14 +24,16 @@ from benchmark.data.reading import Preprocessing, UnusableImage, read_square
 from benchmark.files import replacing, sha256_of_json
 
 DECODER = 1
-"""Raised when the same file would be decoded to other pixels: then old packs are not read."""
+"""Version of the decoding. Raise it when a file is decoded to other pixels than before: then the
+packs of older versions are not read."""
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Decoded images: `rgb8` is uint8 (N, 3, S, S), row i that of `files[i]`.
+    """Decoded images of one size.
 
-    `failures`: the files that could not be used, with the reason.
+    files: the files of the images. rgb8: uint8 (N, 3, S, S), row i is the image of `files[i]`.
+    failures: the reason why a file could not be used, by its name.
     """
 
     files: list[ImageFile]
@@ -42,19 +44,22 @@ class ImageSet:
         return len(self.files)
 
     def select(self, keep: Sequence[bool]) -> "ImageSet":
-        """The images for which `keep` is true."""
+        """Return the images for which `keep` is true."""
         files = [image for image, kept in zip(self.files, keep, strict=True) if kept]
         return ImageSet(files, self.rgb8[torch.tensor(keep, dtype=torch.bool)], self.failures)
 
 
 class Cache:
-    """Decoded images below one folder."""
+    """A cache of decoded images below one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def load(self, files: Sequence[ImageFile], preprocessing: Preprocessing) -> ImageSet:
-        """Images in the order of `files`, those that cannot be used left out and named."""
+        """Decode images, or read them from packs, in the order of `files`.
+
+        Files that cannot be used are left out and named in `failures` of the result.
+        """
         folder = self.folder / f"v{DECODER}-{preprocessing.filter}-{preprocessing.size}"
         wanted = {image.digest: image for image in files}
         squares = _read_packs(folder, wanted.keys())
@@ -65,7 +70,9 @@ class Cache:
             _write_pack(folder, fresh)
             squares |= fresh
         used = [image for image in files if image.digest in squares]
-        failures = {p.name: reasons[p.digest] for p in files if p.digest not in squares}
+        failures = {
+            image.name: reasons[image.digest] for image in files if image.digest not in squares
+        }
         size = preprocessing.size
         rgb8 = np.zeros((len(used), 3, size, size), np.uint8)
         for row, image in enumerate(used):
@@ -76,7 +83,10 @@ class Cache:
 def _decode(
     files: Sequence[ImageFile], preprocessing: Preprocessing
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """(squares, reasons of failure), both by digest. Pillow releases the GIL, so threads do."""
+    """Decode files in threads, which suffice since Pillow releases the GIL.
+
+    Returns the squares, uint8 (3, S, S), and the reasons of failure, both by digest.
+    """
 
     def attempt(image: ImageFile) -> np.ndarray | str:
         try:

@@ -1,4 +1,4 @@
-"""From the folders a user names to images in memory: for training, and for a test."""
+"""Loading of images from the folders that a user names, for training and for tests."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +16,23 @@ from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.manifest import Digests, ImageFile, Splits, digest_of, scan, split
 from benchmark.data.reading import Preprocessing, find_images, is_grayscale
 from benchmark.errors import UserError
-from benchmark.settings import Settings
 from benchmark.metrics.images import colorfulness
+from benchmark.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATASET, TEST_IMAGES = ROOT / "Dataset", ROOT / "TestImages"
 SAMPLE = "cartoon"
-MOST_VALIDATION_IMAGES = 512  # more would cost time each epoch and decide nothing
+MOST_VALIDATION_IMAGES = 512  # more would take time in each epoch and not make it more certain
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where images come from: the training folder, and the test folder if there is one."""
+    """The folders from which images are loaded.
+
+    name: the name of the dataset. dataset: the folder of images for training, validation and, if
+    test_images is None, for tests. test_images: a separate folder of test images, or None.
+    cache: the folder of decoded images. is_sample: whether the dataset is the built-in sample.
+    """
 
     name: str
     dataset: Path
@@ -36,7 +41,7 @@ class Sources:
     is_sample: bool = False
 
     def describe(self) -> dict[str, str | None]:
-        """What `locate` needs to find the same again: a test wants what its training left out."""
+        """Return what `locate` needs to find the same images again, as a run records it."""
         return {
             "dataset": SAMPLE if self.is_sample else str(self.dataset.resolve()),
             "test_images": str(self.test_images.resolve()) if self.test_images else None,
@@ -45,7 +50,12 @@ class Sources:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Images to learn from, a little larger than trained on, and to validate on, at size."""
+    """The images of a training.
+
+    train: images at `stored_size` of the training size, with a margin for crops. val: images for
+    validation, at the training size. statistics: those of ab over `train`. facts: the name, the
+    counts and the digests of the images, as a run records them.
+    """
 
     train: ImageSet
     val: ImageSet
@@ -54,14 +64,15 @@ class TrainingData:
 
 
 def has_images(folder: Path) -> bool:
+    """Whether there is a folder with an image file somewhere below it."""
     return folder.is_dir() and next(find_images(folder), None) is not None
 
 
 def locate(dataset: str | None, test_images: str | None, results: Path) -> Sources:
-    """What `--dataset` and `--test_images` name; without them the project's own folders.
+    """Return the folders that `--dataset` and `--test_images` name, by default the project's own.
 
-    The word `cartoon`, or an empty `Dataset/`, stands for the built-in sample. UserError for a
-    folder that does not exist or holds no image.
+    The word `cartoon` stands for the built-in sample, which is also used if nothing is named and
+    `Dataset/` holds no images. UserError for a folder that does not exist or holds no image.
     """
     cache = results / ".cache"
     for option, given in (("--dataset", dataset), ("--test_images", test_images)):
@@ -82,12 +93,13 @@ def locate(dataset: str | None, test_images: str | None, results: Path) -> Sourc
 
 def _require_images(option: str, folder: Path) -> None:
     if not has_images(folder):
-        problem = "holds no image" if folder.is_dir() else "does not exist"
+        exists = folder.is_dir()
+        problem = "holds no image; add some" if exists else "does not exist; check the path"
         raise UserError(f"{option}: the folder {folder} {problem}.")
 
 
 def locate_test(dataset: str | None, truth: str | None, results: Path) -> Sources:
-    """Where the images of a test are that nothing is trained for: `truth` alone will do."""
+    """Return the folders of a test without a training, for which `--truth` alone is enough."""
     if truth is None or truth == SAMPLE:
         return locate(dataset or truth, None, results)
     _require_images("--truth", Path(truth))
@@ -104,22 +116,28 @@ def _draw_sample(folder: Path) -> None:
                 on_image=lambda done, total: bar.update(done - bar.n),
             )
     except OSError as error:
-        raise UserError(f"{folder} cannot be written: {error.strerror or error}.") from error
+        raise UserError(
+            f"The built-in sample cannot be drawn into {folder} ({error.strerror or error}): "
+            "make room there, or name another folder with --results."
+        ) from error
 
 
 def splits_of(sources: Sources, split_seed: int) -> Splits:
-    """Who is for training, validation and test, by content."""
+    """Split the images of the folders into those for training, validation and test, by content."""
     digests = Digests(sources.cache / "digests.json")
     images = scan(sources.dataset, digests)
-    if sources.is_sample:  # the scenes and masks beside the images are not images
-        images = [p for p in images if not p.name.startswith("scenes/")]
+    if sources.is_sample:  # the masks below scenes/ are image files, too, but not of the dataset
+        images = [image for image in images if not image.name.startswith("scenes/")]
     tests = scan(sources.test_images, digests) if sources.test_images else []
     digests.save()
     return split(images, tests, split_seed)
 
 
 def load_training(sources: Sources, settings: Settings) -> TrainingData:
-    """Training and validation images as the settings ask; what was left out is said."""
+    """Load the images for training and validation as the settings ask.
+
+    Messages name what is left out. UserError if no image is left for one of the two.
+    """
     splits = splits_of(sources, settings.split_seed)
     for warning in splits.warnings:
         info(f"Warning: {warning}")
@@ -129,7 +147,9 @@ def load_training(sources: Sources, settings: Settings) -> TrainingData:
     _report_failures(train.failures | val.failures)
     train = _drop_grayscale(train, settings)
     if not len(train):
-        raise UserError(f"{sources.dataset} holds no image that can be trained on.")
+        raise UserError(
+            f"{sources.dataset} holds no image that can be trained on: add images in color."
+        )
     if not len(val):
         raise UserError(f"{sources.dataset} leaves no image for validation: add more images.")
     statistics = measure(train)
@@ -142,7 +162,7 @@ def load_training(sources: Sources, settings: Settings) -> TrainingData:
         "ab_mean": list(statistics.ab_mean),
         "train_digests": sorted(image.digest for image in train.files),
     }
-    # In order of content, so that the first few are the same whatever the files are called.
+    # Ordered by content, so that the first images are the same whatever the files are called.
     order = sorted(range(len(val)), key=lambda row: val.files[row].digest)
     rows = order[:MOST_VALIDATION_IMAGES]
     val = ImageSet([val.files[row] for row in rows], val.rgb8[rows], val.failures)
@@ -150,25 +170,35 @@ def load_training(sources: Sources, settings: Settings) -> TrainingData:
 
 
 def load_test(sources: Sources, size: int, split_seed: int) -> ImageSet:
-    """The test images, at `size`. Gray ones stay: a test is never thinned out silently."""
+    """Load the test images at `size` pixels, grayscale ones included.
+
+    UserError if there are none.
+    """
     images = Cache(sources.cache).load(splits_of(sources, split_seed).test, Preprocessing(size))
     _report_failures(images.failures)
     if not len(images):
-        where = sources.test_images or sources.dataset
-        raise UserError(f"{where} holds no image to test on: add images, or name --test_images.")
+        folder = sources.test_images or sources.dataset
+        raise UserError(
+            f"{folder} holds no image to test on: add images, or name a folder with --test_images."
+        )
     return images
 
 
 def measure(images: ImageSet, most: int = 1000) -> Statistics:
-    """Mean, deviation and 99.9th percentile of ab, over at most `most` images spread evenly."""
+    """Measure the statistics by which ab is standardized, over at most `most` images.
+
+    They are the mean and the standard deviation of a* and b*, and the 99.9th percentile of the
+    absolute standardized values. The images are spread evenly over all.
+    """
     rows = torch.linspace(0, len(images) - 1, min(most, len(images))).long()
     chunks = [
         rgb_to_lab(rgb_from_8bit(images.rgb8[part]))[:, 1:] for part in torch.split(rows, 100)
     ]
     ab = torch.cat(chunks).transpose(0, 1).flatten(1)
-    mean, std = ab.mean(1), ab.std(1).clamp(min=1.0)  # a nearly gray set must not be blown up
+    # A deviation below 1 is that of nearly gray images, whose noise must not be amplified.
+    mean, std = ab.mean(1), ab.std(1).clamp(min=1.0)
     standardized = ((ab - mean[:, None]) / std[:, None]).abs().flatten()
-    # torch.quantile refuses more than 16 million values; the k-th smallest is the same thing.
+    # The k-th smallest value is the quantile; torch.quantile refuses more than 16 million values.
     limit = standardized.kthvalue(max(1, round(0.999 * len(standardized)))).values
     a_mean, b_mean = mean.tolist()
     a_std, b_std = std.tolist()
@@ -176,16 +206,21 @@ def measure(images: ImageSet, most: int = 1000) -> Statistics:
 
 
 def _drop_grayscale(images: ImageSet, settings: Settings) -> ImageSet:
+    """Return the images that the settings allow for training, and report all others."""
     gray = [is_grayscale(rgb8) for rgb8 in images.rgb8.numpy()]
     if any(gray):
-        verb = "not trained on" if settings.drop_grayscale else "trained on all the same"
-        names = [p.name for p, found in zip(images.files, gray, strict=True) if found]
-        info(f"{len(names)} grayscale files are {verb}: {shorten(names)}.")
+        names = [image.name for image, found in zip(images.files, gray, strict=True) if found]
+        kept = "trained on, since drop_grayscale is false"
+        what = "not trained on" if settings.drop_grayscale else kept
+        info(f"{len(names)} grayscale files are {what}: {shorten(names)}.")
     keep = [not (found and settings.drop_grayscale) for found in gray]
     if settings.min_colorfulness:
         values = [float(colorfulness(rgb_from_8bit(one[None]))) for one in images.rgb8]
         dull = sum(value < settings.min_colorfulness for value in values)
-        info(f"{dull} images less colorful than {settings.min_colorfulness:g} are left out.")
+        info(
+            f"{dull} images less colorful than {settings.min_colorfulness:g} are left out, "
+            "as min_colorfulness asks."
+        )
         keep = [k and v >= settings.min_colorfulness for k, v in zip(keep, values, strict=True)]
     return images if all(keep) else images.select(keep)
 
@@ -197,6 +232,6 @@ def _report_failures(failures: dict[str, str]) -> None:
 
 
 def overlap(images: list[ImageFile], train_digests: list[str]) -> list[str]:
-    """Names of test images that were trained on."""
+    """Return the names of the test images that were trained on."""
     trained = set(train_digests)
     return [image.name for image in images if image.digest in trained]

@@ -1,4 +1,4 @@
-"""Finding image files in a folder and decoding them, whatever is in them."""
+"""Image files: finding them in a folder and decoding them to 8-bit sRGB."""
 
 import io
 import struct
@@ -18,32 +18,39 @@ from benchmark.errors import UserError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 SRGB = ImageCms.createProfile("sRGB")
-MOST_PIXELS = 100_000_000  # 300 MB decoded; more is a mistake or an attack on memory
+MOST_PIXELS = 100_000_000  # 300 MB decoded; a larger file is a mistake or meant to fill the memory
 
-# The start of a PNG: signature, length and name of the first chunk, its sides, bits and colors.
+# A PNG begins with: signature, length and name of the first chunk, width, height, bits, color type.
 PNG_HEADER = struct.Struct(">8sI4sIIBB")
 PNG_MAGIC = [b"\x89PNG\r\n\x1a\n", 13, b"IHDR"]
 RGB_WITHOUT_ALPHA = 2
-PNG_CHUNKS_THAT_TURN_OR_TINT = b"tRNS", b"iCCP", b"eXIf", b"exif"
+PNG_CHUNKS_OF_COLOR_OR_ORIENTATION = b"tRNS", b"iCCP", b"eXIf", b"exif"
 
 
 class UnusableImage(Exception):
-    """Why a file is not used, in a few words."""
+    """A file that cannot be used as an image; the text is the reason, in a few words."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a file becomes a square of `size` pixels: short side resized, then the center cut out."""
+    """How an image becomes a square: its short side is resized, then the center is cropped.
+
+    size: the side of the square in pixels. filter: the name of Pillow's resampling filter.
+    """
 
     size: int
     filter: str = "lanczos"
 
     def describe(self) -> dict[str, str | int]:
+        """Return the preprocessing as a protocol records it."""
         return {"size": self.size, "filter": f"Pillow {self.filter}", "crop": "center square"}
 
 
 def find_images(folder: Path) -> Iterator[Path]:
-    """Every image file below `folder` by its suffix, in order of name; hidden ones left out."""
+    """Yield every image file below `folder` in order of name, without hidden ones.
+
+    Which files are images is decided by their suffix, one of SUFFIXES.
+    """
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
@@ -51,44 +58,56 @@ def find_images(folder: Path) -> Iterator[Path]:
 
 
 def images_by_name(folder: Path) -> dict[str, Path]:
-    """The image files below `folder` by their name in it, POSIX, without the suffix.
+    """Map the names of the image files below `folder` to their paths.
 
-    UserError if there is no such folder, no image, or two that differ in their suffix alone.
+    A name is the path within the folder, with forward slashes and without the suffix. UserError if
+    the folder does not exist or holds no image, or if two files differ in their suffix alone.
     """
     if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}.")
+        raise UserError(f"There is no folder {folder}: check the path.")
     found: dict[str, Path] = {}
     for path in find_images(folder):
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
-            raise UserError(f"{found[name]} and {path} differ in their suffix alone: which is it?")
+            raise UserError(
+                f"{found[name]} and {path} differ in their suffix alone: remove one of them."
+            )
         found[name] = path
     if not found:
-        raise UserError(f"{folder} holds no image to score.")
+        known = ", ".join(sorted(SUFFIXES))
+        raise UserError(f"{folder} holds no image to score: add files that end in {known}.")
     return found
 
 
 def read_pairs(outputs: Path, truths: Path) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield each image of a folder and the one of the same name in another, uint8 (3, H, W) each.
+    """Yield (output, truth) for each name that is in both folders, uint8 (3, H, W) each.
 
-    They come in the order of their names. Raises UserError for a folder without images, an image
-    without its counterpart, of another size or unreadable.
+    The pairs are in the order of their names, which are compared without their suffixes. UserError
+    for a folder without images, and for an image without a counterpart, with a counterpart of
+    another size, or that cannot be decoded.
     """
-    first, second = images_by_name(outputs), images_by_name(truths)
-    for name in first.keys() ^ second.keys():
-        there, lacking = (first, truths) if name in first else (second, outputs)
-        raise UserError(f"{there[name]} has no counterpart in {lacking}.")
-    for name in sorted(first):
-        output, truth = (torch.from_numpy(read_whole(part[name])) for part in (first, second))
+    by_name, truth_by_name = images_by_name(outputs), images_by_name(truths)
+    for name in sorted(by_name.keys() ^ truth_by_name.keys()):
+        found, other = (by_name, truths) if name in by_name else (truth_by_name, outputs)
+        raise UserError(
+            f"{found[name]} has no counterpart in {other}: every image needs one of the same name."
+        )
+    for name in sorted(by_name):
+        output, truth = (
+            torch.from_numpy(read_whole(paths[name])) for paths in (by_name, truth_by_name)
+        )
         if output.shape != truth.shape:
-            raise UserError(f"{first[name]} and {second[name]} are not of one size.")
+            raise UserError(
+                f"{by_name[name]} and {truth_by_name[name]} are not of one size: "
+                "an output needs the size of its truth."
+            )
         yield output, truth
 
 
 def open_rgb(path: Path) -> Image.Image:
-    """Decode a file to 8-bit sRGB, upright. Raises UnusableImage with the reason.
+    """Decode a file to an upright image in 8-bit sRGB. Raises UnusableImage with the reason.
 
-    Transparency is laid over white, as a page would show it; 16-bit gray is scaled to 8.
+    Transparent images are composited over white; 16-bit gray is scaled to 8 bits.
     """
     try:
         with warnings.catch_warnings():
@@ -102,15 +121,15 @@ def open_rgb(path: Path) -> Image.Image:
         raise UnusableImage(f"more than {MOST_PIXELS:,} pixels") from error
     except UnusableImage:
         raise
-    # Pillow raises any kind of error on broken files, struct.error and AttributeError among them.
+    # Pillow raises errors of any kind for broken files, among them struct.error and AttributeError.
     except Exception as error:
         raise UnusableImage(f"cannot be decoded ({error})") from error
 
 
 def open_photo(path: Path) -> Image.Image:
-    """One photo that the user named; UserError if it is missing or not usable."""
+    """Decode one photo that the user named. UserError if it does not exist or cannot be used."""
     if not path.is_file():
-        raise UserError(f"There is no image {path}.")
+        raise UserError(f"There is no image {path}: check the path.")
     try:
         return open_rgb(path)
     except UnusableImage as error:
@@ -118,7 +137,10 @@ def open_photo(path: Path) -> Image.Image:
 
 
 def read_whole(path: Path) -> np.ndarray:
-    """One image as it is, uint8 (3, H, W); UserError if it is missing or not usable."""
+    """Decode one image at its own size: uint8 (3, H, W).
+
+    UserError if it does not exist or cannot be used.
+    """
     pixels = _read_plain_png(path)
     if pixels is None:
         pixels = np.asarray(open_photo(path))
@@ -126,40 +148,45 @@ def read_whole(path: Path) -> np.ndarray:
 
 
 def _read_plain_png(path: Path) -> np.ndarray | None:
-    """A PNG that holds 8-bit sRGB and no more, uint8 (H, W, 3), in a quarter of Pillow's time.
+    """Decode a PNG that holds nothing but 8-bit RGB: uint8 (H, W, 3).
 
-    None for every other file, damaged ones among them: `open_photo` knows them all.
+    None for every other file, also for a damaged one; `open_photo` reads these or gives the reason.
     """
+    # The fast path of scoring a folder. An image takes 0.18 ms instead of 0.70 ms in Pillow at
+    # 64×64 (3.8 times as fast) and 1.3 ms instead of 3.8 ms at 256×256 (2.8 times).
     try:
         data = path.read_bytes()
         header = PNG_HEADER.unpack_from(data)
     except (OSError, struct.error):
         return None
-    *magic, width, height, depth, colors = header
-    plain = magic == PNG_MAGIC and (depth, colors) == (8, RGB_WITHOUT_ALPHA)
-    if not plain or any(chunk in data for chunk in PNG_CHUNKS_THAT_TURN_OR_TINT):
+    *magic, width, height, depth, color_type = header
+    plain = magic == PNG_MAGIC and (depth, color_type) == (8, RGB_WITHOUT_ALPHA)
+    if not plain or any(chunk in data for chunk in PNG_CHUNKS_OF_COLOR_OR_ORIENTATION):
         return None
     try:
         _require_sides(width, height)
         return np.asarray(decode_image_png_u8(data, (height, width), "rgb"))
-    except Exception:  # the decoder raises no other kind
+    except Exception:  # the decoder raises no more specific class
         return None
 
 
 def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray:
-    """A file as uint8 (3, S, S). Raises UnusableImage."""
+    """Decode a file to a square: uint8 (3, S, S). Raises UnusableImage with the reason."""
     square = fit_square(open_rgb(path), preprocessing)
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
 def fit_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
-    """The square of an image, or of a plane such as a mask (mode F), that lies over it."""
+    """Cut the square out of an image, or of a plane of the same size such as a mask (mode F)."""
     size = (preprocessing.size, preprocessing.size)
     return ImageOps.fit(image, size, method=Image.Resampling[preprocessing.filter.upper()])
 
 
 def is_grayscale(rgb8: np.ndarray) -> bool:
-    """Whether a uint8 (3, H, W) is a grayscale image, up to the rounding of JPEG's colors."""
+    """Whether an image, uint8 (3, H, W), is gray but for the rounding of JPEG's colors.
+
+    In 99 % of its pixels the channels must then differ by at most 6 of 255.
+    """
     spread = rgb8.max(axis=0).astype(int) - rgb8.min(axis=0)
     return bool(np.quantile(spread, 0.99) <= 6)
 
@@ -172,20 +199,20 @@ def _require_sides(width: int, height: int) -> None:
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
-    """Apply the color profile that a file carries: phones write Display P3, cameras Adobe RGB."""
+    """Convert by the color profile of a file: phones write Display P3, cameras Adobe RGB."""
     profile = image.info.get("icc_profile")
     if profile is None or image.mode not in ("RGB", "CMYK"):
         return _to_rgb(image)
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         converted = ImageCms.profileToProfile(image, source, SRGB, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):  # a broken profile: take the numbers as they are
+    except (ImageCms.PyCMSError, OSError):  # a broken profile: the values are taken as sRGB
         converted = None
     return _to_rgb(image) if converted is None else converted
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 or 32 bits of gray; Pillow's own conversion would clip
+    if image.mode.startswith("I"):  # 16 or 32 bits of gray: Pillow's own conversion clips
         values = np.asarray(image).astype(np.float64)
         scaled = np.clip((values / 257).round(), 0, 255).astype(np.uint8)
         return Image.fromarray(scaled).convert("RGB")

@@ -1,4 +1,4 @@
-"""Training images are true windows of the source or its mirror image, drawn by (seed, step)."""
+"""Crops are exact windows of an image or of its mirror image, drawn by (seed, step)."""
 
 from collections import Counter
 
@@ -15,7 +15,7 @@ ROOM = SIDE - SIZE
 
 
 def source(n: int) -> Tensor:
-    """Images in which every pixel tells its column, its row and its image."""
+    """Images in which the channels of a pixel are its column, its row and its image."""
     place = torch.arange(SIDE) / 256
     columns, rows = place.expand(SIDE, SIDE), place[:, None].expand(SIDE, SIDE)
     image = (torch.arange(n) / n)[:, None, None].expand(n, SIDE, SIDE)
@@ -27,7 +27,7 @@ def draw(n: int, seed: int = 0, step: int = 0) -> Tensor:
 
 
 def windows(images: Tensor) -> list[tuple[int, int, bool]]:
-    """(left, top, mirrored) of each, after checking that it is exactly that window."""
+    """Return (left, top, mirrored) of each crop, after a check that it is exactly that window."""
     found = []
     for row, (whole, window) in enumerate(zip(source(len(images)), images, strict=True)):
         mirrored = bool(window[0, 0, 0] > window[0, 0, -1])
@@ -52,7 +52,7 @@ def test_every_crop_is_a_window_and_all_are_equally_likely() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 1 - 2**-24])
-def test_the_least_and_the_largest_draw_are_inside(
+def test_the_smallest_and_the_largest_draw_give_windows_inside_the_image(
     value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Randomness, "uniform", lambda self, *shape: torch.full(shape, value))
@@ -64,27 +64,27 @@ def test_the_same_seed_and_step_give_the_same_images() -> None:
     assert torch.equal(draw(16, seed=1, step=5), draw(16, seed=1, step=5))
 
 
-def test_other_steps_and_other_seeds_give_others() -> None:
+def test_other_steps_and_other_seeds_give_other_crops() -> None:
     first = windows(draw(16, seed=1, step=5))
     assert windows(draw(16, seed=1, step=6)) != first
     assert windows(draw(16, seed=2, step=5)) != first
     assert windows(draw(16, seed=5, step=1)) != first
 
 
-def test_images_of_one_batch_are_cut_differently() -> None:
+def test_images_of_one_batch_are_cropped_differently() -> None:
     assert len(set(windows(draw(16)))) > 8
 
 
-def test_without_room_only_the_mirror_is_left() -> None:
+def test_without_a_margin_images_are_only_flipped() -> None:
     rng = Randomness(0, 0, torch.device("cpu"))
     whole = source(32)
     images = random_crop_and_flip(whole, SIDE, rng)
     kept = [torch.equal(a, b) for a, b in zip(images, whole, strict=True)]
-    turned = [torch.equal(a.flip(-1), b) for a, b in zip(images, whole, strict=True)]
-    assert all(a != b for a, b in zip(kept, turned, strict=True))
+    flipped = [torch.equal(a.flip(-1), b) for a, b in zip(images, whole, strict=True)]
+    assert all(a != b for a, b in zip(kept, flipped, strict=True))
     assert 4 < sum(kept) < 28
 
 
-def test_images_are_stored_with_room_to_cut() -> None:
+def test_images_are_stored_with_a_margin_for_crops() -> None:
     for size in (16, 32, 64, 100, 256):
         assert size < stored_size(size) < 1.2 * size

@@ -1,4 +1,4 @@
-"""Each file is decoded once, and what was decoded comes back in the order that is asked for."""
+"""Each file is decoded once, and images are returned in the order of the files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ AT_16 = Preprocessing(16)
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of files as they are decoded."""
+    """The names of the decoded files, in the order of decoding."""
     names: list[str] = []
 
     def watched(path: Path, preprocessing: Preprocessing) -> np.ndarray:
@@ -34,7 +34,7 @@ def listed(folder: Path) -> list[ImageFile]:
 
 
 def check(images: ImageSet, files: list[ImageFile], preprocessing: Preprocessing) -> None:
-    """Every row is the image of its file."""
+    """Check that every row is the image of its file."""
     assert images.files == files
     assert images.rgb8.dtype == torch.uint8
     side = preprocessing.size
@@ -43,12 +43,12 @@ def check(images: ImageSet, files: list[ImageFile], preprocessing: Preprocessing
         np.testing.assert_array_equal(row, read_square(image.path, preprocessing))
 
 
-def test_a_second_start_decodes_nothing(
+def test_a_second_load_decodes_nothing(
     tmp_path: Path, images_folder: Path, decoded: list[str]
 ) -> None:
     files = listed(images_folder)
     check(Cache(tmp_path / "cache").load(files, AT_16), files, AT_16)
-    assert sorted(decoded) == [p.name for p in files]
+    assert sorted(decoded) == [file.name for file in files]
     decoded.clear()
     check(Cache(tmp_path / "cache").load(files, AT_16), files, AT_16)
     assert decoded == []
@@ -66,7 +66,7 @@ def test_rows_follow_the_files_and_not_the_pack(
     assert decoded == []
 
 
-def test_adding_a_image_decodes_that_one(
+def test_adding_an_image_decodes_that_image_alone(
     tmp_path: Path,
     images_folder: Path,
     fill_folder: Callable[..., list[Path]],
@@ -86,7 +86,7 @@ def test_adding_a_image_decodes_that_one(
     assert decoded == []
 
 
-def test_a_renamed_file_is_known_by_its_content(
+def test_a_renamed_file_is_recognized_by_its_content(
     tmp_path: Path, images_folder: Path, decoded: list[str]
 ) -> None:
     cache = Cache(tmp_path / "cache")
@@ -98,7 +98,7 @@ def test_a_renamed_file_is_known_by_its_content(
     assert decoded == []
 
 
-def test_two_files_of_one_content_are_two_rows_and_one_decoding(
+def test_two_files_of_the_same_content_are_two_rows_and_decoded_once(
     tmp_path: Path, fill_folder: Callable[..., list[Path]], decoded: list[str]
 ) -> None:
     (path,) = fill_folder(tmp_path / "images", range(1))
@@ -110,7 +110,7 @@ def test_two_files_of_one_content_are_two_rows_and_one_decoding(
 
 
 @pytest.mark.parametrize("damage", ["cut", "emptied", "scribbled"])
-def test_a_damaged_pack_is_said_and_decoded_again(
+def test_a_damaged_pack_is_reported_and_its_images_decoded_again(
     tmp_path: Path,
     images_folder: Path,
     decoded: list[str],
@@ -126,24 +126,24 @@ def test_a_damaged_pack_is_said_and_decoded_again(
     )
     decoded.clear()
     check(cache.load(files, AT_16), files, AT_16)
-    assert sorted(decoded) == [p.name for p in files]
+    assert sorted(decoded) == [file.name for file in files]
     assert str(pack) in capsys.readouterr().err
     decoded.clear()
     check(cache.load(files, AT_16), files, AT_16)
     assert decoded == []
 
 
-def test_another_preprocessing_is_another_pack(
+def test_every_preprocessing_has_its_own_pack(
     tmp_path: Path, images_folder: Path, decoded: list[str]
 ) -> None:
     files, cache = listed(images_folder), Cache(tmp_path / "cache")
-    ways = (AT_16, Preprocessing(20), Preprocessing(16, "bilinear"))
-    loaded = [cache.load(files, way) for way in ways]
+    kinds = (AT_16, Preprocessing(20), Preprocessing(16, "bilinear"))
+    loaded = [cache.load(files, kind) for kind in kinds]
     assert len(decoded) == 3 * len(files)
     assert not torch.equal(loaded[0].rgb8, loaded[2].rgb8)
     decoded.clear()
-    for way in ways:
-        check(cache.load(files, way), files, way)
+    for kind in kinds:
+        check(cache.load(files, kind), files, kind)
     assert decoded == []
 
 
@@ -153,15 +153,15 @@ def test_unusable_files_are_left_out_and_named_with_the_reason(
     (images_folder / "aaa.jpg").write_text("text")
     (images_folder / "mmm.jpg").touch()
     files = listed(images_folder)
-    good = [p for p in files if p.name.startswith("image")]
+    good = [file for file in files if file.name.startswith("image")]
     cache = Cache(tmp_path / "cache")
-    for _ in range(2):  # the second time from the pack
+    for _ in range(2):  # the second load reads the pack
         images = cache.load(files, AT_16)
         check(images, good, AT_16)
         assert images.failures == {"aaa.jpg": "not an image", "mmm.jpg": "not an image"}
 
 
-def test_only_unusable_files_are_no_images_and_no_pack(tmp_path: Path) -> None:
+def test_unusable_files_alone_give_no_images_and_no_pack(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.jpg").write_text("text")
     images = Cache(tmp_path / "cache").load(listed(tmp_path / "images"), AT_16)

@@ -1,4 +1,4 @@
-"""From folders to training data and tests: what is used, what is left out, what is said of it."""
+"""Loading of images: what is used, what is left out, and which messages report it."""
 
 import re
 import shutil
@@ -34,7 +34,7 @@ class Plain(Settings):
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The project's own Dataset/ and TestImages/, empty, whatever the checkout holds."""
+    """Replace the project's own Dataset/ and TestImages/ by empty folders."""
     for name, constant in (("Dataset", "DATASET"), ("TestImages", "TEST_IMAGES")):
         (tmp_path / name).mkdir()
         monkeypatch.setattr(loading, constant, tmp_path / name)
@@ -65,12 +65,13 @@ def test_missing_and_empty_folders_are_one_sentence(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("no image")
-    for folder, said in (("missing", "does not exist"), ("empty", "holds no image")):
+    problems = {"missing": "does not exist; check the path", "empty": "holds no image; add some"}
+    for folder, problem in problems.items():
         path = str(tmp_path / folder)
         given = {"--dataset": str(images_folder), "--test_images": None, option: path}
         with pytest.raises(UserError) as caught:
             locate(given["--dataset"], given["--test_images"], tmp_path / "Results")
-        assert str(caught.value) == f"{option}: the folder {path} {said}."
+        assert str(caught.value) == f"{option}: the folder {path} {problem}."
 
 
 def test_the_projects_own_folders_are_used_when_they_hold_images(
@@ -83,7 +84,7 @@ def test_the_projects_own_folders_are_used_when_they_hold_images(
     assert locate(None, None, tmp_path).test_images == tmp_path / "TestImages"
 
 
-def test_without_images_the_sample_is_drawn_and_its_masks_are_no_images(
+def test_without_images_the_sample_is_drawn_and_its_masks_are_not_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counts = {"train": 4, "val": 2, "test": 2}
@@ -91,10 +92,20 @@ def test_without_images_the_sample_is_drawn_and_its_masks_are_no_images(
     sources = locate(None, None, tmp_path / "Results")
     assert "built-in sample" in capsys.readouterr().err
     assert sources == locate("cartoon", None, tmp_path / "Results")
-    assert "built-in sample" not in capsys.readouterr().err  # it was asked for
+    assert "built-in sample" not in capsys.readouterr().err  # it was named
     splits = loading.splits_of(sources, 0)
     assert {name: len(getattr(splits, name)) for name in counts} == counts
     assert splits.warnings == []
+
+
+def test_a_folder_that_cannot_hold_the_sample_is_one_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / "Results" / ".cache" / f"cartoon-v{cartoon.VERSION}"
+    folder.mkdir(parents=True)
+    (folder / "mine.txt").write_text("not to be lost")
+    with pytest.raises(UserError, match=r"cannot be drawn into .*--results") as caught:
+        locate("cartoon", None, tmp_path / "Results")
+    assert str(folder) in str(caught.value)
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
 
 
 # ---- what is usable ------------------------------------------------------------------------------
@@ -112,7 +123,7 @@ def test_images_come_at_the_right_sizes_and_splits(tmp_path: Path, images_folder
     assert data.facts["n_train"] == len(data.train)
     assert data.facts["n_val"] == len(data.val)
     assert data.facts["n_unusable"] == 0
-    assert data.facts["train_digests"] == sorted(p.digest for p in data.train.files)
+    assert data.facts["train_digests"] == sorted(file.digest for file in data.train.files)
 
 
 def test_only_broken_files_are_one_sentence(
@@ -126,9 +137,9 @@ def test_only_broken_files_are_one_sentence(
     with pytest.raises(UserError, match="holds no image that can be trained on") as caught:
         load_training(sources, Plain(size=SIZE))
     assert str(folder) in str(caught.value)
-    said = capsys.readouterr().err
-    assert re.search(r"^\d+ files cannot be used", said)
-    assert "(not an image)" in said
+    messages = capsys.readouterr().err
+    assert re.search(r"^\d+ files cannot be used", messages)
+    assert "(not an image)" in messages
     with pytest.raises(UserError, match="holds no image to test on") as caught:
         load_test(sources, SIZE, 8000)
     assert str(folder) in str(caught.value)
@@ -142,7 +153,7 @@ def test_broken_files_among_good_ones_are_counted_and_named(
     (train / "text.jpg").write_text("text")
     (train / "cut.jpg").write_bytes((images_folder / "image_016.jpg").read_bytes()[:300])
     Image.new("RGB", (1, 1)).save(train / "small.png")
-    # With these folders it is settled who is where: the others are trained on.
+    # With val/ and test/ given, all other images are for training.
     for name in ("val", "test"):
         (images_folder / name).mkdir()
     shutil.move(images_folder / "image_000.png", images_folder / "val")
@@ -150,23 +161,23 @@ def test_broken_files_among_good_ones_are_counted_and_named(
     data = train_on(tmp_path, images_folder)
     assert len(data.train) == 22
     assert data.facts["n_unusable"] == 3
-    said = capsys.readouterr().err
-    assert "3 files cannot be used" in said
+    messages = capsys.readouterr().err
+    assert "3 files cannot be used" in messages
     for name in ("train/text.jpg", "train/cut.jpg", "train/small.png"):
-        assert name in said
+        assert name in messages
 
 
 def test_too_few_images_to_validate_on_is_one_sentence(tmp_path: Path, images_folder: Path) -> None:
     folder = tmp_path / "few"
     (folder / "test").mkdir(parents=True)
     shutil.copy(images_folder / "image_001.png", folder / "test")
-    # One image is either for training or for validation; the other part is empty.
+    # A single image is for training or for validation, and the other split is empty.
     shutil.copy(images_folder / "image_000.png", folder)
     with pytest.raises(UserError, match=r"add more images|can be trained on"):
         train_on(tmp_path, folder)
 
 
-def test_a_image_in_training_and_test_is_said(
+def test_an_image_in_training_and_test_is_reported(
     tmp_path: Path, images_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tests = tmp_path / "tests"
@@ -176,11 +187,12 @@ def test_a_image_in_training_and_test_is_said(
     data = load_training(sources, Plain(size=SIZE))
     assert "image_005.png" not in names(data.train) | names(data.val)
     assert len(data.train) + len(data.val) == 23
-    assert "Warning: 1 of the images" in capsys.readouterr().err
+    message = "that are also in the test are left out of"
+    assert re.search(rf"Warning: .*{message} \w+ \(1\): image_005\.png\.", capsys.readouterr().err)
     assert names(load_test(sources, SIZE, 8000)) == {"other.png"}
 
 
-# ---- gray images -------------------------------------------------------------------------------
+# ---- gray images ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -193,30 +205,31 @@ def with_gray(images_folder: Path) -> Path:
     return images_folder
 
 
-def test_grayscale_files_are_said_and_not_trained_on(
+def test_grayscale_files_are_reported_and_not_trained_on(
     tmp_path: Path, with_gray: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = train_on(tmp_path, with_gray)
     assert len(data.train) == data.facts["n_train"] == 24
     assert not any("gray" in name for name in names(data.train))
-    said = capsys.readouterr().err
-    assert "2 grayscale files are not trained on: train/gray_1.jpg, train/gray_2.jpg." in said
+    messages = capsys.readouterr().err
+    assert "2 grayscale files are not trained on: train/gray_1.jpg, train/gray_2.jpg." in messages
 
 
-def test_grayscale_files_are_kept_when_asked_for_and_still_said(
+def test_grayscale_files_that_the_settings_keep_are_reported(
     tmp_path: Path, with_gray: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = train_on(tmp_path, with_gray, drop_grayscale=False)
     assert len(data.train) == 26
-    assert "2 grayscale files are trained on all the same" in capsys.readouterr().err
+    message = "2 grayscale files are trained on, since drop_grayscale is false: train/gray_1.jpg, "
+    assert message in capsys.readouterr().err
 
 
-def test_a_test_is_never_thinned_out(tmp_path: Path, with_gray: Path) -> None:
+def test_grayscale_files_stay_in_a_test(tmp_path: Path, with_gray: Path) -> None:
     images = load_test(sources_of(tmp_path, with_gray), SIZE, 8000)
     assert names(images) == {"test/gray_4.jpg"}
 
 
-def test_dull_images_are_left_out_when_asked_for(
+def test_images_of_little_color_are_left_out_if_the_settings_say_so(
     tmp_path: Path, with_gray: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dull = Image.new("RGB", (32, 32), (100, 110, 120))
@@ -233,10 +246,10 @@ def test_only_grayscale_files_are_one_sentence(tmp_path: Path, with_gray: Path) 
         train_on(tmp_path, with_gray)
 
 
-# ---- what follows content and not names ----------------------------------------------------------
+# ---- content, not names, decides -----------------------------------------------------------------
 
 
-def test_new_names_change_nothing_in_the_data(tmp_path: Path, images_folder: Path) -> None:
+def test_new_file_names_change_nothing_in_the_data(tmp_path: Path, images_folder: Path) -> None:
     renamed = tmp_path / "renamed"
     renamed.mkdir()
     for number, path in enumerate(sorted(images_folder.iterdir(), reverse=True)):
@@ -249,7 +262,7 @@ def test_new_names_change_nothing_in_the_data(tmp_path: Path, images_folder: Pat
     assert names(first.train).isdisjoint(names(second.train))
 
 
-def test_a_long_validation_is_cut_to_the_same_images(
+def test_many_validation_images_are_reduced_to_the_same_few(
     tmp_path: Path, images_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train_on(tmp_path, images_folder).val
@@ -270,14 +283,14 @@ def test_overlap_names_the_test_images_that_were_trained_on() -> None:
 
 
 def images_of(rgb8: np.ndarray) -> ImageSet:
-    """uint8 (N, H, W, 3) as images without files."""
+    """Return uint8 (N, H, W, 3) as images without files."""
     files = [ImageFile(str(n), Path(str(n)), str(n)) for n in range(len(rgb8))]
     return ImageSet(files, torch.from_numpy(rgb8.transpose(0, 3, 1, 2).copy()), {})
 
 
 def test_statistics_equal_numpys_over_scikit_images_lab() -> None:
     rng = np.random.default_rng(0)
-    base = rng.integers(0, 256, (7, 1, 1, 3))  # a color each, with some grain
+    base = rng.integers(0, 256, (7, 1, 1, 3))  # one color for each image, with noise
     rgb8 = np.clip(base + rng.normal(0, 20, (7, 16, 16, 3)), 0, 255).astype(np.uint8)
     ab = skimage_color.rgb2lab(rgb8)[..., 1:].reshape(-1, 2)
     mean, std = ab.mean(axis=0), ab.std(axis=0, ddof=1)
@@ -288,16 +301,16 @@ def test_statistics_equal_numpys_over_scikit_images_lab() -> None:
     assert found.ab_limit == pytest.approx(limit, rel=0.01)
 
 
-def test_a_nearly_gray_set_is_not_blown_up() -> None:
+def test_the_noise_of_nearly_gray_images_is_not_amplified() -> None:
     gray = np.full((3, 16, 16, 3), 100, np.uint8)
     found = measure(images_of(gray))
     assert found.ab_std == (1.0, 1.0)
     np.testing.assert_allclose(found.ab_mean, 0, atol=0.01)
 
 
-def test_a_large_set_is_measured_on_images_spread_evenly() -> None:
+def test_a_large_set_is_measured_on_images_that_are_spread_evenly() -> None:
     rgb8 = np.zeros((101, 16, 16, 3), np.uint8)
-    rgb8[::2] = (200, 80, 20)  # every second image, so the 51 that are looked at
+    rgb8[::2] = (200, 80, 20)  # every second image: the 51 that are measured
     rgb8[1::2] = (10, 80, 220)
     few = measure(images_of(rgb8), most=51)
     lab = skimage_color.rgb2lab(np.array([[[200, 80, 20]]], np.uint8))[0, 0]

@@ -1,4 +1,4 @@
-"""Who is held out follows content alone, and nobody trains on a test image."""
+"""Which images are held out depends on content alone, and no test image is trained on."""
 
 import os
 import shutil
@@ -22,12 +22,14 @@ def image(content: int, name: str | None = None) -> ImageFile:
 
 
 def places(splits: Splits) -> dict[str, str]:
-    """digest → split."""
-    return {p.digest: name for name in ("train", "val", "test") for p in getattr(splits, name)}
+    """The split of each image, by its digest."""
+    return {
+        image.digest: name for name in ("train", "val", "test") for image in getattr(splits, name)
+    }
 
 
 @given(DIGESTS, st.integers(0, 10**9), st.integers(0, 3))
-def test_adding_a_image_moves_no_other(contents: list[int], added: int, seed: int) -> None:
+def test_adding_an_image_moves_no_other(contents: list[int], added: int, seed: int) -> None:
     before = places(split([image(c) for c in contents], [], seed))
     after = places(split([image(c) for c in {*contents, added}], [], seed))
     assert before.items() <= after.items()
@@ -62,7 +64,7 @@ def test_given_folders_are_used_as_they_are() -> None:
     assert splits.warnings == []
 
 
-def test_images_beside_given_folders_are_trained_on() -> None:
+def test_images_outside_the_given_folders_are_trained_on() -> None:
     dataset = [image(n, f"{n}.jpg") for n in range(20)]
     dataset += [
         image(100, "val/a.jpg"),
@@ -70,9 +72,9 @@ def test_images_beside_given_folders_are_trained_on() -> None:
         image(102, "testing/a.jpg"),
     ]
     splits = split(dataset, [], 0)
-    assert [p.name for p in splits.val] == ["val/a.jpg"]
-    assert [p.name for p in splits.test] == ["test/a.jpg"]
-    assert len(splits.train) == 21  # a folder of another name is like any other
+    assert [file.name for file in splits.val] == ["val/a.jpg"]
+    assert [file.name for file in splits.test] == ["test/a.jpg"]
+    assert len(splits.train) == 21  # a folder of another name has no meaning
 
 
 def test_without_val_some_of_train_is_held_out() -> None:
@@ -88,16 +90,16 @@ def test_dataset_test_is_never_trained_on_even_with_test_images() -> None:
     given_tests = [image(1000), image(1001)]
     splits = split(dataset, given_tests, 0)
     assert splits.test == given_tests
-    used = {p.digest for p in splits.train + splits.val}
-    assert not used & {p.digest for p in dataset if p.name.startswith("test/")}
+    used = {file.digest for file in splits.train + splits.val}
+    assert not used & {file.digest for file in dataset if file.name.startswith("test/")}
 
 
-def test_a_image_in_training_and_test_is_named_and_dropped_from_training() -> None:
+def test_an_image_in_training_and_test_is_named_and_not_trained_on() -> None:
     dataset = [image(n) for n in range(100)]
     tests = [image(3, "other name.png"), image(500)]
     splits = split(dataset, tests, 0)
     assert splits.test == tests
-    assert image(3).digest not in {p.digest for p in splits.train + splits.val}
+    assert image(3).digest not in {file.digest for file in splits.train + splits.val}
     assert len(splits.train) + len(splits.val) == 99
     (warning,) = splits.warnings
     assert "3.jpg" in warning
@@ -111,17 +113,17 @@ def test_no_content_is_in_two_splits(files: list[tuple[int, str]], tests: list[i
     dataset = [image(content, f"{where}{i}.jpg") for i, (content, where) in enumerate(files)]
     splits = split(dataset, [image(content, f"{content}") for content in tests], 0)
     train, val, test = (
-        {p.digest for p in part} for part in (splits.train, splits.val, splits.test)
+        {file.digest for file in part} for part in (splits.train, splits.val, splits.test)
     )
     assert not train & test
     assert not train & val
     assert not val & test
-    assert {p.digest for p in dataset} - (train | val | test) <= {
-        p.digest for p in dataset if p.name.startswith("test/")
+    assert {file.digest for file in dataset} - (train | val | test) <= {
+        file.digest for file in dataset if file.name.startswith("test/")
     }
 
 
-def test_the_digest_is_of_contents_whatever_names_and_order() -> None:
+def test_the_digest_of_a_set_depends_on_contents_and_not_on_names_or_order() -> None:
     images = [image(n) for n in range(10)]
     renamed = [image(n, f"b/{n}.png") for n in reversed(range(10))]
     assert digest_of(images) == digest_of(renamed)
@@ -130,7 +132,7 @@ def test_the_digest_is_of_contents_whatever_names_and_order() -> None:
     assert digest_of(images) != digest_of([*images[1:], image(99)])
 
 
-def test_a_folder_is_listed_by_name_with_the_hashes_of_its_files(
+def test_a_folder_is_listed_by_name_with_the_digests_of_its_files(
     tmp_path: Path, images_folder: Path
 ) -> None:
     (images_folder / "notes.txt").write_text("not an image")
@@ -138,12 +140,12 @@ def test_a_folder_is_listed_by_name_with_the_hashes_of_its_files(
     deep.mkdir(parents=True)
     shutil.copy(images_folder / "image_000.png", deep / "again.PNG")
     found = scan(images_folder, Digests(tmp_path / "digests.json"))
-    assert [p.name for p in found] == sorted(p.name for p in found)
+    assert [file.name for file in found] == sorted(file.name for file in found)
     assert found[0].name == "a/b/again.PNG"
     assert len(found) == 25
-    for p in found:
-        assert p.digest == sha256_of_bytes(p.path.read_bytes())
-    assert found[0].digest == next(p.digest for p in found if p.name == "image_000.png")
+    for file in found:
+        assert file.digest == sha256_of_bytes(file.path.read_bytes())
+    assert found[0].digest == next(file.digest for file in found if file.name == "image_000.png")
 
 
 def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
@@ -151,7 +153,7 @@ def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
         scan(tmp_path / "missing", Digests(tmp_path / "digests.json"))
 
 
-def test_files_are_read_once_and_again_when_they_change(
+def test_files_are_hashed_once_and_again_after_a_change(
     tmp_path: Path, images_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
@@ -180,10 +182,10 @@ def test_files_are_read_once_and_again_when_they_change(
     assert [a == b for a, b in zip(first, second, strict=True)].count(False) == 1
 
 
-def test_a_file_that_may_not_be_read_stops_nobody(
+def test_a_file_without_permission_does_not_stop_the_others(
     tmp_path: Path, images_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> str:  # root may read anything, so this is acted
+    def refuse(path: Path) -> str:  # stands for missing permissions, which root does not notice
         if path.name == "image_003.png":
             raise PermissionError(13, "Permission denied")
         return sha256_of_bytes(path.read_bytes())
@@ -191,8 +193,8 @@ def test_a_file_that_may_not_be_read_stops_nobody(
     monkeypatch.setattr(manifest, "sha256_of_file", refuse)
     digests = Digests(tmp_path / "digests.json")
     found = scan(images_folder, digests)
-    assert len(found) == len({p.digest for p in found}) == 24
-    # It is named when it is decoded; once it can be read it is like any other.
+    assert len(found) == len({file.digest for file in found}) == 24
+    # Decoding names the file. Once it can be read, it is like any other.
     monkeypatch.undo()
     again = scan(images_folder, digests)
     assert [a == b for a, b in zip(found, again, strict=True)].count(False) == 1

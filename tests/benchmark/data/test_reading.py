@@ -1,4 +1,4 @@
-"""Whatever lies in a folder is read right or named with a reason; nothing else is raised."""
+"""Every file in a folder is decoded correctly or refused with a reason; no other error occurs."""
 
 import io
 import random
@@ -28,7 +28,7 @@ Make = Callable[..., Image.Image]
 
 
 def pixels(path: Path) -> np.ndarray:
-    """A file as int (H, W, 3)."""
+    """Decode a file to int (H, W, 3)."""
     return np.asarray(open_rgb(path)).astype(int)
 
 
@@ -39,31 +39,31 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def blank_png(side: int) -> bytes:
-    """A whole, valid, black 1-bit PNG of side × side, squeezed to some kilobytes as it is made."""
+    """A valid, black 1-bit PNG of side × side, compressed row by row to some kilobytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         check = zlib.crc32(kind + data)
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
 
-    row, squeeze = bytes(1 + (side + 7) // 8), zlib.compressobj(1)
-    data = b"".join(squeeze.compress(row) for _ in range(side)) + squeeze.flush()
+    row, compressor = bytes(1 + (side + 7) // 8), zlib.compressobj(1)
+    data = b"".join(compressor.compress(row) for _ in range(side)) + compressor.flush()
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
     )
 
 
-# ---- what cannot be used -------------------------------------------------------------------------
+# ---- files that cannot be used -------------------------------------------------------------------
 
 
-def test_text_named_jpg_is_no_image(tmp_path: Path) -> None:
+def test_a_text_file_named_jpg_is_not_an_image(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_text("not a photo")
     with pytest.raises(UnusableImage, match="not an image"):
         open_rgb(path)
 
 
-def test_an_empty_file_is_no_image(tmp_path: Path) -> None:
+def test_an_empty_file_is_not_an_image(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.touch()
     with pytest.raises(UnusableImage, match="not an image"):
@@ -102,15 +102,15 @@ def test_enormous_images_are_refused_before_they_are_decoded(
         open_rgb(path)
 
 
-def test_the_enormous_image_is_refused_for_its_size_alone(tmp_path: Path) -> None:
-    path = tmp_path / "fair.png"
+def test_the_enormous_image_is_refused_because_of_its_size_alone(tmp_path: Path) -> None:
+    path = tmp_path / "small.png"
     path.write_bytes(blank_png(200))
     assert open_rgb(path).size == (200, 200)
     assert pixels(path).max() == 0
 
 
-def used_or_named(path: Path, content: bytes) -> str:
-    """What becomes of a file with this content; any error but UnusableImage is a failure."""
+def used_or_refused(path: Path, content: bytes) -> str:
+    """The mode of the image with this content, or `unusable`; no other error may occur."""
     path.write_bytes(content)
     try:
         return open_rgb(path).mode
@@ -118,9 +118,9 @@ def used_or_named(path: Path, content: bytes) -> str:
         return "unusable"
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of the damage
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of damage
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
-def test_damage_anywhere_is_a_reason_and_never_another_error(
+def test_damage_anywhere_is_a_reason_and_no_other_error(
     tmp_path: Path, make_image: Make, kind: str
 ) -> None:
     whole = encoded(make_image(0, 20, 20), kind)
@@ -130,12 +130,12 @@ def test_damage_anywhere_is_a_reason_and_never_another_error(
         damaged = bytearray(whole)
         for _ in range(rng.choice((1, 2, 4))):
             damaged[rng.randrange(len(whole))] = rng.randrange(256)
-        outcomes.add(used_or_named(tmp_path / "photo.jpg", bytes(damaged)))
+        outcomes.add(used_or_refused(tmp_path / "photo.jpg", bytes(damaged)))
     assert outcomes == {"RGB", "unusable"}
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_damaged_exif_is_never_another_error(tmp_path: Path, make_image: Make) -> None:
+def test_damaged_exif_is_no_other_error(tmp_path: Path, make_image: Make) -> None:
     exif = Image.Exif()
     exif[0x010F], exif[0x0112], exif[0x011A] = "a camera", 6, 72.0
     whole = encoded(make_image(0), "JPEG", exif=exif)
@@ -145,12 +145,14 @@ def test_damaged_exif_is_never_another_error(tmp_path: Path, make_image: Make) -
         for kind in range(20):
             damaged = bytearray(whole)
             damaged[first_entry + 12 * entry + 3] = kind
-            outcomes.append(used_or_named(tmp_path / "photo.jpg", bytes(damaged)))
+            outcomes.append(used_or_refused(tmp_path / "photo.jpg", bytes(damaged)))
     assert set(outcomes) <= {"RGB", "unusable"}
     assert outcomes.count("RGB") > 20
 
 
-def test_a_photo_the_user_names_is_there_or_one_sentence(tmp_path: Path, make_image: Make) -> None:
+def test_a_photo_that_the_user_names_is_decoded_or_one_sentence(
+    tmp_path: Path, make_image: Make
+) -> None:
     make_image(0).save(tmp_path / "photo.png")
     (tmp_path / "broken.jpg").write_text("text")
     assert open_photo(tmp_path / "photo.png").mode == "RGB"
@@ -162,7 +164,7 @@ def test_a_photo_the_user_names_is_there_or_one_sentence(tmp_path: Path, make_im
         open_photo(tmp_path)
 
 
-def test_damage_is_found_whichever_way_a_image_is_read(tmp_path: Path, make_image: Make) -> None:
+def test_damage_is_found_by_both_ways_of_decoding_a_png(tmp_path: Path, make_image: Make) -> None:
     path = tmp_path / "photo.png"
     whole = encoded(make_image(0, 20, 20), "PNG")
     rng = random.Random(0)
@@ -170,39 +172,39 @@ def test_damage_is_found_whichever_way_a_image_is_read(tmp_path: Path, make_imag
         damaged = bytearray(whole[: rng.choice((len(whole), rng.randrange(len(whole))))])
         for _ in range(rng.choice((0, 1, 2))):
             damaged[rng.randrange(len(damaged) or 1) :][:1] = bytes([rng.randrange(256)])
-        if used_or_named(path, bytes(damaged)) == "unusable":
+        if used_or_refused(path, bytes(damaged)) == "unusable":
             with pytest.raises(UserError, match=r"photo\.png cannot be used"):
                 read_whole(path)
         else:
             np.testing.assert_array_equal(read_whole(path).transpose(1, 2, 0), pixels(path))
 
 
-# ---- what is read right --------------------------------------------------------------------------
+# ---- what is decoded correctly -------------------------------------------------------------------
 
 
-def test_a_plain_png_is_read_fast_and_any_other_as_it_must_be(
+def test_only_a_plain_png_takes_the_fast_path(
     tmp_path: Path, make_image: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, exif = make_image(0, 20, 30), Image.Exif()
-    exif[0x0112] = 6  # to be turned
+    exif[0x0112] = 6  # rotated
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     files = {
         "plain": encoded(plain, "PNG"),
-        "turned": encoded(plain, "PNG", exif=exif),
-        "of a color space": encoded(plain, "PNG", icc_profile=profile),
-        "one color lacking": encoded(plain, "PNG", transparency=plain.getpixel((3, 3))),
-        "half seen": encoded(plain.convert("RGBA"), "PNG"),
+        "rotated": encoded(plain, "PNG", exif=exif),
+        "color profile": encoded(plain, "PNG", icc_profile=profile),
+        "one color transparent": encoded(plain, "PNG", transparency=plain.getpixel((3, 3))),
+        "alpha channel": encoded(plain.convert("RGBA"), "PNG"),
         "gray": encoded(plain.convert("L"), "PNG"),
         "palette": encoded(plain.quantize(9), "PNG"),
         "jpeg": encoded(plain, "JPEG"),
     }
     path, by_pillow = tmp_path / "photo.png", []
 
-    def noted(path: Path) -> Image.Image:
+    def recorded(path: Path) -> Image.Image:
         by_pillow.append(name)
         return open_photo(path)
 
-    monkeypatch.setattr(reading, "open_photo", noted)
+    monkeypatch.setattr(reading, "open_photo", recorded)
     for name, content in files.items():
         path.write_bytes(content)
         np.testing.assert_array_equal(read_whole(path).transpose(1, 2, 0), pixels(path), name)
@@ -225,10 +227,10 @@ def test_sixteen_bit_gray_is_scaled_and_not_clipped(tmp_path: Path) -> None:
         assert (found.min(), found.max()) == (0, 255)
 
 
-def test_transparency_lies_over_white(tmp_path: Path) -> None:
+def test_transparent_images_are_composited_over_white(tmp_path: Path) -> None:
     layers = np.zeros((20, 20, 4), np.uint8)
-    layers[:10] = (200, 0, 0, 0)  # unseen red
-    layers[10:] = (0, 0, 0, 128)  # half-seen black
+    layers[:10] = (200, 0, 0, 0)  # invisible red
+    layers[10:] = (0, 0, 0, 128)  # black, half transparent
     Image.fromarray(layers).save(tmp_path / "rgba.png")
     found = pixels(tmp_path / "rgba.png")
     assert (found[:10] == 255).all()
@@ -237,7 +239,7 @@ def test_transparency_lies_over_white(tmp_path: Path) -> None:
     assert (pixels(tmp_path / "la.png")[:10] == 255).all()
 
 
-def test_palettes_are_resolved_with_their_transparency(tmp_path: Path) -> None:
+def test_palettes_are_decoded_with_their_transparency(tmp_path: Path) -> None:
     image = Image.new("P", (20, 20), 1)
     image.putpalette([0, 0, 0, 10, 200, 30, 255, 0, 255])
     image.paste(2, (0, 0, 10, 20))
@@ -256,12 +258,12 @@ def test_cmyk_jpeg_is_not_inverted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_photos_are_turned_upright(tmp_path: Path, orientation: int) -> None:
+def test_photos_are_rotated_upright(tmp_path: Path, orientation: int) -> None:
     upright = np.zeros((24, 40, 3), np.uint8)
     upright[:8, :8] = (255, 0, 0)  # a red mark at the top left
     upright[-8:, :8] = (0, 0, 255)  # a blue one below it
-    # How a camera stores it: the inverse of what the orientation asks the viewer to do.
-    undo = {
+    # A camera stores the inverse of the transformation that the orientation asks for.
+    inverse = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
         4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -271,15 +273,15 @@ def test_photos_are_turned_upright(tmp_path: Path, orientation: int) -> None:
         8: Image.Transpose.ROTATE_270,
     }
     stored = Image.fromarray(upright)
-    if orientation in undo:
-        stored = stored.transpose(undo[orientation])
+    if orientation in inverse:
+        stored = stored.transpose(inverse[orientation])
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored.save(tmp_path / "turned.png", exif=exif)
     np.testing.assert_array_equal(pixels(tmp_path / "turned.png"), upright)
 
 
-def test_the_square_is_the_middle_of_the_short_side(tmp_path: Path) -> None:
+def test_the_square_is_the_middle_of_the_long_side(tmp_path: Path) -> None:
     wide = np.zeros((20, 60, 3), np.uint8)
     wide[:, :20], wide[:, 20:40], wide[:, 40:] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
     Image.fromarray(wide).save(tmp_path / "wide.png")
@@ -291,16 +293,14 @@ def test_the_square_is_the_middle_of_the_short_side(tmp_path: Path) -> None:
         assert (square.transpose(1, 2, 0) == (0, 255, 0)).all()
 
 
-def test_a_image_of_the_right_size_is_not_touched(tmp_path: Path, make_image: Make) -> None:
+def test_an_image_of_the_right_size_is_not_changed(tmp_path: Path, make_image: Make) -> None:
     image = make_image(1, 24, 24)
     image.save(tmp_path / "photo.png")
     square = read_square(tmp_path / "photo.png", Preprocessing(24))
     np.testing.assert_array_equal(square.transpose(1, 2, 0), np.asarray(image))
 
 
-def test_larger_and_smaller_images_come_to_the_size_asked_for(
-    tmp_path: Path, make_image: Make
-) -> None:
+def test_larger_and_smaller_images_are_resized(tmp_path: Path, make_image: Make) -> None:
     for number, size in enumerate([(17, 16), (31, 90), (200, 123)]):
         make_image(number, *size).save(tmp_path / "photo.jpg", quality=95)
         square = read_square(tmp_path / "photo.jpg", Preprocessing(32))
@@ -317,22 +317,22 @@ def _middle(size: tuple[int, int]) -> tuple[float, float, float, float]:
     return left, top, left + side, top + side
 
 
-# ---- which files, and which are gray -------------------------------------------------------------
+# ---- which files are found and which are gray ----------------------------------------------------
 
 
-def test_every_image_is_found_and_nothing_hidden(tmp_path: Path) -> None:
-    seen = ["A.JPG", "b.jpeg", "c.PNG", "d.webp", "e.bmp", "f.tif", "g.Tiff", "deep/er/h.jpg"]
-    unseen = [".hidden.jpg", ".folder/i.jpg", "deep/.thumbs/j.png", "notes.txt", "k.gif", "jpg"]
-    for name in seen + unseen:
+def test_every_image_is_found_and_no_hidden_file(tmp_path: Path) -> None:
+    visible = ["A.JPG", "b.jpeg", "c.PNG", "d.webp", "e.bmp", "f.tif", "g.Tiff", "deep/er/h.jpg"]
+    others = [".hidden.jpg", ".folder/i.jpg", "deep/.thumbs/j.png", "notes.txt", "k.gif", "jpg"]
+    for name in visible + others:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "folder.jpg").mkdir()
     found = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
-    assert sorted(found) == sorted(seen)
+    assert sorted(found) == sorted(visible)
     assert found == [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
 
 
-def test_hidden_is_what_is_hidden_below_the_folder_and_not_above(tmp_path: Path) -> None:
+def test_only_names_below_the_folder_make_a_file_hidden(tmp_path: Path) -> None:
     folder = tmp_path / ".cache" / "Dataset"
     folder.mkdir(parents=True)
     (folder / "a.jpg").touch()
@@ -344,7 +344,9 @@ def square_of(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("quality", [30, 75, 95])
-def test_grayscale_is_told_through_jpeg(tmp_path: Path, make_image: Make, quality: int) -> None:
+def test_grayscale_is_recognized_despite_jpeg(
+    tmp_path: Path, make_image: Make, quality: int
+) -> None:
     gray = make_image(2, 64, 64).convert("L")
     gray.save(tmp_path / "one channel.jpg", quality=quality)
     gray.convert("RGB").save(tmp_path / "three channels.jpg", quality=quality)
