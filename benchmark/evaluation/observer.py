@@ -33,5 +33,12 @@ class Observer:
             paints += [predicted_paint(rgb8, painted.mask) for painted in objects]
 
     def predicted_paints(self) -> list[list[str]]:
-        """The paint of each object in each sample, samples in order."""
+        """The paint of each object in each sample, samples in order.
+
+        Raises ValueError if not every image of each sample was observed.
+        """
+        expected = len(self.painted.objects) if self.painted is not None else 0
+        for sample, paints in self.paints.items():
+            if len(paints) != expected:
+                raise ValueError(f"sample {sample} has {len(paints)} of {expected} objects")
         return list(self.paints.values())

@@ -193,7 +193,7 @@ class Calibration(Strict):
     per_object_perfect: float | None
 
 
-SamplingValue = int | float | str | bool
+SamplingValue = int | float | str | bool | None
 
 
 class RunRecord(Strict):

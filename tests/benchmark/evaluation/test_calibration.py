@@ -36,12 +36,13 @@ from benchmark.evaluation.calibration import (
     calibrate,
     find_painted,
     object_table,
+    outcome_colors,
     painted_pixels,
     perfect_sampler,
-    taken_paint,
-    taken_paints,
+    predicted_paint,
     total_variation,
 )
+from benchmark.evaluation.observer import Observer
 from benchmark.figures.calibration import calibration_figure, save_calibration
 
 COUNT = 14
@@ -76,15 +77,24 @@ def with_ab(rgb8: Tensor, ab: Sequence[float]) -> Tensor:
     return rgb_to_8bit(join(lightness, plane))
 
 
-def for_validation(objects: PaintedObjects, *outputs: Tensor) -> Calibration:
-    return calibrate(objects, [taken_paints(objects, output) for output in outputs])
+def predicted_paints(objects: PaintedObjects, outputs: Tensor) -> list[str]:
+    """The paint of each object in the outputs of one sample, uint8 (N, 3, S, S)."""
+    observer = Observer(0, objects)
+    for row, output in enumerate(outputs):
+        observer.observe(0, row, output)
+    (paints,) = observer.predicted_paints()
+    return paints
+
+
+def calibrated(objects: PaintedObjects, *outputs: Tensor) -> Calibration:
+    return calibrate(objects, [predicted_paints(objects, output) for output in outputs])
 
 
 def shares(calibration: Calibration) -> dict[str, float]:
     return {name: share.value for name, share in calibration.overall.shares.items()}
 
 
-def for_protocol(name: str) -> dict[str, float]:
+def all_of(name: str) -> dict[str, float]:
     return {other: float(other == name) for other in PROBABILITIES}
 
 
@@ -108,16 +118,16 @@ def test_a_paint_is_itself_at_any_shade_and_no_paint_at_half_its_chroma(
 ) -> None:
     ab = np.array(PAINTS[name].lab[1:])
     for chroma, expected in ((1.0, name), (0.75, name), (0.5, NONE), (0.0, NONE)):
-        assert taken_paint(flat(lightness, ab * chroma), ALL) == expected
+        assert predicted_paint(flat(lightness, ab * chroma), ALL) == expected
     for other in PAINTS.keys() - {name}:
         # Blue and violet are so near that their mean is on the edge of both.
         if {name, other} != {"blue", "violet"}:
             mean = (ab + PAINTS[other].lab[1:]) / 2
-            assert taken_paint(flat(lightness, mean), ALL) == NONE
+            assert predicted_paint(flat(lightness, mean), ALL) == NONE
 
 
 def test_the_mean_of_all_paints_is_none() -> None:
-    assert taken_paint(flat(58, MEAN_AB), ALL) == NONE
+    assert predicted_paint(flat(58, MEAN_AB), ALL) == NONE
 
 
 def halves(left: Tensor, right: Tensor, columns: int = 4) -> Tensor:
@@ -128,20 +138,20 @@ def halves(left: Tensor, right: Tensor, columns: int = 4) -> Tensor:
 def test_an_object_has_the_paint_of_most_of_its_pixels() -> None:
     red, blue = (flat(58, PAINTS[name].lab[1:]) for name in ("red", "blue"))
     for columns, expected in ((0, "blue"), (3, "blue"), (4, NONE), (5, "red"), (8, "red")):
-        assert taken_paint(halves(red, blue, columns), ALL) == expected
+        assert predicted_paint(halves(red, blue, columns), ALL) == expected
     part = ALL.clone()
     part[:, 5:] = False  # pixels outside the mask have no say
-    assert taken_paint(halves(red, blue, 3), part) == "red"
+    assert predicted_paint(halves(red, blue, 3), part) == "red"
     with pytest.raises(ValueError, match="mask"):
-        taken_paint(red, ALL[:4])
+        predicted_paint(red, ALL[:4])
 
 
 def test_a_mean_that_is_a_paint_is_none() -> None:
     hue = math.radians(32)  # of red
     sides = [[54 * math.cos(hue + turn), 54 * math.sin(hue + turn)] for turn in (-0.44, 0.44)]
     mean = np.mean(sides, axis=0).tolist()
-    assert taken_paint(flat(58, mean), ALL) == "red"
-    assert taken_paint(halves(flat(58, sides[0]), flat(58, sides[1])), ALL) == NONE
+    assert predicted_paint(flat(58, mean), ALL) == "red"
+    assert predicted_paint(halves(flat(58, sides[0]), flat(58, sides[1])), ALL) == NONE
 
 
 # ---- finding objects -----------------------------------------------------------------------------
@@ -152,11 +162,11 @@ def test_the_truth_has_its_own_paints_at_every_size(sample: Path, size: int) -> 
     images = read(sample / "test", size)
     objects = find(images)
     assert len(objects.by_image) == COUNT
-    assert taken_paints(objects, images.rgb8) == [thing.paint for thing in objects.things]
+    assert predicted_paints(objects, images.rgb8) == [thing.paint for thing in objects.objects]
     scenes = [draw(SEED, index, 4).scene for index in range(COUNT)]
     painted = [thing for scene in scenes for thing in scene.objects if thing.ambiguous]
-    assert len(objects.things) + objects.n_left_out == len(painted)
-    assert len(objects.things) > {96: 0.9, 64: 0.8, 32: 0.2}[size] * len(painted)
+    assert len(objects.objects) + objects.n_left_out == len(painted)
+    assert len(objects.objects) > {96: 0.9, 64: 0.8, 32: 0.2}[size] * len(painted)
     for rgb8, things in zip(images.rgb8, objects.by_image, strict=True):
         for thing in things:
             assert thing.mask.shape == (size, size)
@@ -230,15 +240,16 @@ def test_a_sample_of_another_version_or_damaged_has_none(
 # ---- painters ------------------------------------------------------------------------------------
 
 
-def test_who_paints_all_red_is_three_quarters_off(sample: Path) -> None:
+def test_who_paints_all_red_is_three_quarters_off(
+    sample: Path, draw_in_paint: Callable[[int, str], Image.Image]
+) -> None:
     objects = find(read(sample / "test"))
     squares = [
-        fit_square(draw(SEED, index, repaint="red").image, Preprocessing(64))
-        for index in range(COUNT)
+        fit_square(draw_in_paint(index, "red"), Preprocessing(64)) for index in range(COUNT)
     ]
     red = torch.stack([torch.from_numpy(np.array(square)).permute(2, 0, 1) for square in squares])
-    result = for_validation(objects, red)
-    assert shares(result) == for_protocol("red")
+    result = calibrated(objects, red)
+    assert shares(result) == all_of("red")
     assert result.overall.total_variation.value == pytest.approx(0.75)
     for kind in result.kinds.values():
         assert kind.total_variation.value == pytest.approx(0.75)
@@ -249,8 +260,8 @@ def test_who_paints_nothing_or_the_mean_is_wholly_off(sample: Path) -> None:
     images = read(sample / "test")
     objects = find(images)
     for ab in ((0, 0), MEAN_AB):
-        result = for_validation(objects, with_ab(images.rgb8, ab))
-        assert shares(result) == for_protocol(NONE)
+        result = calibrated(objects, with_ab(images.rgb8, ab))
+        assert shares(result) == all_of(NONE)
         spread = result.overall.total_variation
         assert (spread.value, spread.low, spread.high) == (1, 1, 1)
     assert 0 < result.overall.truth < 0.3
@@ -272,17 +283,17 @@ def test_who_draws_paints_by_their_chances_is_told_from_who_repeats_himself(samp
         return output
 
     samples = [draws() for _ in range(6)]
-    result = for_validation(objects, *samples)
+    result = calibrated(objects, *samples)
     overall = result.overall
     assert overall.total_variation.value < overall.perfect_high
     assert overall.total_variation.low == 0
     assert result.per_object is not None
     assert result.per_object.value == pytest.approx(result.per_object_perfect, abs=0.03)
-    again = for_validation(objects, *samples[:1] * 6).per_object
+    again = calibrated(objects, *samples[:1] * 6).per_object
     assert again is not None
     assert again.low is not None
     assert again.low > 2 * result.per_object.value  # 0.75 or more for any single paint
-    one = for_validation(objects, samples[0])
+    one = calibrated(objects, samples[0])
     assert (one.per_object, one.per_object_perfect) == (None, None)
     assert one.overall.perfect > 2 * overall.perfect
 
@@ -291,14 +302,14 @@ def test_a_share_is_of_objects_and_samples_whatever_their_order(sample: Path) ->
     images = read(sample / "test")
     objects = find(images)
     gray = with_ab(images.rgb8, (0, 0))
-    result = for_validation(objects, images.rgb8, gray, gray, gray)
+    result = calibrated(objects, images.rgb8, gray, gray, gray)
     assert shares(result)[NONE] == 0.75
-    assert for_validation(objects, gray, images.rgb8, gray, gray) == result
+    assert calibrated(objects, gray, images.rgb8, gray, gray) == result
     backwards = ImageSet(images.files[::-1], images.rgb8.flip(0), {})
     gray = gray.flip(0)
-    assert for_validation(find(backwards), backwards.rgb8, gray, gray, gray) == result
-    with pytest.raises(ValueError, match="zip"):
-        taken_paints(objects, gray[:3])
+    assert calibrated(find(backwards), backwards.rgb8, gray, gray, gray) == result
+    with pytest.raises(ValueError, match="sample 0 has"):
+        predicted_paints(objects, gray[:3])
 
 
 # ---- numbers -------------------------------------------------------------------------------------
@@ -306,11 +317,11 @@ def test_a_share_is_of_objects_and_samples_whatever_their_order(sample: Path) ->
 
 def scattered(taken: Sequence[str], per_image: int = 3) -> PaintedObjects:
     """Objects without pixels, as many as are taken, some to an image."""
-    things = [
+    objects = [
         PaintedObject(f"{row // per_image}.png", row % per_image + 1, "car", "red", ALL)
         for row in range(len(taken))
     ]
-    rows = [things[at : at + per_image] for at in range(0, len(things), per_image)]
+    rows = [objects[at : at + per_image] for at in range(0, len(objects), per_image)]
     return PaintedObjects(tuple(map(tuple, rows)), 0)
 
 
@@ -358,7 +369,7 @@ def test_objects_of_a_image_are_resampled_together() -> None:
 def test_a_result_goes_through_json_and_its_table_adds_up(sample: Path, tmp_path: Path) -> None:
     images = read(sample / "test")
     objects = find(images)
-    truth = taken_paints(objects, images.rgb8)
+    truth = predicted_paints(objects, images.rgb8)
     taken = [truth, [NONE] * len(truth)]
     result = calibrate(objects, taken)
     assert Calibration.model_validate(json.loads(result.model_dump_json())) == result
@@ -375,14 +386,14 @@ def test_a_result_goes_through_json_and_its_table_adds_up(sample: Path, tmp_path
 def test_the_figure_shows_the_shares_and_is_the_same_each_time(tmp_path: Path) -> None:
     taken = ["red"] * 10 + ["blue"] * 5 + [NONE] * 5
     result = calibrate(scattered(taken), [taken])
-    (axes,) = calibration_figure(result, "unet").axes
+    (axes,) = calibration_figure(result, "unet", outcome_colors()).axes
     true, shown = ([bar.get_height() for bar in bars] for bars in axes.containers)
     assert true == list(PROBABILITIES.values())
     assert shown == [0.5, 0, 0, 0.25, 0, 0.25]
     assert [label.get_text() for label in axes.get_xticklabels()] == list(PROBABILITIES)
     assert f"total variation {result.overall.total_variation.value:.2f}" in axes.get_title()
     for name in ("one.svg", "two.svg", "one.png"):
-        save_calibration(tmp_path / name, result, "unet")
+        save_calibration(tmp_path / name, result, "unet", outcome_colors())
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     with Image.open(tmp_path / "one.png") as image:
         assert image.width > 500

@@ -12,20 +12,24 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-import metrics
 from benchmark import leaderboard
 from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.colorizer import Colorizer, OnStep
 from benchmark.data.cache import ImageSet
 from benchmark.data.manifest import ImageFile
-from benchmark.evaluation import evaluate as evaluation
+from benchmark.evaluation import evaluate
 from benchmark.evaluation.baselines import GroundTruth, MeanAb
-from benchmark.evaluation.per_image import FACTS, read_table
+from benchmark.evaluation.baselines import test_baselines as run_baselines
+from benchmark.evaluation.evaluate import Candidate, TestSetup
+from benchmark.evaluation.per_image import IDENTITY, read_table
 from benchmark.figures.images import GAP, read_png, save_png
 from benchmark.files import sha256_of_file
+from benchmark.metrics.images import delta_e2000, ssim
+from benchmark.metrics.table import METRICS, MetricOptions, MetricSuite
 from benchmark.randomness import Noise
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import RunRecord, TrainingSet, WeightsUsed, read_record
+from metrics import score_folder, write_leaderboard
 from tests.support import awaken, tiny_model
 
 
@@ -36,8 +40,8 @@ class Coarse(nn.Module):
         return nn.functional.adaptive_avg_pool2d(rgb_from_8bit(rgb8), 4).flatten(1)
 
 
-MISSING = {"lpips": "left out here", "kid": "left out here, too"}
-NOTHING = metrics.MetricSuite(missing=MISSING)
+UNAVAILABLE = {"lpips": "left out here", "kid": "left out here, too"}
+NOTHING = MetricSuite(unavailable=UNAVAILABLE)
 SET = TrainingSet(
     name="photos", n_train=12, n_val=2, n_unusable=0, manifest="c" * 64, ab_mean=[3.0, 9.0]
 )
@@ -59,10 +63,12 @@ class Painter(Colorizer):
         return (15 * noise(2, 1, 1)).expand(-1, -1, *lightness.shape[2:])
 
 
-def painter_of(results: Path, sha256: str = "1" * 64, **more: Any) -> evaluation.Candidate:
-    weights = WeightsUsed(trained_as="painter", file="weights/best", sha256=sha256, epoch=1)
+def painter_of(results: Path, sha256: str = "1" * 64, **more: Any) -> Candidate:
+    weights = WeightsUsed(
+        trained_as="painter", run="painter", file="weights/best", sha256=sha256, epoch=1
+    )
     folder = RunFolder(results, "painter", 8000)
-    return evaluation.Candidate(folder, "painter", weights=weights, **more)
+    return Candidate(folder, "painter", weights=weights, **more)
 
 
 def images(count: int) -> ImageSet:
@@ -74,35 +80,33 @@ def images(count: int) -> ImageSet:
     return ImageSet(files, rgb8, {})
 
 
-def prepare(
-    count: int = 6, suite: metrics.MetricSuite = NOTHING, **options: Any
-) -> evaluation.Test:
-    return evaluation.prepare(images(count), "soft", 32, suite=suite, **options)
+def prepare(count: int = 6, suite: MetricSuite = NOTHING, **options: Any) -> TestSetup:
+    return evaluate.prepare(images(count), "soft", 32, suite=suite, **options)
 
 
 def records(results: Path) -> dict[str, RunRecord]:
-    found = [read_record(path) for path in results.glob("*/seed-0/tests/*/run.json")]
+    found = [read_record(path, RunRecord) for path in results.glob("*/seed-0/tests/*/run.json")]
     return {record.run: record for record in found}
 
 
 def test_the_fixed_rows_are_complete_records(tmp_path: Path) -> None:
-    evaluation.test_baselines(tmp_path, prepare(), SET)
+    run_baselines(tmp_path, prepare(), SET)
     found = records(tmp_path)
     assert {record.model for record in found.values()} == {"gray", "mean ab", "ground truth"}
     for record in found.values():
-        assert record.metrics.keys() == metrics.METRICS.keys()
+        assert record.metrics.keys() == METRICS.keys()
         assert record.refusal is None
         for key, score in record.metrics.items():
-            if key in MISSING:
-                assert (score.mean, score.n, score.reason) == (None, 0, MISSING[key])
-            elif metrics.METRICS[key].between_samples:
+            if key in UNAVAILABLE:
+                assert (score.mean, score.n, score.reason) == (None, 0, UNAVAILABLE[key])
+            elif METRICS[key].between_samples:
                 assert score.mean is None
                 assert "--samples" in str(score.reason)
             else:
                 assert score.n == 6
     truth, gray = found["ground-truth"].metrics, found["gray"].metrics
-    for key, metric in metrics.METRICS.items():
-        if metric.perfect is not None and key not in MISSING:
+    for key, metric in METRICS.items():
+        if metric.perfect is not None and key not in UNAVAILABLE:
             assert truth[key].mean == pytest.approx(metric.perfect, abs=2e-5)
     assert gray["ab_divergence"].mean > 0.1  # type: ignore[operator]
     assert gray["ab_divergence"].low is None
@@ -110,22 +114,22 @@ def test_the_fixed_rows_are_complete_records(tmp_path: Path) -> None:
 
 
 def test_what_is_scored_are_the_files_as_written(tmp_path: Path) -> None:
-    on = prepare()
-    evaluation.test_baselines(tmp_path, on, None)
+    setup = prepare()
+    run_baselines(tmp_path, setup, None)
     (folder,) = (tmp_path / "gray/seed-0/tests").iterdir()
-    for image, rgb8 in zip(on.images.files, on.images.rgb8, strict=True):
+    for image, rgb8 in zip(setup.images.files, setup.images.rgb8, strict=True):
         save_png(tmp_path / "truth" / image.name, rgb_from_8bit(rgb8))
-    again = metrics.score_folder(folder / "images", tmp_path / "truth")
+    again = score_folder(folder / "images", tmp_path / "truth")
     with (folder / "per_image.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    assert rows[0].keys() == set(FACTS) | again.images.keys()
+    assert rows[0].keys() == set(IDENTITY) | again.per_image.keys()
     assert [row["output_sha256"] for row in rows] == [
         sha256_of_file(folder / row["output"]) for row in rows
     ]
-    for key, values in again.images.items():
+    for key, values in again.per_image.items():
         assert [float(row[key]) for row in rows] == pytest.approx(values, rel=1e-6)
     record = json.loads((folder / "run.json").read_text())
-    assert record["metrics"]["ab_divergence"]["mean"] == again.sets["ab_divergence"].value
+    assert record["metrics"]["ab_divergence"]["mean"] == again.per_set["ab_divergence"].value
 
 
 def test_mean_ab_is_that_of_its_training_set_and_says_which(tmp_path: Path) -> None:
@@ -135,18 +139,18 @@ def test_mean_ab_is_that_of_its_training_set_and_says_which(tmp_path: Path) -> N
     assert torch.equal(output, expected)
     assert rgb_to_lab(output)[:, 1:].mean(dim=(0, 2, 3)).tolist() == pytest.approx([3, 9], abs=0.5)
 
-    on = prepare()
+    setup = prepare()
     changed = {"name": "other photos", "manifest": "d" * 64, "ab_mean": [-20.0, 5.0]}
     other = SET.model_copy(update=changed)
     for training_set in (SET, other, None):
-        evaluation.test_baselines(tmp_path, on, training_set)
+        run_baselines(tmp_path, setup, training_set)
     means = [record for record in records(tmp_path).values() if record.model == "mean ab"]
     assert {getattr(record.training_data, "name", None) for record in means} == {
         "photos",
         "other photos",
     }
     assert len(means) == 2
-    text = metrics.write_leaderboard(tmp_path)[0].read_text(encoding="utf-8")
+    text = write_leaderboard(tmp_path)[0].read_text(encoding="utf-8")
     assert "| mean ab of photos, 12 images " in text
     assert "| mean ab of other photos, 12 images " in text
 
@@ -159,30 +163,30 @@ def test_a_truth_that_is_not_perfect_stops_the_run(
         GroundTruth, "predict", lambda self, lightness, **words: right(self, lightness, **words) + 1
     )
     with pytest.raises(RuntimeError, match="ground truth scores"):
-        evaluation.test_baselines(tmp_path, prepare(), None)
+        run_baselines(tmp_path, prepare(), None)
     assert not list(tmp_path.rglob("run.json"))
 
 
 def test_one_image_is_scored_without_an_interval_and_it_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    on = prepare(1)
+    setup = prepare(1)
     said = capsys.readouterr().err
-    assert "one test image only" in said
+    assert "only one test image" in said
     assert "LPIPS (alex) is left out: left out here." in said
-    evaluation.test_baselines(tmp_path, on, None)
+    run_baselines(tmp_path, setup, None)
     score = records(tmp_path)["gray"].metrics["ssim"]
     assert score.mean is not None
     assert (score.std, score.low, score.high, score.n) == (None, None, None, 1)
 
 
 def test_a_network_that_comes_later_is_worth_another_test(tmp_path: Path) -> None:
-    evaluation.test_baselines(tmp_path, prepare(), None)
+    run_baselines(tmp_path, prepare(), None)
     before = records(tmp_path)["gray"]
-    evaluation.test_baselines(tmp_path, prepare(), None)
+    run_baselines(tmp_path, prepare(), None)
     assert records(tmp_path)["gray"] == before
-    later = metrics.MetricSuite(networks={"kid": Coarse()}, missing={"lpips": "left out here"})
-    evaluation.test_baselines(tmp_path, prepare(suite=later), None)
+    later = MetricSuite(networks={"kid": Coarse()}, unavailable={"lpips": "left out here"})
+    run_baselines(tmp_path, prepare(suite=later), None)
     kid = records(tmp_path)["gray"].metrics["kid"]
     assert kid.reason is None
     assert (kid.n, kid.low) == (6, None)
@@ -191,27 +195,27 @@ def test_a_network_that_comes_later_is_worth_another_test(tmp_path: Path) -> Non
 
 
 def test_only_what_is_missing_is_colored(tmp_path: Path) -> None:
-    painter, candidate, on = Painter().eval(), painter_of(tmp_path), prepare()
-    record = evaluation.test(candidate, painter, on)
+    painter, candidate, setup = Painter().eval(), painter_of(tmp_path), prepare()
+    record = evaluate.test(candidate, painter, setup)
     assert painter.asked == 6
-    assert evaluation.test(candidate, painter, on) == record
+    assert evaluate.test(candidate, painter, setup) == record
     assert painter.asked == 6
-    image = on.folder(candidate) / "images/3.png"
+    image = setup.folder(candidate).path / "images/3.png"
     content = image.read_bytes()
     image.unlink()
-    again = evaluation.test(candidate, painter, on)
+    again = evaluate.test(candidate, painter, setup)
     assert painter.asked == 7
     assert image.read_bytes() == content
     assert again.per_image_sha256 == record.per_image_sha256
     # More samples leave the first as it is; fewer drop none.
-    three = evaluation.test(candidate, painter, prepare(samples=3))
+    three = evaluate.test(candidate, painter, prepare(samples=3))
     assert painter.asked == 7 + 12
     assert three.metrics["ssim"] == record.metrics["ssim"]
-    assert evaluation.test(candidate, painter, on) == three
+    assert evaluate.test(candidate, painter, setup) == three
     # Other weights make other images, and so does an order to start anew.
-    evaluation.test(painter_of(tmp_path, "2" * 64), painter, on)
+    evaluate.test(painter_of(tmp_path, "2" * 64), painter, setup)
     assert painter.asked == 19 + 6
-    evaluation.test(painter_of(tmp_path, "2" * 64), painter, on, overwrite=True)
+    evaluate.test(painter_of(tmp_path, "2" * 64), painter, setup, overwrite=True)
     assert painter.asked == 25 + 6
 
 
@@ -219,11 +223,11 @@ def test_frames_end_in_the_images_as_written(tmp_path: Path) -> None:
     """Although they are made later, in another batch; and they go when the images go."""
     model = tiny_model("unetddim")
     awaken(model)
-    sampling = model.sampling_class(steps=3)
-    candidate, on = painter_of(tmp_path, sampling=sampling), prepare(num_images=2)
-    evaluation.test(candidate, model, on)
-    folder = on.folder(candidate)
-    first = evaluation.write_frames(candidate, model, on)
+    sampling = model.resolve_sampling(model.sampling_class(steps=3))
+    candidate, setup = painter_of(tmp_path, sampling=sampling), prepare(num_images=2)
+    evaluate.test(candidate, model, setup)
+    folder = setup.folder(candidate).path
+    first = evaluate.write_frames(candidate, model, setup)
     assert first == [folder / f"frames/{name}" for name in ("0.png", "0.webp", "1.png", "1.webp")]
     for row in range(2):
         with Image.open(folder / f"frames/{row}.webp") as animation:
@@ -235,12 +239,12 @@ def test_frames_end_in_the_images_as_written(tmp_path: Path) -> None:
 
     before = [path.stat().st_mtime_ns for path in first]
     first[2].unlink()
-    three = evaluation.write_frames(candidate, model, replace(on, num_images=3))
+    three = evaluate.write_frames(candidate, model, replace(setup, num_images=3))
     after = [path.stat().st_mtime_ns for path in three]
     assert after[:2] == before[:2]  # only what is missing is made
     assert after[3] > before[3]
     other = painter_of(tmp_path, "2" * 64, sampling=sampling)
-    evaluation.test(other, model, on)
+    evaluate.test(other, model, setup)
     assert not any(path.exists() for path in three)
 
 
@@ -248,8 +252,8 @@ def test_what_was_measured_before_does_not_outlive_its_images(tmp_path: Path) ->
     """1, 3, then 5 samples, then other weights: all values are those of a test made at once."""
     painter, candidate = Painter().eval(), painter_of(tmp_path / "slowly")
     for samples in (1, 3, 5):
-        grown = evaluation.test(candidate, painter, prepare(samples=samples))
-        at_once = evaluation.test(
+        grown = evaluate.test(candidate, painter, prepare(samples=samples))
+        at_once = evaluate.test(
             painter_of(tmp_path / str(samples)), painter, prepare(samples=samples)
         )
         assert (grown.metrics, grown.samples) == (at_once.metrics, at_once.samples)
@@ -259,34 +263,34 @@ def test_what_was_measured_before_does_not_outlive_its_images(tmp_path: Path) ->
         def predict(self, lightness: Tensor, **words: Any) -> Tensor:
             return 3 * super().predict(lightness, **words)
 
-    other = evaluation.test(painter_of(tmp_path / "slowly", "2" * 64), Bold().eval(), prepare())
-    at_once = evaluation.test(painter_of(tmp_path / "bold", "2" * 64), Bold().eval(), prepare())
+    other = evaluate.test(painter_of(tmp_path / "slowly", "2" * 64), Bold().eval(), prepare())
+    at_once = evaluate.test(painter_of(tmp_path / "bold", "2" * 64), Bold().eval(), prepare())
     assert other.metrics == at_once.metrics
     assert other.metrics["ab_divergence"] != grown.metrics["ab_divergence"]
 
 
 def test_images_that_changed_names_are_made_again(tmp_path: Path) -> None:
     """Files and seeds follow names, so what lies there is another image's."""
-    painter, candidate, on = Painter().eval(), painter_of(tmp_path), prepare()
-    evaluation.test(candidate, painter, on)
-    first, second, *rest = on.images.files
+    painter, candidate, setup = Painter().eval(), painter_of(tmp_path), prepare()
+    evaluate.test(candidate, painter, setup)
+    first, second, *rest = setup.images.files
     swapped = [replace(first, digest=second.digest), replace(second, digest=first.digest), *rest]
-    rgb8 = on.images.rgb8[[1, 0, 2, 3, 4, 5]]
-    renamed = replace(on, images=ImageSet(swapped, rgb8, {}))
-    assert renamed.protocol.hash == on.protocol.hash
-    evaluation.test(candidate, painter, renamed)
+    rgb8 = setup.images.rgb8[[1, 0, 2, 3, 4, 5]]
+    renamed = replace(setup, images=ImageSet(swapped, rgb8, {}))
+    assert renamed.protocol.hash == setup.protocol.hash
+    evaluate.test(candidate, painter, renamed)
     assert painter.asked == 12
-    evaluation.test_baselines(tmp_path, on, None)
-    evaluation.test_baselines(tmp_path, renamed, None)
+    run_baselines(tmp_path, setup, None)
+    run_baselines(tmp_path, renamed, None)
 
 
 def test_a_seed_of_its_own_makes_other_images(tmp_path: Path) -> None:
-    on = prepare(samples=2)
+    setup = prepare(samples=2)
     hashes = []
     for seed in (1, 2):
         candidate = replace(painter_of(tmp_path), folder=RunFolder(tmp_path, "painter", seed))
-        evaluation.test(candidate, Painter().eval(), on)
-        folder = on.folder(candidate)
+        evaluate.test(candidate, Painter().eval(), setup)
+        folder = setup.folder(candidate).path
         hashes += [sha256_of_file(folder / place / "0.png") for place in ("images", "samples/1")]
     assert len(set(hashes)) == 4
 
@@ -298,41 +302,40 @@ def test_a_test_that_was_cut_off_goes_on(tmp_path: Path) -> None:
                 raise KeyboardInterrupt
             return super().predict(lightness, **words)
 
-    candidate, on = painter_of(tmp_path), prepare(batch_size=2)
+    candidate, setup = painter_of(tmp_path), prepare(batch_size=2)
     with pytest.raises(KeyboardInterrupt):
-        evaluation.test(candidate, Tired().eval(), on)
-    assert not (on.folder(candidate) / "run.json").exists()
+        evaluate.test(candidate, Tired().eval(), setup)
+    assert not (setup.folder(candidate).path / "run.json").exists()
     painter = Painter().eval()
-    record = evaluation.test(candidate, painter, on)
+    record = evaluate.test(candidate, painter, setup)
     assert painter.asked == 2
-    whole = evaluation.test(painter_of(tmp_path / "whole"), Painter().eval(), on)
+    whole = evaluate.test(painter_of(tmp_path / "whole"), Painter().eval(), setup)
     assert record.per_image_sha256 == whole.per_image_sha256
 
 
 def test_a_damaged_table_is_made_again(tmp_path: Path) -> None:
-    painter, candidate, on = Painter().eval(), painter_of(tmp_path), prepare()
-    record = evaluation.test(candidate, painter, on)
-    table = on.folder(candidate) / "per_image.csv"
+    painter, candidate, setup = Painter().eval(), painter_of(tmp_path), prepare()
+    record = evaluate.test(candidate, painter, setup)
+    table = setup.folder(candidate).path / "per_image.csv"
     table.write_bytes(table.read_bytes()[:100])
-    assert evaluation.test(candidate, painter, on).per_image_sha256 == record.per_image_sha256
+    assert evaluate.test(candidate, painter, setup).per_image_sha256 == record.per_image_sha256
     assert painter.asked == 6
 
 
 def test_several_samples_have_a_mean_a_best_and_distances(tmp_path: Path) -> None:
-    candidate, on = painter_of(tmp_path), prepare(samples=3)
-    record = evaluation.test(candidate, Painter().eval(), on)
-    table = read_table(on.folder(candidate) / "per_image.csv", record.per_image_sha256)
+    candidate, setup = painter_of(tmp_path), prepare(samples=3)
+    record = evaluate.test(candidate, Painter().eval(), setup)
+    table = read_table(setup.folder(candidate).path / "per_image.csv", record.per_image_sha256)
     assert table["sample"].value_counts().to_dict() == {"0": 6, "1": 6, "2": 6, "mean": 6}
 
     def outputs(sample: str) -> Tensor:
         places = table[table["sample"] == sample]["output"]
-        return torch.stack([read_png(on.folder(candidate) / place) for place in places])
+        return torch.stack([read_png(setup.folder(candidate).path / place) for place in places])
 
     first, second, third, mean = (outputs(sample) for sample in ("0", "1", "2", "mean"))
     assert not torch.equal(first, second)
     pairs = [
-        metrics.delta_e2000(*pair).mean()
-        for pair in ((first, second), (first, third), (second, third))
+        delta_e2000(*pair).mean() for pair in ((first, second), (first, third), (second, third))
     ]
     diversity = record.metrics["diversity_delta_e2000"]
     assert diversity.mean == pytest.approx(float(sum(pairs)) / 3, rel=1e-4)
@@ -340,34 +343,34 @@ def test_several_samples_have_a_mean_a_best_and_distances(tmp_path: Path) -> Non
     assert (rgb_to_lab(mean) - lab).abs().mean() < 0.5  # up to 8 bits and the gamut
     several = record.samples
     assert several is not None
-    truth = rgb_from_8bit(on.images.rgb8)
-    errors = torch.stack([metrics.delta_e2000(rgb, truth) for rgb in (first, second, third)])
+    truth = rgb_from_8bit(setup.images.rgb8)
+    errors = torch.stack([delta_e2000(rgb, truth) for rgb in (first, second, third)])
     assert several.best["delta_e2000"].mean == pytest.approx(float(errors.amin(0).mean()), rel=1e-4)
-    ssims = torch.stack([metrics.ssim(rgb, truth) for rgb in (first, second, third)])
+    ssims = torch.stack([ssim(rgb, truth) for rgb in (first, second, third)])
     assert several.best["ssim"].mean == pytest.approx(float(ssims.amax(0).mean()), rel=1e-4)
     error = several.mean["delta_e2000"].mean
-    assert error == pytest.approx(float(metrics.delta_e2000(mean, truth).mean()), rel=1e-4)
+    assert error == pytest.approx(float(delta_e2000(mean, truth).mean()), rel=1e-4)
     assert error < record.metrics["delta_e2000"].mean  # type: ignore[operator]
-    text = leaderboard.tables.markdown(leaderboard.write(tmp_path))
+    text = leaderboard.formats.markdown(leaderboard.write(tmp_path))
     assert "(oracle)" in text
 
 
 def test_a_model_that_is_not_stochastic_has_one_sample(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    on = prepare(samples=3)
-    record = evaluation.test(painter_of(tmp_path), MeanAb((3.0, 9.0)).eval(), on)
+    setup = prepare(samples=3)
+    record = evaluate.test(painter_of(tmp_path), MeanAb((3.0, 9.0)).eval(), setup)
     assert record.samples is None
     assert "not stochastic" in capsys.readouterr().err
 
 
 def test_other_options_are_another_protocol() -> None:
     hashes = {
-        prepare(suite=metrics.MetricSuite(options)).protocol.hash
+        prepare(suite=MetricSuite(options)).protocol.hash
         for options in (
-            metrics.Options(),
-            metrics.Options(lpips_backbone="squeeze"),
-            metrics.Options(colorfulness="absolute"),
+            MetricOptions(),
+            MetricOptions(lpips_backbone="squeeze"),
+            MetricOptions(colorfulness="absolute"),
         )
     }
     assert len(hashes) == 3

@@ -10,17 +10,17 @@ import pytest
 import torch
 from PIL import Image
 
-import metrics
 from benchmark import leaderboard
 from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.data.loading import Sources, locate_test
 from benchmark.errors import UserError
 from benchmark.figures.images import read_png
 from benchmark.jobs.submit import Entry, export_inputs, submit
+from benchmark.metrics.table import METRICS, MetricSuite
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import RunRecord, read_record
 
-NOTHING = metrics.MetricSuite(missing={"lpips": "left out here", "kid": "left out here, too"})
+NOTHING = MetricSuite(unavailable={"lpips": "left out here", "kid": "left out here, too"})
 SIZE = 32
 
 
@@ -73,7 +73,7 @@ def test_a_submission_has_a_row_like_any_other(
     (row,) = board.models
     assert (row.name, row.rank) == ("program, submitted", 1)
     assert {row.record.model for row in board.rows if row.is_fixed} == {"gray", "ground truth"}
-    test = row.tests[0].folder
+    test = row.tests[0].folder.path
     for path in (test / "images").iterdir():
         assert path.read_bytes() != b""
         given = rgb_from_8bit(torch.from_numpy(np.array(Image.open(path))))
@@ -84,7 +84,7 @@ def test_the_truth_itself_comes_out_perfect(
     tmp_path: Path, hand_in: Callable[..., RunRecord], truth: Path
 ) -> None:
     record = hand_in(truth, resize=True)
-    for key, metric in metrics.METRICS.items():
+    for key, metric in METRICS.items():
         mean = record.metrics[key].mean
         if metric.perfect is not None and mean is not None:
             assert mean == pytest.approx(metric.perfect, abs=2e-5)
@@ -103,7 +103,7 @@ def test_the_lightness_of_the_input_can_be_put_back(
         "program, submitted",
         "program, submitted, the input's L*",
     }
-    first, second = (row.tests[0].folder / "images/image_000.png" for row in board.models)
+    first, second = (row.tests[0].folder.path / "images/image_000.png" for row in board.models)
     ab = [rgb_to_lab(read_png(path)[None])[:, 1:] for path in (first, second)]
     assert (ab[0] - ab[1]).abs().mean() < 3  # the color stayed, up to the gamut
 
@@ -210,4 +210,4 @@ def test_seeds_of_a_program_are_one_row(tmp_path: Path, hand_in: Callable[..., R
 def test_a_record_handed_in_is_read_back(tmp_path: Path, hand_in: Callable[..., RunRecord]) -> None:
     record = hand_in(name="<script>")
     (path,) = (tmp_path / "Results/<script>").glob("seed-0/tests/*/run.json")
-    assert read_record(path) == record
+    assert read_record(path, RunRecord) == record

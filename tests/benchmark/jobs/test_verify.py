@@ -10,23 +10,23 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-import metrics
 from benchmark.data.loading import locate_test
 from benchmark.errors import UserError
 from benchmark.files import sha256_of_bytes, sha256_of_file
 from benchmark.jobs.submit import Entry, submit
-from benchmark.jobs.verify import Verdict, find_tests, verify
+from benchmark.jobs.verify import Verdict, verify
+from benchmark.metrics.table import MetricOptions, MetricSuite
+from benchmark.results.folders import TestFolder
 
-NOTHING = metrics.MetricSuite(missing={"lpips": "left out here", "kid": "left out here, too"})
+NOTHING = MetricSuite(unavailable={"lpips": "left out here", "kid": "left out here, too"})
 
 
 @pytest.fixture(autouse=True)
 def without_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        metrics,
-        "find_instruments",
-        lambda options, lpips_weights=None: metrics.MetricSuite(options, missing=NOTHING.missing),
-    )
+    def load(options: MetricOptions, lpips_weights: str | None = None) -> MetricSuite:
+        return MetricSuite(options, unavailable=NOTHING.unavailable)
+
+    monkeypatch.setattr("benchmark.jobs.verify.load_metric_suite", load)
 
 
 @pytest.fixture
@@ -44,12 +44,12 @@ def test(tmp_path: Path, truth: Path, fill_folder: Callable[..., list[Path]]) ->
     results = tmp_path / "Results"
     entry = Entry(tmp_path / "others", "program", 0, resize=True, lightness="own")
     submit(entry, locate_test(None, str(truth), results), 32, results, NOTHING)
-    (folder,) = find_tests("program", results)
-    return folder
+    (folder,) = TestFolder.named("program", results)
+    return folder.path
 
 
 def check(test: Path) -> Verdict:
-    return verify(test, None, None, None)
+    return verify(TestFolder(test), None, None, None)
 
 
 def edit(test: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -107,7 +107,7 @@ def test_an_edited_image_even_with_its_hash(test: Path, truth: Path) -> None:
 
 def test_a_image_left_out(test: Path) -> None:
     edit_table(test, lambda table: table.drop(index=0))
-    assert "has not the 4 images" in check(test).faults[0]
+    assert "does not have the 4 images" in check(test).faults[0]
 
 
 def test_a_image_that_is_gone(test: Path) -> None:
@@ -199,7 +199,7 @@ def test_other_truths_are_refused(
 ) -> None:
     fill_folder(tmp_path / "strangers", range(20, 24))
     with pytest.raises(UserError, match="--truth"):
-        verify(test, None, str(tmp_path / "strangers"), None)
+        verify(TestFolder(test), None, str(tmp_path / "strangers"), None)
 
 
 def test_what_cannot_be_measured_is_named(test: Path) -> None:
@@ -216,8 +216,8 @@ def test_what_cannot_be_measured_is_named(test: Path) -> None:
 
 def test_a_run_is_found_by_its_name_and_its_folders(test: Path) -> None:
     results = test.parents[3]
-    assert find_tests("program", results) == [test]
+    assert [folder.path for folder in TestFolder.named("program", results)] == [test]
     for folder in (test, test.parents[1], test.parents[2]):
-        assert find_tests(str(folder), results) == [test]
+        assert [found.path for found in TestFolder.named(str(folder), results)] == [test]
     with pytest.raises(UserError, match="nobody"):
-        find_tests("nobody", results)
+        TestFolder.named("nobody", results)

@@ -19,7 +19,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path, make_record: Make) -> Non
     values = make_record({"lpips": None, "ssim": 0.1 + 0.2, "psnr": 1 / 3}, failed={"a.jpg": "no"})
     record = RunRecord.model_validate(values)
     write_record(tmp_path / "run.json", record)
-    assert read_record(tmp_path / "run.json") == record
+    assert read_record(tmp_path / "run.json", RunRecord) == record
     assert json.loads((tmp_path / "run.json").read_text()) == values
     assert record.refusal is None
 
@@ -38,8 +38,8 @@ def _with(make_record: Make, place: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        ("schema_version", 2),
-        ("schema_version", "3"),
+        ("schema_version", 3),
+        ("schema_version", "4"),
         ("seed", "8000"),
         ("seed", 1.5),
         ("n_scored", "4"),
@@ -66,7 +66,7 @@ def test_other_records_are_refused_with_file_and_place(
     path = tmp_path / "run.json"
     path.write_text(json.dumps(_with(make_record, place, value)))  # which writes NaN, too
     with pytest.raises(UserError) as caught:
-        read_record(path)
+        read_record(path, RunRecord)
     assert str(path) in str(caught.value)
     assert place.removesuffix(".mean") in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -78,14 +78,14 @@ def test_a_missing_value_is_refused(tmp_path: Path, make_record: Make) -> None:
         del values[key]
         (tmp_path / "run.json").write_text(json.dumps(values))
         with pytest.raises(UserError, match=rf"run\.json .*{key}"):
-            read_record(tmp_path / "run.json")
+            read_record(tmp_path / "run.json", RunRecord)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "null", '"text"', "{"])
 def test_what_is_no_record_at_all_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(UserError, match=r"run\.json"):
-        read_record(tmp_path / "run.json")
+        read_record(tmp_path / "run.json", RunRecord)
 
 
 def test_incomplete_tests_and_unknown_weights_may_not_stand_in_a_table(make_record: Make) -> None:

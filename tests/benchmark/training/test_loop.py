@@ -142,8 +142,8 @@ def test_a_model_that_samples_is_judged_by_its_images(
     loop.recipe.select_best_by = "images"  # type: ignore[misc]
     loop.run("disabled")
     rows = [json.loads(line) for line in loop.folder.history.read_text().splitlines()]
-    for_validation = [row["epoch"] for row in rows if "val/lpips" in row]
-    assert for_validation == [1, *range(2, 21, 2)]
+    validated = [row["epoch"] for row in rows if "val/lpips" in row]
+    assert validated == [1, *range(2, 21, 2)]
     assert loop.best_epoch == 4
     assert rows[-1]["val/distance"] < rows[3]["val/distance"]
 
