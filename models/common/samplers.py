@@ -157,13 +157,11 @@ def _lambda(level: NoiseLevel) -> Tensor:
     return (alpha / sigma).log()
 
 
-def step_of(sampler: SamplerName, draw: Draw, eta: float | None) -> Step:
-    """Return the step of a sampler by its name; DDIM needs eta, the others ignore it."""
+def step_of(sampler: SamplerName, draw: Draw, eta: float) -> Step:
+    """Return the step of a sampler by its name; only DDIM uses eta."""
     if sampler == "ddpm":
         return lambda x, now, after, before: ddpm_step(x, now.x0, now.level, after, draw)
     if sampler == "ddim":
-        if eta is None:
-            raise ValueError("the sampler ddim needs eta")
         return lambda x, now, after, before: ddim_step(x, now.x0, now.level, after, draw, eta)
     return lambda x, now, after, before: dpmpp_step(x, now.x0, now.level, after, before)
 

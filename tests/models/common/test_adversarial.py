@@ -1,4 +1,4 @@
-"""The game between two networks: what the judge sees, how steep it is, who learns when."""
+"""Adversarial training: the discriminator, its losses and inputs, and the two phases."""
 
 import pytest
 import torch
@@ -11,7 +11,6 @@ from benchmark.errors import UserError
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch
 from models.common.adversarial import (
-    AdversarialSettings,
     Augmentation,
     Discriminator,
     augmentation,
@@ -19,11 +18,12 @@ from models.common.adversarial import (
     feature_matching,
     generator_loss,
 )
+from models.gan.train import Settings
 from tests.support import blobs, tiny_recipe
 
 CPU = torch.device("cpu")
 NAMES = [entry.name for entry in registry.entries() if not entry.broken]
-RIVALS = [n for n in NAMES if issubclass(registry.load_settings(n), AdversarialSettings)]
+GANS = [name for name in NAMES if issubclass(registry.load_settings(name), Settings)]
 
 
 # ---- the discriminator ---------------------------------------------------------------------------
@@ -31,43 +31,43 @@ RIVALS = [n for n in NAMES if issubclass(registry.load_settings(n), AdversarialS
 
 def test_the_discriminator_gives_a_map_that_follows_its_input() -> None:
     torch.manual_seed(0)
-    judge = Discriminator(2, 1, [8, 16]).eval()  # two strides of 2, so 4 in all
+    discriminator = Discriminator(2, 1, [8, 16]).eval()  # two strides of 2, so 4 in total
     canvas = torch.randn(2, 3, 48, 64)
-    logits, features = judge(canvas[:, :, :40, :40])
-    moved, _ = judge(canvas[:, :, 4:44, 8:48])
+    logits, features = discriminator(canvas[:, :, :40, :40])
+    moved, _ = discriminator(canvas[:, :, 4:44, 8:48])
     assert logits.shape == (2, 1, 10, 10)
     assert [f.shape for f in features] == [(2, 8, 20, 20), (2, 16, 10, 10)]
-    assert judge(canvas)[0].shape == (2, 1, 12, 16)
-    # The zeros around the image reach two places inwards; the rest is the same one down, two on.
+    assert discriminator(canvas)[0].shape == (2, 1, 12, 16)
+    # The zero padding reaches two positions inwards; the rest is the same, one down and two right.
     torch.testing.assert_close(moved[:, :, 2:7, 2:6], logits[:, :, 3:8, 4:8])
 
 
-def test_the_discriminator_sees_all_of_the_lightness_and_the_means_of_color() -> None:
-    judge = Discriminator(2, 4, [8, 16])
+def test_the_input_has_all_of_the_lightness_and_the_means_of_color() -> None:
+    discriminator = Discriminator(2, 4, [8, 16])
     lightness, color = torch.randn(2, 1, 16, 24), torch.randn(2, 2, 16, 24)
-    seen = judge.see(lightness, color)
+    seen = discriminator.discriminator_input(lightness, color)
     assert seen.shape == (2, 18, 4, 6)
     torch.testing.assert_close(F.pixel_shuffle(seen[:, :16], 4), lightness)
-    # Texture of color within a block is nothing to it, so nothing is gained by weaving one.
+    # Texture of color within a patch does not change the input, so a generator gains nothing by it.
     flat = F.interpolate(F.avg_pool2d(color, 4), scale_factor=4.0)
-    torch.testing.assert_close(judge.see(lightness, flat), seen)
+    torch.testing.assert_close(discriminator.discriminator_input(lightness, flat), seen)
 
 
 def test_a_discriminator_too_deep_for_the_images_is_refused() -> None:
     with pytest.raises(UserError, match="need a size of 128"):
-        tiny_recipe(RIVALS[0], size=64, discriminator_widths=[8] * 5)
+        tiny_recipe(GANS[0], size=64, discriminator_widths=[8] * 5)
 
 
 def test_the_weights_of_the_discriminator_have_spectral_norm_1() -> None:
     """Spectral norm: the largest singular value becomes 1, whatever the weights were."""
     torch.manual_seed(1)
-    judge = Discriminator(2, 1, [16, 32, 64])
-    for parameter in judge.parameters():
+    discriminator = Discriminator(2, 1, [16, 32, 64])
+    for parameter in discriminator.parameters():
         torch.nn.init.normal_(parameter, std=3.0)
     with torch.no_grad():
         for _ in range(100):
-            judge(torch.randn(1, 3, 8, 8))
-    layers = [layer for layer in judge.modules() if isinstance(layer, torch.nn.Conv2d)]
+            discriminator(torch.randn(1, 3, 8, 8))
+    layers = [layer for layer in discriminator.modules() if isinstance(layer, torch.nn.Conv2d)]
     assert len(layers) == 4
     for layer in layers:
         stretch = torch.linalg.matrix_norm(layer.weight.flatten(1), ord=2)
@@ -104,30 +104,30 @@ def test_feature_matching_moves_the_generated_side_alone() -> None:
     assert fake[0].grad is not None
 
 
-# ---- what the discriminator sees -----------------------------------------------------------------
+# ---- augmentation --------------------------------------------------------------------------------
 
 
 def numbered(count: int, channels: int, height: int, width: int) -> Tensor:
-    """Images in which every value is another, and none is 0."""
+    """Return images in which all values differ and none is 0."""
     total = count * channels * height * width
     return torch.arange(1, total + 1, dtype=torch.float64).view(count, channels, height, width)
 
 
 def shifts_of(augment: Augmentation, count: int, height: int, width: int) -> Tensor:
-    """(count, 2): how far each image went down and right."""
-    shown = augment(numbered(count, 1, height, width)).flatten(1)
-    place = shown.argmax(1)
-    source = shown.amax(1).long() - 1 - height * width * torch.arange(count)
-    return torch.stack([place // width - source // width, place % width - source % width], 1)
+    """Return (count, 2): how far each image was moved down and right."""
+    augmented = augment(numbered(count, 1, height, width)).flatten(1)
+    position = augmented.argmax(1)
+    source = augmented.amax(1).long() - 1 - height * width * torch.arange(count)
+    return torch.stack([position // width - source // width, position % width - source % width], 1)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (24, 40), (17, 6)])
 def test_an_augmented_image_is_moved_and_has_a_hole(size: tuple[int, int]) -> None:
-    """Never recolored: every value is that of the place it came from, in all channels alike."""
+    """Every value is that of the position it came from, in all channels alike."""
     count, channels, (height, width) = 50, 3, size
     augment = augmentation(Randomness(0, 0, CPU), count, *size)
-    shown = augment(numbered(count, channels, *size))
-    assert shown.shape == (count, channels, *size)
+    augmented = augment(numbered(count, channels, *size))
+    assert augmented.shape == (count, channels, *size)
 
     shifts = shifts_of(augment, count, *size)
     assert (shifts.abs() <= torch.tensor([height // 8, width // 8])).all()
@@ -137,10 +137,10 @@ def test_an_augmented_image_is_moved_and_has_a_hole(size: tuple[int, int]) -> No
     image = torch.arange(count)[:, None, None, None]
     channel = torch.arange(channels)[:, None, None]
     moved = ((image * channels + channel) * height + rows[:, None]) * width + columns[:, None] + 1
-    torch.testing.assert_close(shown, moved.double() * (shown > 0), rtol=0, atol=0)
+    torch.testing.assert_close(augmented, moved.double() * (augmented > 0), rtol=0, atol=0)
 
-    hidden = inside & (shown[:, 0] == 0)
-    assert ((shown == 0) == (hidden | ~inside)[:, None]).all()
+    hidden = inside & (augmented[:, 0] == 0)
+    assert ((augmented == 0) == (hidden | ~inside)[:, None]).all()
     high, wide = hidden.any(2), hidden.any(1)
     assert torch.equal(hidden, inside & high[:, :, None] & wide[:, None, :])  # a rectangle
     assert high.sum(1).max() == height // 2
@@ -148,15 +148,15 @@ def test_an_augmented_image_is_moved_and_has_a_hole(size: tuple[int, int]) -> No
 
 
 def test_one_draw_of_the_augmentation_serves_any_tensor() -> None:
-    """It is linear: so real and generated images are treated alike, and gradients pass."""
+    """It is linear, so real and generated images are treated alike and gradients pass."""
     augment = augmentation(Randomness(3, 1, CPU), 6, 16, 24)
     a, b = torch.randn(6, 3, 16, 24), torch.randn(6, 3, 16, 24, requires_grad=True)
     torch.testing.assert_close(augment(a) + 2 * augment(b), augment(a + 2 * b))
-    shown = augment(b)
-    shown.sum().backward()
+    augmented = augment(b)
+    augmented.sum().backward()
     assert b.grad is not None
     assert set(b.grad.unique().tolist()) == {0.0, 1.0}
-    assert b.grad.sum() == (shown != 0).sum()
+    assert b.grad.sum() == (augmented != 0).sum()
 
 
 def test_shifts_are_even_over_many_draws() -> None:
@@ -172,17 +172,17 @@ def test_shifts_are_even_over_many_draws() -> None:
 # ---- the two phases ------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=RIVALS)
-def rival(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=GANS)
+def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 def test_models_with_a_discriminator_are_found() -> None:
-    assert RIVALS
+    assert GANS
 
 
-def test_the_generator_learns_alone_then_second(rival: str) -> None:
-    recipe = tiny_recipe(rival, alone=0.5)
+def test_the_generator_learns_first_without_and_then_after_the_discriminator(name: str) -> None:
+    recipe = tiny_recipe(name, generator_only=0.5)
     optimizers = recipe.optimizers()
     batch = rgb_from_8bit(blobs(2, 32))
     networks = {
@@ -190,37 +190,37 @@ def test_the_generator_learns_alone_then_second(rival: str) -> None:
         for network in (recipe.model, recipe.discriminator)
     }
 
-    def turns(progress: float) -> list[torch.nn.Module]:
-        """Whose update each is, wholly."""
+    def updated(progress: float) -> list[torch.nn.Module]:
+        """Return the network that each update owns, all of it."""
         found = []
         for update in recipe.updates(Batch(batch, progress), Randomness(0, 0, CPU)):
             groups = optimizers[update.optimizer].param_groups
             found.append(networks[frozenset(id(p) for group in groups for p in group["params"])])
         return found
 
-    assert turns(0.0) == turns(0.499) == [recipe.model]
-    assert turns(0.5) == turns(0.999) == [recipe.discriminator, recipe.model]
+    assert updated(0.0) == updated(0.499) == [recipe.model]
+    assert updated(0.5) == updated(0.999) == [recipe.discriminator, recipe.model]
 
 
 @pytest.mark.parametrize("adversarial", ["hinge", "bce"])
-def test_the_discriminators_loss_does_not_reach_the_generator(rival: str, adversarial: str) -> None:
-    recipe = tiny_recipe(rival, adversarial=adversarial)
+def test_the_discriminators_loss_does_not_reach_the_generator(name: str, adversarial: str) -> None:
+    recipe = tiny_recipe(name, adversarial=adversarial)
     updates = recipe.updates(Batch(rgb_from_8bit(blobs(2, 32)), 0.999), Randomness(0, 0, CPU))
     first = next(updates)
-    torch.stack(list(first.losses.values())).sum().backward()  # as nobody should: without `inputs`
+    torch.stack(list(first.losses.values())).sum().backward()  # without `inputs`, unlike the loop
     assert all(p.grad is None for p in recipe.model.parameters())
     assert all(p.grad is not None and p.grad.any() for p in recipe.discriminator.parameters())
     generator = list(recipe.model.parameters())
     second = next(updates).losses
     assert set(second) == {"color", "adversarial", "features"}
-    for loss in second.values():  # each teaches the generator by itself
+    for loss in second.values():  # each has a gradient of its own
         gradients = torch.autograd.grad(loss, generator, retain_graph=True, allow_unused=True)
         assert any(g is not None and g.any() for g in gradients)
 
 
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
-def test_the_best_weights_are_those_of_color_and_divergence(rival: str, color_space: str) -> None:
-    recipe = tiny_recipe(rival, color_space=color_space)
+def test_the_best_weights_are_those_of_color_and_divergence(name: str, color_space: str) -> None:
+    recipe = tiny_recipe(name, color_space=color_space)
     model, rng = recipe.model, Randomness(0, 0, CPU)
     batch = Batch(rgb_from_8bit(blobs(4, 32)), 1.0)
     with torch.no_grad():
@@ -230,7 +230,7 @@ def test_the_best_weights_are_those_of_color_and_divergence(rival: str, color_sp
         )
         assert losses["color"] > 0
         assert losses["divergence"] > 0
-        model.forward = lambda lightness: model.target(batch.rgb)  # one that knows the truth
+        model.forward = lambda lightness: model.target(batch.rgb)  # the truth itself
         perfect = recipe.validate(model, batch, rng)
-    # In sRGB the truth comes back by another way, on either side of a bin's border.
+    # In sRGB the truth is converted twice, which can move it across the edge of a bin.
     assert all(value < 1e-3 for value in perfect.values())

@@ -1,4 +1,4 @@
-"""Bringing coarse color to full size."""
+"""Upsampling coarse color to full size."""
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +7,7 @@ from models.common.blocks import ConvexUpsample
 from tests.support import awaken
 
 
-def test_convex_upsampling_invents_no_color() -> None:
+def test_convex_upsampling_adds_no_new_color() -> None:
     upsample = ConvexUpsample(8, 4, "lab")
     awaken(upsample)
     coarse, features = torch.randn(2, 2, 5, 6), 10 * torch.randn(2, 8, 5, 6)
@@ -22,7 +22,7 @@ def test_convex_upsampling_invents_no_color() -> None:
 
 
 def test_srgb_starts_with_the_detail_of_the_lightness() -> None:
-    """What it adds to the coarse image is each pixel of L less the mean of its block."""
+    """It adds to the coarse image each pixel of L minus the mean of its patch."""
     upsample = ConvexUpsample(8, 4, "rgb", skip=16)
     lightness, features = torch.randn(2, 1, 20, 24), torch.randn(2, 8, 5, 6)
     flat = torch.full((2, 3, 5, 6), 0.25)

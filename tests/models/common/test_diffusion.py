@@ -1,4 +1,4 @@
-"""The way forward: schedules against the papers and diffusers, predictions, weights of the loss."""
+"""The forward process: schedules against papers and diffusers, prediction targets, loss weights."""
 
 import math
 
@@ -11,18 +11,17 @@ from models.common.diffusion import (
     Prediction,
     Schedule,
     ScheduleName,
+    alpha_bar_of,
     betas_of,
     capped,
     cosine,
     diffuse,
     linear,
     loss_weight,
-    noise_of_v,
     noise_of_x0,
     noise_schedule,
-    of_betas,
-    require_noise_at_the_end,
     require_predictable,
+    require_terminal_noise,
     shifted,
     stratified_timesteps,
     target_of,
@@ -77,12 +76,12 @@ def test_zero_terminal_snr_is_that_of_diffusers() -> None:
     torch.testing.assert_close(ours[seen], reference.double()[seen], rtol=1e-5, atol=0)
     assert ours[-1] == 0
     assert ours[0] == pytest.approx(float(linear(1000)[0]), rel=1e-12)
-    torch.testing.assert_close(zero_terminal_snr(cosine(1000)), cosine(1000))  # is there already
+    torch.testing.assert_close(zero_terminal_snr(cosine(1000)), cosine(1000))  # ends in 0 already
 
 
-def test_betas_there_and_back_and_capped() -> None:
+def test_betas_convert_to_alpha_bar_and_back_and_are_capped() -> None:
     alpha_bar = cosine(100, 0.008)
-    torch.testing.assert_close(of_betas(betas_of(alpha_bar)), alpha_bar)
+    torch.testing.assert_close(alpha_bar_of(betas_of(alpha_bar)), alpha_bar)
     limited = capped(alpha_bar)
     assert betas_of(limited).max() == pytest.approx(0.999)
     torch.testing.assert_close(limited[:-1], alpha_bar[:-1])
@@ -97,18 +96,18 @@ def test_a_shift_moves_the_log_signal_to_noise_ratio(name: ScheduleName) -> None
 
 @pytest.mark.parametrize(("steps", "left"), [(350, 0.170), (500, 0.080), (1000, 0.0064)])
 def test_signal_left_at_the_end_is_refused_with_the_remedy(steps: int, left: float) -> None:
-    """The linear schedule of Ho et al. is made for a thousand steps; recipes shorten it."""
+    """The linear schedule of Ho et al. has a thousand steps, which some recipes shorten."""
     alpha_bar = noise_schedule("linear", steps, zero_terminal=False)
     assert alpha_bar[-1].sqrt() == pytest.approx(left, rel=0.02)
     if left > 0.03:
         with pytest.raises(ValueError, match="zero_terminal=true"):
-            require_noise_at_the_end(alpha_bar)
+            require_terminal_noise(alpha_bar)
     else:
-        require_noise_at_the_end(alpha_bar)
-    require_noise_at_the_end(noise_schedule("linear", steps, zero_terminal=True))
+        require_terminal_noise(alpha_bar)
+    require_terminal_noise(noise_schedule("linear", steps, zero_terminal=True))
 
 
-def test_noise_says_nothing_where_no_signal_is_left() -> None:
+def test_predicting_noise_is_refused_where_no_signal_is_left() -> None:
     with pytest.raises(ValueError, match="zero_terminal=false"):
         require_predictable("epsilon", noise_schedule("cosine", 100))
     require_predictable("epsilon", noise_schedule("cosine", 100, zero_terminal=False))
@@ -116,7 +115,7 @@ def test_noise_says_nothing_where_no_signal_is_left() -> None:
 
 
 def noised(count: int = 64) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """x_0, ε, x_t, α and σ at random steps, in float64."""
+    """Return x_0, ε, x_t, α and σ at random steps, in float64."""
     generator = torch.Generator().manual_seed(0)
     x0, noise = torch.randn(2, count, 2, 4, 4, dtype=torch.float64, generator=generator)
     alpha_bar = noise_schedule("cosine", 1000, shift=2.0)
@@ -132,7 +131,6 @@ def test_predictions_convert_into_each_other() -> None:
     v = v_of(x0, noise, alpha, sigma)
     close = torch.testing.assert_close
     close(x0_of_v(x, v, alpha, sigma), x0)
-    close(noise_of_v(x, v, alpha, sigma), noise)
     close(x0_of_noise(x, noise, alpha, sigma), x0, rtol=1e-9, atol=1e-9)
     close(noise_of_x0(x, x0, alpha, sigma), noise, rtol=1e-9, atol=1e-9)
     for prediction in PREDICTIONS:
@@ -140,11 +138,11 @@ def test_predictions_convert_into_each_other() -> None:
         close(x0_of(prediction, target, x, alpha, sigma), x0, rtol=1e-9, atol=1e-9)
 
 
-def test_min_snr_weighs_an_error_of_x0_alike_whatever_is_predicted() -> None:
-    """Of one wrong x_0, the errors of v and ε differ; weighted they do not, and are min(SNR, γ)."""
+def test_min_snr_weights_an_error_of_x0_equally_for_every_prediction() -> None:
+    """One wrong x_0 has different errors in v and ε, but the same weighted one, by min(SNR, γ)."""
     x0, noise, x, alpha, sigma = noised()
     wrong = x0 + 0.1
-    answers = {
+    outputs = {
         "x0": (wrong, x0),
         "epsilon": (noise_of_x0(x, wrong, alpha, sigma), noise),
         "v": (
@@ -155,10 +153,10 @@ def test_min_snr_weighs_an_error_of_x0_alike_whatever_is_predicted() -> None:
     snr = (alpha / sigma) ** 2
     assert snr.min() < 5 < snr.max()
     for prediction in PREDICTIONS:
-        answer, target = answers[prediction]
+        output, target = outputs[prediction]
         weight = loss_weight(prediction, "min-snr", alpha, sigma, gamma=5.0)
         expected = (snr.clamp(max=5) * 0.01).expand_as(x0)
-        torch.testing.assert_close(weight * (answer - target) ** 2, expected)
+        torch.testing.assert_close(weight * (output - target) ** 2, expected)
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)

@@ -1,26 +1,28 @@
-"""The mathematics of the flow, with velocities that are known."""
+"""The mathematics of the flow, with known velocities."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from models.common.flow import between, follow, stratified_times
+from models.common.flow import integrate_euler, interpolate, stratified_times
 
 
-def test_the_way_begins_at_the_start_and_ends_at_the_end() -> None:
+def test_the_path_begins_at_the_start_and_ends_at_the_end() -> None:
     start, end = torch.randn(2, 3, 2, 4, 4)
-    torch.testing.assert_close(between(start, end, torch.zeros(3)), start)
-    torch.testing.assert_close(between(start, end, torch.ones(3)), end)
+    torch.testing.assert_close(interpolate(start, end, torch.zeros(3)), start)
+    torch.testing.assert_close(interpolate(start, end, torch.ones(3)), end)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10])
-def test_a_straight_way_needs_one_step(steps: int) -> None:
+def test_a_straight_path_needs_one_step(steps: int) -> None:
     start, end = torch.randn(2, 3, 2, 4, 4)
-    told = []
-    reached = follow(lambda z, t: end - start, start, steps, lambda *words: told.append(words))
+    calls = []
+    reached = integrate_euler(
+        lambda z, t: end - start, start, steps, lambda *call: calls.append(call)
+    )
     torch.testing.assert_close(reached, end)
-    assert [words[:2] for words in told] == [(step + 1, steps) for step in range(steps)]
-    for step, (*_, state, estimate) in enumerate(told):
+    assert [call[:2] for call in calls] == [(step + 1, steps) for step in range(steps)]
+    for step, (*_, state, estimate) in enumerate(calls):
         torch.testing.assert_close(state, start + step / steps * (end - start))
         torch.testing.assert_close(estimate, end)
 
@@ -29,7 +31,7 @@ def test_a_straight_way_needs_one_step(steps: int) -> None:
 def test_the_best_velocity_carries_a_gaussian_to_a_gaussian(
     mean: float, std: float, spread: float
 ) -> None:
-    """From N(0, spread²) to N(mean, std²), drawn apart: E[z_1 - z_0 | z_t] is known."""
+    """From N(0, spread²) to N(mean, std²), independent: E[z_1 - z_0 | z_t] is known."""
 
     def best(z: Tensor, t: Tensor) -> Tensor:
         time = t[:, None, None, None]
@@ -39,7 +41,7 @@ def test_the_best_velocity_carries_a_gaussian_to_a_gaussian(
 
     generator = torch.Generator().manual_seed(0)
     start = spread * torch.randn(32, 1, 32, 32, generator=generator)
-    end = follow(best, start, 200)
+    end = integrate_euler(best, start, 200)
     assert end.mean() == pytest.approx(mean, abs=0.02)
     assert end.std() == pytest.approx(std, rel=0.02)
 

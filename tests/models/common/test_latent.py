@@ -1,4 +1,4 @@
-"""The latent: its arithmetic against torch's distributions, and that it says when it says nothing.
+"""The latent: its arithmetic against torch's distributions, its training, its collapse.
 
 What every model must do is in test_contract.py.
 """
@@ -17,25 +17,23 @@ from benchmark.color import rgb_from_8bit
 from benchmark.randomness import Noise, Randomness
 from benchmark.recipe import Batch
 from benchmark.training.tracking import read_history
+from models.basicvae.train import Settings
 from models.common.latent import (
     Gaussian,
     GaussianHead,
     Posterior,
-    VariationalSettings,
-    collapse,
-    free,
+    free_bits,
     kl_divergence,
+    posterior_collapse,
 )
 from tests.support import awaken, blobs, make_loop, tiny_model, tiny_recipe, training_data
 
 CPU = torch.device("cpu")
 NAMES = [entry.name for entry in registry.entries() if not entry.broken]
-VARIATIONAL = [
-    name for name in NAMES if issubclass(registry.load_settings(name), VariationalSettings)
-]
+VARIATIONAL = [name for name in NAMES if issubclass(registry.load_settings(name), Settings)]
 
 
-def some_gaussian(*shape: int) -> Gaussian:
+def random_gaussian(*shape: int) -> Gaussian:
     return Gaussian(2 * torch.randn(shape), 2 * torch.randn(shape))
 
 
@@ -45,7 +43,7 @@ def normal_of(gaussian: Gaussian) -> Normal:
 
 def test_the_kl_divergence_is_that_of_normals() -> None:
     torch.manual_seed(0)
-    q, p = some_gaussian(64, 8), some_gaussian(64, 8)
+    q, p = random_gaussian(64, 8), random_gaussian(64, 8)
     expected = torch.distributions.kl_divergence(normal_of(q), normal_of(p))
     torch.testing.assert_close(kl_divergence(q, p), expected, rtol=1e-4, atol=1e-4)
     assert kl_divergence(q, q).abs().max() < 1e-5
@@ -57,26 +55,28 @@ def test_the_kl_divergence_is_that_of_normals() -> None:
 def test_samples_have_the_mean_and_the_deviation() -> None:
     noise = torch.randn(1000, 5, dtype=torch.float64)
     noise = (noise - noise.mean(0)) / noise.std(0)
-    q = some_gaussian(1, 5)
+    q = random_gaussian(1, 5)
     samples, normal = q.sample(noise), normal_of(q)
     torch.testing.assert_close(samples.mean(0, keepdim=True), normal.mean.double())
     torch.testing.assert_close(samples.std(0, keepdim=True), normal.stddev.double())
 
 
-def test_a_latent_that_says_little_says_it_for_nothing() -> None:
-    """All dimensions and the batch's mean as one: above the free nats the price is the whole KL."""
+def test_a_little_information_in_the_latent_is_free() -> None:
+    """The free nats are those of the sum over dimensions, averaged over the batch."""
     kl = torch.tensor([[0.9, 0.0, 0.3], [0.3, 0.1, 0.0]], requires_grad=True)  # sums 1.2 and 0.4
-    for bits, price, pull in ((0.0, 0.8, 0.5), (0.7, 0.8, 0.5), (1.0, 1.0, 0.0)):
-        cost = free(kl, bits)
-        assert cost.item() == pytest.approx(price)
-        (gradient,) = torch.autograd.grad(cost, kl)
-        assert torch.equal(gradient, torch.full((2, 3), pull))
+    for nats, expected, slope in ((0.0, 0.8, 0.5), (0.7, 0.8, 0.5), (1.0, 1.0, 0.0)):
+        loss = free_bits(kl, nats)
+        assert loss.item() == pytest.approx(expected)
+        (gradient,) = torch.autograd.grad(loss, kl)
+        assert torch.equal(gradient, torch.full((2, 3), slope))
 
 
 @pytest.mark.parametrize("size", [(4, 4), (12, 28), (40, 8)])
-def test_the_posterior_takes_any_size_and_no_notice_of_the_batch(size: tuple[int, int]) -> None:
+def test_the_posterior_takes_any_size_and_ignores_the_rest_of_the_batch(
+    size: tuple[int, int],
+) -> None:
     torch.manual_seed(0)
-    posterior = Posterior(2, 2, [8, 16], 1, 5)  # folded 2×2, two levels: multiples of 4
+    posterior = Posterior(2, 2, [8, 16], 1, 5)  # patches of 2×2 and two levels: multiples of 4
     awaken(posterior)
     lightness, color = torch.randn(3, 1, *size), torch.randn(3, 2, *size)
     q = posterior(lightness, color)
@@ -96,10 +96,10 @@ def test_a_gaussian_head_starts_near_the_standard_normal_and_stays_finite() -> N
     assert torch.isfinite(wild).all()
 
 
-def test_a_collapse_is_told_with_what_to_change() -> None:
-    assert collapse([0.11] * 4 + [0.0] * 60) is None
-    assert collapse([1.0, 1.0]) is None  # it has no more
-    text = collapse([5.0] * 3 + [0.1] * 61)
+def test_a_collapse_is_reported_with_the_remedy() -> None:
+    assert posterior_collapse([0.11] * 4 + [0.0] * 60) is None
+    assert posterior_collapse([1.0, 1.0]) is None  # there are no more dimensions
+    text = posterior_collapse([5.0] * 3 + [0.1] * 61)
     assert text is not None
     assert "3 of 64" in text
     for setting in ("kl_weight", "free_bits", "kl_warmup"):
@@ -134,11 +134,11 @@ def test_a_learned_prior_learns_with_the_rest(name: str, color_space: str) -> No
         assert parameter.grad.any(), key
 
 
-def test_the_price_of_the_latent_rises_to_its_weight(name: str) -> None:
+def test_the_kl_loss_rises_to_its_weight(name: str) -> None:
     recipe = tiny_recipe(name, kl_warmup=0.5, kl_weight=2.0, free_bits=0)
     rgb = rgb_from_8bit(blobs(2, 32))
 
-    def price(progress: float) -> Tensor:
+    def kl_loss(progress: float) -> Tensor:
         (update,) = recipe.updates(Batch(rgb, progress), Randomness(0, 0, CPU))
         return update.losses["kl"].detach()
 
@@ -146,14 +146,14 @@ def test_the_price_of_the_latent_rises_to_its_weight(name: str) -> None:
     torch.testing.assert_close(full["kl_per_dimension"].sum() * 2.0, full["kl"])
     torch.testing.assert_close(full["color"] + full["kl"], next(iter(full.values())))
     for progress, share in ((0.0, 0.0), (0.25, 0.5), (0.5, 1.0), (1.0, 1.0)):
-        torch.testing.assert_close(price(progress), share * full["kl"].detach())
+        torch.testing.assert_close(kl_loss(progress), share * full["kl"].detach())
 
 
-def test_a_latent_priced_out_collapses_and_the_user_is_told(
+def test_a_collapsed_latent_is_reported_to_the_user(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    dear = {"kl_weight": 100, "free_bits": 0, "kl_warmup": 0}
-    loop = make_loop(tmp_path, name, training_data(blobs(8, 32)), epochs=2, **dear)
+    high = {"kl_weight": 100, "free_bits": 0, "kl_warmup": 0}
+    loop = make_loop(tmp_path, name, training_data(blobs(8, 32)), epochs=2, **high)
     loop.run("disabled")
     rows = read_history(loop.folder.history)
     assert len(rows) == 2
@@ -162,13 +162,13 @@ def test_a_latent_priced_out_collapses_and_the_user_is_told(
         assert len(nats) == loop.model.architecture["latent_dim"]
         assert all(isinstance(value, float) and value >= 0 for value in nats)
         assert math.fsum(nats) * 100 == pytest.approx(row["val/kl"], rel=1e-4)
-    told = capsys.readouterr().err
-    assert told.count(f"Warning: {name}: the latent has collapsed") == 2
+    messages = capsys.readouterr().err
+    assert messages.count(f"Warning: {name}: the latent has collapsed") == 2
 
 
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
-def test_a_image_is_drawn_from_the_learned_prior(name: str, color_space: str) -> None:
-    """With a prior that is nearly certain, every seed gives what its mean decodes to."""
+def test_an_image_is_drawn_from_the_learned_prior(name: str, color_space: str) -> None:
+    """If the prior has almost no variance, every seed gives what the prior's mean decodes to."""
     model: Any = tiny_model(name, color_space=color_space)
     awaken(model)
     head = model.learned_prior.linear

@@ -1,0 +1,102 @@
+"""The training of the diffusion model: presets, losses, draws and hidden conditions."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from benchmark import registry
+from benchmark.color import rgb_from_8bit
+from benchmark.randomness import Randomness
+from benchmark.recipe import Batch
+from benchmark.settings import resolve
+from models.unetddim.model import Condition
+from models.unetddim.train import denoising_losses
+from tests.models.unetddim.support import CPU, SMALL
+from tests.support import awaken, blobs, lightness_like, tiny_recipe
+
+
+@pytest.mark.parametrize(
+    "preset", [name for name in registry.load_settings("unetddpm").presets if "-" in name]
+)
+def test_presets_of_recipes_learn_and_sample(preset: str) -> None:
+    settings_class = registry.load_settings("unetddpm")
+    settings = resolve(settings_class, "unetddpm", preset, {**SMALL, "time_dim": 12}).settings
+    torch.manual_seed(0)
+    model = settings.model_class.build(settings.architecture)
+    recipe = registry.load_recipe("unetddpm")(model, settings)
+    awaken(recipe)
+    (update,) = recipe.updates(Batch(rgb_from_8bit(blobs(4, 32))), Randomness(0, 0, CPU))
+    torch.stack(list(update.losses.values())).sum().backward()
+    for name, parameter in recipe.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+    rgb = model.eval().colorize(
+        lightness_like(blobs(1, 32)), seeds=[1], sampling=model.sampling_class(steps=3)
+    )
+    assert rgb.isfinite().all()
+
+
+def losses_of(**typed: Any) -> dict[str, float]:
+    """Return the losses of the first step of a tiny training, by name."""
+    recipe = tiny_recipe("unetddpm", **{**SMALL, **typed})
+    (update,) = recipe.updates(Batch(rgb_from_8bit(blobs(8, 32))), Randomness(0, 0, CPU))
+    return {name: float(value.detach()) for name, value in update.losses.items()}
+
+
+def test_weights_of_the_loss_and_predictions_are_settings() -> None:
+    """The error of a network whose output is still 0 is the target itself."""
+    published = {"zero_terminal": False}
+    plain = losses_of(**published)
+    assert plain["velocity"] > losses_of(**published, weighting="min-snr")["velocity"]
+    assert losses_of(**published, prediction="epsilon")["noise"] == pytest.approx(1, abs=0.1)
+    floor = {"weighting": "min-snr", "weight_floor": 1}
+    assert losses_of(**published, **floor)["velocity"] == pytest.approx(plain["velocity"])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_several_draws_are_as_many_images_with_one_draw_each(
+    training: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has its own image, noise level and noise; L is encoded once."""
+    recipe = tiny_recipe("unetddpm", **SMALL, condition_dropout=0, draws=3)
+    awaken(recipe)
+    model, calls = recipe.model.train(training), []
+    forward = model.forward
+    monkeypatch.setattr(
+        model, "forward", lambda *given: calls.append((given, forward(*given))) or calls[-1][1]
+    )
+    denoising_losses(
+        model, Batch(rgb_from_8bit(blobs(4, 32))), Randomness(0, 0, CPU), recipe.settings
+    )
+    (((x, t, _), outputs),) = calls
+    assert x.shape[0] == len(t.unique()) == 12
+    condition = model.encode_condition(Batch(rgb_from_8bit(blobs(4, 32))).lightness)
+    for row in range(12):
+        alone = Condition(*(one[[row // 3]] if torch.is_tensor(one) else one for one in condition))
+        torch.testing.assert_close(
+            forward(x[[row]], t[[row]], alone), outputs[[row]], rtol=1e-3, atol=1e-4
+        )
+    by_image = t.view(4, 3)  # low, middle and high noise for each image
+    assert (by_image.diff(dim=1) > 1000 / 6).all()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_l_is_hidden_in_training_only_as_often_as_set(
+    training: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_recipe("unetddpm", **SMALL, condition_dropout=0.25)
+    awaken(recipe)
+    model = recipe.model.train(training)
+    seen: list[Condition] = []
+    forward = model.forward
+    monkeypatch.setattr(model, "forward", lambda x, t, s: seen.append(s) or forward(x, t, s))
+    batch = Batch(rgb_from_8bit(blobs(400, 32)))
+    denoising_losses(model, batch, Randomness(0, 0, CPU), recipe.settings)
+    (condition,) = seen
+    parts = (condition.patches, condition.mean, condition.features)
+    hidden = [(part.flatten(1) == 0).all(1) for part in parts]
+    assert hidden[0].float().mean() == pytest.approx(0.25 if training else 0, abs=0.06)
+    assert torch.equal(hidden[0], hidden[1])
+    assert torch.equal(hidden[0], hidden[2])
