@@ -1,10 +1,11 @@
-"""The one way in: trains and tests models, and everything else the suite can do.
+"""The command line: trains, tests and compares models, and does everything else the suite can do.
 
     python main.py --model unet --mode train --epochs 100 --batch_size 64
     python main.py --model unetddim --mode test --steps 50
     python main.py list
 
-Each command is a file of benchmark/cli/. Nothing here imports torch, so `--help` answers at once.
+benchmark/cli/run.py is the form with --model; each command is another file of benchmark/cli/.
+Nothing here imports torch, so that `--help` answers at once.
 """
 
 import os
@@ -12,36 +13,33 @@ import sys
 
 import typer
 
-from benchmark.cli import colorize, leaderboard, run, score, verify
-from benchmark.cli import list as models
+from benchmark.cli.commands import Command, Group, find_commands
+from benchmark.cli.run import run
 from benchmark.errors import Interrupted, UserError
 
-# Threads that wait may spin for some microseconds only: beside another program on a full machine,
-# OpenMP's milliseconds made training many times as slow; not spinning at all halves the speed of
-# small networks on an idle one. Read when torch is imported.
+# The spinning of waiting threads is limited to some microseconds: beside another program on a full
+# machine, OpenMP's milliseconds made training many times as slow; not spinning at all halves the
+# speed of small networks on an idle machine. Read when torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
 def dashes(token: str) -> str:
-    """`--batch_size` and `--batch-size` are one option."""
+    """Return an option's name with dashes: `--batch_size` and `--batch-size` are one option."""
     return token.replace("_", "-")
 
 
 app = typer.Typer(
-    help="Train colorizers on your own images, compare them honestly, and use them.",
+    cls=Group,
     context_settings={"token_normalize_func": dashes, "help_option_names": ["-h", "--help"]},
+    subcommand_metavar="[COMMAND ...]",
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.callback(invoke_without_command=True)(run.run)
-app.command("list")(models.list_models)
-app.command("leaderboard")(leaderboard.leaderboard)
-app.command("inputs")(score.inputs)
-app.command("score")(score.score)
-app.command("verify")(verify.verify)
-app.command("colorize")(colorize.colorize)
+app.callback(invoke_without_command=True)(run)
+for name, function in find_commands():
+    app.command(name, cls=Command)(function)
 
 
 def main() -> None:

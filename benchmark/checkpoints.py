@@ -1,7 +1,7 @@
-"""Weights to use a model, and the state to go on training it.
+"""Files of weights, to use a model, and of states, to resume its training.
 
-Weights are a safetensors file whose header says which model they are of and how its network was
-built, so the file alone rebuilds it. The state is for resuming only.
+A file of weights is a safetensors file whose header names the model and the arguments that its
+network was built with, so the file alone rebuilds the model.
 """
 
 import io
@@ -21,12 +21,16 @@ from benchmark.errors import UserError
 from benchmark.files import replacing, sha256_of_file
 
 HEADER = "chromabench"
-"""The one key of the file's metadata: several would be in random order, and so the hash."""
+"""The one key of the file's metadata. Several keys would be written in random order, and the file's
+hash would change with it."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A loaded file of weights: the model, ready to use, and where it came from."""
+    """A loaded file of weights: the model in eval mode, and what the file says of it.
+
+    trained_as: the model under models/ that the weights were trained as.
+    """
 
     model: Colorizer
     trained_as: str
@@ -36,20 +40,24 @@ class Weights:
 
 
 def save_weights(path: Path, model: Colorizer, name: str, epoch: int) -> None:
-    """Write `model`, found under models/<name>, with all that is needed to rebuild it."""
+    """Write the weights of `model`, which is models/<name>, with all that rebuilding it needs."""
     header = {"model": name, "architecture": model.architecture, "epoch": epoch}
     tensors = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
-    # As bytes first: safetensors' own writing turns a full disk into an error of its own.
+    # As bytes first: safetensors raises an error of its own for a full disk, not an OSError.
     content = save(tensors, metadata={HEADER: json.dumps(header)})
     with replacing(path) as part:
         part.write_bytes(content)
 
 
 def load_weights(path: Path, name: str, device: torch.device) -> Weights:
-    """Rebuild the model `name`, in eval mode; UserError if these are not its or a sister's."""
+    """Rebuild the model `name` from a file of weights, in eval mode on `device`.
+
+    Raises UserError if the file holds no weights that `name` can read: its own, or those of the
+    model that `Colorizer.weights_of` names.
+    """
     header = _read_header(path)
     network = registry.load_model(name)
-    if header["model"] not in (name, *network.sisters):
+    if header["model"] not in (name, network.weights_of):
         raise UserError(f"{path} holds weights of {header['model']}, not of {name}.")
     try:
         model = network.build(header["architecture"])
@@ -76,7 +84,7 @@ def _read_header(path: Path) -> dict[str, Any]:
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write what is needed to resume: tensors, numbers, strings, lists and dictionaries only."""
+    """Write the state of a training: tensors, numbers, strings, lists and dictionaries only."""
     content = io.BytesIO()
     torch.save(state, content)
     with replacing(path) as part:
@@ -84,10 +92,13 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read a state without running any pickled code. UserError if it is damaged."""
+    """Read the state of a training without running pickled code.
+
+    Raises UserError if the file is damaged.
+    """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever a damaged archive makes it stumble over
-        remedy = "delete it to start this run anew"
+    except Exception as error:  # torch raises many kinds of errors for a damaged archive
+        remedy = "delete it to start this run from the beginning"
         raise UserError(f"{path} is damaged ({type(error).__name__}); {remedy}.") from error
     return state

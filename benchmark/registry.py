@@ -1,4 +1,7 @@
-"""The models: a folder under `models/` with a `model.py` is one. Listed without importing."""
+"""The registry of models: each folder under `models/` with a `model.py` is a model.
+
+Models are listed without importing them, so that listing needs no torch.
+"""
 
 import ast
 import importlib
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import UserError, did_you_mean
 
-if TYPE_CHECKING:  # the list of models must not wait for torch
+if TYPE_CHECKING:
     from benchmark.colorizer import Colorizer
     from benchmark.recipe import Recipe
     from benchmark.settings import Settings
@@ -19,7 +22,7 @@ MODELS = Path(__file__).resolve().parent.parent / "models"
 
 @dataclass(frozen=True)
 class Entry:
-    """A folder under `models/`: its name, its summary, and what is wrong with it, if so."""
+    """A folder under `models/`: its name, its summary, and why it cannot be used, or None."""
 
     name: str
     summary: str
@@ -27,7 +30,7 @@ class Entry:
 
 
 def entries(folder: Path = MODELS) -> list[Entry]:
-    """All models, by name. Nothing is imported, so a broken one stops nobody else."""
+    """Return all models by name, none of them imported: a broken model stops no other one."""
     return [_entry(path.parent) for path in sorted(folder.glob("[!._]*/model.py"))]
 
 
@@ -46,31 +49,31 @@ def _entry(folder: Path) -> Entry:
 
 
 def require(name: str) -> None:
-    """Raise UserError unless there is a usable model of this name; the nearest name is offered."""
+    """Raise UserError unless a usable model has this name; the error offers the nearest name."""
     known = {entry.name: entry for entry in entries()}
     if name not in known:
-        guess = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+        guess = did_you_mean(name, known) or f"; the models are {', '.join(known)}"
         raise UserError(f"There is no model {name!r}{guess}.")
     if known[name].broken:
         raise UserError(f"models/{name}: {known[name].broken}.")
 
 
 def load_model(name: str) -> "type[Colorizer]":
-    """The class `Model` of models/<name>/model.py. Does not import train.py."""
+    """Import the class `Model` of models/<name>/model.py, without train.py."""
     from benchmark.colorizer import Colorizer
 
     return _class(name, "model", "Model", Colorizer)
 
 
 def load_settings(name: str) -> "type[Settings]":
-    """The class `Settings` of models/<name>/train.py."""
+    """Import the class `Settings` of models/<name>/train.py."""
     from benchmark.settings import Settings
 
     return _class(name, "train", "Settings", Settings)
 
 
 def load_recipe(name: str) -> "type[Recipe[Any, Any]]":
-    """The class `Training` of models/<name>/train.py."""
+    """Import the class `Training` of models/<name>/train.py."""
     from benchmark.recipe import Recipe
 
     return _class(name, "train", "Training", Recipe)
@@ -90,6 +93,6 @@ def _class(name: str, file: str, class_name: str, base: type) -> Any:
 def _import(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
-    except Exception as error:  # whatever a contributor's file may raise, it concerns that file
+    except Exception as error:  # a contributor's file may raise anything
         path = module.replace(".", "/") + ".py"
         raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}.") from error

@@ -1,68 +1,92 @@
-"""The hyperparameters of a training: what can be set, the presets, and who decided each value."""
+"""The hyperparameters of a training: their defaults, the presets, and who decided each value.
+
+Nothing here imports torch. `main.py --help` shows the defaults and descriptions of `Settings`.
+"""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from benchmark.colorizer import Colorizer
 from benchmark.errors import UserError, did_you_mean
 
+if TYPE_CHECKING:
+    from benchmark.colorizer import Colorizer
+
 Presets = Mapping[str, Mapping[str, Any]]
-
-
-Size = Annotated[int, Field(ge=32, le=2048, description="side of the images, pixels")]
-
-
-BatchSize = Annotated[int, Field(ge=1, description="images a step")]
+Size = Annotated[int, Field(ge=32, le=2048, description="Side of the square images in pixels")]
+BatchSize = Annotated[int, Field(ge=1, description="Images per batch")]
 
 
 class Settings(BaseModel):
     """Hyperparameters that every model has, with the general defaults.
 
-    A model's `Settings` names its network as `model_class`, overrides defaults, adds fields of its
-    own and may add to the presets, of which `tiny` is what the tests train. The constructor
-    arguments of the network are not repeated: they live in `architecture`, checked against the
-    constructor's signature.
+    A model's `Settings` names its network as `model_class`, overrides defaults, and may add fields
+    and presets of its own. The constructor arguments of the network are not repeated: they are
+    nested in `architecture`, validated against the constructor's signature.
     """
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
     )
 
-    model_class: ClassVar[type[Colorizer]]
+    model_class: ClassVar["type[Colorizer]"]
     presets: ClassVar[Presets] = {
-        "tiny": {"epochs": 1, "batch_size": 8, "size": 32},
         "quick": {"batch_size": 16},
         "standard": {},
         "large": {"size": 256},
     }
 
-    seed: int = Field(8000, ge=0, description="of weights, batches and noise")
-    epochs: int = Field(100, ge=1, description="passes over the training images")
-    max_steps: int = Field(0, ge=0, description="end after so many steps; 0: after the epochs")
+    seed: int = Field(
+        8000, ge=0, description="Seed of the first weights, the batches and the noise"
+    )
+    epochs: int = Field(100, ge=1, description="Passes over the training images")
+    max_steps: int = Field(
+        0, ge=0, description="Optimizer steps after which training ends; 0 trains all epochs"
+    )
     batch_size: BatchSize = 64
     size: Size = 64
-    learning_rate: float = Field(5e-4, gt=0, description="AdamW's, after warm-up")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's")
-    warmup: float = Field(0.03, ge=0, le=1, description="share of training until the full rate")
-    clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
-    ema_decay: float = Field(0.999, ge=0, lt=1, description="of the averaged weights")
+    learning_rate: float = Field(
+        5e-4, gt=0, description="Peak learning rate of AdamW, reached after the warm-up"
+    )
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW")
+    warmup: float = Field(
+        0.03,
+        ge=0,
+        le=1,
+        description="Share of training in which the learning rate rises to its peak",
+    )
+    clip: float = Field(
+        1.0, gt=0, description="Largest norm of the gradients; larger ones are scaled down to it"
+    )
+    ema_decay: float = Field(
+        0.999, ge=0, lt=1, description="Decay of the exponential moving average of the weights"
+    )
     precision: Annotated[Literal["auto", "32", "bf16", "16"], BeforeValidator(str)] = Field(
-        "auto", description="auto is bf16 where the hardware has it, else 32"
+        "auto",
+        description="Floating-point format of training; auto is bf16 where the hardware "
+        "multiplies it, otherwise 32",
     )
     accumulate: int = Field(
-        1, ge=1, description="batches a step: their gradients are averaged before it is taken"
+        1, ge=1, description="Batches whose gradients are averaged for one optimizer step"
     )
     save_every: int = Field(
-        0, ge=0, description="epochs between kept weights; 0 keeps best and last"
+        0, ge=0, description="Epochs between kept weights; 0 keeps the best and the last only"
     )
-    drop_grayscale: bool = Field(True, description="do not train on grayscale files")
-    min_colorfulness: float = Field(0, ge=0, description="do not train on images below this")
-    split_seed: int = Field(8000, ge=0, description="of the held-out images; not of the run")
-    architecture: dict[str, Any] = Field({}, validate_default=True, description="of the network")
+    drop_grayscale: bool = Field(
+        True, description="Whether grayscale files are left out of training"
+    )
+    min_colorfulness: float = Field(
+        0, ge=0, description="Least colorfulness of a training image; 0 keeps all images"
+    )
+    split_seed: int = Field(
+        8000, ge=0, description="Seed that chooses the held-out images, whatever the run's seed is"
+    )
+    architecture: dict[str, Any] = Field(
+        {}, validate_default=True, description="Arguments of the network's constructor"
+    )
 
     @field_validator("architecture")
     @classmethod
@@ -71,13 +95,13 @@ class Settings(BaseModel):
 
     @classmethod
     def described(cls) -> dict[str, tuple[Any, str]]:
-        """Every setting's name → (default, help): the fields, then the architecture's."""
+        """Return each setting's name → (default, help): the fields, then the architecture's."""
         own = {name: field for name, field in cls.model_fields.items() if name != "architecture"}
         nested = cls.model_class.architecture_schema().model_fields
         return {name: (f.default, f.description or "") for name, f in {**own, **nested}.items()}
 
     def flat(self) -> dict[str, Any]:
-        """All settings in one mapping, the architecture's beside the others."""
+        """Return all settings in one mapping, the architecture's beside the others."""
         values = self.model_dump(mode="json")
         architecture = values.pop("architecture")
         return {**values, **architecture}
@@ -88,27 +112,33 @@ SettingsType = TypeVar("SettingsType", bound=Settings)
 
 @dataclass(frozen=True)
 class Resolved(Generic[SettingsType]):
-    """Settings and, for each, who decided: what was typed, a preset, or whose default."""
+    """Settings, and the source of each value: typed, a preset, or a default and whose.
+
+    sources: by the setting's name, as settings.json stores it.
+    """
 
     settings: SettingsType
     sources: dict[str, str]
 
 
 def preset_of(settings_class: type[Settings], preset: str) -> dict[str, Any]:
-    """The values of a preset: the general ones, the model's own over them."""
+    """Return the values of a preset: the general ones, overridden by the model's own.
+
+    Raises UserError for a name that is no preset.
+    """
     general, own = Settings.presets, settings_class.presets
     if preset not in general and preset not in own:
         known = ", ".join(dict.fromkeys([*general, *own]))
-        raise UserError(f"Preset {preset!r} is not known; there are {known}.")
+        raise UserError(f"Preset {preset!r} does not exist; the presets are {known}.")
     return {**general.get(preset, {}), **own.get(preset, {})}
 
 
 def resolve(
     settings_class: type[SettingsType], model: str, preset: str, typed: Mapping[str, Any]
 ) -> Resolved[SettingsType]:
-    """Settings in force: typed over preset over the model's default over the general default.
+    """Resolve the settings: typed over preset over the model's default over the general default.
 
-    Raises UserError for a name this model does not know or a value that is impossible.
+    Raises UserError for a name that the model does not have or a value that is not allowed.
     """
     described = settings_class.described()
     for name in typed:
@@ -136,7 +166,7 @@ def resolve(
 
 
 def sentence_of(error: ValidationError) -> str:
-    """The first fault of a validation as one sentence: what is wrong where."""
+    """Return the first error of a validation as one sentence that names the value and the fault."""
     fault = error.errors()[0]
     place = ".".join(str(part) for part in fault["loc"] if part != "architecture")
     message = fault["msg"].removeprefix("Value error, ")
@@ -145,7 +175,7 @@ def sentence_of(error: ValidationError) -> str:
 
 
 def parse_value(text: str) -> Any:
-    """What `--set key=value` means: JSON where it is JSON, a list where there are commas."""
+    """Parse the value of `--set KEY=VALUE`: JSON, else a list if it has commas, else text."""
     try:
         return json.loads(text)
     except ValueError:

@@ -22,6 +22,14 @@ from benchmark.jobs import run as jobs
 
 ROOT = Path(main.__file__).resolve().parent
 Run = Callable[..., tuple[int, str, str]]
+SMALL = ["--preset", "quick", "--epochs", "1", "--batch_size", "8", "--size", "32"]
+SMALL += ["--set", "widths=16,32"]
+READERS = {
+    entry.name: other
+    for entry in registry.entries()
+    if (other := registry.load_model(entry.name).weights_of) is not None
+}
+"""Each model that reads the weights of another, and that other."""
 
 
 @pytest.fixture
@@ -51,9 +59,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 
 @pytest.fixture
 def words(images_folder: Path, tmp_path: Path) -> list[str]:
-    """Options of a small run: 24 images, preset tiny, results in a fresh folder."""
+    """Options of a small run: 24 images, an epoch, a small network, results in a fresh folder."""
     folders = ["--dataset", str(images_folder), "--results", str(tmp_path / "out")]
-    return [*folders, "--preset", "tiny", "--device", "cpu", "--wandb", "disabled"]
+    return [*folders, *SMALL, "--device", "cpu", "--wandb", "disabled"]
 
 
 def test_help_is_fast_and_imports_no_torch() -> None:
@@ -94,14 +102,15 @@ def test_list_shows_the_settings_of_every_model(run: Run) -> None:
         assert code == 0
         names = {line.split()[0] for line in text.splitlines() if line}
         assert {"epochs", "size", "color_space", "widths"} <= names
-        assert "presets: tiny, quick, standard, large" in text
+        assert "presets: quick, standard, large" in text
+        assert "tiny" not in text.replace("tiny-imagenet", "")
 
 
 def test_train_test_list_leaderboard_and_colorize(
     run: Run, words: list[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    assert run("--model", "unetddim", "--mode", "train", "--batch_size", "4", *words)[0] == 0
+    assert run("--model", "unetddim", "--mode", "train", *words, "--batch_size", "4")[0] == 0
     begun = json.loads((out / "unetddim/seed-8000/settings.json").read_text())
     assert begun["settings"]["batch_size"] == 4
     assert begun["sources"]["batch_size"] == "typed"
@@ -122,10 +131,8 @@ def test_train_test_list_leaderboard_and_colorize(
     lines = (test / "per_image.csv").read_text().splitlines()
     assert len(lines) == 1 + record["n_scored"]
 
-    assert (
-        "already trained"
-        in run("--model", "unetddim", "--mode", "train", "--batch-size", "4", *words)[2]
-    )
+    again = ["--model", "unetddim", "--mode", "train", *words, "--batch-size", "4"]
+    assert "already trained" in run(*again)[2]
     assert "already tested" in run("--model", "unetddim", *few, *words)[2]
     before = (out / "leaderboard.md").read_text()
     (out / "leaderboard.md").unlink()
@@ -180,7 +187,7 @@ MISTAKES = [
     (["list", "unett"], "did you mean 'unet'"),
     (["leaderboard"], "There is no folder"),
     (["--model", "unetddim", "--steps", "0"], "steps"),  # and not only after the training
-    (["--model", "unetddpm", "--eta", "0"], "eta is of the sampler ddim"),
+    (["--model", "unetddpm", "--eta", "0"], "eta belongs to the sampler ddim"),
     (["--model", "unetddim", "--sampler", "heun"], "sampler"),
     (
         ["--model", "unetddim", "--set", "condition_dropout=0", "--guidance", "2"],
@@ -220,91 +227,134 @@ def test_weights_that_are_not_there_and_of_another_model(run: Run, words: list[s
     code, _, err = run("--model", "unet", "--mode", "test", "--weights", str(other), *words)
     assert code == 2
     assert "weights of unetddim" in err
-    code, _, err = run("--model", "unet", "--mode", "test", "--epochs", "9", *words)
+    code, _, err = run("--model", "unet", "--mode", "test", *words, "--epochs", "9")
     assert code == 2
     assert "was trained with 1" in err
 
 
-def test_a_sister_is_not_trained_twice(run: Run, words: list[str], tmp_path: Path) -> None:
-    """Both ways: the second of two that differ in the sampler reads the weights of the first."""
-    pairs = [
-        (entry.name, sister)
-        for entry in registry.entries()
-        for sister in registry.load_model(entry.name).sisters
-    ]
-    assert len(pairs) > 1
-    for model, sister in pairs:
+def test_a_model_reads_the_weights_of_another(run: Run, words: list[str], tmp_path: Path) -> None:
+    """It is not trained unless it is asked for by name, and both say so."""
+    assert READERS
+    for model, other in READERS.items():
         out = tmp_path / model
         here = [*words, "--results", str(out)]
-        assert run("--model", sister, "--mode", "train", *here)[0] == 0
-        code, _, err = run("--model", model, "--mode", "train", *here)
-        assert code == 0
-        assert f"{model} is not trained" in err
-        assert not (out / model).exists()
-        code, table, err = run("--model", model, "--mode", "test", *here)
+        assert run("--model", other, "--mode", "train", *here)[0] == 0
+        code, table, err = run("--model", model, *here)
         assert code == 0, err
-        assert f"{model} has no weights of its own" in err
-        assert f"weights of {sister}" in table
-        (path,) = out.glob(f"{model}/seed-8000/tests/*/run.json")
-        record = json.loads(path.read_text())
-        assert record["model"] == model
-        assert record["weights"]["trained_as"] == sister
-        assert record["sampling"]["steps"] == 20  # what the preset chooses for this model
-        assert not list(out.glob(f"{sister}/seed-8000/tests/*"))
+        path = out / other / "seed-8000"
+        assert f"{model} is not trained: it reads the weights of {path}, which" in err
+        assert f"Train it with --model {model} --mode train." in err
+        assert f"{model} has no weights of its own and reads those of {path}." in err
+        assert f"weights of {other}" in table
+        assert not (out / model / "seed-8000/weights").exists()
+        assert not list(out.glob(f"{other}/seed-8000/tests/*"))
+        (test,) = (out / model / "seed-8000/tests").iterdir()
+        assert test.name.endswith(f"weights-of-{other}")
+        before = (test / "run.json").read_bytes()
+        record = json.loads(before)
+        assert (record["model"], record["run"]) == (model, model)
+        weights = record["weights"]
+        assert (weights["trained_as"], weights["run"]) == (other, other)
+        assert weights["file"] == "weights/best.safetensors"
+        assert record["sampling"]["steps"] == 100  # what the preset chooses for this model
+        code, text, err = run("verify", model, "--dataset", words[1], "--results", str(out))
+        assert (code, f"{test}: true" in text) == (0, True), text + err
 
-    model, sister = pairs[0]
-    here = [*words, "--results", str(tmp_path / model)]
-    code, _, err = run("--model", model, "--mode", "train", "--epochs", "2", *here)
-    assert code == 0, err
-    assert "is not trained" not in err  # other settings are another training
-    assert (tmp_path / model / model / "seed-8000/weights/best.safetensors").exists()
+        # Asked for by name it is trained, and the tests of both weights are two rows.
+        code, _, err = run("--model", model, "--mode", "train", *here)
+        assert code == 0, err
+        assert "is not trained" not in err
+        own = out / model / "seed-8000/weights/best.safetensors"
+        assert own.exists()
+        code, _, err = run("--model", model, "--steps", "2", *here)
+        assert code == 0, err
+        assert "is already trained" in err  # a run that was begun goes on
+        assert len(list((out / model / "seed-8000/tests").iterdir())) == 2
+        assert (test / "run.json").read_bytes() == before
+        code, _, err = run("--model", other, "--mode", "test", "--weights", str(own), *here)
+        assert code == 2
+        assert f"{own} holds weights of {model}, not of {other}." in err
 
 
-def test_only_a_training_alike_and_finished_is_a_sister(
+def test_only_a_finished_training_on_the_same_images_serves_another_model(
     run: Run, words: list[str], tmp_path: Path, fill_folder: Callable[..., list[Path]]
 ) -> None:
-    model, sister = "unetddpm", "unetddim"
-    out = tmp_path / "out"
-    assert run("--model", sister, "--mode", "train", "--run", "foo", "--seed", "1", *words)[0] == 0
-    assert run("--model", sister, "--mode", "train", *words)[0] == 0
-    finished = (out / sister / "seed-8000/cost.json").rename(tmp_path / "cost.json")
-    assert "is not trained" not in run("--model", model, "--mode", "train", *words)[2]
+    model, other = next(iter(READERS.items()))
+    out, few = tmp_path / "out", ["--steps", "2"]
+    assert run("--model", other, "--mode", "train", "--run", "foo", "--seed", "1", *words)[0] == 0
+    assert run("--model", other, "--mode", "train", *words)[0] == 0
+    finished = (out / other / "seed-8000/cost.json").rename(tmp_path / "cost.json")
+    code, _, err = run("--model", model, *few, *words)
+    assert code == 0, err
+    assert "is not trained" not in err
 
-    # Its own weights and a sister's, named by their file, are two rows.
-    assert run("--model", model, "--mode", "test", *words)[0] == 0
+    # Its own weights and another model's, named by their file, are two rows.
     (own,) = out.glob(f"{model}/seed-8000/tests/*/run.json")
     before = own.read_bytes()
     file = out / "foo/seed-1/weights/best.safetensors"
-    assert run("--model", model, "--mode", "test", "--weights", str(file), *words)[0] == 0
+    code, _, err = run("--model", model, "--mode", "test", *few, "--weights", str(file), *words)
+    assert code == 0, err
     assert own.read_bytes() == before
-    (other,) = out.glob(f"{model}-of-foo/seed-1/tests/*/run.json")
-    assert json.loads(other.read_text())["seed"] == 1
+    (borrowed,) = out.glob(f"{model}/seed-1/tests/*-weights-of-{other}/run.json")
+    record = json.loads(borrowed.read_text())
+    assert (record["seed"], record["run"], record["weights"]["run"]) == (1, model, "foo")
+    code, _, err = run("--model", model, "--mode", "test", *few, "--run", "bar", *words)
+    assert code == 0, err
+    assert list(out.glob(f"bar/seed-8000/tests/*-weights-of-{other}/run.json"))
 
-    finished.rename(out / sister / "seed-8000/cost.json")
+    finished.rename(out / other / "seed-8000/cost.json")
     shutil.rmtree(out / model)
     fill_folder(tmp_path / "images", range(50, 53))
-    assert "is not trained" not in run("--model", model, "--mode", "train", *words)[2]
+    code, _, err = run("--model", model, *few, *words)
+    assert code == 0, err
+    assert "is not trained" not in err
 
 
-def test_a_batch_anew_trains_sisters_once(
+def test_a_batch_that_overwrites_trains_weights_that_two_models_read_once(
     run: Run, words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    some = [entry for entry in registry.entries() if registry.load_model(entry.name).sisters]
+    pair = next(iter(READERS.items()))
+    some = [entry for entry in registry.entries() if entry.name in pair]
     monkeypatch.setattr(registry, "entries", lambda: some)
     for _ in range(2):
-        code, _, err = run("--model", "all", "--overwrite", *words)
+        code, _, err = run("--model", "all", "--overwrite", "--steps", "2", *words)
         assert code == 0, err
         assert err.count(" trains on ") == 1
         assert err.count(" is not trained") == 1
 
 
+def test_images_of_another_program_are_no_run_to_train_or_test(
+    run: Run, words: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "out/theirs/seed-8000"
+    folder.mkdir(parents=True)
+    (folder / "submission.json").write_text("{}")
+    for mode in ("train", "test"):
+        code, _, err = run("--model", "unet", "--mode", mode, "--run", "theirs", *words)
+        assert code == 2
+        assert f"{folder} holds images of another program" in err
+        assert "--run" in err
+
+
+def test_a_batch_of_tests_skips_the_settings_of_trainings(
+    run: Run, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = [entry for entry in registry.entries() if entry.name == "unet"]
+    monkeypatch.setattr(registry, "entries", lambda: some)
+    assert run("--model", "all", "--mode", "train", *words)[0] == 0
+    code, _, err = run("--model", "all", "--mode", "test", *words, "--epochs", "9", "--steps", "2")
+    assert code == 0, err
+    assert "epochs is a setting of trainings: skipped." in err
+    assert "unet has no steps: skipped." in err
+
+
 def test_other_settings_do_not_go_on_with_a_run(run: Run, words: list[str]) -> None:
     assert run("--model", "unet", "--mode", "train", *words)[0] == 0
-    code, _, err = run("--model", "unet", "--mode", "train", "--epochs", "2", *words)
+    code, _, err = run("--model", "unet", "--mode", "train", *words, "--epochs", "2")
     assert code == 2
     assert "begun with epochs 1 instead of 2" in err
     assert "--run" in err
-    assert run("--model", "unet", "--mode", "train", "--epochs", "2", "--overwrite", *words)[0] == 0
+    assert run("--model", "unet", "--mode", "train", *words, "--epochs", "2", "--overwrite")[0] == 0
 
 
 def test_a_full_disk_leaves_nothing_half_written(
@@ -366,7 +416,7 @@ def test_an_empty_dataset_means_the_sample(
     monkeypatch.setattr(loading, "DATASET", empty)
     monkeypatch.setattr(loading, "TEST_IMAGES", tmp_path / "TestImages")
     monkeypatch.setattr(loading.cartoon, "COUNTS", {"train": 16, "val": 4, "test": 4})
-    out = ["--results", str(tmp_path / "out"), "--wandb", "disabled", "--preset", "tiny"]
+    out = ["--results", str(tmp_path / "out"), "--wandb", "disabled", *SMALL]
     code, _, err = run("--model", "unet", *out)
     assert code == 0, err
     assert "Dataset/ holds no images: the built-in sample, cartoon, is used." in err

@@ -1,4 +1,4 @@
-"""`main.py colorize PHOTO --model NAME`: one photo in color, at its full resolution."""
+"""`main.py colorize PHOTO --model NAME`: color one photo at its full resolution."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,11 +8,16 @@ import typer
 from benchmark.cli import options
 
 
-def colorize(
-    photo: Annotated[Path, typer.Argument(help="An image file, in color or gray.")],
-    model: Annotated[str, typer.Option(help="A trained model.")],
+def command(
+    context: typer.Context,
+    photo: Annotated[Path, typer.Argument(help="Path of an image file, in color or gray.")],
+    model: Annotated[str, typer.Option(help="Name of a trained model.")],
     out: Annotated[
-        Path | None, typer.Option(help="Where to write (default: <photo>-<model>.png, here).")
+        Path | None,
+        typer.Option(
+            help="Path of the PNG file to write.  [default: <photo>-<model>.png, in this folder]",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = None,
     run: options.RunName = None,
     seed: options.Seed = None,
@@ -26,14 +31,15 @@ def colorize(
     device: options.Device = None,
     results: options.Results = options.RESULTS,
 ) -> None:
-    """Color one photo with a trained model; its own lightness stays as it is."""
+    """Color one photo with a trained model.
+
+    The result has the photo's resolution, and its lightness stays as it is.
+    """
     from benchmark.jobs.colorize import colorize_photo
     from benchmark.jobs.job import DEFAULT_SEED
     from benchmark.results.folders import RunFolder
 
-    typed = {"steps": steps, "sampler": sampler, "eta": eta, "guidance": guidance}
-    chosen = {name: value for name, value in typed.items() if value is not None}
-    sampling = {**options.parse_assignments(set_), **chosen}
+    sampling = options.sampling_values(context.params, set_)
     path = out or Path(f"{photo.stem}-{model}.png")
     folder = RunFolder(results, run or model, DEFAULT_SEED if seed is None else seed)
     colorize_photo(photo, path, model, folder, weights, sampling, device, frames)

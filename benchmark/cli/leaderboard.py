@@ -1,4 +1,4 @@
-"""`main.py leaderboard`: the tables again, from the files of the tests."""
+"""`main.py leaderboard`: write the leaderboard again from the records of all tests."""
 
 from typing import Annotated, Literal
 
@@ -7,14 +7,23 @@ import typer
 from benchmark.cli import options
 
 
-def leaderboard(
-    sort: Annotated[str, typer.Option(help="The metric that orders and ranks the rows.")] = "lpips",
+def command(
+    sort: Annotated[
+        str,
+        typer.Option(
+            help="Metric that orders and ranks the rows: lpips, ssim, delta_e2000 or another "
+            "metric as run.json names it."
+        ),
+    ] = "lpips",
     format_: Annotated[
-        Literal["md", "csv", "tex", "html"], typer.Option("--format", help="What is printed.")
+        Literal["md", "csv", "tex", "html"], typer.Option("--format", help="Format to print.")
     ] = "md",
     results: options.Results = options.RESULTS,
 ) -> None:
-    """Write leaderboard.md, .csv, .tex and .html from all tests, and print one of them."""
+    """Write the leaderboard again from all tests, and print it.
+
+    The files are leaderboard.md, .csv, .tex and .html in the folder of results.
+    """
     from benchmark import leaderboard
     from benchmark.console import info
 

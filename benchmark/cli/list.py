@@ -1,6 +1,6 @@
-"""`main.py list [MODEL]`: which models there are, or what one of them can be set to."""
+"""`main.py list [MODEL]`: list the models, or the settings of one of them."""
 
-import json
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -9,38 +9,47 @@ from benchmark import registry
 from benchmark.cli import options
 
 
-def list_models(
-    model: Annotated[str | None, typer.Argument(help="Show this model's settings.")] = None,
+def command(
+    model: Annotated[str | None, typer.Argument(help="Name of a model.")] = None,
     results: options.Results = options.RESULTS,
 ) -> None:
-    """The models found, one line each; with a name, its settings with defaults and presets."""
+    """List the models, or the settings of one model.
+
+    A setting is listed with its default, and in brackets with what a preset changes it to.
+    """
     if model is not None:
-        _show_settings(model)
+        _list_settings(model)
         return
     for entry in registry.entries():
         if entry.broken:
             typer.echo(f"{entry.name:<10}  broken: {entry.broken}")
             continue
         costs = sorted((results / entry.name).glob("seed-*/cost.json"))
-        state = "trained" if costs else "-"
-        count = json.loads(costs[0].read_text())["parameters"] if costs else None
-        size = f"{count / 1e6:.2f} M" if count else ""
+        state, size = "-", ""
+        if costs:
+            from benchmark.results.records import Cost, read_record
+
+            state, size = "trained", f"{read_record(costs[0], Cost).parameters / 1e6:.2f} M"
         typer.echo(f"{entry.name:<10}  {state:<8} {size:>8}  {entry.summary}")
 
 
-def _show_settings(name: str) -> None:
+def _list_settings(name: str) -> None:
     from benchmark.settings import Settings, preset_of
 
     settings, model = registry.load_settings(name), registry.load_model(name)
     presets = dict.fromkeys([*Settings.presets, *settings.presets])
     values = {preset: preset_of(settings, preset) for preset in presets}
-    for key, (default, help_text) in settings.described().items():
-        changes = [f"{preset} {values[preset][key]}" for preset in presets if key in values[preset]]
-        shown = f"{default}" + (f" ({'; '.join(changes)})" if changes else "")
-        typer.echo(f"{key:<18} {shown:<44} {help_text}")
+    for key, (default, description) in settings.described().items():
+        _list_setting(key, default, values, description)
     for key, field in model.sampling_class.model_fields.items():
-        chosen = model.sampling_class.presets
-        changes = [f"{preset} {own[key]}" for preset, own in chosen.items() if key in own]
-        shown = f"{field.default}" + (f" ({'; '.join(changes)})" if changes else "")
-        typer.echo(f"{key:<18} {shown:<44} {field.description} (in testing)")
+        description = f"{field.description} (in testing)"
+        _list_setting(key, field.default, model.sampling_class.presets, description)
     typer.echo(f"\npresets: {', '.join(presets)}")
+
+
+def _list_setting(
+    key: str, default: object, presets: Mapping[str, Mapping[str, object]], description: str
+) -> None:
+    changes = [f"{preset} {own[key]}" for preset, own in presets.items() if key in own]
+    value = f"{default}" + (f" ({'; '.join(changes)})" if changes else "")
+    typer.echo(f"{key:<18} {value:<44} {description}")

@@ -1,75 +1,210 @@
-"""Options that several commands share, with their help. No torch here."""
+"""The options that several commands share, and the help of those that are settings of a training.
 
+Nothing here imports torch or pydantic.
+"""
+
+import ast
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from benchmark.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+RESULTS = ROOT / "Results"
+DATA, TRAINING, TESTING, OUTPUT = "Data", "Training", "Testing", "Output"
+GROUPS = ("Arguments", "Options", DATA, TRAINING, TESTING, OUTPUT)
+"""The groups of the help in their order. An option that names no group is one of `Options`."""
 
-Seed = Annotated[int | None, typer.Option(help="Of the run (default 8000).")]
+RENAMED = {
+    "alone": "generator_only",
+    "drop_grey": "drop_grayscale",
+    "fold": "patch_size",
+    "vividness": "mean_gain",
+}
+"""Old name → name today, of the settings that `--set` takes."""
+
+SAMPLING = ("steps", "sampler", "eta", "guidance")
+"""The options that are values of a model's `Sampling`, by their names there."""
+
+
+@cache
+def _settings() -> dict[str, tuple[Any, str]]:
+    """Read the name → (default, description) of each field of Settings from the text of its file.
+
+    Importing it would import pydantic, and `--help` would take 3 times as much processor time.
+    """
+    text = (ROOT / "benchmark/settings.py").read_text(encoding="utf-8")
+    fields: dict[str, tuple[Any, str]] = {}
+    types: dict[str, str] = {}  # descriptions of the types that are defined before the class
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            types[node.targets[0].id] = _description(node.value)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+            call = node.value if isinstance(node.value, ast.Call) else None
+            default = call.args[0] if call else node.value
+            if isinstance(default, ast.Constant):
+                described = _description(node.value) or types.get(ast.unparse(node.annotation), "")
+                fields[node.target.id] = (default.value, described)
+    return fields
+
+
+def _description(node: ast.expr) -> str:
+    """Return the description that a call of Field in an expression gives, or an empty text."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.keyword) and part.arg == "description":
+            return str(ast.literal_eval(part.value))
+    return ""
+
+
+def setting(name: str, group: str | None = TRAINING) -> Any:
+    """Declare an option for a field of Settings, with the field's description and default."""
+    default, description = _settings()[name]
+    return typer.Option(help=f"{description}.  [default: {default}]", rich_help_panel=group)
+
+
+Seed = Annotated[int | None, setting("seed", group=None)]
 RunName = Annotated[
-    str | None, typer.Option("--run", help="Name of the run's folder (default: the model's name).")
+    str | None,
+    typer.Option(
+        "--run",
+        help="Name of the run, and of its folder below the results.  [default: the model's name]",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 Weights = Annotated[
-    str, typer.Option(help="Which weights: best, last, the number of a saved epoch, or a file.")
+    str,
+    typer.Option(
+        help="Weights of the run: best, last, the number of a saved epoch, or the path of a file.",
+        rich_help_panel=TESTING,
+    ),
 ]
 Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda, mps or an index (default: the best there is).")
+    str | None,
+    typer.Option(
+        help="Device to compute on: cpu, cuda, mps or the index of a GPU.  [default: the fastest]"
+    ),
 ]
 Results = Annotated[
     Path,
-    typer.Option(help="Folder of runs and leaderboard.", file_okay=False, show_default="Results"),
+    typer.Option(
+        help="Folder of all runs and of the leaderboard.  [default: Results]",
+        file_okay=False,
+        show_default=False,
+        rich_help_panel=OUTPUT,
+    ),
 ]
 Steps = Annotated[
-    int | None, typer.Option(help="Sampling steps of diffusion models (default: the model's).")
+    int | None,
+    typer.Option(
+        help="Sampling steps of a model that samples step by step.  [default: the model's]",
+        rich_help_panel=TESTING,
+    ),
 ]
 Sampler = Annotated[
     str | None,
-    typer.Option(help="Of diffusion models: ddpm, ddim or dpmpp (default: the model's)."),
+    typer.Option(
+        help="Sampler of a diffusion model: ddpm, ddim or dpmpp.  [default: the model's]",
+        rich_help_panel=TESTING,
+    ),
 ]
 Eta = Annotated[
-    float | None, typer.Option(help="Of the sampler ddim: 0 draws no fresh noise, 1 all of it.")
+    float | None,
+    typer.Option(
+        help="Share of fresh noise in each step of the sampler ddim: 0 adds none, 1 as much as "
+        "ddpm.  [default: the model's]",
+        rich_help_panel=TESTING,
+    ),
 ]
 Guidance = Annotated[
     float | None,
-    typer.Option(help="By the gray image; 1 is none, and more needs a training for it."),
+    typer.Option(
+        help="Classifier-free guidance scale of a diffusion model; 1 turns it off; other values "
+        "need weights trained with condition_dropout.  [default: the model's]",
+        rich_help_panel=TESTING,
+    ),
 ]
 Frames = Annotated[
     bool,
     typer.Option(
         "--frames",
-        help="Also the way from noise to color, a strip and an animation, of a model with steps.",
+        help="Also write the sampling from noise to the image, as a strip and an animation; for "
+        "models that sample step by step.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of the model; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Value of any other setting of the model, as `main.py list MODEL` names it; can be "
+        "given several times.",
+    ),
 ]
-
+Truth = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder of the true images.  [default: the test images of --dataset]",
+        rich_help_panel=DATA,
+    ),
+]
+TestDataset = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder of training images whose held-out images are the test, or cartoon for the "
+        "built-in sample.  [default: Dataset]",
+        rich_help_panel=DATA,
+    ),
+]
+TestSize = Annotated[
+    int,
+    typer.Option(
+        min=16,
+        metavar="<int>",
+        help="Side of the square test images in pixels.",
+        rich_help_panel=DATA,
+    ),
+]
 LpipsWeights = Annotated[
     str | None,
-    typer.Option(help="File with the backbone's layers, where there is no network."),
+    typer.Option(
+        help="File of the weights of LPIPS' backbone, for a machine that cannot download them.",
+        rich_help_panel=TESTING,
+    ),
 ]
 LpipsBackbone = Annotated[
-    Literal["alex", "squeeze"], typer.Option(help="The network LPIPS looks through.")
+    Literal["alex", "squeeze"],
+    typer.Option(help="Backbone of LPIPS: AlexNet or SqueezeNet.", rich_help_panel=TESTING),
 ]
 Colorfulness = Annotated[
     Literal["signed", "absolute"],
-    typer.Option(help="R - G as in Hasler and Süsstrunk's paper, or |R - G| as in much code."),
+    typer.Option(
+        help="Formula of colorfulness: with R - G as in Hasler and Süsstrunk's paper, or with "
+        "|R - G| as in many implementations.",
+        rich_help_panel=TESTING,
+    ),
 ]
 
-RESULTS = ROOT / "Results"
 
-
-def parse_assignments(assignments: list[str] | None) -> dict[str, str]:
-    """`--set` options → name: text. `_` and `-` are the same in names."""
+def parse_assignments(assignments: Iterable[str] | None) -> dict[str, str]:
+    """Parse `--set` options into name → text. `_` and `-` are the same in names."""
     pairs = {}
     for text in assignments or []:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise UserError(f"--set {text}: write it as --set key=value.")
-        pairs[key.replace("-", "_")] = value
+        name = key.replace("-", "_")
+        pairs[RENAMED.get(name, name)] = value
     return pairs
+
+
+def sampling_values(
+    parameters: Mapping[str, Any], assignments: Iterable[str] | None
+) -> dict[str, Any]:
+    """Return the values of the sampling that were typed, as options or with `--set`, by name."""
+    typed = {name: parameters[name] for name in SAMPLING if parameters[name] is not None}
+    return {**parse_assignments(assignments), **typed}

@@ -1,35 +1,39 @@
-"""`main.py verify RUN`: whether a run.json is true."""
+"""`main.py verify RUN`: check the run.json of a run's tests against the written images."""
 
 from typing import Annotated
 
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.score import Dataset, Truth
 from benchmark.errors import UserError
 
 
-def verify(
-    run: Annotated[str, typer.Argument(help="A run's name, its folder, or the folder of a test.")],
-    truth: Truth = None,
-    dataset: Dataset = None,
+def command(
+    run: Annotated[
+        str, typer.Argument(help="Name of a run, path of its folder, or path of a test's folder.")
+    ],
+    truth: options.Truth = None,
+    dataset: options.TestDataset = None,
     results: options.Results = options.RESULTS,
     lpips_weights: options.LpipsWeights = None,
 ) -> None:
-    """Score the written images anew and say whether run.json is true; exit code 1 if not."""
-    from benchmark.jobs.verify import verify as verify_test
+    """Verify that run.json agrees with the written images.
+
+    The images are scored again. The exit code is 1 if a test is not true.
+    """
+    from benchmark.jobs.verify import verify
     from benchmark.results.folders import TestFolder
 
     wrong, unclear = 0, 0
-    for folder in TestFolder.named(run, results):
+    for test in TestFolder.named(run, results):
         try:
-            verdict = verify_test(folder, dataset, truth, lpips_weights)
+            verdict = verify(test, dataset, truth, lpips_weights)
         except UserError as error:
-            typer.echo(f"{folder.path}: cannot be checked")
+            typer.echo(f"{test.path}: cannot be checked")
             typer.echo(f"  {error}")
             unclear += 1
             continue
-        typer.echo(f"{folder.path}: {'not true' if verdict.faults else 'true'}")
+        typer.echo(f"{test.path}: {'not true' if verdict.faults else 'true'}")
         for fault in verdict.faults:
             typer.echo(f"  {fault}")
         for part in verdict.unchecked:

@@ -15,11 +15,11 @@ from benchmark.data.reading import open_photo
 from benchmark.device import make_fabric
 from benchmark.figures.frames import Frames
 from benchmark.figures.images import save_png
-from benchmark.files import read_json
-from benchmark.jobs.job import _has_frames, choose_sampling
-from benchmark.jobs.test import _find_weights
+from benchmark.jobs.job import choose_sampling, require_frames
+from benchmark.jobs.weights import find_weights
 from benchmark.randomness import derive_seed
 from benchmark.results.folders import RunFolder
+from benchmark.results.records import TrainingRecord, read_record
 
 
 def colorize_photo(
@@ -35,18 +35,20 @@ def colorize_photo(
     """Color one image file at its full resolution and write it as PNG.
 
     The model works at the size it was trained for; its color is brought to the photo's size and
-    joined to the photo's own lightness. with_frames: write beside it the way from noise to color
-    too, at the size that the model worked at.
+    joined to the photo's own lightness. with_frames: also write the sampling from noise to color
+    beside it, at the size that the model works at.
     """
     image = open_photo(photo)
     registry.require(model)
-    frames = Frames() if with_frames and _has_frames(model, registry.load_model(model)) else None
+    if with_frames:
+        require_frames(model)
+    frames = Frames() if with_frames else None
     fabric = make_fabric(device, "32")
-    path = _find_weights(model, folder, weights)
+    path = find_weights(model, folder, weights)
     loaded = load_weights(path, model, fabric.device)
-    begun = read_json(RunFolder.of_weights(path).settings)
-    chosen = choose_sampling(model, type(loaded.model), begun["preset"], sampling)
-    size = begun["settings"]["size"]
+    begun = read_record(RunFolder.of_weights(path).settings, TrainingRecord)
+    chosen = choose_sampling(model, type(loaded.model), begun.preset, sampling)
+    size = begun.settings["size"]
     pixels = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None]
     lightness = rgb_to_lightness(rgb_from_8bit(pixels))
     scale = size / min(lightness.shape[2:])
@@ -62,4 +64,4 @@ def colorize_photo(
     if frames is not None:
         strip, animation = (out.with_name(f"{out.stem}-frames{end}") for end in (".png", ".webp"))
         frames.save(0, rgb[0], strip, animation)
-        info(f"From noise to color: {strip}, {animation}")
+        info(f"The sampling from noise to color: {strip}, {animation}")

@@ -1,33 +1,46 @@
-"""What was asked for on the command line, and which of it concerns a model."""
+"""A job: what was asked for on the command line, and which of it concerns a model."""
 
-from collections.abc import Container
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from benchmark import registry
 from benchmark.colorizer import Colorizer, Sampling
 from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
-from benchmark.results.folders import RunFolder
-from benchmark.settings import Settings, sentence_of
+from benchmark.metrics.images import Variant
+from benchmark.metrics.networks import LpipsBackbone
 from benchmark.metrics.table import MetricOptions
+from benchmark.results.folders import RunFolder
+from benchmark.settings import BatchSize, Settings, Size, parse_value, sentence_of
 
 DEFAULT_SEED: int = Settings.model_fields["seed"].default
 
 
+class TestSettings(BaseModel):
+    """The settings of a training that may have other values in a test."""
+
+    __test__ = False  # pytest takes every class called Test… for tests
+
+    size: Size
+    batch_size: BatchSize
+
+
 @dataclass(frozen=True)
 class Job:
-    """What was asked for on the command line.
+    """What was asked for on the command line; the fields are named as the options of `run` are.
 
-    typed: values of settings and of the sampling, by name, those of `--set` among them.
-    compiled: whether training compiles the network.
-    trained_now: models that this very command has trained before.
+    typed: the values of settings and of the sampling that were typed, by name, those of `--set`
+        among them.
+    mode: None for a training and then a test.
+    compiled: whether a training compiles the network.
     """
 
-    modes: tuple[str, ...]
     typed: dict[str, Any]
+    mode: Literal["train", "test"] | None
     dataset: str | None
     test_images: str | None
     results: Path
@@ -36,31 +49,86 @@ class Job:
     device: str | None
     weights: str
     num_images: int
-    lpips_weights: str | None
-    options: MetricOptions
     samples: int
     frames: bool
-    wandb: str
+    lpips_weights: str | None
+    lpips_backbone: LpipsBackbone
+    colorfulness: Variant
+    wandb: Literal["online", "offline", "disabled"]
     overwrite: bool
-    compiled: bool = False
-    trained_now: frozenset[str] = frozenset()
+    compiled: bool
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], assignments: Mapping[str, str]) -> "Job":
+        """Make a job from the values of the options by name, and from those of `--set` as text.
+
+        An option that is no field of Job is a setting or a value of the sampling.
+        """
+        names = {field.name for field in fields(cls)} - {"typed"}
+        others = {*options} - names - {"model", "set_"}
+        typed = {name: options[name] for name in options if name in others}
+        typed = {name: value for name, value in typed.items() if value is not None}
+        typed |= {name: parse_value(text) for name, text in assignments.items()}
+        return cls(typed=typed, **{name: options[name] for name in names})
+
+    @property
+    def trains(self) -> bool:
+        return self.mode != "test"
+
+    @property
+    def tests(self) -> bool:
+        return self.mode != "train"
+
+    @property
+    def metric_options(self) -> MetricOptions:
+        return MetricOptions(self.lpips_backbone, self.colorfulness)
 
     def folder(self, model: str) -> RunFolder:
+        """Return the folder of the run that is asked for."""
         seed = self.typed.get("seed", DEFAULT_SEED)
         if not isinstance(seed, int):
             raise UserError(f"seed: {seed!r} is not a whole number.")
         return RunFolder(self.results, self.run or model, seed)
 
 
-def _sort_typed(
-    model: str,
-    job: Job,
-    known: Container[str],
-    network: type[Colorizer],
-    preset: str,
-    lenient: bool,
+def only_what_concerns(model: str, job: Job) -> Job:
+    """Return what of a job over all models concerns `model`, and say which options are skipped."""
+    network = registry.load_model(model)
+    known = {*network.sampling_class.model_fields}
+    if job.trains:
+        known |= {*registry.load_settings(model).described()}
+    else:
+        known |= {"seed", *TestSettings.model_fields}
+    of_training = {*Settings.model_fields, *network.architecture_schema().model_fields}
+    for name in job.typed:
+        if name not in known and name in of_training:
+            info(f"{name} is a setting of trainings: skipped.")
+        elif name not in known:
+            info(f"{model} has no {name}: skipped.")
+    frames = job.frames and network.has_steps()
+    if job.frames and job.tests and not frames:
+        info(f"{_no_frames(model)}: --frames is skipped.")
+    typed = {name: value for name, value in job.typed.items() if name in known}
+    return replace(job, typed=typed, frames=frames)
+
+
+def require_frames(model: str) -> None:
+    """Raise UserError unless `model` samples step by step, which is what `--frames` shows."""
+    if not registry.load_model(model).has_steps():
+        raise UserError(f"{_no_frames(model)}: leave --frames out.")
+
+
+def _no_frames(model: str) -> str:
+    return f"{model} colors in one go and has no steps to show"
+
+
+def split_typed(
+    model: str, job: Job, known: Container[str], network: type[Colorizer], preset: str
 ) -> tuple[dict[str, Any], Sampling]:
-    """What was typed, as (settings, sampling). A name unknown is an error, or a line if lenient."""
+    """Split what was typed into settings and the sampling.
+
+    known: the names of the settings. Raises UserError for a name that is in neither of the two.
+    """
     choices = network.sampling_class.model_fields
     settings: dict[str, Any] = {}
     sampling: dict[str, Any] = {}
@@ -69,8 +137,6 @@ def _sort_typed(
             settings[name] = value
         elif name in choices:
             sampling[name] = value
-        elif lenient:
-            info(f"{model} has no {name}: skipped.")
         else:
             names = [*network.architecture_schema().model_fields, *choices, *Settings.model_fields]
             guess = did_you_mean(name, names)
@@ -81,23 +147,17 @@ def _sort_typed(
 def choose_sampling(
     model: str, network: type[Colorizer], preset: str, typed: dict[str, Any]
 ) -> Sampling:
-    """The model's `Sampling`: typed over preset over default. UserError for what is impossible."""
-    unknown = [name for name in typed if name not in network.sampling_class.model_fields]
+    """Return the model's `Sampling`: what was typed over the preset over the defaults.
+
+    Raises UserError for a name that the sampling does not have or a value that is not allowed.
+    """
+    choices = network.sampling_class.model_fields
+    unknown = [name for name in typed if name not in choices]
     if unknown:
-        raise UserError(f"{model} has no {unknown[0]!r} to choose in testing.")
+        guess = did_you_mean(unknown[0], choices)
+        raise UserError(f"{model} has no {unknown[0]!r} to choose in testing{guess}.")
     try:
         chosen = {**network.sampling_class.presets.get(preset, {}), **typed}
         return network.sampling_class(**chosen)
     except ValidationError as error:
         raise UserError(f"{model}: {sentence_of(error)}") from error
-
-
-def _has_frames(model: str, network: type[Colorizer], lenient: bool = False) -> bool:
-    """Whether a model can do --frames. Where it cannot: UserError, or a line if lenient."""
-    if network.has_steps():
-        return True
-    reason = f"{model} colors in one go and has no steps to show"
-    if not lenient:
-        raise UserError(f"{reason}: leave --frames out.")
-    info(f"{reason}: --frames is skipped.")
-    return False

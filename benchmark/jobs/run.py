@@ -1,34 +1,42 @@
-"""What the commands do: train a model, test it, all of them in turn, color one photo."""
+"""Run what was asked for: train and test one model, or all models in turn."""
 
 import traceback
 from dataclasses import replace
 
 from benchmark import leaderboard, registry
-from benchmark.console import info
+from benchmark.console import info, shorten
 from benchmark.data.loading import Sources, locate
 from benchmark.errors import Interrupted, UserError
-from benchmark.jobs.job import Job, _has_frames
-from benchmark.jobs.test import test
+from benchmark.jobs.job import Job, only_what_concerns, require_frames
+from benchmark.jobs.test import FinishedTest, test
 from benchmark.jobs.train import train
 from benchmark.results.folders import require_run_name
 
 
 def run_one(model: str, job: Job) -> None:
-    """Train and test one model as asked. UserError for an option that it does not know."""
+    """Train and test one model as asked, and print the leaderboard of its protocol.
+
+    Raises UserError for an option that the model does not have.
+    """
     registry.require(model)
     if job.run is not None:
         require_run_name("--run", job.run)
-    if job.frames and "test" in job.modes:
-        _has_frames(model, registry.load_model(model))
-    sources = locate(job.dataset, job.test_images, job.results) if "train" in job.modes else None
-    _run(model, job, sources, lenient=False)
+    if job.frames and job.tests:
+        require_frames(model)
+    sources = locate(job.dataset, job.test_images, job.results) if job.trains else None
+    done = _run(model, job, sources, by_name=job.mode == "train")
+    if done is not None:
+        found = leaderboard.write(job.results)
+        print(leaderboard.formats.markdown(found.for_protocol(done.record.protocol_hash)))
+        info(f"Images, figure and scores: {done.folder.path}")
+        _report_frames(done)
 
 
 def run_all(job: Job) -> int:
-    """Every model in turn, then the table on stdout. Returns the exit code.
+    """Run every model in turn, then print the leaderboard. Returns the exit code.
 
     A model that fails is named and the others go on; then the exit code is 1. An option that a
-    model does not know is skipped with a line.
+    model does not have is skipped, and a line says so.
     """
     if job.run is not None:
         raise UserError("--run names one run of one model; without it each model has its own.")
@@ -39,8 +47,9 @@ def run_all(job: Job) -> int:
     for entry in registry.entries():
         info(f"\n== {entry.name} ==")
         try:
-            _run(entry.name, job, sources, lenient=True)
-            job = replace(job, trained_now=job.trained_now | {entry.name})
+            done = _run(entry.name, only_what_concerns(entry.name, job), sources, by_name=False)
+            if done is not None:
+                _report_frames(done)
         except UserError as error:
             failures[entry.name] = str(error)
         except Interrupted:
@@ -50,7 +59,7 @@ def run_all(job: Job) -> int:
             failures[entry.name] = f"{type(error).__name__}: {error}"
         if entry.name in failures:
             info(f"{entry.name} failed: {failures[entry.name]}")
-    if "test" in job.modes and len(failures) < len(registry.entries()):
+    if job.tests and len(failures) < len(registry.entries()):
         print(leaderboard.formats.markdown(leaderboard.write(job.results)))
         info(f"Written: {', '.join(map(str, leaderboard.paths(job.results)))}")
     if failures:
@@ -58,9 +67,14 @@ def run_all(job: Job) -> int:
     return 1 if failures else 0
 
 
-def _run(model: str, job: Job, sources: Sources | None, lenient: bool) -> None:
-    for mode in job.modes:
-        if mode == "train" and sources is not None:
-            train(model, job, sources, lenient)
-        else:
-            test(model, job, lenient)
+def _run(model: str, job: Job, sources: Sources | None, *, by_name: bool) -> FinishedTest | None:
+    """Train and test one model as asked. by_name: whether it must be trained (see `train`)."""
+    if job.trains and sources is not None:
+        train(model, job, sources, by_name=by_name)
+    return test(model, job) if job.tests else None
+
+
+def _report_frames(done: FinishedTest) -> None:
+    if done.frames:
+        names = shorten([path.name for path in done.frames])
+        info(f"The sampling from noise to color, in {done.frames[0].parent}: {names}")

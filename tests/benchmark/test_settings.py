@@ -1,14 +1,16 @@
-"""Who decides a setting, and what randomness depends on."""
+"""The sources of settings, and the values that are refused."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-import torch
 
 from benchmark import registry
 from benchmark.errors import UserError
-from benchmark.randomness import Randomness, derive_seed
-from benchmark.settings import parse_value, resolve
+from benchmark.settings import Settings, parse_value, resolve
 
-CPU = torch.device("cpu")
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def test_typed_wins_over_preset_over_model_over_general() -> None:
@@ -30,12 +32,18 @@ def test_every_setting_has_help_and_a_source() -> None:
         settings_class = registry.load_settings(entry.name)
         described = settings_class.described()
         assert all(text for _, text in described.values()), entry.name
-        assert set(resolve(settings_class, entry.name, "tiny", {}).sources) == set(described)
+        assert set(resolve(settings_class, entry.name, "quick", {}).sources) == set(described)
 
 
 def test_impossible_settings_are_user_errors() -> None:
     settings_class = registry.load_settings("unet")
-    for typed in ({"epochs": 0}, {"epochs": "many"}, {"widths": []}, {"fold": -1}, {"nothing": 1}):
+    for typed in (
+        {"epochs": 0},
+        {"epochs": "many"},
+        {"widths": []},
+        {"patch_size": -1},
+        {"nothing": 1},
+    ):
         with pytest.raises(UserError):
             resolve(settings_class, "unet", "standard", typed)
 
@@ -57,11 +65,10 @@ def test_what_is_typed_behind_set(text: str, value: object) -> None:
     assert parse_value(text) == value
 
 
-def test_randomness_is_a_function_of_seed_and_step() -> None:
-    draws = [
-        Randomness(seed, step, CPU).normal(4, 3) for seed, step in ((1, 2), (1, 2), (1, 3), (2, 2))
-    ]
-    assert torch.equal(draws[0], draws[1])
-    assert not torch.equal(draws[0], draws[2])
-    assert not torch.equal(draws[0], draws[3])
-    assert len({derive_seed(a, b) for a in range(50) for b in range(50)}) == 2500
+def test_settings_import_no_torch_and_offer_no_preset_of_the_tests() -> None:
+    code = "import sys, benchmark.settings; assert not {'torch', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    assert list(Settings.presets) == ["quick", "standard", "large"]
+    for entry in registry.entries():
+        assert "tiny" not in registry.load_settings(entry.name).presets
+        assert "tiny" not in registry.load_model(entry.name).sampling_class.presets

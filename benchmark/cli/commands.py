@@ -1,0 +1,102 @@
+"""The commands of the command line, found by folder, and the look of their help."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from benchmark import cli
+from benchmark.cli.options import GROUPS
+from benchmark.errors import UserError, first_line
+
+
+def find_commands() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield the name and the function of each command, by name.
+
+    A file of benchmark/cli/ that defines a function `command` is a command of the file's name. One
+    that cannot be used is a command that says why.
+    """
+    for file in sorted(pkgutil.iter_modules(cli.__path__), key=lambda file: file.name):
+        try:
+            function = getattr(
+                importlib.import_module(f"benchmark.cli.{file.name}"), "command", None
+            )
+            if function is not None:
+                _require_options(function)
+        except Exception as error:  # a contributor's file may raise anything
+            function = _broken(f"benchmark/cli/{file.name}.py", first_line(error))
+        if function is not None:
+            yield file.name.replace("_", "-"), function
+
+
+def _require_options(function: Callable[..., Any]) -> None:
+    """Raise whatever typer raises of a function whose parameters cannot be options."""
+    app = typer.Typer(add_completion=False)
+    app.command()(function)
+    typer.main.get_command(app)
+
+
+def _broken(path: str, reason: str) -> Callable[[], NoReturn]:
+    def command() -> NoReturn:
+        raise UserError(f"{path} cannot be used: {reason}.")
+
+    command.__doc__ = f"Broken: {reason}"
+    return command
+
+
+class Command(TyperCommand):
+    """A command whose help is plain text in groups."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options in groups."""
+        _write_groups(self, ctx, formatter)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, with errors in plain words."""
+        with _plain_errors():
+            return super().parse_args(ctx, args)
+
+
+class Group(TyperGroup):
+    """The program itself, whose help is plain text in groups, and then the commands."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options in groups, then the commands."""
+        _write_groups(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, with errors in plain words."""
+        with _plain_errors():
+            return super().parse_args(ctx, args)
+
+
+def _write_groups(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) -> None:
+    """Write a section for each group of parameters.
+
+    typer's own groups need rich, whose import takes 3 times as long as all of `--help`.
+    """
+    groups: dict[str, list[tuple[str, str]]] = {group: [] for group in GROUPS}
+    for parameter in command.get_params(ctx):
+        usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
+        group = getattr(parameter, "rich_help_panel", None) or usual
+        if record := parameter.get_help_record(ctx):
+            groups[group].append(record)
+    for group, records in groups.items():
+        if records:
+            with formatter.section(group):
+                formatter.write_dl(records)
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Leave out the words `Value error` that pydantic begins the reason of a wrong value with."""
+    try:
+        yield
+    except typer.BadParameter as error:
+        error.message = error.message.removeprefix("Value error, ")
+        raise

@@ -1,0 +1,53 @@
+"""Find the weights of a model: in its own run, or in the run of the model whose weights it reads.
+
+A model that differs from another in its sampler alone names it as `Colorizer.weights_of`.
+"""
+
+from pathlib import Path
+
+from benchmark import registry
+from benchmark.colorizer import Colorizer
+from benchmark.console import info
+from benchmark.errors import UserError
+from benchmark.results.folders import RunFolder
+from benchmark.results.records import TrainingRecord, read_record
+
+
+def find_weights(model: str, folder: RunFolder, which: str) -> Path:
+    """Return the file that `--weights` names of the run in `folder`.
+
+    Where that run holds no weights of `model`, those of `weights_of` are taken, and a line says so.
+    Raises UserError if there are none.
+    """
+    if folder.submission.exists():
+        raise UserError(
+            f"{folder.path} holds images of another program, not a trained model: name the run of "
+            "a trained model with --run."
+        )
+    if not Path(which).is_file():
+        other = run_of_other(registry.load_model(model), folder)
+        if other is not None and (other is folder or not folder.available_weights()):
+            info(f"{model} has no weights of its own and reads those of {other.path}.")
+            return other.choose_weights(which)
+    return folder.choose_weights(which)
+
+
+def run_of_other(network: type[Colorizer], folder: RunFolder) -> RunFolder | None:
+    """Return the run whose weights serve `network`, trained as the model that `weights_of` names.
+
+    It is the run in `folder` itself, else the one beside it that has that model's name and the
+    same seed. None if neither has such weights.
+    """
+    if network.weights_of is None:
+        return None
+    for run in (folder, RunFolder(folder.results, network.weights_of, folder.seed)):
+        if run.available_weights() and model_of(run) == network.weights_of:
+            return run
+    return None
+
+
+def model_of(run: RunFolder) -> str | None:
+    """Return the model that is trained in a run's folder, or None if no training was begun."""
+    if not run.settings.exists():
+        return None
+    return read_record(run.settings, TrainingRecord).model

@@ -1,0 +1,75 @@
+"""The commands are found by folder, and their help is plain text in groups."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import main
+from benchmark import cli
+from benchmark.cli import commands, options
+from benchmark.errors import UserError
+
+FILES = {
+    "hello": 'def command(name: str) -> None:\n    print(f"Hello, {name}.")\n',
+    "no_command": "def helper() -> None: ...\n",
+    "two_words": 'def command() -> None:\n    """Say nothing."""\n',
+    "syntax": "def command(:\n",
+    "missing": "import nothing_of_this_name\n",
+    "twice": "from typing import Annotated\nfrom typer import Argument, Option\n"
+    "def command(value: Annotated[int, Option(), Argument()]) -> None: ...\n",
+}
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
+    """A program with the commands of benchmark/cli/ and with those of FILES."""
+    for name, text in FILES.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.setattr(cli, "__path__", [*cli.__path__, str(tmp_path)])
+    program = typer.Typer(cls=commands.Group, rich_markup_mode=None)
+    program.callback()(lambda: None)
+    for name, function in commands.find_commands():
+        program.command(name, cls=commands.Command)(function)
+    return program
+
+
+def test_every_file_with_a_command_is_one_and_a_broken_one_stops_no_other(
+    app: typer.Typer,
+) -> None:
+    program: Any = typer.main.get_command(app)
+    own = {"colorize", "inputs", "leaderboard", "list", "score", "verify"}
+    broken = {"syntax", "missing", "twice"}
+    assert set(program.commands) == {*own, *broken, "hello", "two-words"}
+    text = CliRunner().invoke(app, ["--help"]).output
+    for name in broken:
+        (line,) = (line for line in text.splitlines() if line.split()[:1] == [name])
+        assert "Broken: " in line
+        error = CliRunner().invoke(app, [name]).exception
+        assert isinstance(error, UserError)
+        assert f"benchmark/cli/{name}.py cannot be used: " in str(error)
+    assert CliRunner().invoke(app, ["hello", "you"]).output == "Hello, you.\n"
+
+
+def test_help_comes_in_groups_within_80_columns() -> None:
+    text = CliRunner().invoke(main.app, ["--help"]).output
+    lines = text.splitlines()
+    headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert headings == ["Options:", "Data:", "Training:", "Testing:", "Output:", "Commands:"]
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in text
+    words = " ".join(text.split())
+    for name in ("epochs", "batch_size", "size", "learning_rate", "accumulate", "save_every"):
+        default, description = options._settings()[name]
+        assert f"{description}. [default: {default}]" in words
+    assert "quick, standard, large" in words
+    assert "tiny" not in words
+
+
+def test_without_arguments_the_help_is_shown() -> None:
+    result = CliRunner().invoke(main.app, [])
+    assert "Usage: " in result.output
+    assert "--model" in result.output
+    assert "Commands:" in result.output

@@ -1,0 +1,38 @@
+"""The options that commands share: their help, and the values of `--set`."""
+
+import pytest
+
+from benchmark import registry
+from benchmark.cli import options
+from benchmark.errors import UserError
+from benchmark.settings import Settings
+
+
+def test_defaults_and_help_are_those_of_settings() -> None:
+    fields = dict(Settings.model_fields)
+    del fields["architecture"]  # its values are options of their own
+    assert options._settings() == {
+        name: (field.default, field.description) for name, field in fields.items()
+    }
+
+
+def test_old_names_of_settings_keep_working() -> None:
+    every: set[str] = set()
+    for entry in registry.entries():
+        every |= set(registry.load_settings(entry.name).described())
+        every |= set(registry.load_model(entry.name).sampling_class.model_fields)
+    assert set(options.RENAMED.values()) <= every
+    assert not set(options.RENAMED) & every
+    for old, new in options.RENAMED.items():
+        assert options.parse_assignments([f"{old.replace('_', '-')}=1"]) == {new: "1"}
+
+
+def test_values_of_set() -> None:
+    assert options.parse_assignments(["kl-weight=1", "loss=a=b"]) == {
+        "kl_weight": "1",
+        "loss": "a=b",
+    }
+    assert options.parse_assignments(None) == {}
+    for wrong in ("widths", "=8"):
+        with pytest.raises(UserError, match="key=value"):
+            options.parse_assignments([wrong])

@@ -1,0 +1,17 @@
+"""Random draws are a function of seeds."""
+
+import torch
+
+from benchmark.randomness import Randomness, derive_seed
+
+CPU = torch.device("cpu")
+
+
+def test_randomness_is_a_function_of_seed_and_step() -> None:
+    draws = [
+        Randomness(seed, step, CPU).normal(4, 3) for seed, step in ((1, 2), (1, 2), (1, 3), (2, 2))
+    ]
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    assert not torch.equal(draws[0], draws[3])
+    assert len({derive_seed(a, b) for a in range(50) for b in range(50)}) == 2500
