@@ -1,6 +1,7 @@
-"""sRGB and CIE Lab (D65, 2° observer). The only place where a color range is converted.
+"""Conversions between sRGB and CIE Lab (D65, 2° observer), and between ranges of values.
 
-Names carry the space, everywhere in the project:
+No other module converts colors, except the canvas of the built-in sample. Everywhere in the project
+the name of a variable says the color space:
 
 =============  ==========================================  =================
 name           meaning                                     shape
@@ -12,7 +13,7 @@ name           meaning                                     shape
 `ab`           a*, b*                                      (B, 2, H, W)
 =============  ==========================================  =================
 
-All mathematics here is float32, whatever autocast is active around it.
+All computations are in float32, also inside a block with autocast.
 """
 
 from collections.abc import Iterator
@@ -23,16 +24,16 @@ from kornia.color import lab_to_rgb as kornia_lab_to_rgb
 from kornia.color import rgb_to_linear_rgb
 from torch import Tensor
 
-# Slack of the range checks and of the gamut test: far below half a step of 8 bits (0.002), far
-# above float32's rounding in the way to Lab and back (4e-6).
+# Tolerance of the range checks and of the gamut test. It is far below half a step of 8 bits (0.002)
+# and far above the rounding error of float32 in a conversion to Lab and back (4e-6).
 TOLERANCE = 1e-4
 
 
 def require_rgb(rgb: Tensor, name: str = "rgb") -> None:
     """Raise ValueError unless `rgb` is a float (B, 3, H, W) in [0, 1].
 
-    An image in [-1, 1] or 0…255 that is taken for one in [0, 1] gives numbers that look like
-    results, so nothing is guessed here.
+    An image in [-1, 1] or 0…255 that is taken for one in [0, 1] gives plausible but wrong results,
+    so no range is guessed.
     """
     if rgb.ndim != 4 or rgb.shape[1] != 3:
         raise ValueError(f"{name} has shape {tuple(rgb.shape)}; (B, 3, H, W) is needed")
@@ -45,22 +46,25 @@ def require_rgb(rgb: Tensor, name: str = "rgb") -> None:
 
 
 def rgb_from_8bit(rgb8: Tensor) -> Tensor:
-    """uint8 0…255 → float32 [0, 1]."""
+    """Convert uint8 0…255 to float32 [0, 1]."""
     return rgb8.float() / 255
 
 
 def rgb_to_8bit(rgb: Tensor) -> Tensor:
-    """float [0, 1] → uint8, rounded. Clamps first, since uint8 wraps around."""
+    """Convert float [0, 1] to uint8, rounded. Values outside are clamped, not wrapped around."""
     return (rgb.float().clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:
-    """sRGB [0, 1] → Lab, (B, 3, H, W)."""
+    """Convert sRGB [0, 1] to Lab, (B, 3, H, W) both."""
     return _linear_to_lab(rgb_to_linear_rgb(rgb.float()))
 
 
 def rgb8_to_lab(rgb8: Tensor) -> Tensor:
-    """sRGB uint8 → Lab, (B, 3, H, W), in less time: a table has the powers of the 256 values."""
+    """Convert uint8 sRGB to Lab, (B, 3, H, W) both, as `rgb_to_lab` does.
+
+    It takes half the time, since a table holds the linear light of the 256 values of a channel.
+    """
     table = LINEAR_OF_8BIT.to(rgb8.device)
     return _linear_to_lab(table.index_select(0, rgb8.flatten().int()).view(rgb8.shape))
 
@@ -68,9 +72,9 @@ def rgb8_to_lab(rgb8: Tensor) -> Tensor:
 LINEAR_OF_8BIT = rgb_to_linear_rgb(
     rgb_from_8bit(torch.arange(256, dtype=torch.uint8)).expand(3, 1, 256)
 )[0, 0]
-"""Linear light of the 256 values of a channel."""
+"""The linear light of the 256 values of a channel."""
 
-XYZ_OF_LINEAR = (  # rows X, Y, Z, each over that of white
+XYZ_OF_LINEAR = (  # rows X, Y, Z, each divided by that of white
     (0.412453 / 0.95047, 0.357580 / 0.95047, 0.180423 / 0.95047),
     (0.212671, 0.715160, 0.072169),
     (0.019334 / 1.08883, 0.119193 / 1.08883, 0.950227 / 1.08883),
@@ -78,25 +82,26 @@ XYZ_OF_LINEAR = (  # rows X, Y, Z, each over that of white
 
 
 def _linear_to_lab(linear: Tensor) -> Tensor:
-    """Linear sRGB in [0, 1] → Lab, both (B, 3, H, W); with the constants of scikit-image."""
+    """Convert linear sRGB in [0, 1] to Lab, (B, 3, H, W) both, with scikit-image's constants."""
     with _full_precision(linear):
         xyz = torch.einsum("ij,bjhw->bihw", linear.new_tensor(XYZ_OF_LINEAR), linear)
-    # A cube root, and below 0.008856 its tangent there, which lies above the root everywhere else:
-    # so it is the lesser of the two. The powers of 2 take a third of the time of pow.
+    # f(t) is the cube root of t, and below t = 0.008856 the tangent at that point. The tangent lies
+    # above the root, so f is the smaller of the tangent and the root of the clamped t.
+    # exp2(log2(t) / 3) takes half the time of pow.
     root = (xyz.clamp(min=0.008856).log2() / 3).exp2()
     x, y, z = torch.minimum(root, 7.787 * xyz + 4 / 29).unbind(1)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
-    """Lab → sRGB, not clipped: a color that no screen has leaves [0, 1]."""
+    """Convert Lab to sRGB without clipping: a color outside the gamut leaves [0, 1]."""
     with _full_precision(lab):
         return kornia_lab_to_rgb(lab.float(), clip=False)
 
 
 @contextmanager
 def _full_precision(color: Tensor) -> Iterator[None]:
-    """Autocast and TF32 off: in bf16, the products with Kornia's matrices are off by up to 3."""
+    """Turn autocast and TF32 off: in bf16, products with Kornia's matrices have errors up to 3."""
     cudnn = torch.backends.cudnn
     kept = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark}
     kept["deterministic"] = cudnn.deterministic
@@ -105,16 +110,16 @@ def _full_precision(color: Tensor) -> Iterator[None]:
 
 
 def rgb_to_lightness(rgb: Tensor) -> Tensor:
-    """sRGB [0, 1] → L* in [0, 100], (B, 1, H, W)."""
+    """Convert sRGB in [0, 1], (B, 3, H, W), to L* in [0, 100], (B, 1, H, W)."""
     return rgb_to_lab(rgb)[:, :1].clamp(0, 100)
 
 
 def join(lightness: Tensor, ab: Tensor) -> Tensor:
-    """L* and ab of one size → sRGB [0, 1], with L* and hue kept and chroma reduced where needed.
+    """Join L* and ab of one size to sRGB in [0, 1]; chroma is reduced where it leaves the gamut.
 
-    Clipping Lab to sRGB channel by channel would move L* (0.4 on average at 1.5 × natural
-    chroma). Instead each pixel outside the gamut goes towards gray at constant L* and hue until
-    it is inside: bisection for the largest scale of ab, to 2⁻¹⁴.
+    Clipping each channel of sRGB would change L* (by 0.4 on average at 1.5 × natural chroma).
+    Instead each color outside the gamut gets the largest chroma that is inside, at the same L* and
+    hue: a bisection of the scale of ab, to 2⁻¹⁴.
 
     Shapes: lightness (B, 1, H, W), ab (B, 2, H, W) → (B, 3, H, W).
     """
@@ -122,19 +127,19 @@ def join(lightness: Tensor, ab: Tensor) -> Tensor:
     rgb = lab_to_rgb(lab)
     outside = ~_in_gamut(rgb)
     if outside.any():
-        rgb = rgb.permute(0, 2, 3, 1)  # boolean indexing wants channels last
+        rgb = rgb.permute(0, 2, 3, 1)  # for boolean indexing, channels must be last
         rgb[outside] = _reduce_chroma(lab.permute(0, 2, 3, 1)[outside])
         rgb = rgb.permute(0, 3, 1, 2)
     return rgb.clamp(0, 1).contiguous()
 
 
 def _in_gamut(rgb: Tensor) -> Tensor:
-    """(B, 3, H, W) → (B, H, W), true where all three channels are in [0, 1]."""
+    """Return where all three channels are in [0, 1]: (B, 3, H, W) → bool (B, H, W)."""
     return ((rgb >= -TOLERANCE) & (rgb <= 1 + TOLERANCE)).all(dim=1)
 
 
 def _reduce_chroma(lab: Tensor) -> Tensor:
-    """Lab colors (N, 3) outside sRGB → the most chromatic sRGB (N, 3) of equal L* and hue."""
+    """Convert Lab (N, 3) outside the gamut to the most chromatic sRGB of the same L* and hue."""
     pixels = lab[:, :, None, None]
     low = torch.zeros(len(lab), 1, 1, 1, device=lab.device)
     high = torch.ones_like(low)

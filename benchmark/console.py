@@ -1,4 +1,4 @@
-"""What is said to the person at the terminal: on stderr, since stdout is for data."""
+"""Messages and progress bars for the user, on stderr, since stdout is for data."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -10,12 +10,12 @@ Item = TypeVar("Item")
 
 
 def info(message: str) -> None:
-    """One line to the user; a progress bar that is drawn moves down for it."""
+    """Write one line for the user, above a progress bar if there is one."""
     tqdm.write(message, file=sys.stderr)
 
 
 def shorten(names: Sequence[str], most: int = 5) -> str:
-    """The first names, and how many more there are."""
+    """Join the first `most` names and the number of all others: `a, b and 3 more`."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
@@ -23,7 +23,7 @@ def shorten(names: Sequence[str], most: int = 5) -> str:
 def progress(
     items: Iterable[Item] | None, total: int, label: str, unit: str = "images"
 ) -> "tqdm[Any]":
-    """A bar over `items`, drawn only on a terminal: in a log it would be noise."""
+    """Return a progress bar over `items`, which is drawn on a terminal but not into a log file."""
     return tqdm(
         items, total=total, desc=label, unit=f" {unit}", file=sys.stderr, disable=None, leave=False
     )

@@ -1,4 +1,4 @@
-"""Files that are never half-written, and their hashes."""
+"""Writing of files as a whole or not at all, and SHA-256 hashes."""
 
 import hashlib
 import json
@@ -14,10 +14,10 @@ from benchmark.errors import UserError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path`; what is written there takes its name once it is whole.
+    """Yield the path of a temporary file, which replaces `path` when the block has ended.
 
-    If the block raises, the unfinished file is removed and an old `path` stays as it was. A full
-    disk or a folder that may not be written to becomes a UserError.
+    If the block raises, the temporary file is removed and an old `path` stays as it was. UserError
+    if the file cannot be written, for example because the disk is full.
     """
     part: Path | None = None
     try:
@@ -26,36 +26,40 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(handle)
         part = Path(name)
         yield part
-        # mkstemp makes private files; give it the permissions any other new file would have.
+        # mkstemp makes private files; this sets the permissions of any other new file.
         part.chmod(0o666 & ~_umask())
         os.replace(part, path)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}): check the free space and the "
+            "permissions of its folder."
+        ) from error
     finally:
         if part is not None:
             part.unlink(missing_ok=True)
 
 
 def _umask() -> int:
+    """Return the umask of the process, which can be read only by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` (UTF-8) to `path`, whole or not at all."""
+    """Write `text` (UTF-8) to `path`. UserError if it cannot be written."""
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON. Infinity and NaN are refused (ValueError): JSON has neither."""
+    """Write `value` as JSON. ValueError for infinity and NaN, which JSON does not have."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; a missing or broken one is a UserError that names it."""
+    """Read a JSON file. UserError if it does not exist or is not valid JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -65,16 +69,20 @@ def read_json(path: Path) -> Any:
 
 
 def sha256_of_bytes(data: bytes) -> str:
+    """Return the SHA-256 of bytes, as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_of_file(path: Path) -> str:
-    """SHA-256 of a file's content, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's content, as 64 hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sha256_of_json(value: Any) -> str:
-    """SHA-256 of a value's canonical JSON: sorted keys, no spaces."""
+    """Return the SHA-256 of a value's canonical JSON: sorted keys, no spaces.
+
+    ValueError for infinity and NaN.
+    """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return sha256_of_bytes(text.encode())

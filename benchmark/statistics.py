@@ -1,4 +1,4 @@
-"""How sure a mean over images is, and whether two models differ."""
+"""Confidence intervals of means over images, and ranks by significant differences."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,11 +9,14 @@ from scipy.stats import bootstrap
 
 RESAMPLES = 2000
 LEVEL = 0.95
-SEED = 0  # the same interval each time the same values are looked at
+SEED = 0  # fixed, so that the same values always have the same interval
 
 
 class Interval(NamedTuple):
-    """A mean and its 95 % percentile-bootstrap interval; None where there is only one value."""
+    """A mean and its 95 % percentile-bootstrap interval.
+
+    mean: the mean. low, high: the ends of the interval, None if there is only one value.
+    """
 
     mean: float
     low: float | None
@@ -21,11 +24,11 @@ class Interval(NamedTuple):
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """The mean of one value an image, and how far it would move with other images."""
+    """Return the mean of one value per image, with its interval over the choice of images."""
     array = np.asarray(values, dtype=np.float64)
     if len(array) < 2:
         return Interval(float(array.mean()), None, None)
-    if np.ptp(array) == 0:  # SciPy warns of degenerate data; there is nothing to resample
+    if np.ptp(array) == 0:  # SciPy would warn of degenerate data
         return Interval(float(array[0]), float(array[0]), float(array[0]))
     result = bootstrap(
         (array,),
@@ -33,7 +36,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
         n_resamples=RESAMPLES,
         confidence_level=LEVEL,
         method="percentile",
-        batch=100,  # so that memory does not grow with resamples times images
+        batch=100,  # bounds the memory, which would be resamples × images
         rng=np.random.default_rng(SEED),
     )
     low, high = result.confidence_interval
@@ -41,37 +44,37 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 def paired_differences(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """The intervals of the mean difference of any two rows of values (R, N) on the same images.
+    """Return the intervals of the mean difference of every two rows of values (R, N).
 
-    Returns low and high, (R, R) each, of row i - row j. Where the interval excludes 0 the two
-    differ. Far sharper than comparing two intervals, since what makes an image hard for both
-    cancels. N is at least 2.
+    The rows are models, the columns N ≥ 2 images, the same for all. Returns low and high, (R, R)
+    each, of row i - row j; two rows differ significantly where the interval excludes 0. This is far
+    more sensitive than a comparison of two intervals, since the difficulty of an image cancels.
     """
     tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
     low, high = np.empty((2, len(values), len(values)))
     for i, row in enumerate(values):
-        # Subtracted first: equal rows then differ by 0, not by the rounding of two sums.
+        # The rows are subtracted first, so that equal rows differ by exactly 0.
         means = resampled_sums((row - values).T) / values.shape[1]
         low[i], high[i] = np.percentile(means, tails, axis=0)
     return low, high
 
 
 def ranks(values: NDArray[np.float64], higher_is_better: bool) -> list[int]:
-    """For each row of values (R, N): one more than the rows that are significantly better.
+    """Return for each row of values (R, N) its rank: 1 + the number of significantly better rows.
 
-    So rows that no test tells apart share a rank, and the best rows all have rank 1.
+    So all rows that are not significantly worse than another one have rank 1.
     """
     low, high = paired_differences(values)
-    worse = high < 0 if higher_is_better else low > 0  # row i than row j
+    worse = high < 0 if higher_is_better else low > 0  # whether row i is worse than row j
     return (1 + worse.sum(axis=1)).tolist()
 
 
 def resampled_sums(values: NDArray[Any]) -> NDArray[Any]:
-    """Bootstrap of sums over images: (images, columns) → (RESAMPLES, columns).
+    """Return bootstrap resamples of sums over images: (images, columns) → (RESAMPLES, columns).
 
-    The same images are drawn for all columns, and each time it is called. What an image has
-    several of, such as objects, is summed before: its whole is drawn, since they have much in
-    common.
+    The same images are drawn for all columns and in every call. Where an image has several values,
+    such as one for each object, a row holds their sum: whole images are drawn, since the values of
+    one image depend on each other.
     """
     count = len(values)
     rng = np.random.default_rng(SEED)

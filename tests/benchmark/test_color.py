@@ -1,4 +1,4 @@
-"""Lab and back, and the gamut: against scikit-image, round trips, and what must be refused."""
+"""Conversions to Lab and back, the gamut, and the refusal of other ranges and shapes."""
 
 import math
 
@@ -25,8 +25,8 @@ def random_rgb8(seed: int, *shape: int) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
 
 
-def wild_lab(seed: int, side: int = 64) -> tuple[Tensor, Tensor]:
-    """(lightness, ab): any L*, and ab far beyond what any screen can show."""
+def out_of_gamut_lab(seed: int, side: int = 64) -> tuple[Tensor, Tensor]:
+    """(lightness, ab): L* in [0, 100], and ab of which most is far outside the gamut."""
     generator = torch.Generator().manual_seed(seed)
     lightness = 100 * torch.rand(2, 1, side, side, generator=generator)
     return lightness, 300 * torch.rand(2, 2, side, side, generator=generator) - 150
@@ -34,8 +34,8 @@ def wild_lab(seed: int, side: int = 64) -> tuple[Tensor, Tensor]:
 
 def test_lab_equals_scikit_image() -> None:
     rgb8 = random_rgb8(0, 2, 3, 64, 64)
-    rgb8[0, :, 0] = torch.arange(64, dtype=torch.uint8) * 4  # grays, from black …
-    rgb8[0, :, 1] = 255  # … to white
+    rgb8[0, :, 0] = torch.arange(64, dtype=torch.uint8) * 4  # grays from black
+    rgb8[0, :, 1] = 255  # to white
     rgb8[1, :, 0, :8] = torch.tensor([[0, 255, 0, 0, 255, 255, 0, 255]] * 3).byte()
     reference = skimage_color.rgb2lab(rgb8.permute(0, 2, 3, 1).numpy() / 255.0)
     for ours in (rgb_to_lab(rgb_from_8bit(rgb8)), rgb8_to_lab(rgb8)):
@@ -47,7 +47,7 @@ def test_lab_and_back_is_the_identity() -> None:
     torch.testing.assert_close(lab_to_rgb(rgb_to_lab(rgb)), rgb, atol=2e-5, rtol=0)
 
 
-def test_eight_bit_images_survive_lab_and_join_exactly() -> None:
+def test_8_bit_images_are_exact_after_lab_and_join() -> None:
     rgb8 = random_rgb8(2, 4, 3, 256, 256)
     rgb8[0, :, :16] = torch.arange(256, dtype=torch.uint8)  # every gray
     lab = rgb_to_lab(rgb_from_8bit(rgb8))
@@ -55,25 +55,25 @@ def test_eight_bit_images_survive_lab_and_join_exactly() -> None:
     assert torch.equal(rgb_to_8bit(join(lab[:, :1], lab[:, 1:])), rgb8)
 
 
-def test_join_keeps_lightness_to_the_floor_of_eight_bits() -> None:
-    lightness, ab = wild_lab(3)
+def test_join_keeps_lightness_up_to_the_rounding_to_8_bits() -> None:
+    lightness, ab = out_of_gamut_lab(3)
     rgb = join(lightness, ab)
     require_rgb(rgb)
     assert (rgb_to_lab(rgb)[:, :1] - lightness).abs().max() < 0.02
-    # Half a step of 8 bits is up to 0.2 in the L* of a gray; three channels round.
+    # Half a step of 8 bits is up to 0.2 in the L* of a gray; all three channels are rounded.
     written = rgb_to_lab(rgb_from_8bit(rgb_to_8bit(rgb)))[:, :1]
     assert (written - lightness).abs().max() < 0.4
     assert (written - lightness).abs().mean() < 0.1
 
 
 def test_join_keeps_hue() -> None:
-    lightness, ab = wild_lab(4)
+    lightness, ab = out_of_gamut_lab(4)
     shown = rgb_to_lab(join(lightness, ab))[:, 1:]
     direction = ab / ab.norm(dim=1, keepdim=True)
     sideways = shown[:, 0] * direction[:, 1] - shown[:, 1] * direction[:, 0]
     assert sideways.abs().max() < 0.05
-    assert (shown * direction).sum(1).min() > -0.05  # never the opposite hue
-    assert ((shown.norm(dim=1) - ab.norm(dim=1)) < 0.05).all()  # never more colorful
+    assert (shown * direction).sum(1).min() > -0.05  # not the opposite hue
+    assert ((shown.norm(dim=1) - ab.norm(dim=1)) < 0.05).all()  # not more chroma
 
 
 def test_join_is_the_identity_in_gamut() -> None:
@@ -82,13 +82,13 @@ def test_join_is_the_identity_in_gamut() -> None:
     torch.testing.assert_close(join(lab[:, :1], lab[:, 1:]), rgb, atol=2e-5, rtol=0)
 
 
-def test_join_leaves_as_much_chroma_as_srgb_has() -> None:
-    lightness, ab = wild_lab(6, side=32)
+def test_join_leaves_as_much_chroma_as_the_gamut_allows() -> None:
+    lightness, ab = out_of_gamut_lab(6, side=32)
     outside = _leaves_gamut(lightness, ab)
     assert outside.float().mean() > 0.5
     shown = rgb_to_lab(join(lightness, ab))[:, 1:]
     scale = (shown * ab).sum(1, keepdim=True) / ab.square().sum(1, keepdim=True)
-    for more in torch.linspace(0.002, 1, 40):  # from a hair more to the full chroma asked for
+    for more in torch.linspace(0.002, 1, 40):  # from a little more to all of the original chroma
         larger = torch.minimum(scale + more, torch.ones(()))
         assert _leaves_gamut(lightness, ab * larger)[outside].all()
 
@@ -99,18 +99,18 @@ def _leaves_gamut(lightness: Tensor, ab: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("lightness", [0.0, 100.0])
-def test_black_and_white_have_no_color(lightness: float) -> None:
+def test_black_and_white_have_no_chroma(lightness: float) -> None:
     whole = torch.full((1, 1, 4, 4), lightness)
     rgb = join(whole, torch.full((1, 2, 4, 4), 60.0))
     torch.testing.assert_close(rgb, torch.full_like(rgb, lightness / 100), atol=2e-3, rtol=0)
 
 
-def test_nothing_wraps_around_to_neon() -> None:
+def test_values_outside_the_range_are_clamped_and_do_not_wrap_around() -> None:
     rgb = torch.tensor([-5.0, -0.01, 0.0, 0.5, 1.0, 1.01, 7.0]).view(1, 1, 1, 7).expand(1, 3, 1, 7)
     assert rgb_to_8bit(rgb)[0, 0, 0].tolist() == [0, 0, 0, 128, 255, 255, 255]
 
 
-def test_lightness_never_leaves_its_range() -> None:
+def test_lightness_stays_in_its_range() -> None:
     rgb = torch.cat([torch.zeros(1, 3, 2, 2), torch.ones(1, 3, 2, 2)])
     lightness = rgb_to_lightness(rgb)
     assert lightness.shape == (2, 1, 2, 2)
@@ -120,7 +120,7 @@ def test_lightness_never_leaves_its_range() -> None:
     assert lightness.max() <= 100
 
 
-def test_float32_whatever_the_precision_around_it() -> None:
+def test_conversions_are_in_float32_inside_autocast() -> None:
     rgb = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(7))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         lab = rgb_to_lab(rgb)
@@ -130,7 +130,7 @@ def test_float32_whatever_the_precision_around_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rgb", "said"),
+    ("rgb", "message"),
     [
         pytest.param(torch.linspace(-1, 1, 48).view(1, 3, 4, 4), "spans", id="minus one to one"),
         pytest.param(torch.linspace(0, 255, 48).view(1, 3, 4, 4), "spans", id="0 to 255"),
@@ -142,8 +142,8 @@ def test_float32_whatever_the_precision_around_it() -> None:
         pytest.param(torch.zeros(1, 4, 4, 3), "shape", id="channels last"),
     ],
 )
-def test_other_ranges_and_shapes_are_refused(rgb: Tensor, said: str) -> None:
-    with pytest.raises(ValueError, match=said) as caught:
+def test_other_ranges_and_shapes_are_refused(rgb: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
         require_rgb(rgb, "the image")
     assert "the image" in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""A file is there whole or not at all, and what a user can mend is one sentence."""
+"""Files are written as a whole or not at all, and a user's mistake is one sentence."""
 
 import errno
 import hashlib
@@ -15,14 +15,14 @@ from benchmark import files
 from benchmark.errors import UserError
 
 
-def test_text_and_json_come_back(tmp_path: Path) -> None:
+def test_json_is_read_as_it_was_written(tmp_path: Path) -> None:
     value = {"name": "Grün ↑", "values": [1, 2.5, None, True], "nested": {"a": []}}
     files.write_json(tmp_path / "new" / "folder" / "file.json", value)
     assert files.read_json(tmp_path / "new" / "folder" / "file.json") == value
     assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["file.json"]
 
 
-def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
+def test_permissions_are_those_of_other_new_files(tmp_path: Path) -> None:
     files.write_text(tmp_path / "ours.txt", "")
     (tmp_path / "plain.txt").write_text("")
     assert (tmp_path / "ours.txt").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
@@ -77,7 +77,9 @@ def test_a_parent_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
 def test_a_folder_that_may_not_be_written_to_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: Any, **__: Any) -> None:  # root may write anywhere, so this is acted
+    def refuse(
+        *_: Any, **__: Any
+    ) -> None:  # stands for missing permissions, which root does not notice
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(tempfile, "mkstemp", refuse)
@@ -115,7 +117,7 @@ def test_hashes_are_sha256(tmp_path: Path) -> None:
     assert files.sha256_of_file(tmp_path / "file") == files.sha256_of_bytes(content) == expected
 
 
-def test_the_hash_of_json_follows_content_and_not_order() -> None:
+def test_the_hash_of_json_depends_on_content_and_not_on_order() -> None:
     value = {"b": [1, 2], "a": {"y": 1.5, "x": None}}
     shuffled = json.loads('{"a": {"x": null, "y": 1.5}, "b": [1, 2]}')
     assert files.sha256_of_json(value) == files.sha256_of_json(shuffled)

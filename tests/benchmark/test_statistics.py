@@ -1,4 +1,4 @@
-"""Intervals cover what they say, and pairs say more than two intervals."""
+"""Intervals have their stated coverage, and paired differences are more sensitive."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def test_the_interval_covers_the_true_mean_in_95_of_100_cases() -> None:
     rng = np.random.default_rng(0)
     trials = 300
     covered = 0
-    for _ in range(trials):  # skewed, as per-image errors are
+    for _ in range(trials):  # skewed, like errors of images
         _, low, high = mean_interval(rng.gamma(4, 1, 60).tolist())
         assert low is not None
         assert high is not None
@@ -25,7 +25,7 @@ def test_the_interval_covers_the_true_mean_in_95_of_100_cases() -> None:
     assert 0.91 < covered / trials < 0.98
 
 
-def test_the_interval_is_near_students_for_many_values() -> None:
+def test_the_interval_of_many_values_is_close_to_students() -> None:
     values = np.random.default_rng(1).normal(10, 2, 400)
     mean, low, high = mean_interval(values.tolist())
     expected = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
@@ -33,14 +33,14 @@ def test_the_interval_is_near_students_for_many_values() -> None:
     assert (low, high) == pytest.approx(expected, abs=0.02)
 
 
-def test_the_same_values_have_the_same_interval_whatever_was_drawn_before() -> None:
+def test_the_same_values_always_have_the_same_interval() -> None:
     values = np.random.default_rng(2).normal(size=30).tolist()
     first = mean_interval(values)
     np.random.default_rng().normal()
     assert mean_interval(values) == first
 
 
-def test_constant_values_have_no_width() -> None:
+def test_the_interval_of_constant_values_has_no_width() -> None:
     assert mean_interval([0.3] * 20) == Interval(0.3, 0.3, 0.3)
 
 
@@ -48,15 +48,15 @@ def test_a_single_value_has_no_interval() -> None:
     assert mean_interval([0.3]) == Interval(0.3, None, None)
 
 
-def test_pairs_tell_apart_what_two_intervals_do_not() -> None:
+def test_paired_differences_are_significant_where_two_intervals_overlap() -> None:
     rng = np.random.default_rng(3)
-    difficulty = rng.normal(10, 3, 64)  # of the images, for both alike
+    difficulty = rng.normal(10, 3, 64)  # of the images, the same for both models
     first = difficulty + rng.normal(0, 0.3, 64)
     second = difficulty + 0.5 + rng.normal(0, 0.3, 64)
-    alone, other = mean_interval(first.tolist()), mean_interval(second.tolist())
-    assert alone.high is not None
-    assert other.low is not None
-    assert alone.high > other.low  # they overlap
+    first_interval, second_interval = mean_interval(first.tolist()), mean_interval(second.tolist())
+    assert first_interval.high is not None
+    assert second_interval.low is not None
+    assert first_interval.high > second_interval.low  # they overlap
     low, high = paired_differences(np.stack([first, second]))
     assert high[0, 1] < 0 < low[1, 0]
     assert ranks(np.stack([first, second]), higher_is_better=False) == [1, 2]
@@ -64,7 +64,7 @@ def test_pairs_tell_apart_what_two_intervals_do_not() -> None:
 
 
 def test_paired_intervals_are_those_of_the_differences() -> None:
-    """Against SciPy's bootstrap of the differences themselves."""
+    """The reference is SciPy's bootstrap of the differences."""
     rng = np.random.default_rng(5)
     values = rng.gamma(4, 1, (3, 80))
     low, high = paired_differences(values)
@@ -74,7 +74,7 @@ def test_paired_intervals_are_those_of_the_differences() -> None:
         assert (low[i, j], high[i, j]) == pytest.approx((-high[j, i], -low[j, i]))
 
 
-def test_a_constant_shift_is_exact_and_equals_are_ties() -> None:
+def test_a_constant_shift_is_exact_and_equal_rows_share_a_rank() -> None:
     values = np.random.default_rng(4).normal(size=40)
     low, high = paired_differences(np.stack([values + 2, values, values]))
     assert (low[0, 1], high[0, 1]) == pytest.approx((2, 2))
@@ -82,8 +82,8 @@ def test_a_constant_shift_is_exact_and_equals_are_ties() -> None:
     assert ranks(np.stack([values + 2, values, values]), higher_is_better=False) == [3, 1, 1]
 
 
-def test_a_rank_counts_only_those_that_are_surely_better() -> None:
-    """The middle row can be told from neither; the outer two from each other."""
+def test_a_rank_counts_only_significantly_better_rows() -> None:
+    """The middle row differs significantly from none, the outer two from each other."""
     rng = np.random.default_rng(6)
     noise = rng.normal(0, 1, (3, 50))
     noise -= noise.mean(axis=1, keepdims=True)
@@ -93,7 +93,7 @@ def test_a_rank_counts_only_those_that_are_surely_better() -> None:
     assert ranks(values, higher_is_better=True) == [2, 1, 1]
 
 
-def test_resampled_sums_spread_as_the_mean_does_and_keep_images_whole() -> None:
+def test_resampled_sums_have_the_spread_of_the_mean_and_draw_whole_images() -> None:
     values = np.random.default_rng(5).gamma(4, 1, 60)
     sums = resampled_sums(np.stack([values, 2 * values, np.ones(60)], axis=-1))
     _, low, high = mean_interval(values.tolist())
