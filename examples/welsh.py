@@ -1,14 +1,15 @@
-"""An outside program that colors gray images, to show how such a one gets its row.
+"""An example of a program outside the benchmark whose outputs get a row on the leaderboard.
 
-Color transfer from an exemplar (Welsh, Ashikhmin and Mueller 2002), with scikit-image: of a folder
-of color images the one that looks most like the input in gray lends its colors. Every pixel of
-the input takes a* and b* of the exemplar's pixel of the most similar lightness and texture.
+It colors gray images by color transfer from an exemplar (Welsh, Ashikhmin and Mueller 2002), with
+scikit-image. The exemplar of an input is that image of a folder of color images whose lightness
+looks most like it. Every pixel of the input takes a* and b* from the pixel of the exemplar with the
+most similar lightness and texture.
 
     python main.py inputs gray --truth photos/test
     python examples/welsh.py gray photos/train colored
     python main.py score colored --name welsh --truth photos/test
 
-Nothing here knows of the suite, and the suite knows nothing of this.
+This file imports nothing from the benchmark, and the benchmark imports nothing from this file.
 """
 
 import argparse
@@ -27,15 +28,15 @@ from skimage.util import img_as_ubyte
 Array = NDArray[np.floating]
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-THUMBNAIL = 8  # pixels a side: what two images are compared by
-SIDE = 64  # of an exemplar: more pixels would lend no other colors
-SAMPLES = 1024  # of an exemplar's pixels (the paper takes about 200)
-NEIGHBOURHOOD = 5  # pixels a side, as in the paper
-TEXTURE = 1.0  # weight of the deviation beside the lightness, equal as in the paper
+THUMBNAIL = 8  # side in pixels of the thumbnails by which two images are compared
+SIDE = 64  # side in pixels to which exemplars are reduced, enough for their colors
+SAMPLES = 1024  # pixels drawn from an exemplar (about 200 in the paper)
+NEIGHBORHOOD = 5  # side in pixels, as in the paper
+TEXTURE = 1.0  # weight of the deviation relative to the lightness, as in the paper
 
 
 def read_lab(path: Path) -> Array:
-    """An image as Lab, (H, W, 3)."""
+    """Read an image as Lab, (H, W, 3)."""
     pixels = imread(path)
     if pixels.ndim == 2:
         pixels = np.stack([pixels] * 3, axis=-1)
@@ -44,40 +45,46 @@ def read_lab(path: Path) -> Array:
 
 
 def thumbnail(lightness: Array) -> Array:
-    """What an image looks like from afar in gray, (64,): 0 on average, deviation 1."""
+    """Reduce L* (H, W) to a thumbnail, (THUMBNAIL²,), with mean 0 and standard deviation 1."""
     small = resize(lightness, (THUMBNAIL, THUMBNAIL), anti_aliasing=True).ravel()
     small = small - small.mean()
     return np.asarray(small / max(small.std(), 1e-6))
 
 
 def features(lightness: Array) -> Array:
-    """Lightness and its deviation in the neighborhood, (H·W, 2)."""
-    mean = uniform_filter(lightness, NEIGHBOURHOOD)
-    variance = uniform_filter(lightness**2, NEIGHBOURHOOD) - mean**2
+    """Return the lightness of each pixel and its deviation in the neighborhood, (H·W, 2)."""
+    mean = uniform_filter(lightness, NEIGHBORHOOD)
+    variance = uniform_filter(lightness**2, NEIGHBORHOOD) - mean**2
     deviation = np.sqrt(np.maximum(variance, 0))
     return np.stack([lightness, TEXTURE * deviation], axis=-1).reshape(-1, 2)
 
 
 def transfer(lightness: Array, exemplar: Array) -> Array:
-    """The input's L* (H, W) with the exemplar's colors (Lab, H, W, 3): sRGB in [0, 1]."""
-    lent = exemplar[..., 0]
-    # The exemplar's lightness is brought to the input's mean and deviation (section 3).
-    scale = lightness.std() / max(lent.std(), 1e-6)
-    remapped = (lent - lent.mean()) * scale + lightness.mean()
-    sampled = np.random.default_rng(0).choice(lent.size, min(SAMPLES, lent.size), replace=False)
+    """Give the input's L* (H, W) the colors of an exemplar, Lab (h, w, 3): sRGB in [0, 1]."""
+    source = exemplar[..., 0]
+    # The exemplar's lightness gets the mean and the deviation of the input's (section 3).
+    scale = lightness.std() / max(source.std(), 1e-6)
+    remapped = (source - source.mean()) * scale + lightness.mean()
+    count = min(SAMPLES, source.size)
+    sampled = np.random.default_rng(0).choice(source.size, count, replace=False)
     tree = KDTree(features(remapped)[sampled])
     _, nearest = tree.query(features(lightness))
     ab = exemplar[..., 1:].reshape(-1, 2)[sampled][nearest].reshape(*lightness.shape, 2)
-    with warnings.catch_warnings():  # colors that no screen has are clipped
+    with warnings.catch_warnings():  # of colors outside the gamut, which are clipped
         warnings.simplefilter("ignore")
         return np.asarray(lab2rgb(np.dstack([lightness, ab])))
 
 
 def main() -> None:
+    """Color every image of a folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("inputs", type=Path, help="folder of gray images")
-    parser.add_argument("exemplars", type=Path, help="folder of color images, any depth")
-    parser.add_argument("out", type=Path, help="folder to write into, the inputs' names kept")
+    parser.add_argument(
+        "exemplars", type=Path, help="folder of color images, searched with all folders below it"
+    )
+    parser.add_argument(
+        "out", type=Path, help="folder for the colored images, which keep the names of the inputs"
+    )
     options = parser.parse_args()
     files = sorted(path for path in options.exemplars.rglob("*") if path.suffix.lower() in SUFFIXES)
     exemplars = [resize(read_lab(path), (SIDE, SIDE, 3), anti_aliasing=True) for path in files]
