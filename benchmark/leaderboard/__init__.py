@@ -11,14 +11,15 @@ from filelock import FileLock
 
 from benchmark.errors import UserError
 from benchmark.files import write_text
-from benchmark.leaderboard import formats, page
+from benchmark.leaderboard.formats import csv, latex, markdown
+from benchmark.leaderboard.page import html
 from benchmark.leaderboard.ranking import DEFAULT_SORT, Leaderboard, read
 
 FORMATS: dict[str, Callable[[Leaderboard], str]] = {
-    "md": formats.markdown,
-    "csv": formats.csv,
-    "tex": formats.latex,
-    "html": page.html,
+    "md": markdown,
+    "csv": csv,
+    "tex": latex,
+    "html": html,
 }
 """The writer of each format, by the suffix of its file."""
 

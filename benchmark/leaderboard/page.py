@@ -19,10 +19,18 @@ from numpy.typing import NDArray
 
 from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH
 from benchmark.files import sha256_of_bytes
-from benchmark.leaderboard import tables
 from benchmark.leaderboard.plots import Plot, per_image_metric, plots_of
 from benchmark.leaderboard.ranking import Leaderboard, ProtocolBoard, TestResult
-from benchmark.leaderboard.tables import Table
+from benchmark.leaderboard.tables import (
+    Table,
+    all_columns,
+    caption,
+    further_tables,
+    metric_heading,
+    metric_keys,
+    notes,
+    table_of,
+)
 from benchmark.metrics.table import METRICS
 
 HERE = Path(__file__).resolve().parent
@@ -126,16 +134,16 @@ def _environment() -> Environment:
 
 
 def _section(board: ProtocolBoard, section_id: str) -> Section:
-    columns = tables.all_columns(board)
+    columns = all_columns(board)
     return Section(
         id=section_id,
         board=board,
-        caption=tables.caption(board),
-        models=tables.table_of(columns, board.models),
-        fixed=tables.table_of(columns, [row for row in board.rows if row.is_fixed]),
-        sorted_by=tables.metric_heading(board.rows[0].scores[board.sort]),
-        others=tables.further_tables(board),
-        notes=tables.notes(board),
+        caption=caption(board),
+        models=table_of(columns, board.models),
+        fixed=table_of(columns, [row for row in board.rows if row.is_fixed]),
+        sorted_by=metric_heading(board.rows[0].scores[board.sort]),
+        others=further_tables(board),
+        notes=notes(board),
         plots=plots_of(board, section_id),
         gallery=_gallery(board),
         unusable={name: reason for row in board.rows for name, reason in row.record.failed.items()},
@@ -168,7 +176,7 @@ def _gallery(board: ProtocolBoard) -> Gallery | None:
     columns = _columns(board)
     scores = board.rows[0].scores
     values = _values([column.test for column in columns if column.row is not None])
-    choices = {key: Choice(key, tables.metric_heading(scores[key])) for key in values}
+    choices = {key: Choice(key, metric_heading(scores[key])) for key in values}
     chosen = per_image_metric(board)
     order = _worst_first(values[chosen], scores[chosen].direction)
     fitting = MOST_PIXELS // (len(columns) * int(board.protocol["size"]) ** 2)
@@ -227,7 +235,7 @@ def _values(tests: Sequence[TestResult]) -> dict[str, NDArray[np.float64]]:
     nothing = np.full(len(tests[0].sample_table(0)), np.nan)
     return {
         key: np.stack([test.values(key) if key in test.table else nothing for test in tests])
-        for key in tables.metric_keys()
+        for key in metric_keys()
         if METRICS[key].per_image and any(key in test.table for test in tests)
     }
 

@@ -259,7 +259,7 @@ def test_characters_that_xml_does_not_allow_are_replaced_in_plots(found: Leaderb
     st.lists(
         st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=LONGEST_NAME),
         min_size=1,
-        max_size=40,
+        max_size=16,
     )
 )
 def test_names_lie_below_the_plot_and_never_on_each_other(names: list[str]) -> None:
