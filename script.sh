@@ -2,7 +2,7 @@
 # Sets the environment up, then:
 #   bash script.sh [options]   trains and tests every model; options as in `python main.py --help`
 #   bash script.sh test        runs the tests, lint, format and type checks
-#   bash script.sh setup       does nothing more
+#   bash script.sh setup       only sets the environment up
 set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -38,11 +38,11 @@ find_python() {
     return 1
 }
 
-# Sets `python`: that of the environment the user sits in if it is prepared, else of our own .venv.
+# Sets `python`: that of the active environment if it has everything, else that of .venv.
 setup() {
     if [[ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]] && prepared python "${1:-}"; then
         python="$(command -v python)"
-        say "Using the environment at hand: $python"
+        say "Using the active environment: $python"
         return
     fi
     python="$venv/bin/python"
@@ -50,19 +50,19 @@ setup() {
         return
     fi
     say "Setting up $venv (some gigabytes, once) ..."
-    if ! "$python" -m pip --version >/dev/null 2>&1; then # none yet, or one that was cut off
+    if ! "$python" -m pip --version >/dev/null 2>&1; then # none yet, or an incomplete one
         local base
         base="$(find_python)" || exit 2
         "$base" -m venv --clear "$venv"
     fi
-    # uv installs the same files several times as fast; where it cannot, pip does.
+    # uv installs the same files several times faster; where it cannot, pip does.
     if "$python" -m pip install --quiet --disable-pip-version-check uv &&
         "$python" -m uv pip install --quiet --python "$python" -r "$root/requirements.lock"; then
         :
     else
         "$python" -m pip install --quiet --disable-pip-version-check -r "$root/requirements.lock"
     fi
-    # Copied last: an installation that was cut off is taken up again.
+    # Copied last, so that an interrupted installation is repeated.
     cp "$root/requirements.lock" "$venv/requirements.lock"
 }
 

@@ -88,11 +88,11 @@ def test_a_prepared_environment_is_used(copy: Path) -> None:
     folder = Path(sys.executable).parent
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
     said = setup(copy, VIRTUAL_ENV=str(folder.parent), PATH=path)
-    assert "Using the environment at hand" in said
+    assert "Using the active environment" in said
     assert not (copy / ".venv").exists()
 
 
 def test_an_unprepared_environment_is_left_alone(copy: Path) -> None:
     said = setup(copy, VIRTUAL_ENV=str(copy / "empty"), PATH="/usr/bin:/bin")
-    assert "Using the environment at hand" not in said
+    assert "Using the active environment" not in said
     assert (copy / "words").exists()

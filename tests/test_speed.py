@@ -1,4 +1,4 @@
-"""How fast folders are scored, images sampled, networks trained; `pytest -m slow -s` prints."""
+"""The speed of scoring, sampling and training; `pytest -m slow -s` prints it."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,6 @@ from skimage import color as skimage_color
 from skimage import metrics as skimage_metrics
 from torch import nn
 
-import metrics
 from benchmark import registry
 from benchmark.color import rgb_from_8bit
 from benchmark.colorizer import Colorizer
@@ -25,6 +24,7 @@ from benchmark.recipe import Recipe
 from benchmark.results.folders import RunFolder
 from benchmark.settings import resolve
 from benchmark.training.loop import Loop
+from metrics import METRICS, MetricSuite, lpips_network, score_folder
 from tests.support import blobs, lightness_like, training_data
 
 COUNT, SIDE, PARTS = 500, 64, 5
@@ -38,18 +38,18 @@ def test_a_folder_is_scored_faster_than_image_by_image(
     default_threads: int,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Prints the ratios, with one thread and with torch's own number of them; values must agree.
+    """Prints the ratios with one thread and with torch's own number of them; values must agree.
 
-    The whole folder takes turns with parts of it for the loop, so that whatever else the machine
-    does slows both; a ratio is the median over the turns.
+    The whole folder takes turns with a part of it for the loop, so that other work on the machine
+    slows both; a ratio is the median over the turns.
     """
-    network = metrics.lpips_network(str(lpips_weights["alex"]))
-    suite = metrics.MetricSuite(networks={"lpips": network})
+    network = lpips_network(str(lpips_weights["alex"]))
+    suite = MetricSuite(networks={"lpips": network})
     usual = package_lpips("alex")
     names = write_folder(tmp_path)
 
     def ours() -> dict[str, list[float]]:
-        return metrics.score_folder(tmp_path / "outputs", tmp_path / "truths", suite).images
+        return score_folder(tmp_path / "outputs", tmp_path / "truths", suite).per_image
 
     ratio = {}
     for threads in dict.fromkeys((1, default_threads)):
@@ -77,16 +77,16 @@ def test_a_folder_is_scored_faster_than_image_by_image(
                     f"ms an image against {many:.2f}, {ratio[threads][index]:.1f} times",
                     end="",
                 )
-    assert ratio[1][1] > 7  # of the processor's time, which other work on the machine sways least
+    assert ratio[1][1] > 7  # of processor time, which other work on the machine changes least
 
 
 def clock() -> list[float]:
-    """Seconds, of the wall and of the processor."""
+    """Return seconds of the wall clock and of the processor."""
     return [time.perf_counter(), time.process_time()]
 
 
 def write_folder(folder: Path) -> list[str]:
-    """COUNT pairs of images, in `outputs` and in `truths`; their names in order."""
+    """Write COUNT pairs of images into `outputs` and `truths`; returns their names in order."""
     generator = torch.Generator().manual_seed(0)
     names = [f"{row:03d}.png" for row in range(COUNT)]
     for name in names:
@@ -99,8 +99,8 @@ def write_folder(folder: Path) -> list[str]:
 
 @torch.no_grad()
 def one_by_one(folder: Path, names: list[str], network: nn.Module) -> dict[str, list[float]]:
-    """The usual loop: scikit-image and `lpips`, an image at a time."""
-    values: dict[str, list[float]] = {key: [] for key, m in metrics.METRICS.items() if m.per_image}
+    """Score in the usual loop: scikit-image and `lpips`, one image at a time."""
+    values: dict[str, list[float]] = {key: [] for key, m in METRICS.items() if m.per_image}
     for name in names:
         output8, truth8 = (
             np.array(Image.open(folder / part / name).convert("RGB"))
