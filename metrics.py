@@ -56,12 +56,12 @@ def score_folder(outputs: Path, truths: Path, suite: MetricSuite = MetricSuite()
     """Score the images of a folder against those of the same names, suffixes aside, in another.
 
     Values are in the order of the names; images are read one batch at a time. Raises UserError for
-    a folder without images, and for an image without its counterpart, of another size or unreadable.
+    a folder without images, an image without its counterpart, of another size or unreadable.
     """
     return score(in_batches(read_pairs(outputs, truths)), suite)
 
 
 def write_leaderboard(results: Path) -> list[Path]:
-    """Write leaderboard.md, .csv, .tex and .html of all tests below `results`; return their paths."""
+    """Write leaderboard.md, .csv, .tex and .html of all tests in `results`; return their paths."""
     leaderboard.write(results)
     return leaderboard.paths(results)

@@ -1,4 +1,4 @@
-"""What tests share: small images and folders of them, results to tabulate, the real data.
+"""Fixtures of all tests: small images and folders of them, records, the real data.
 
 Test files import nothing from here; they ask for fixtures by name.
 """
@@ -19,7 +19,7 @@ from torch import nn
 THREADS = torch.get_num_threads()
 torch.set_num_threads(1)  # tiny tensors gain nothing from more, and a busy machine loses
 
-# The same examples each time, and no limit on time: the machine may be busy with a training.
+# The same examples each time, and no time limit: the machine may be busy with a training.
 settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("repeatable")
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def paint(seed: int, width: int = 32, height: int = 32) -> Image.Image:
-    """A smooth, colorful image that no other seed gives: a few random colors, blown up."""
+    """Return a smooth, colorful image that depends on the seed: a few random colors, enlarged."""
     colors = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return Image.fromarray(colors).resize((width, height), Image.Resampling.BICUBIC)
 
@@ -134,80 +134,6 @@ def default_threads() -> Iterator[int]:
 @pytest.fixture(scope="session")
 def make_record() -> Callable[..., dict[str, Any]]:
     """make_record(means={"lpips": 0.1}, **changed) → the content of a valid run.json."""
+    from tests import record_support
 
-    def make(means: dict[str, float | None] | None = None, **changed: Any) -> dict[str, Any]:
-        from benchmark.evaluation.protocol import VERSION, hash_of
-        from benchmark.metrics.table import METRICS, MetricSuite
-
-        protocol = {"name": "photos-64", "version": VERSION, "size": 64, "n_images": 4}
-        protocol["metrics"] = MetricSuite().describe()
-        protocol = changed.pop("protocol", protocol)
-
-        def score(key: str) -> dict[str, Any]:
-            metric, mean = METRICS[key], {"ssim": 0.9, **(means or {})}.get(key, 0.5)
-            if metric.between_samples:
-                mean = None
-            return {
-                "label": metric.label,
-                "unit": metric.unit,
-                "direction": metric.direction,
-                "mean": mean,
-                "std": None if mean is None else 0.25,
-                "low": None if mean is None else mean - 0.01,
-                "high": None if mean is None else mean + 0.01,
-                "n": 4,
-                "reason": "nothing to measure with" if mean is None else None,
-            }
-
-        record = {
-            "schema_version": 4,
-            "kind": "model",
-            "model": "unet",
-            "run": "unet",
-            "seed": 8000,
-            "settings": {"epochs": 2},
-            "sampling": {},
-            "sampling_changes": [],
-            "submission": None,
-            "weights": {
-                "trained_as": "unet",
-                "run": "unet",
-                "file": "best.safetensors",
-                "sha256": "0" * 64,
-                "epoch": 2,
-            },
-            "protocol": protocol,
-            "protocol_hash": hash_of(protocol),
-            "training_data": {
-                "name": "photos",
-                "n_train": 20,
-                "n_val": 4,
-                "n_unusable": 0,
-                "manifest": "c" * 64,
-                "ab_mean": [1.0, 2.0],
-            },
-            "n_expected": 4,
-            "n_scored": 4,
-            "failed": {},
-            "metrics": {key: score(key) for key in METRICS},
-            "samples": None,
-            "calibration": None,
-            "per_image_sha256": "0" * 64,
-            "timing": {"ms_per_image": 1.5, "batch_size": 4, "device": "cpu"},
-            "cost": {
-                "parameters": 1_500_000,
-                "training_seconds": 90.0,
-                "images_per_second": 100.0,
-                "epochs": 2,
-                "steps": 80,
-                "device": "cpu",
-                "precision": "32-true",
-                "peak_device_bytes": 2_000_000_000,
-                "best_epoch": 2,
-            },
-            "environment": {"python": "3.12"},
-            "finished": "2025-01-01T00:00:00+00:00",
-        }
-        return {**record, **changed}
-
-    return make
+    return record_support.make_record

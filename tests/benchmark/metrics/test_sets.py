@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from benchmark.metrics.sets import kernel_distance, kernel_mmd
 from torch import Tensor
 from torch_fidelity.metric_kid import kernel_mmd as reference_mmd
 
 from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.metrics.histogram import ab_divergence
+from benchmark.metrics.sets import kernel_distance, kernel_mmd
 from tests.metric_support import random_pair, scored
 
 
