@@ -1,4 +1,4 @@
-"""What every model must be able to do. Runs over all that are found; there is no list of names."""
+"""What every model must be able to do, for all models that are found."""
 
 import signal
 from pathlib import Path
@@ -17,7 +17,7 @@ from benchmark.evaluation import evaluate as evaluation
 from benchmark.evaluation.baselines import Gray
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch
-from benchmark.results.records import WeightsUsed, read_record
+from benchmark.results.records import RunRecord, WeightsUsed, read_record
 from benchmark.training.loop import Loop
 from benchmark.training.tracking import read_history
 from tests.support import (
@@ -35,7 +35,6 @@ from tests.support import (
 NAMES = [entry.name for entry in registry.entries() if not entry.broken]
 CPU = torch.device("cpu")
 TIMES = ("seconds", "images_per_second")
-SISTERS = [(name, sister) for name in NAMES for sister in registry.load_model(name).sisters]
 
 
 @pytest.fixture(params=NAMES)
@@ -99,7 +98,7 @@ def test_the_lightness_comes_out_unchanged(name: str) -> None:
     assert (rgb_to_lightness(written) - lightness_like(rgb8)).abs().max() < 0.3
 
 
-def test_a_image_depends_on_its_seed_and_not_on_its_batch(name: str) -> None:
+def test_an_image_depends_on_its_seed_and_not_on_its_batch(name: str) -> None:
     model = tiny_model(name)
     awaken(model)
     lightness = lightness_like(blobs(3, 32))
@@ -114,43 +113,45 @@ def test_a_image_depends_on_its_seed_and_not_on_its_batch(name: str) -> None:
 
 
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
-def test_who_has_steps_tells_of_each(name: str, color_space: str) -> None:
-    """From noise to the image as it is without being watched; others tell of nothing."""
+def test_on_step_is_called_at_every_step_and_only_by_models_with_steps(
+    name: str, color_space: str
+) -> None:
+    """From noise to the image, which is the same as without on_step."""
     model = tiny_model(name, color_space=color_space)
     awaken(model)
     lightness, few = lightness_like(blobs(2, 24)), tiny_sampling(model)
-    told: list[tuple[int, int, Tensor, Tensor]] = []
+    calls: list[tuple[int, int, Tensor, Tensor]] = []
     rgb = model.colorize(
-        lightness, seeds=[5, 6], sampling=few, on_step=lambda *words: told.append(words)
+        lightness, seeds=[5, 6], sampling=few, on_step=lambda *call: calls.append(call)
     )
     assert torch.equal(rgb, model.colorize(lightness, seeds=[5, 6], sampling=few))
     count = few.model_dump()["steps"] if model.has_steps() else 0
-    assert [words[:2] for words in told] == [(step, count) for step in range(1, count + 1)]
-    for *_, state, estimate in told:
+    assert [call[:2] for call in calls] == [(step, count) for step in range(1, count + 1)]
+    for *_, state, estimate in calls:
         assert state.shape == estimate.shape == rgb.shape
         assert not torch.equal(state, estimate)
-    if told:
-        assert (told[-1][3] - rgb).abs().max() < 1e-5
+    if calls:
+        assert (calls[-1][3] - rgb).abs().max() < 1e-5
 
 
 def test_overfits_eight_images(name: str, tmp_path: Path) -> None:
-    """Learns eight images by heart: the loss falls, and so does the error of its images.
+    """A model overfits eight images: the loss falls, and so does the error of its outputs.
 
-    For a stochastic model this is about samples: given L of an image it knows, every seed must
+    For a stochastic model the outputs are samples: given L of a training image, every seed must
     give nearly that image.
     """
     rgb8 = blobs(8, 32)
     data = training_data(rgb8.repeat(10, 1, 1, 1))  # ten steps an epoch
     loop = make_loop(tmp_path, name, data, epochs=30, ema_decay=0.98)
     loop.run("disabled")
-    model = load_weights(loop.folder.weights_of("last"), name, CPU).model
+    model = load_weights(loop.folder.weights_file("last"), name, CPU).model
     lightness, truth = lightness_like(rgb8), rgb_from_8bit(rgb8)
     gray = Gray().eval().colorize(lightness, seeds=range(8))
-    of_gray = metrics.delta_e2000(gray, truth).mean()
+    gray_error = metrics.delta_e2000(gray, truth).mean()
     for draw in range(3 if model.stochastic else 1):
         seeds = range(100 * draw, 100 * draw + 8)
         output = model.colorize(lightness, seeds=seeds, sampling=tiny_sampling(model))
-        assert metrics.delta_e2000(output, truth).mean() < 0.35 * of_gray
+        assert metrics.delta_e2000(output, truth).mean() < 0.35 * gray_error
     history = read_history(loop.folder.history)
     key = next(key for key in history[0] if key.startswith("val/"))
     assert history[-1][key] < 0.35 * history[0][key]
@@ -160,20 +161,22 @@ def test_its_saved_weights_are_loaded_and_tested(name: str, tmp_path: Path) -> N
     rgb8 = blobs(10, 32)
     loop = make_loop(tmp_path, name, training_data(rgb8), epochs=1)
     loop.run("disabled")
-    saved = load_weights(loop.folder.weights_of("best"), name, CPU)
+    saved = load_weights(loop.folder.weights_file("best"), name, CPU)
     averaged = loop.average.model.state_dict()
     assert all(torch.equal(averaged[key], value) for key, value in saved.model.state_dict().items())
     candidate = evaluation.Candidate(
         folder=loop.folder,
         model=name,
-        sampling=tiny_sampling(saved.model),
-        weights=WeightsUsed(trained_as=name, file="best", sha256=saved.sha256, epoch=saved.epoch),
+        sampling=saved.model.resolve_sampling(tiny_sampling(saved.model)),
+        weights=WeightsUsed(
+            trained_as=name, run=name, file="best", sha256=saved.sha256, epoch=saved.epoch
+        ),
     )
-    nothing = metrics.MetricSuite(missing={"lpips": "left out here", "kid": "left out here"})
-    on = evaluation.prepare(images_of(rgb8), "blobs", 32, suite=nothing)
-    record = evaluation.test(candidate, saved.model, on)
+    suite = metrics.MetricSuite(unavailable={"lpips": "left out here", "kid": "left out here"})
+    setup = evaluation.prepare(images_of(rgb8), "blobs", 32, suite=suite)
+    record = evaluation.test(candidate, saved.model, setup)
     assert record.n_scored == record.n_expected == 10
-    assert read_record(next(loop.folder.tests.glob("*/run.json"))) == record
+    assert read_record(next(loop.folder.tests.glob("*/run.json")), RunRecord) == record
     assert record.refusal is None
 
 
@@ -189,30 +192,30 @@ def test_an_interrupted_training_ends_as_one_that_was_not(name: str, tmp_path: P
     second.run("disabled")
     for which in ("best", "last"):
         weights = [
-            load_weights(loop.folder.weights_of(which), name, CPU) for loop in (whole, second)
+            load_weights(loop.folder.weights_file(which), name, CPU) for loop in (whole, second)
         ]
         assert weights[0].sha256 == weights[1].sha256
-    told = [
+    histories = [
         [
             {k: v for k, v in row.items() if k not in TIMES}
             for row in read_history(loop.folder.history)
         ]
         for loop in (whole, second)
     ]
-    assert told[0] == told[1]
+    assert histories[0] == histories[1]
 
 
 def test_every_training_step_is_in_training_mode(name: str, tmp_path: Path) -> None:
-    """The classic suite froze its GANs after the first validation."""
+    """Also after a validation that leaves the recipe in eval mode."""
     loop = make_loop(tmp_path, name, training_data(blobs(16, 36)), epochs=3)
     modes = []
     step, validate = loop.take_step, loop._validate
 
-    def careless() -> dict[str, Any]:
-        loop.recipe.eval()  # as a validation might that forgets what comes after
+    def in_eval_mode() -> dict[str, Any]:
+        loop.recipe.eval()
         return validate()
 
-    loop._validate = careless  # type: ignore[method-assign]
+    loop._validate = in_eval_mode  # type: ignore[method-assign]
 
     def watched() -> None:
         modes.extend(module.training for module in loop.recipe.modules())
@@ -223,29 +226,6 @@ def test_every_training_step_is_in_training_mode(name: str, tmp_path: Path) -> N
     assert modes
     assert all(modes)
     assert not loop.average.model.training
-
-
-@pytest.mark.parametrize(("name", "sister"), SISTERS)
-def test_sisters_differ_in_their_sampler_alone(name: str, sister: str) -> None:
-    """Weights of one may be tested as the other's: they would be the same, had it trained."""
-    assert name in registry.load_model(sister).sisters
-    ours, theirs = registry.load_settings(name), registry.load_settings(sister)
-    assert ours.described() == theirs.described()
-    assert ours.presets == theirs.presets
-    recipes = [tiny_recipe(name), tiny_recipe(sister)]
-    shapes = [{key: v.shape for key, v in recipe.state_dict().items()} for recipe in recipes]
-    assert shapes[0] == shapes[1]
-    awaken(recipes[0])
-    recipes[1].load_state_dict(recipes[0].state_dict())
-    rgb = rgb_from_8bit(blobs(4, 32))
-    losses: list[list[object]] = [[], []]
-    for told, recipe in zip(losses, recipes, strict=True):
-        for progress in (0.0, 0.999):
-            for update in recipe.updates(Batch(rgb, progress), Randomness(0, 0, CPU)):
-                told.append((update.optimizer, {k: v.item() for k, v in update.losses.items()}))
-        measured = recipe.validate(recipe.model, Batch(rgb, 1.0), Randomness(0, 1, CPU))
-        told.append({key: value.tolist() for key, value in measured.items()})
-    assert losses[0] == losses[1]
 
 
 def interrupt_at(loop: Loop, step: int) -> None:
