@@ -1,12 +1,12 @@
-"""The choices that matter in a diffusion colorizer, each trained for equally long, on validation.
+"""Choices in a diffusion colorizer, each trained for the same time and scored on validation.
 
     python -m experiments.diffusion_choices --dataset ../shared/data/scenes --minutes 5
 
-Each run differs from the first in one choice. How many steps fit into the minutes is measured
-before anything is trained, in processor time of one core, so that a busy machine is fair to all;
-the score is that of images held out from the training. The runs are ordinary ones below
---results, so a stopped batch goes on, and the table that is printed can be made again from their
-run.json files alone.
+Each run differs from the first in one choice. The number of steps that fit into the minutes is
+measured before the trainings, in processor time of one core, so other programs on the machine do
+not change it. The scores are those of images that are held out from the training. The runs are
+ordinary runs below --results: an interrupted batch continues, and the printed table depends only on
+their run.json files.
 """
 
 from collections.abc import Sequence
@@ -23,21 +23,21 @@ from benchmark.metrics.networks import NoBackbone, lpips_network
 from benchmark.results.folders import RunFolder
 from benchmark.statistics import paired_differences
 
-from .trainings import SEED, Choice, call, copy_validation, side_by_side, train
+from .trainings import SEED, Choice, call, copy_validation, in_parallel, train
 
 CHOICES = (
-    Choice("reference", "the first", {}),
-    Choice("regression", "beside a regression, whose mean it refines", {"condition": "regression"}),
-    Choice("predict-epsilon", "predict ε, ended a little before pure noise",
+    Choice("reference", "the reference", {}),
+    Choice("regression", "refine the mean of a regression", {"condition": "regression"}),
+    Choice("predict-epsilon", "predict ε, schedule ends just before pure noise",
            {"prediction": "epsilon", "zero_terminal": "false"}),
     Choice("predict-x0", "predict x0", {"prediction": "x0"}),
     Choice("shift-1", "schedule not shifted", {"shift": 1}),
-    Choice("half", "color at 1/2 of the size, shift 6", {"fold": 2, "shift": 6}),
-    Choice("full", "color at full size, shift 12", {"fold": 1, "shift": 12}),
+    Choice("half", "color at 1/2 of the size, shift 6", {"patch_size": 2, "shift": 6}),
+    Choice("full", "color at full size, shift 12", {"patch_size": 1, "shift": 12}),
     Choice("linear", "linear schedule", {"schedule": "linear"}),
     Choice("ab-110", "ab / 110", {"ab_scale": "110"}),
     Choice("rgb", "sRGB instead of ab", {"color_space": "rgb"}),
-    Choice("no-ema", "no averaged weights", {"ema_decay": 0}),
+    Choice("no-ema", "without averaged weights", {"ema_decay": 0}),
     Choice("min-snr", "min-SNR weights", {"weighting": "min-snr"}),
     Choice("dropout", "dropout .1", {"dropout": 0.1}),
     Choice("attention", "attention at every level", {"attention": "0,1,2"}),
@@ -46,13 +46,17 @@ CHOICES = (
 
 def main(
     dataset: Annotated[str, typer.Option(help="A folder of images, or cartoon.")],
-    results: Annotated[Path, typer.Option(help="Where the runs go.")] = Path("Results/choices"),
-    minutes: Annotated[float, typer.Option(min=0.01, help="Of each training, on one core.")] = 5,
-    images: Annotated[int, typer.Option(min=2, help="Validation images to score.")] = 128,
-    steps: Annotated[int, typer.Option(min=1, help="Of the sampler.")] = 20,
-    only: Annotated[str, typer.Option(help="Names of runs, with commas; default all.")] = "",
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("Results/choices"),
+    minutes: Annotated[
+        float, typer.Option(min=0.01, help="Minutes of each training on one core.")
+    ] = 5,
+    images: Annotated[int, typer.Option(min=2, help="Number of validation images to score.")] = 128,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the sampler.")] = 20,
+    only: Annotated[
+        str, typer.Option(help="Names of runs, separated by commas (default: all).")
+    ] = "",
 ) -> None:
-    """Train, test and compare; the table goes to stdout. Exits at once without LPIPS weights."""
+    """Train, test and compare the choices, and print the table; LPIPS weights are needed."""
     try:
         lpips_network()
     except (NoBackbone, UserError) as reason:
@@ -61,20 +65,23 @@ def main(
     sources = locate(dataset, None, results)
     held_out = copy_validation(sources, results.resolve() / "validation", images)
     train(wanted, dataset, sources, results, 60 * minutes)
-    tested = ["--test_images", str(held_out), "--steps", str(steps)]
-    side_by_side(lambda choice: call("test", choice, results, *tested), wanted)
+    options = ["--test_images", str(held_out), "--steps", str(steps)]
+    in_parallel(lambda choice: call("test", choice, results, *options), wanted)
     print(table(results, wanted))
 
 
 def table(results: Path, choices: Sequence[Choice]) -> str:
-    """Markdown: a row a choice; LPIPS also as the 95 % interval of its difference to the first."""
+    """Return a Markdown table with a row for each choice.
+
+    LPIPS also has the 95 % interval of its difference to the first row.
+    """
     tests = {}
     for choice in choices:
         (found,) = RunFolder(results, choice.run, SEED).tests.glob("*/run.json")
         tests[choice.run] = read_test(found.parent)
     first = next(iter(tests.values()))[1]
     lines = [
-        "| choice | steps | epochs | LPIPS | − first's | SSIM | ΔE2000 | CF | JSD of ab |",
+        "| choice | steps | epochs | LPIPS | minus the first | SSIM | ΔE2000 | CF | JSD of ab |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for choice in choices:
@@ -84,11 +91,11 @@ def table(results: Path, choices: Sequence[Choice]) -> str:
         assert record.training_data is not None
         low, high = paired_differences(np.stack([rows["lpips"], first["lpips"]]))
         means = {key: score.mean for key, score in record.metrics.items()}
-        seen = cost.steps * int(record.settings["batch_size"]) / record.training_data.n_train
+        epochs = cost.steps * int(record.settings["batch_size"]) / record.training_data.n_train
         cells = [
             choice.title,
             f"{cost.steps}",
-            f"{seen:.1f}",
+            f"{epochs:.1f}",
             f"{means['lpips']:.4f}",
             f"{low[0, 1]:+.4f} … {high[0, 1]:+.4f}" if rows is not first else "",
             f"{means['ssim']:.4f}",

@@ -1,11 +1,11 @@
-"""Four ways in which diffusion colorizers fail, each brought about, beside one that works.
+"""Four failures of diffusion colorizers, each reproduced, next to one model that works.
 
     python -m experiments.diffusion_failures --dataset ../shared/data/scenes --minutes 5
 
-Static and deep-fried images come of the sampling alone: sound weights, sampled wrongly. Gray and
-blotched ones come of the training: three trainings of --minutes on one core each, of which two are
-among those of `diffusion_choices` and are taken if they lie in --results. Writes a figure, and
-prints how far the deviation of ab is from the truth's at three scales.
+Static and deep-fried images are failures of sampling, with sound weights. Gray and blotched images
+are failures of training. There are three trainings of --minutes on one core each; two of them are
+also trainings of `diffusion_choices` and are reused if they are in --results. The script writes a
+figure and prints the standard deviation of ab at three scales, as a share of the truth's.
 """
 
 from collections.abc import Mapping
@@ -26,18 +26,18 @@ from benchmark.randomness import Noise
 from benchmark.registry import load_settings
 from benchmark.results.folders import RunFolder
 from benchmark.settings import resolve
-from models.unetddim.model import Model, Sampling
 from models.common.diffusion import x0_of
 from models.common.samplers import ddpm_step, guided, trailing_timesteps
+from models.unetddim.model import Model, Sampling
 
 from .trainings import MODEL, SEED, Choice, train
 
 CPU = torch.device("cpu")
-STEPS, SHOWN = 50, 6
+STEPS, FIGURE_ROWS = 50, 6
 SOUND = Choice("reference", "sound", {})
 GRAY = Choice(
     "signal-left",
-    "T 100 with the β of T 1000, never pure noise",
+    "T = 100 with the β of T = 1000, which never reaches pure noise",
     {"schedule": "linear", "timesteps": 100, "zero_terminal": "false", "allow_signal": "true",
      "shift": 1},
 )  # fmt: skip
@@ -46,92 +46,95 @@ BLOTCHES = Choice("shift-1", "schedule not shifted", {"shift": 1})
 
 def main(
     dataset: Annotated[str, typer.Option(help="A folder of images, or cartoon.")] = "cartoon",
-    results: Annotated[Path, typer.Option(help="Where the runs go.")] = Path("Results/failures"),
-    minutes: Annotated[float, typer.Option(min=0.01, help="Of each training, on one core.")] = 5,
-    images: Annotated[int, typer.Option(min=SHOWN, help="Validation images.")] = 32,
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("Results/failures"),
+    minutes: Annotated[
+        float, typer.Option(min=0.01, help="Minutes of each training on one core.")
+    ] = 5,
+    images: Annotated[int, typer.Option(min=FIGURE_ROWS, help="Number of validation images.")] = 32,
 ) -> None:
-    """Train, sample in right and wrong ways, print the table, write the figure."""
+    """Train, sample correctly and wrongly, print the table and write the figure."""
     sources = locate(dataset, None, results)
     train([SOUND, GRAY, BLOTCHES], dataset, sources, results, 60 * minutes)
     settings = resolve(load_settings(MODEL), MODEL, "standard", {}).settings
     truth = rgb_from_8bit(load_training(sources, settings).val.rgb8[:images])
     lightness = rgb_to_lightness(truth)
-    sound = weights_of(results, SOUND)
+    sound = load_model(results, SOUND)
     outputs = {
         "sound": colorize(sound, lightness),
         "static": wrong_coefficients(sound, lightness),
         "deep-fried": unclipped(sound, lightness, guidance=8),
-        "gray": colorize(weights_of(results, GRAY), lightness),
-        "blotches": colorize(weights_of(results, BLOTCHES), lightness),
+        "gray": colorize(load_model(results, GRAY), lightness),
+        "blotches": colorize(load_model(results, BLOTCHES), lightness),
     }
     print(table(outputs, truth))
     columns = {"input": gray_of(lightness), **outputs, "truth": truth}
     figure = results / "failures.png"
-    save_grid(figure, {title: rgb[:SHOWN] for title, rgb in columns.items()})
+    save_grid(figure, {title: rgb[:FIGURE_ROWS] for title, rgb in columns.items()})
     typer.echo(f"Written: {figure}", err=True)
 
 
-def weights_of(results: Path, choice: Choice) -> Model:
-    path = RunFolder(results, choice.run, SEED).weights_of("best")
+def load_model(results: Path, choice: Choice) -> Model:
+    """Return the network of a run with its best weights."""
+    path = RunFolder(results, choice.run, SEED).weights_file("best")
     model = load_weights(path, MODEL, CPU).model
     assert isinstance(model, Model)
     return model
 
 
 def colorize(model: Model, lightness: Tensor) -> Tensor:
-    """As anybody would: DDIM in the usual steps."""
+    """Return the images of DDIM with the default options."""
     return model.colorize(lightness, seeds=range(len(lightness)), sampling=Sampling(steps=STEPS))
 
 
 def wrong_coefficients(model: Model, lightness: Tensor) -> Tensor:
-    """DDPM with steps left out, but each with the coefficients of the very next level.
+    """Return the images of DDPM with skipped steps but the coefficients of adjacent levels.
 
-    A twentieth of the noise that should go is taken away, and the rest is what one sees.
+    Each step removes a twentieth of the noise that it should remove, and the rest stays visible.
     """
     timesteps = trailing_timesteps(model.schedule.steps, STEPS)
     return sampled(model, lightness, [(t, max(t - 1, 0)) for t in timesteps], clip=True)
 
 
 def unclipped(model: Model, lightness: Tensor, guidance: float) -> Tensor:
-    """Guidance far beyond what was trained, and x_0 never clipped to the range of colors."""
+    """Return images with a guidance that is too strong, and without clipping x_0."""
     timesteps = trailing_timesteps(model.schedule.steps, STEPS)
-    ways = list(zip(timesteps, [*timesteps[1:], 0], strict=True))
-    return sampled(model, lightness, ways, clip=False, guidance=guidance)
+    pairs = list(zip(timesteps, [*timesteps[1:], 0], strict=True))
+    return sampled(model, lightness, pairs, clip=False, guidance=guidance)
 
 
 @torch.no_grad()
 def sampled(
     model: Model,
     lightness: Tensor,
-    ways: list[tuple[int, int]],
+    pairs: list[tuple[int, int]],
     *,
     clip: bool,
     guidance: float = 1.0,
 ) -> Tensor:
-    """DDPM from level t to level s for each (t, s); what is left in the end is the image."""
-    shown = model.show(lightness)
-    hidden = shown.where(torch.zeros(len(lightness), 1, 1, 1))
+    """Run DDPM from noise level t to level s for each (t, s), and return x at the end as images."""
+    condition = model.encode_condition(lightness)
+    hidden = condition.masked(torch.zeros(len(lightness), 1, 1, 1))
     noise = Noise(range(len(lightness)), CPU)
     limit = float(model.color_limit) if clip else torch.inf
 
     def draw() -> Tensor:
-        return noise(model.channels, *shown.folded.shape[2:])
+        return noise(model.channels, *condition.patches.shape[2:])
 
     x = draw()
-    for t, s in ways:
+    for t, s in pairs:
         times = torch.full((len(x),), t)
-        answer = model(x, times, shown)
+        output = model(x, times, condition)
         if guidance != 1:
-            answer = guided(answer, model(x, times, hidden), guidance)
+            output = guided(output, model(x, times, hidden), guidance)
         level = model.schedule.at(times)
-        x0 = x0_of(model.prediction, answer, x, *level).clamp(-limit, limit)
+        x0 = x0_of(model.prediction, output, x, *level).clamp(-limit, limit)
         after = model.schedule.at(torch.full_like(times, s))
         x = ddpm_step(x, x0, level, after, draw)
-    return join(lightness, model.unstandardize(model.sharpen(x, shown)))
+    return join(lightness, model.unstandardize(model.upsample(x, condition)))
 
 
 def table(outputs: Mapping[str, Tensor], truth: Tensor) -> str:
-    """Markdown: deviations of ab at three scales and colorfulness, as shares of the truth's."""
+    """Return a Markdown table: deviations of ab and colorfulness, as shares of the truth's."""
     scales = ("of whole images", "of patches within them", "of pixels within patches")
     lines = [f"| | {' | '.join(scales)} | colorfulness |", "|---|---|---|---|---|"]
     of_truth, colorful = deviations(truth), float(colorfulness(truth).mean())
@@ -143,7 +146,7 @@ def table(outputs: Mapping[str, Tensor], truth: Tensor) -> str:
 
 
 def deviations(rgb: Tensor, patch: int = 8) -> list[float]:
-    """Of ab: of images' means, of patches from their image's, of pixels from their patch's."""
+    """Return the deviations of ab: of images, of patches in an image, of pixels in a patch."""
     ab = rgb_to_lab(rgb)[:, 1:]
     whole = ab.mean(dim=(2, 3), keepdim=True)
     patches = F.avg_pool2d(ab, patch)

@@ -1,11 +1,11 @@
-"""What the experiments share: runs that differ in a choice, each trained for equally long."""
+"""Trainings of equal duration that differ in one choice, which the experiments share."""
 
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,8 @@ import torch
 from benchmark import registry
 from benchmark.data.loading import Sources, TrainingData, load_training, splits_of
 from benchmark.device import make_fabric
-from benchmark.files import read_json
 from benchmark.results.folders import RunFolder
+from benchmark.results.records import TrainingRecord, read_record
 from benchmark.settings import Settings, parse_value, resolve
 from benchmark.training.loop import Loop
 
@@ -31,15 +31,15 @@ REFERENCE = {
     "epochs": 100_000,
     "condition": "concat",
 }
-"""Small, since minutes are short; max_steps ends it. Diffusion alone, no regression beside it.
+"""A small network for a training of minutes, without a regression; max_steps ends the training.
 
-Whatever else is the model's default.
+All other settings have the model's defaults.
 """
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A run: its name, what a table calls it, and how it differs from the reference."""
+    """A run: its name, its title in the table, and its settings that differ from the reference."""
 
     run: str
     title: str
@@ -49,25 +49,25 @@ class Choice:
 def train(
     choices: Sequence[Choice], dataset: str, sources: Sources, results: Path, seconds: float
 ) -> None:
-    """Train each run on one core for the seconds, as many at once as there are cores."""
+    """Train each run on one core for `seconds`, as many runs at once as there are cores."""
     budget = steps_that_fit(seconds, choices, sources, results)
 
-    def work(choice: Choice) -> None:
-        learning = [*assignments(choice), "--set", f"max_steps={budget[choice.run]}"]
-        call("train", choice, results, "--dataset", dataset, *learning)
-        print(f"trained: {choice.title}", file=sys.stderr)
+    def train_one(choice: Choice) -> None:
+        options = [*assignments(choice), "--set", f"max_steps={budget[choice.run]}"]
+        call("train", choice, results, "--dataset", dataset, *options)
+        print(f"Trained: {choice.title}.", file=sys.stderr)
 
-    side_by_side(work, choices)
+    in_parallel(train_one, choices)
 
 
-def side_by_side(work: Any, choices: Sequence[Choice]) -> None:
-    """work(choice) of each, as many at once as there are cores."""
+def in_parallel(work: Callable[[Choice], None], choices: Sequence[Choice]) -> None:
+    """Call work(choice) for each choice, as many at once as there are cores."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(work, choices))
 
 
 def copy_validation(sources: Sources, to: Path, count: int) -> Path:
-    """The first `count` images that a training holds out for validation, as a folder."""
+    """Copy the first `count` images that a training holds out for validation into a folder."""
     to.mkdir(parents=True, exist_ok=True)
     held_out = splits_of(sources, SPLIT_SEED).val
     for image in sorted(held_out, key=lambda image: image.digest)[:count]:
@@ -78,9 +78,9 @@ def copy_validation(sources: Sources, to: Path, count: int) -> Path:
 def steps_that_fit(
     seconds: float, choices: Sequence[Choice], sources: Sources, results: Path
 ) -> dict[str, int]:
-    """How many training steps of each run take the seconds on one core, by the pace of a few.
+    """Return the number of training steps of each run that take `seconds` on one core.
 
-    What was measured before is kept: a run that was begun has its number of steps.
+    It is measured with a few steps of each. A run that was begun keeps its number of steps.
     """
     found = {}
     data: TrainingData | None = None
@@ -88,10 +88,10 @@ def steps_that_fit(
     for choice in choices:
         folder = RunFolder(results, choice.run, SEED)
         if folder.settings.exists():
-            found[choice.run] = read_json(folder.settings)["settings"]["max_steps"]
+            found[choice.run] = read_record(folder.settings, TrainingRecord).settings["max_steps"]
             continue
         settings = resolve(registry.load_settings(MODEL), MODEL, "standard", typed(choice)).settings
-        data = data or load_training(sources, settings)  # no choice is about the images
+        data = data or load_training(sources, settings)  # no choice changes the images
         network = settings.model_class.build(settings.architecture)
         network.calibrate(data.statistics)
         recipe = registry.load_recipe(MODEL)(network, settings)
@@ -103,7 +103,7 @@ def steps_that_fit(
 
 
 def seconds_per_step(loop: Loop, at_least: float = 5.0) -> float:
-    """Processor time of a step, of as many as take `at_least` seconds, after one to warm up."""
+    """Return the processor time per step, over at least `at_least` seconds after a first step."""
     loop.take_step()
     begun = time.process_time()
     count = 0
@@ -114,18 +114,18 @@ def seconds_per_step(loop: Loop, at_least: float = 5.0) -> float:
 
 
 def assignments(choice: Choice) -> list[str]:
-    """The settings of a run as options of main.py."""
+    """Return the settings of a run as options of main.py."""
     values = {**REFERENCE, **choice.settings}
     return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
 
 
 def typed(choice: Choice) -> dict[str, Any]:
-    """The same as values."""
+    """Return the settings of a run as values."""
     return {k: parse_value(str(v)) for k, v in {**REFERENCE, **choice.settings}.items()}
 
 
 def call(mode: str, choice: Choice, results: Path, *options: str) -> None:
-    """`main.py --model unetddim`, on one core; what it says is shown where it fails."""
+    """Run `main.py --model unetddim` on one core; if it fails, exit with its messages."""
     command = [sys.executable, str(ROOT / "main.py"), "--model", MODEL, "--mode", mode]
     command += ["--results", str(results), "--run", choice.run, "--wandb", "disabled", *options]
     one_core = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""The experiments that the documents quote."""
+"""The experiments whose results the documentation cites."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from tests.support import blobs
 
 @pytest.mark.parametrize("choice", [*CHOICES, GRAY], ids=lambda choice: choice.run)
 def test_every_choice_can_be_trained(choice: Choice) -> None:
-    """Its settings are known and possible, and differ from the reference's."""
+    """Its settings exist, are valid, and differ from the reference's."""
 
     def settings(chosen: Choice) -> Settings:
         return resolve(registry.load_settings(MODEL), MODEL, "standard", typed(chosen)).settings
@@ -29,26 +29,26 @@ def test_every_choice_can_be_trained(choice: Choice) -> None:
     assert (settings(choice) == settings(SOUND)) == (choice.run == SOUND.run)
 
 
-def test_the_failures_take_runs_of_the_choices() -> None:
+def test_the_failures_reuse_runs_of_the_choices() -> None:
     settings = {choice.run: choice.settings for choice in CHOICES}
-    assert all(settings[taken.run] == taken.settings for taken in (SOUND, BLOTCHES))
+    assert all(settings[reused.run] == reused.settings for reused in (SOUND, BLOTCHES))
 
 
-def test_deviations_tell_the_scales_apart() -> None:
-    """Color of whole images, of patches and of pixels each shows in its own place alone."""
+def test_deviations_distinguish_the_scales() -> None:
+    """Color of whole images, of patches and of pixels each changes its own deviation only."""
     lightness = torch.full((4, 1, 32, 32), 60.0)
     generator = torch.Generator().manual_seed(0)
 
-    def drawn(side: int) -> torch.Tensor:
+    def random_image(side: int) -> torch.Tensor:
         ab = 8 * torch.randn(4, 2, side, side, generator=generator)
-        if side > 1:  # of a coarser scale nothing
+        if side > 1:  # without the coarser scales
             cells = side // 4 if side == 32 else side
             blocks = ab.reshape(4, 2, side // cells, cells, side // cells, cells)
             ab = (blocks - blocks.mean(dim=(3, 5), keepdim=True)).reshape(ab.shape)
         return ab.repeat_interleave(32 // side, 2).repeat_interleave(32 // side, 3)
 
     for place, side in enumerate((1, 4, 32)):
-        shares = torch.tensor(deviations(join(lightness, drawn(side))))
+        shares = torch.tensor(deviations(join(lightness, random_image(side))))
         others = torch.cat([shares[:place], shares[place + 1 :]])
         assert shares[place] > 4
         assert (others < 0.05).all()
@@ -72,12 +72,12 @@ def test_the_experiments_run(
         save_png(tmp_path / "photos" / f"{row}.png", rgb8 / 255)
     common = ["--dataset", str(tmp_path / "photos"), "--results", str(tmp_path / "results")]
     common += ["--minutes", "0.03"]
-    for name, extra, told in (
+    for name, extra, expected in (
         ("choices", ["--only", "reference,predict-x0", "--steps", "3"], "predict x0"),
         ("failures", ["--images", "6"], "deep-fried"),
     ):
         command = [sys.executable, "-m", f"experiments.diffusion_{name}", *common, *extra]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert told in done.stdout
+        assert expected in done.stdout
     assert (tmp_path / "results" / "failures.png").exists()
