@@ -82,7 +82,9 @@ class Settings(BaseModel):
         0, ge=0, description="Least colorfulness of a training image; 0 keeps all images"
     )
     split_seed: int = Field(
-        8000, ge=0, description="Seed that chooses the held-out images, whatever the run's seed is"
+        8000,
+        ge=0,
+        description="Seed that chooses the held-out images; independent of the seed of the run",
     )
     architecture: dict[str, Any] = Field(
         {}, validate_default=True, description="Arguments of the network's constructor"

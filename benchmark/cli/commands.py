@@ -17,8 +17,8 @@ from benchmark.errors import UserError, first_line
 def find_commands() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield the name and the function of each command, by name.
 
-    A file of benchmark/cli/ that defines a function `command` is a command of the file's name. One
-    that cannot be used is a command that says why.
+    A file of benchmark/cli/ that defines a function `command` is a command of the file's name. A
+    file that cannot be used is listed with its reason, which is also the error of the command.
     """
     for file in sorted(pkgutil.iter_modules(cli.__path__), key=lambda file: file.name):
         try:
@@ -34,7 +34,7 @@ def find_commands() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 def _require_options(function: Callable[..., Any]) -> None:
-    """Raise whatever typer raises of a function whose parameters cannot be options."""
+    """Raise typer's error for a function whose parameters cannot be options."""
     app = typer.Typer(add_completion=False)
     app.command()(function)
     typer.main.get_command(app)

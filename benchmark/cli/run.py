@@ -127,10 +127,9 @@ def run(
     names of options, - and _ are the same.
     """
     if context.invoked_subcommand is not None:
-        typed = [name for name in context.params if _was_typed(context, name)]
+        typed = [p.opts[0] for p in context.command.params if _was_typed(context, p.name)]
         if typed:
-            option = typed[0].rstrip("_")
-            raise UserError(f"Write --{option} after {context.invoked_subcommand}, not before it.")
+            raise UserError(f"Write {typed[0]} after {context.invoked_subcommand}, not before it.")
         return
     if model is None:
         raise UserError("Name a model with --model; `main.py list` shows all models.")
@@ -144,6 +143,6 @@ def run(
     run_one(model, job)
 
 
-def _was_typed(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
+def _was_typed(context: typer.Context, name: str | None) -> bool:
+    source = context.get_parameter_source(name or "")
     return source is not None and source.name == "COMMANDLINE"

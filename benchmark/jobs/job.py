@@ -64,23 +64,25 @@ class Job:
 
         An option that is no field of Job is a setting or a value of the sampling.
         """
-        names = {field.name for field in fields(cls)} - {"typed"}
-        others = {*options} - names - {"model", "set_"}
-        typed = {name: options[name] for name in options if name in others}
-        typed = {name: value for name, value in typed.items() if value is not None}
+        own = {field.name for field in fields(cls)} - {"typed"}
+        others = [name for name in options if name not in {*own, "model", "set_"}]
+        typed = {name: options[name] for name in others if options[name] is not None}
         typed |= {name: parse_value(text) for name, text in assignments.items()}
-        return cls(typed=typed, **{name: options[name] for name in names})
+        return cls(typed=typed, **{name: options[name] for name in own})
 
     @property
     def trains(self) -> bool:
+        """Whether the model is trained."""
         return self.mode != "test"
 
     @property
     def tests(self) -> bool:
+        """Whether the model is tested."""
         return self.mode != "train"
 
     @property
     def metric_options(self) -> MetricOptions:
+        """The options of the metrics."""
         return MetricOptions(self.lpips_backbone, self.colorfulness)
 
     def folder(self, model: str) -> RunFolder:
@@ -140,7 +142,9 @@ def split_typed(
         else:
             names = [*network.architecture_schema().model_fields, *choices, *Settings.model_fields]
             guess = did_you_mean(name, names)
-            raise UserError(f"{model} has no setting {name!r}{guess}; see `main.py list {model}`.")
+            raise UserError(
+                f"{model} has no setting {name!r}{guess}. All are listed by `main.py list {model}`."
+            )
     return settings, choose_sampling(model, network, preset, sampling)
 
 

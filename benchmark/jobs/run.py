@@ -36,7 +36,7 @@ def run_all(job: Job) -> int:
     """Run every model in turn, then print the leaderboard. Returns the exit code.
 
     A model that fails is named and the others go on; then the exit code is 1. An option that a
-    model does not have is skipped, and a line says so.
+    model does not have is skipped, and a message names it.
     """
     if job.run is not None:
         raise UserError("--run names one run of one model; without it each model has its own.")

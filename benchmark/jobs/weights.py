@@ -16,8 +16,8 @@ from benchmark.results.records import TrainingRecord, read_record
 def find_weights(model: str, folder: RunFolder, which: str) -> Path:
     """Return the file that `--weights` names of the run in `folder`.
 
-    Where that run holds no weights of `model`, those of `weights_of` are taken, and a line says so.
-    Raises UserError if there are none.
+    Where that run holds no weights of `model`, those of `weights_of` are taken, and a message
+    names them. Raises UserError if there are none.
     """
     if folder.submission.exists():
         raise UserError(
