@@ -1,0 +1,209 @@
+"""leaderboard.html in Chromium: it sorts, shows its images and fetches nothing."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmark.leaderboard.ranking import Leaderboard
+from tests.leaderboard_support import EVIL, board_of
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window, which writes down what it requests and complains of."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("no chromium with chromedriver: the page is not tried in a browser")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in (
+        "headless",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "no-first-run",
+    ):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chromium = webdriver.Chrome(options=options, service=Service(driver))
+    yield chromium
+    chromium.quit()
+
+
+@pytest.fixture
+def opened(browser: Any, text: str, tmp_path: Path) -> Any:
+    """The browser, with the page opened afresh."""
+    path = tmp_path / "leaderboard.html"
+    path.write_text(text, encoding="utf-8")
+    browser.get_log("browser")
+    browser.get_log("performance")
+    browser.get(path.as_uri())
+    return browser
+
+
+def test_it_opens_without_network_errors_or_dialogs(opened: Any) -> None:
+    widths = opened.execute_async_script(
+        """const [done] = arguments, images = [...document.images];
+        for (const image of images) image.loading = "eager";
+        Promise.all(images.map((image) => image.decode()))
+          .then(() => done(images.map((image) => image.naturalWidth)))
+          .catch((error) => done(String(error)));"""
+    )
+    assert widths == [32] * (8 * 6 + 1)  # input, four models, truth; and the other board's one
+    messages = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]
+    requests = [
+        message["params"]["request"]["url"].partition(":")[0]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+    ]
+    assert requests.count("file") == 1
+    assert set(requests) == {"file", "data"}
+    assert opened.get_log("browser") == []
+    # An alert would have made every command before this fail; the name is there as text.
+    assert EVIL in opened.find_element("tag name", "main").text
+
+
+def test_no_script_but_the_pages_own_runs_and_none_may_fetch(opened: Any) -> None:
+    opened.execute_script(
+        """const script = document.createElement("script");
+        script.textContent = "window.broken = true";
+        document.body.append(script);
+        const image = "<img src='data:,' onerror='broken = true'>";
+        document.body.insertAdjacentHTML("beforeend", image);"""
+    )
+    assert (
+        opened.execute_async_script(
+            """const [done] = arguments;
+        fetch("data:,text").then(() => done("fetched"), () => done("refused"));"""
+        )
+        == "refused"
+    )
+    assert opened.execute_script("return window.broken") is None
+
+
+def column(browser: Any, heading: str) -> tuple[list[str | None], str]:
+    """What the cells of the first table's models are sorted by under a heading; its aria-sort."""
+    return browser.execute_script(
+        """const table = document.querySelector("table");
+        const heads = [...table.tHead.rows[0].cells];
+        const place = heads.findIndex((head) => head.innerText.startsWith(arguments[0]));
+        const cells = [...table.tBodies[0].rows].map((row) => row.cells[place].dataset);
+        return [cells.map((data) => data.number ?? data.text ?? null), heads[place].ariaSort];""",
+        heading,
+    )
+
+
+def head(browser: Any, heading: str) -> Any:
+    """The button of a column of the first table."""
+    table = browser.find_element("css selector", "table")
+    buttons = table.find_elements("css selector", "thead button")
+    return next(button for button in buttons if button.text.startswith(heading))
+
+
+def in_order(values: list[str | None], descending: bool) -> bool:
+    """Whether they are sorted, empty ones last."""
+    known = [float(value) for value in values if value is not None]
+    empty = [None] * (len(values) - len(known))
+    return values[len(known) :] == empty and known == sorted(known, reverse=descending)
+
+
+@pytest.mark.parametrize("way", ["click", "enter", "space"])
+def test_a_heading_sorts_and_turns_round(opened: Any, way: str) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    keys = {"enter": Keys.ENTER, "space": Keys.SPACE}
+
+    def press(heading: str) -> None:
+        button = head(opened, heading)
+        if way in keys:
+            opened.execute_script("arguments[0].focus()", button)
+            opened.switch_to.active_element.send_keys(keys[way])
+        else:
+            opened.execute_script("arguments[0].scrollIntoView({inline: 'center'})", button)
+            button.click()
+
+    values, state = column(opened, "LPIPS")
+    assert state == "ascending"
+    assert in_order(values, descending=False)
+    for heading in ("training", "SSIM"):  # a row has no training
+        for expected in ("ascending", "descending", "ascending"):
+            press(heading)
+            values, state = column(opened, heading)
+            assert state == expected
+            assert in_order(values, descending=expected == "descending")
+    assert column(opened, "LPIPS")[1] == "none"
+    assert None in column(opened, "training")[0]
+    press("Model")
+    assert column(opened, "Model")[0] == ["_cold", EVIL, "$warm$", "seeds"]
+
+
+def test_the_focus_is_never_below_the_names_that_stay_at_the_edge(opened: Any) -> None:
+    on_top = opened.execute_script(
+        """const buttons = [...document.querySelectorAll("table")[0].querySelectorAll("button")];
+        return buttons.reverse().map((button) => {
+          button.focus();
+          const { x, y, width, height } = button.getBoundingClientRect();
+          return button.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+        });"""
+    )
+    assert len(on_top) > 15
+    assert all(on_top)
+
+
+def choose(browser: Any, metric: str, row: str, order: str) -> tuple[list[str], list[list[str]]]:
+    """Choose in the first gallery: the names of its images, and the numbers under each."""
+    return browser.execute_script(
+        """const gallery = document.querySelector(".gallery");
+        for (const [name, value] of Object.entries(arguments[0])) {
+          const select = gallery.querySelector(`[name=${name}]`);
+          select.value = value;
+          select.dispatchEvent(new Event("change"));
+        }
+        const images = [...gallery.querySelectorAll("li")];
+        const numbers = (li) => [...li.querySelectorAll("figure output")].map((out) => out.value);
+        return [images.map((li) => li.querySelector("h4").firstChild.data.trim()),
+                images.map(numbers)];""",
+        {"metric": metric, "row": row, "order": order},
+    )
+
+
+def test_the_gallery_shows_the_worst_first(opened: Any, found: Leaderboard) -> None:
+    models = board_of(found, "soft-32").models
+    for place, row in enumerate(models):
+        table = row.tests[0].sample_table(0)
+        for metric, rises in (("lpips", False), ("ssim", True), ("colorfulness", False)):
+            worst = table.sort_values(metric, ascending=rises, kind="stable")
+            names, numbers = choose(opened, metric, str(place), "worst")
+            assert names == worst["file"].tolist()
+            shown = [float(of_one[place]) for of_one in numbers]
+            assert shown == pytest.approx(worst[metric].tolist(), abs=0.0051)
+            best = table.sort_values(metric, ascending=not rises, kind="stable")
+            assert choose(opened, metric, str(place), "best")[0] == best["file"].tolist()
+    means = np.mean([row.tests[0].values("delta_e2000") for row in models], axis=0)
+    files = models[0].tests[0].sample_table(0)["file"].to_numpy()
+    expected = files[np.argsort(-means, kind="stable")].tolist()
+    assert choose(opened, "delta_e2000", "all", "worst")[0] == expected
+
+
+def test_a_phone_scrolls_tables_and_not_the_page(opened: Any) -> None:
+    size = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        page_width, box, table = opened.execute_script(
+            """const box = document.querySelector(".scroll");
+            return [document.documentElement.scrollWidth, box.clientWidth, box.scrollWidth];"""
+        )
+    finally:
+        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert page_width == 360
+    assert box < 360 < table
