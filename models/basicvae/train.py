@@ -87,8 +87,10 @@ class Training(Recipe[Colorizer, Settings]):
     def _color_and_kl(
         self, model: Colorizer, batch: Batch, rng: Randomness
     ) -> tuple[Tensor, Tensor]:
-        """Return the Huber loss of the color decoded from a sample of the posterior, and
-        KL(posterior ‖ prior) in nats, (B, D)."""
+        """Return the Huber loss of the decoded color, and KL(posterior ‖ prior) in nats, (B, D).
+
+        The color is decoded from a sample of the posterior.
+        """
         real = model.target(batch.rgb)
         q = self.posterior(model.standardize_lightness(batch.lightness), real)
         latent = q.sample(rng.normal(*q.mean.shape))

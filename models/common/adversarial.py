@@ -20,11 +20,11 @@ Augmentation = Callable[[Tensor], Tensor]
 
 
 class Discriminator(nn.Module):
-    """A network that says, for each patch, whether its color given L is real (Isola et al. 2017,
-    section 3.2.2).
+    """A network that classifies, for each patch, whether its color is real given L.
 
-    It is fully convolutional. Spectral norm in every layer (Miyato et al. 2018) bounds its slope,
-    and so the size of the gradient that it gives to a generator.
+    This is the PatchGAN of Isola et al. 2017, section 3.2.2. It is fully convolutional. Spectral
+    norm in every layer (Miyato et al. 2018) bounds its slope, and so the size of the gradient that
+    it gives to a generator.
     """
 
     def __init__(self, channels: int, patch_size: int, widths: Sequence[int]) -> None:
@@ -76,8 +76,10 @@ def generator_loss(fake: Tensor, kind: AdversarialLoss) -> Tensor:
 
 
 def feature_matching(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-    """Return the mean L1 distance of features, each layer with equal weight (Wang et al. 2018,
-    pix2pixHD, eq. 4)."""
+    """Return the mean L1 distance of features, each layer with equal weight.
+
+    Wang et al. 2018 (pix2pixHD), eq. 4.
+    """
     distances = [F.l1_loss(f.float(), r.detach().float()) for r, f in zip(real, fake, strict=True)]
     return torch.stack(distances).mean()
 

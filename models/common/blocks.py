@@ -122,8 +122,10 @@ class ConvexUpsample(nn.Module):
             self.detail.weight.data[:, features:, 0, 0] = minus_mean.repeat(3, 1)
 
     def forward(self, coarse: Tensor, features: Tensor, skip: Tensor | None = None) -> Tensor:
-        """Upsample coarse (B, C, h, w), given features (B, features, h, w), to (B, C, h·factor,
-        w·factor)."""
+        """Upsample coarse (B, C, h, w) to (B, C, h·factor, w·factor).
+
+        features: (B, features, h, w). skip: (B, factor², h, w).
+        """
         b, c, h, w = coarse.shape
         f = self.factor
         weights = self.weights(features).float().reshape(b, 9, f * f, h, w).softmax(dim=1)

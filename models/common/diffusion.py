@@ -39,8 +39,10 @@ def betas_of(alpha_bar: Tensor) -> Tensor:
 
 
 def linear(steps: int) -> Tensor:
-    """Return ᾱ for β from 1e-4 to 0.02 in equal steps, for any T (Ho et al. 2020, section 4, with
-    T = 1000)."""
+    """Return ᾱ for β from 1e-4 to 0.02 in equal steps, for any T.
+
+    Ho et al. 2020, section 4, where T = 1000.
+    """
     return alpha_bar_of(torch.linspace(1e-4, 0.02, steps, dtype=torch.float64))
 
 
@@ -51,10 +53,9 @@ def sigmoid(steps: int) -> Tensor:
 
 
 def cosine(steps: int, offset: float = 0.0) -> Tensor:
-    """Return ᾱ_t = f(t) / f(0), f(t) = cos²((t/T + s) / (1 + s) · π/2) (Nichol and Dhariwal 2021,
-    eq. 17).
+    """Return ᾱ_t = f(t) / f(0), f(t) = cos²((t/T + s) / (1 + s) · π/2).
 
-    The paper's offset s is 0.008. t/T reaches 1, where ᾱ is 0.
+    Nichol and Dhariwal 2021, eq. 17. The paper's offset s is 0.008. t/T reaches 1, where ᾱ is 0.
     """
     share = torch.arange(1, steps + 1, dtype=torch.float64) / steps
     start = math.cos(offset / (1 + offset) * math.pi / 2) ** 2
@@ -62,22 +63,28 @@ def cosine(steps: int, offset: float = 0.0) -> Tensor:
 
 
 def capped(alpha_bar: Tensor, most: float = 0.999) -> Tensor:
-    """Return ᾱ with every β at most `most`, so that ᾱ_T > 0 (Nichol and Dhariwal 2021, section
-    3.2)."""
+    """Return ᾱ with every β at most `most`, so that ᾱ_T > 0.
+
+    Nichol and Dhariwal 2021, section 3.2.
+    """
     return alpha_bar_of(betas_of(alpha_bar).clamp(max=most))
 
 
 def zero_terminal_snr(alpha_bar: Tensor) -> Tensor:
-    """Return ᾱ with √ᾱ shifted and scaled to √ᾱ_T = 0 and the same √ᾱ_1 (Lin et al. 2024,
-    algorithm 1)."""
+    """Return ᾱ with √ᾱ shifted and scaled to √ᾱ_T = 0 and the same √ᾱ_1.
+
+    Lin et al. 2024, algorithm 1.
+    """
     root = alpha_bar.sqrt()
     first, last = root[0].clone(), root[-1].clone()
     return ((root - last) * (first / (first - last))) ** 2
 
 
 def shifted(alpha_bar: Tensor, shift: float) -> Tensor:
-    """Return ᾱ with log SNR - 2 ln s, which is noisier for s > 1 (Hoogeboom et al. 2023, section
-    3)."""
+    """Return ᾱ with log SNR - 2 ln s, which is noisier for s > 1.
+
+    Hoogeboom et al. 2023, section 3.
+    """
     return alpha_bar / (alpha_bar + shift**2 * (1 - alpha_bar))
 
 
@@ -113,8 +120,10 @@ def usable_schedule(
     prediction: Prediction,
     **_: object,
 ) -> Tensor:
-    """Return ᾱ (T,) for a model's arguments; raise ValueError, with the remedy, if sampling would
-    fail. Other arguments of a model are ignored."""
+    """Return ᾱ (T,) for a model's arguments; other arguments are ignored.
+
+    Raises ValueError, with the remedy, if sampling would fail.
+    """
     if offset and schedule != "cosine":
         raise ValueError(
             f"offset is an option of the cosine schedule, not of {schedule}: leave it out"
@@ -144,8 +153,10 @@ def require_terminal_noise(alpha_bar: Tensor) -> None:
 
 
 class Schedule(nn.Module):
-    """The noise schedule of a model: α_t = √ᾱ_t and σ_t = √(1 - ᾱ_t) in float32, of ᾱ (T,) in
-    float64."""
+    """The noise schedule of a model: α_t = √ᾱ_t and σ_t = √(1 - ᾱ_t) in float32.
+
+    alpha_bar: ᾱ (T,) in float64.
+    """
 
     alpha: Tensor
     sigma: Tensor
@@ -265,8 +276,10 @@ def stratified_timesteps(draws: Tensor, total: int) -> Tensor:
 
 
 class TimeEmbedding(nn.Module):
-    """Time embedding (B,) → (B, features): sinusoids of t (Vaswani et al. 2017, section 3.5), then
-    two layers."""
+    """Time embedding (B,) → (B, features): sinusoids of t, then two layers.
+
+    Vaswani et al. 2017, section 3.5.
+    """
 
     def __init__(self, features: int, total: int) -> None:
         super().__init__()

@@ -46,14 +46,18 @@ class Gaussian:
         return cls(zeros, zeros)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Return mean + deviation · noise, which passes gradients to both (Kingma and Welling,
-        section 2.4)."""
+        """Return mean + deviation · noise, which passes gradients to both.
+
+        Kingma and Welling, section 2.4.
+        """
         return self.mean + (self.log_variance / 2).exp() * noise
 
 
 def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
-    """Return KL(q ‖ p) per dimension in nats, (B, D); for p = N(0, I) see Kingma and Welling,
-    appendix B."""
+    """Return KL(q ‖ p) per dimension in nats, (B, D).
+
+    For p = N(0, I) see Kingma and Welling, appendix B.
+    """
     squared = (q.mean - p.mean).square() + q.log_variance.exp()
     return 0.5 * (p.log_variance - q.log_variance + squared / p.log_variance.exp() - 1)
 

@@ -37,19 +37,19 @@ Step = Callable[[Tensor, Estimate, NoiseLevel, Estimate | None], Tensor]
 
 
 def trailing_timesteps(total: int, steps: int) -> list[int]:
-    """Return `steps` of 0 … total - 1, descending from the last (Lin et al. 2024, table 2,
-    "trailing").
+    """Return `steps` of 0 … total - 1, descending from the last.
 
-    Sampling must start at the only step where training saw no signal, which is the last one.
+    Lin et al. 2024, table 2, "trailing". Sampling must start at the only step where training saw
+    no signal, which is the last one.
     """
     return [round(total - total * i / steps) - 1 for i in range(steps)]
 
 
 def leading_timesteps(total: int, steps: int) -> list[int]:
-    """Return `steps` of 0 … total - 1, descending to 0 (Lin et al. 2024, table 2, "leading").
+    """Return `steps` of 0 … total - 1, descending to 0.
 
-    Many earlier implementations do so. The network then takes the pure noise that sampling starts
-    from for an image with some signal.
+    Lin et al. 2024, table 2, "leading". Many earlier implementations do so. The network then takes
+    the pure noise that sampling starts from for an image with some signal.
     """
     return [total // steps * i for i in reversed(range(steps))]
 

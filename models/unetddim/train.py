@@ -121,10 +121,10 @@ class Training(Recipe[Model, Settings]):
 def denoising_losses(
     model: Model, batch: Batch, rng: Randomness, settings: Settings
 ) -> dict[str, Tensor]:
-    """Return the squared error of the prediction at random noise levels, and the Huber loss of
-    true color after averaging and upsampling.
+    """Return the squared error of the prediction at random noise levels, and the other losses.
 
-    Where a regression's mean is refined, the mean has a Huber loss too, as in `unet`.
+    The upsampler has the Huber loss of true color that was averaged and upsampled. Where a
+    regression's mean is refined, the mean has a Huber loss too, as in `unet`.
     """
     fine = model.target(batch.rgb)
     coarse = F.avg_pool2d(fine, model.patch_size)
