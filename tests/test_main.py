@@ -257,7 +257,7 @@ def test_a_model_reads_the_weights_of_another(run: Run, words: list[str], tmp_pa
         assert (weights["trained_as"], weights["run"]) == (other, other)
         assert weights["file"] == "weights/best.safetensors"
         assert record["sampling"]["steps"] == 100  # what the preset chooses for this model
-        code, text, err = run("verify", model, "--dataset", words[1], "--results", str(out))
+        code, text, err = run("verify", model, "--results", str(out))
         assert (code, f"{test}: true" in text) == (0, True), text + err
 
         # Asked for by name it is trained, and the tests of both weights are two rows.

@@ -1,17 +1,16 @@
 """The options that several commands share, and the help of those that are settings of a training.
 
-Nothing here imports torch or pydantic.
+Nothing here imports torch.
 """
 
-import ast
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from benchmark.errors import UserError
+from benchmark.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / "Results"
@@ -31,39 +30,11 @@ SAMPLING = ("steps", "sampler", "eta", "guidance")
 """The options that are values of a model's `Sampling`, by their names there."""
 
 
-@cache
-def _settings() -> dict[str, tuple[Any, str]]:
-    """Read the name → (default, description) of each field of Settings from the text of its file.
-
-    Importing it would import pydantic, and `--help` would take 3 times as much processor time.
-    """
-    text = (ROOT / "benchmark/settings.py").read_text(encoding="utf-8")
-    fields: dict[str, tuple[Any, str]] = {}
-    types: dict[str, str] = {}  # descriptions of the types that are defined before the class
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            types[node.targets[0].id] = _description(node.value)
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
-            call = node.value if isinstance(node.value, ast.Call) else None
-            default = call.args[0] if call else node.value
-            if isinstance(default, ast.Constant):
-                described = _description(node.value) or types.get(ast.unparse(node.annotation), "")
-                fields[node.target.id] = (default.value, described)
-    return fields
-
-
-def _description(node: ast.expr) -> str:
-    """Return the description that a call of Field in an expression gives, or an empty text."""
-    for part in ast.walk(node):
-        if isinstance(part, ast.keyword) and part.arg == "description":
-            return str(ast.literal_eval(part.value))
-    return ""
-
-
 def setting(name: str, group: str | None = TRAINING) -> Any:
     """Declare an option for a field of Settings, with the field's description and default."""
-    default, description = _settings()[name]
-    return typer.Option(help=f"{description}.  [default: {default}]", rich_help_panel=group)
+    field = Settings.model_fields[name]
+    text = f"{field.description}.  [default: {field.default}]"
+    return typer.Option(help=text, rich_help_panel=group)
 
 
 Seed = Annotated[int | None, setting("seed", group=None)]

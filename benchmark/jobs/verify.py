@@ -89,7 +89,7 @@ def _outputs(
     run = folder.run()
     if dataset is not None or truth is not None:
         sources = locate_test(dataset, truth, run.results)
-    elif (images := _image_sources(run)) is not None:
+    elif (images := _image_sources(run, record)) is not None:
         sources = locate(images.dataset, images.test_images, run.results)
     else:
         raise UserError(
@@ -110,10 +110,13 @@ def _outputs(
     return Outputs(folder, test_images, names)
 
 
-def _image_sources(run: RunFolder) -> ImageSources | None:
-    """Where a run took its images from, if its folder says so."""
-    if run.settings.exists():
-        return read_record(run.settings, TrainingRecord).images
+def _image_sources(run: RunFolder, record: RunRecord) -> ImageSources | None:
+    """Where a run took its images from, if its folder or that of its weights says so."""
+    trained = run
+    if record.weights is not None and record.weights.run is not None:
+        trained = RunFolder(run.results, record.weights.run, run.seed)
+    if trained.settings.exists():
+        return read_record(trained.settings, TrainingRecord).images
     if run.submission.exists():
         return read_record(run.submission, SubmissionRecord).images
     return None

@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 import main
 from benchmark import cli
-from benchmark.cli import commands, options
+from benchmark.cli import commands
 from benchmark.errors import UserError
+from benchmark.settings import Settings
 
 FILES = {
     "hello": 'def command(name: str) -> None:\n    print(f"Hello, {name}.")\n',
@@ -62,8 +63,8 @@ def test_help_comes_in_groups_within_80_columns() -> None:
     assert "\x1b" not in text
     words = " ".join(text.split())
     for name in ("epochs", "batch_size", "size", "learning_rate", "accumulate", "save_every"):
-        default, description = options._settings()[name]
-        assert f"{description}. [default: {default}]" in words
+        field = Settings.model_fields[name]
+        assert f"{field.description}. [default: {field.default}]" in words
     assert "quick, standard, large" in words
     assert "tiny" not in words
 

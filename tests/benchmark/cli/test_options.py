@@ -5,15 +5,6 @@ import pytest
 from benchmark import registry
 from benchmark.cli import options
 from benchmark.errors import UserError
-from benchmark.settings import Settings
-
-
-def test_defaults_and_help_are_those_of_settings() -> None:
-    fields = dict(Settings.model_fields)
-    del fields["architecture"]  # its values are options of their own
-    assert options._settings() == {
-        name: (field.default, field.description) for name, field in fields.items()
-    }
 
 
 def test_old_names_of_settings_keep_working() -> None:
