@@ -7,6 +7,7 @@ import typer
 
 from benchmark import registry
 from benchmark.cli import options
+from benchmark.results.folders import RunFolder
 
 
 def command(
@@ -24,12 +25,13 @@ def command(
         if entry.broken:
             typer.echo(f"{entry.name:<10}  broken: {entry.broken}")
             continue
-        costs = sorted((results / entry.name).glob("seed-*/cost.json"))
         state, size = "-", ""
-        if costs:
+        trained = [run for run in RunFolder.all_of(results, entry.name) if run.cost.exists()]
+        if trained:
             from benchmark.results.records import Cost, read_record
 
-            state, size = "trained", f"{read_record(costs[0], Cost).parameters / 1e6:.2f} M"
+            state = "trained"
+            size = f"{read_record(trained[0].cost, Cost).parameters / 1e6:.2f} M"
         typer.echo(f"{entry.name:<10}  {state:<8} {size:>8}  {entry.summary}")
 
 
@@ -51,5 +53,6 @@ def _list_setting(
     key: str, default: object, presets: Mapping[str, Mapping[str, object]], description: str
 ) -> None:
     changes = [f"{preset} {own[key]}" for preset, own in presets.items() if key in own]
-    value = f"{default}" + (f" ({'; '.join(changes)})" if changes else "")
+    usual = "by weights" if default is None else f"{default}"
+    value = usual + (f" ({'; '.join(changes)})" if changes else "")
     typer.echo(f"{key:<18} {value:<44} {description}")

@@ -71,6 +71,14 @@ class RunFolder:
         return self.path / "samples" / f"epoch_{epoch:04d}.png"
 
     @classmethod
+    def all_of(cls, results: Path, run: str) -> Iterator["RunFolder"]:
+        """Yield the folder of each seed of a run, in the order of their names."""
+        for path in sorted((results / run).glob("seed-*")):
+            seed = path.name.removeprefix("seed-")
+            if seed.isdecimal():
+                yield cls(results, run, int(seed))
+
+    @classmethod
     def of_weights(cls, path: Path) -> "RunFolder":
         """The run whose folder a file of weights lies in. Raises UserError if it lies in none."""
         folder = path.resolve().parent.parent
