@@ -1,6 +1,7 @@
 """The schema of every JSON file of a run and of a test, each read and written through its schema.
 
-TrainingRecord is settings.json, SubmissionRecord submission.json, Cost cost.json, RunRecord run.json.
+The schemas: TrainingRecord is settings.json, SubmissionRecord submission.json, Cost cost.json, and
+RunRecord run.json.
 """
 
 from pathlib import Path
