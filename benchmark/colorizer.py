@@ -23,9 +23,7 @@ from benchmark.randomness import Noise
 SMALLEST_SIDE = 16
 ColorSpace = Annotated[
     Literal["lab", "rgb"],
-    Field(
-        description="Color to predict: lab is ab beside the input's L, rgb is all of sRGB"
-    ),
+    Field(description="Color to predict: lab is ab beside the input's L, rgb is all of sRGB"),
 ]
 OnStep = Callable[[int, int, Tensor, Tensor], None]
 """A callback, called as on_step(step, steps, state, estimate) at each step of a sampling.

@@ -101,7 +101,7 @@ class Outputs:
     def pairs(
         self, sample: Sample = 0, observer: Observer | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield each output of a sample and its truth, uint8 (3, S, S); the observer sees it too."""
+        """Yield each output of a sample and its truth, uint8 (3, S, S); show it to the observer."""
         for row, truth in enumerate(self.inputs.rgb8):
             output = self.read(row, sample)
             if observer is not None:

@@ -101,7 +101,7 @@ def _outputs(
     if Protocol.of(test_images, sources.name, size, suite).hash != record.protocol_hash:
         raise UserError(
             f"The {len(test_images)} test images of {sources.test_images or sources.dataset} are "
-            f"not those of {folder.path}: name its own with --truth, or the --dataset they came from."
+            f"not those of {folder.path}: name its own with --truth, or name their --dataset."
         )
     # The files may have had other names when they were tested.
     first = table[table["sample"] == "0"]

@@ -1,9 +1,9 @@
 """The layout of Results/: every file name of a run and of a test is written here, and nowhere else.
 
-    Results/<run>/seed-<N>/
-        settings.json  history.jsonl  cost.json  loss_curve.png  state.pt  samples/  weights/
-        tests/<protocol>[-<sampling>]/
-            run.json  per_image.csv  figure.png  images/  samples/<k>/  frames/ …
+Results/<run>/seed-<N>/
+    settings.json  history.jsonl  cost.json  loss_curve.png  state.pt  samples/  weights/
+    tests/<protocol>[-<sampling>]/
+        run.json  per_image.csv  figure.png  images/  samples/<k>/  frames/ …
 """
 
 from collections.abc import Iterator

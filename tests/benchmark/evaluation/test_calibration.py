@@ -244,9 +244,7 @@ def test_who_paints_all_red_is_three_quarters_off(
     sample: Path, draw_in_paint: Callable[[int, str], Image.Image]
 ) -> None:
     objects = find(read(sample / "test"))
-    squares = [
-        fit_square(draw_in_paint(index, "red"), Preprocessing(64)) for index in range(COUNT)
-    ]
+    squares = [fit_square(draw_in_paint(index, "red"), Preprocessing(64)) for index in range(COUNT)]
     red = torch.stack([torch.from_numpy(np.array(square)).permute(2, 0, 1) for square in squares])
     result = calibrated(objects, red)
     assert shares(result) == all_of("red")
