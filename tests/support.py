@@ -12,6 +12,7 @@ from benchmark.colorizer import Colorizer, Sampling, Statistics
 from benchmark.data.cache import ImageSet
 from benchmark.data.loading import TrainingData, measure
 from benchmark.data.manifest import ImageFile
+from benchmark.data.reading import read_whole
 from benchmark.device import make_fabric
 from benchmark.recipe import Recipe
 from benchmark.results.folders import RunFolder
@@ -102,3 +103,8 @@ def make_loop(folder: Path, name: str, data: TrainingData, **typed: Any) -> Loop
 def lightness_like(rgb8: Tensor) -> Tensor:
     """Return L* (B, 1, H, W) of uint8 images."""
     return rgb_to_lightness(rgb_from_8bit(rgb8))
+
+
+def read_rgb(path: Path) -> Tensor:
+    """Read an image file as sRGB in [0, 1], (3, H, W)."""
+    return rgb_from_8bit(torch.from_numpy(read_whole(path)))

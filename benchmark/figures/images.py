@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
@@ -29,13 +28,6 @@ def save_png(path: Path, rgb: Tensor) -> None:
 def _save_image(path: Path, image: Image.Image) -> None:
     with replacing(path) as part:
         image.save(part, format="PNG")
-
-
-def read_png(path: Path) -> Tensor:
-    """Read an image that `save_png` wrote: sRGB in [0, 1], (3, H, W)."""
-    with Image.open(path) as image:
-        pixels = torch.from_numpy(np.array(image.convert("RGB")))
-    return rgb_from_8bit(pixels.permute(2, 0, 1))
 
 
 def gray_of(lightness: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 """What every model must be able to do, for all models that are found."""
 
 import signal
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +10,17 @@ import pytest
 import torch
 from torch import Tensor
 
-import metrics
 from benchmark import registry
 from benchmark.checkpoints import load_weights
 from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
 from benchmark.errors import Interrupted
-from benchmark.evaluation import evaluate as evaluation
+from benchmark.evaluation import evaluate
 from benchmark.evaluation.baselines import Gray
+from benchmark.metrics.images import delta_e2000
+from benchmark.metrics.table import MetricSuite
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch
+from benchmark.results.folders import RunFolder
 from benchmark.results.records import RunRecord, WeightsUsed, read_record
 from benchmark.training.loop import Loop
 from benchmark.training.tracking import read_history
@@ -33,6 +37,8 @@ from tests.support import (
 )
 
 NAMES = [entry.name for entry in registry.entries() if not entry.broken]
+TRAINED = [name for name in NAMES if registry.load_model(name).weights_of is None]
+"""The models with a training of their own; test_convention holds that the others have the same."""
 CPU = torch.device("cpu")
 TIMES = ("seconds", "images_per_second")
 
@@ -134,25 +140,42 @@ def test_on_step_is_called_at_every_step_and_only_by_models_with_steps(
         assert (calls[-1][3] - rgb).abs().max() < 1e-5
 
 
-def test_overfits_eight_images(name: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="session")
+def overfit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunFolder]:
+    """overfit(name) → the run of a training on the same eight images, which is done once.
+
+    A model that reads the weights of another one has no other training: its convention test says
+    so.
+    """
+
+    @cache
+    def train(name: str) -> RunFolder:
+        data = training_data(blobs(8, 32).repeat(10, 1, 1, 1))  # ten steps an epoch
+        folder = tmp_path_factory.mktemp("overfit")
+        loop = make_loop(folder, name, data, epochs=30, ema_decay=0.98)
+        loop.run("disabled")
+        return loop.folder
+
+    return train
+
+
+def test_overfits_eight_images(name: str, overfit: Callable[[str], RunFolder]) -> None:
     """A model overfits eight images: the loss falls, and so does the error of its outputs.
 
     For a stochastic model the outputs are samples: given L of a training image, every seed must
     give nearly that image.
     """
     rgb8 = blobs(8, 32)
-    data = training_data(rgb8.repeat(10, 1, 1, 1))  # ten steps an epoch
-    loop = make_loop(tmp_path, name, data, epochs=30, ema_decay=0.98)
-    loop.run("disabled")
-    model = load_weights(loop.folder.weights_file("last"), name, CPU).model
+    folder = overfit(registry.load_model(name).weights_of or name)
+    model = load_weights(folder.weights_file("last"), name, CPU).model
     lightness, truth = lightness_like(rgb8), rgb_from_8bit(rgb8)
     gray = Gray().eval().colorize(lightness, seeds=range(8))
-    gray_error = metrics.delta_e2000(gray, truth).mean()
+    gray_error = delta_e2000(gray, truth).mean()
     for draw in range(3 if model.stochastic else 1):
         seeds = range(100 * draw, 100 * draw + 8)
         output = model.colorize(lightness, seeds=seeds, sampling=tiny_sampling(model))
-        assert metrics.delta_e2000(output, truth).mean() < 0.35 * gray_error
-    history = read_history(loop.folder.history)
+        assert delta_e2000(output, truth).mean() < 0.35 * gray_error
+    history = read_history(folder.history)
     key = next(key for key in history[0] if key.startswith("val/"))
     assert history[-1][key] < 0.35 * history[0][key]
 
@@ -164,7 +187,7 @@ def test_its_saved_weights_are_loaded_and_tested(name: str, tmp_path: Path) -> N
     saved = load_weights(loop.folder.weights_file("best"), name, CPU)
     averaged = loop.average.model.state_dict()
     assert all(torch.equal(averaged[key], value) for key, value in saved.model.state_dict().items())
-    candidate = evaluation.Candidate(
+    candidate = evaluate.Candidate(
         folder=loop.folder,
         model=name,
         sampling=saved.model.resolve_sampling(tiny_sampling(saved.model)),
@@ -172,14 +195,15 @@ def test_its_saved_weights_are_loaded_and_tested(name: str, tmp_path: Path) -> N
             trained_as=name, run=name, file="best", sha256=saved.sha256, epoch=saved.epoch
         ),
     )
-    suite = metrics.MetricSuite(unavailable={"lpips": "left out here", "kid": "left out here"})
-    setup = evaluation.prepare(images_of(rgb8), "blobs", 32, suite=suite)
-    record = evaluation.test(candidate, saved.model, setup)
+    suite = MetricSuite(unavailable={"lpips": "left out here", "kid": "left out here"})
+    setup = evaluate.prepare(images_of(rgb8), "blobs", 32, suite=suite)
+    record = evaluate.test(candidate, saved.model, setup)
     assert record.n_scored == record.n_expected == 10
     assert read_record(next(loop.folder.tests.glob("*/run.json")), RunRecord) == record
     assert record.refusal is None
 
 
+@pytest.mark.parametrize("name", TRAINED)
 def test_an_interrupted_training_ends_as_one_that_was_not(name: str, tmp_path: Path) -> None:
     data = training_data(blobs(24, 36))  # three steps an epoch
     whole = make_loop(tmp_path / "whole", name, data, epochs=2)
@@ -205,6 +229,7 @@ def test_an_interrupted_training_ends_as_one_that_was_not(name: str, tmp_path: P
     assert histories[0] == histories[1]
 
 
+@pytest.mark.parametrize("name", TRAINED)
 def test_every_training_step_is_in_training_mode(name: str, tmp_path: Path) -> None:
     """Also after a validation that leaves the recipe in eval mode."""
     loop = make_loop(tmp_path, name, training_data(blobs(16, 36)), epochs=3)

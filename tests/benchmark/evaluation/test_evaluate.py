@@ -22,7 +22,7 @@ from benchmark.evaluation.baselines import GroundTruth, MeanAb
 from benchmark.evaluation.baselines import test_baselines as run_baselines
 from benchmark.evaluation.evaluate import Candidate, TestSetup
 from benchmark.evaluation.per_image import IDENTITY, read_table
-from benchmark.figures.images import GAP, read_png, save_png
+from benchmark.figures.images import GAP, save_png
 from benchmark.files import sha256_of_file
 from benchmark.metrics.images import delta_e2000, ssim
 from benchmark.metrics.table import METRICS, MetricOptions, MetricSuite
@@ -30,7 +30,7 @@ from benchmark.randomness import Noise
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import RunRecord, TrainingSet, WeightsUsed, read_record
 from metrics import score_folder, write_leaderboard
-from tests.support import awaken, tiny_model
+from tests.support import awaken, read_rgb, tiny_model
 
 
 class Coarse(nn.Module):
@@ -234,7 +234,7 @@ def test_frames_end_in_the_images_as_written(tmp_path: Path) -> None:
             animation.seek(3)
             sheet = torch.from_numpy(np.array(animation.convert("RGB"))).permute(2, 0, 1)
         last = sheet[:, -256 - GAP : -GAP, -256 - GAP : -GAP][:, ::8, ::8] / 255
-        written = read_png(folder / f"images/{row}.png")
+        written = read_rgb(folder / f"images/{row}.png")
         assert (last - written).abs().max() <= 1.01 / 255
 
     before = [path.stat().st_mtime_ns for path in first]
@@ -330,7 +330,7 @@ def test_several_samples_have_a_mean_a_best_and_distances(tmp_path: Path) -> Non
 
     def outputs(sample: str) -> Tensor:
         places = table[table["sample"] == sample]["output"]
-        return torch.stack([read_png(setup.folder(candidate).path / place) for place in places])
+        return torch.stack([read_rgb(setup.folder(candidate).path / place) for place in places])
 
     first, second, third, mean = (outputs(sample) for sample in ("0", "1", "2", "mean"))
     assert not torch.equal(first, second)

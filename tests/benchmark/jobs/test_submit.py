@@ -14,11 +14,11 @@ from benchmark import leaderboard
 from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.data.loading import Sources, locate_test
 from benchmark.errors import UserError
-from benchmark.figures.images import read_png
 from benchmark.jobs.submit import Entry, export_inputs, submit
 from benchmark.metrics.table import METRICS, MetricSuite
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import RunRecord, read_record
+from tests.support import read_rgb
 
 NOTHING = MetricSuite(unavailable={"lpips": "left out here", "kid": "left out here, too"})
 SIZE = 32
@@ -77,7 +77,7 @@ def test_a_submission_has_a_row_like_any_other(
     for path in (test / "images").iterdir():
         assert path.read_bytes() != b""
         given = rgb_from_8bit(torch.from_numpy(np.array(Image.open(path))))
-        assert torch.equal(read_png(path), given.permute(2, 0, 1))
+        assert torch.equal(read_rgb(path), given.permute(2, 0, 1))
 
 
 def test_the_truth_itself_comes_out_perfect(
@@ -104,7 +104,7 @@ def test_the_lightness_of_the_input_can_be_put_back(
         "program, submitted, the input's L*",
     }
     first, second = (row.tests[0].folder.path / "images/image_000.png" for row in board.models)
-    ab = [rgb_to_lab(read_png(path)[None])[:, 1:] for path in (first, second)]
+    ab = [rgb_to_lab(read_rgb(path)[None])[:, 1:] for path in (first, second)]
     assert (ab[0] - ab[1]).abs().mean() < 3  # the color stayed, up to the gamut
 
 
