@@ -46,23 +46,15 @@ from ..common.unet import (
 ETA = {"ddim": 0.8, "ddpm": 1.0, "dpmpp": 0.0}
 """Defaults of eta; ddpm is ddim with eta 1, and DPM-Solver++ adds no noise, so theirs are fixed.
 
-With ddim, some fresh noise corrects errors of a short training: chosen on validation images among
-0, 0.5, 0.8 and 1 (LPIPS .156, .146, .145, .148).
+With ddim, some fresh noise corrects errors of a short training. docs/choices.md tells how this and
+the following defaults were chosen.
 """
 NEUTRAL = {"guidance": 1.0, "temperature": 1.0, "mean_gain": 1.0, "sigma_min": 0.0}
 """The values with which a sample is one of the distribution that the network has learned."""
 GUIDED = {"guidance": 1.8, "temperature": 0.85}
-"""Defaults of weights that were trained with condition_dropout and refine no regression.
-
-Chosen on validation images: the lowest LPIPS among those within a tenth of the truth's colorfulness
-and with well below half of the ab divergence of a regression.
-"""
+"""Defaults of weights that were trained with condition_dropout and refine no regression."""
 REFINING = {"temperature": 0.82, "sigma_min": 1.6}
-"""Defaults of weights that refine a regression's mean of ab; mean_gain follows from temperature.
-
-Chosen on validation images in sets of 64: the highest SSIM among those with an ab divergence of at
-most 0.45 of the regression's, and at least 0.85 of the truth's colorfulness.
-"""
+"""Defaults of weights that refine a regression's mean of ab; mean_gain follows from temperature."""
 
 
 class Sampling(colorizer.Sampling):
