@@ -50,7 +50,7 @@ def test_vivid_color_keeps_the_lightness_and_the_hue() -> None:
     ("lightness", "fault"),
     [
         (torch.rand(1, 3, 32, 32), "shape"),
-        (torch.rand(1, 1, 15, 32), "16 is the least"),
+        (torch.rand(1, 1, 15, 32), "at least 16 are needed"),
         (torch.rand(2, 1, 32, 32), "1 seeds for 2 images"),
         (255 * torch.ones(1, 1, 32, 32), "L\\* in"),
         (-torch.ones(1, 1, 32, 32), "L\\* in"),

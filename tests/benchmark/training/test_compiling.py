@@ -24,7 +24,7 @@ def trained(folder: Path, name: str, compiled: bool, **typed: Any) -> dict[str, 
     """The last weights of a short training, as read from their file."""
     loop = make_loop(folder, name, training_data(blobs(16, 32)), epochs=2, **typed)
     loop.run("disabled", compiled)
-    return load_weights(loop.folder.weights_of("last"), name, CPU).model.state_dict()
+    return load_weights(loop.folder.weights_file("last"), name, CPU).model.state_dict()
 
 
 def use_compiler(monkeypatch: pytest.MonkeyPatch, backend: Callable[..., Any]) -> None:
