@@ -7,19 +7,33 @@ import typer
 from benchmark.cli import options
 from benchmark.errors import UserError
 
+RECORDED = "the images that settings.json or submission.json of the run names"
+
 
 def command(
     run: Annotated[
         str, typer.Argument(help="Name of a run, path of its folder, or path of a test's folder.")
     ],
-    truth: options.Truth = None,
-    dataset: options.TestDataset = None,
+    truth: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Folder of the true images.  [default: {RECORDED}]",
+            rich_help_panel=options.DATA,
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{options.HELD_OUT}  [default: {RECORDED}]", rich_help_panel=options.DATA
+        ),
+    ] = None,
     results: options.Results = options.RESULTS,
     lpips_weights: options.LpipsWeights = None,
 ) -> None:
     """Verify that run.json agrees with the written images.
 
-    The images are scored again. The exit code is 1 if a test is not true.
+    The images are scored again. The exit code is 1 if a test is not true, and otherwise 2 if a test
+    cannot be checked.
     """
     from benchmark.jobs.verify import verify
     from benchmark.results.folders import TestFolder
@@ -27,16 +41,16 @@ def command(
     wrong, unclear = 0, 0
     for test in TestFolder.named(run, results):
         try:
-            verdict = verify(test, dataset, truth, lpips_weights)
+            verification = verify(test, dataset, truth, lpips_weights)
         except UserError as error:
             typer.echo(f"{test.path}: cannot be checked")
             typer.echo(f"  {error}")
             unclear += 1
             continue
-        typer.echo(f"{test.path}: {'not true' if verdict.faults else 'true'}")
-        for fault in verdict.faults:
+        typer.echo(f"{test.path}: {'not true' if verification.faults else 'true'}")
+        for fault in verification.faults:
             typer.echo(f"  {fault}")
-        for part in verdict.unchecked:
+        for part in verification.unchecked:
             typer.echo(f"  not checked: {part}")
-        wrong += bool(verdict.faults)
+        wrong += bool(verification.faults)
     raise typer.Exit(1 if wrong else 2 if unclear else 0)

@@ -13,14 +13,14 @@ from benchmark.evaluation.evaluate import Candidate, TestSetup, test
 from benchmark.files import sha256_of_json
 from benchmark.metrics.table import MetricSuite
 from benchmark.randomness import Noise, derive_seed
-from benchmark.results.folders import RunFolder
+from benchmark.results.folders import GRAY_RUN, GROUND_TRUTH_RUN, MEAN_AB_RUN, RunFolder
 from benchmark.results.records import Score, TrainingSet
 
 GRAY, MEAN_AB, GROUND_TRUTH = "gray", "mean ab", "ground truth"
 
 
 class Gray(Colorizer):
-    """The input as it is: the scores of copying it."""
+    """The unchanged input: what copying it scores."""
 
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
@@ -29,7 +29,7 @@ class Gray(Colorizer):
 
 
 class MeanAb(Colorizer):
-    """One color for all, the mean of a training set: the scores of coloring without looking.
+    """A constant color, the mean of a training set: what coloring without seeing scores.
 
     ab_mean: in Lab units.
     """
@@ -46,7 +46,7 @@ class MeanAb(Colorizer):
 
 
 class GroundTruth(Colorizer):
-    """The true colors: the best possible scores, and a check of the whole path to them.
+    """The true colors: the best possible scores, which also check the whole pipeline.
 
     truths: sRGB (3, H, W) of each image by its seed, the only thing a colorizer knows of an image.
     """
@@ -72,17 +72,21 @@ def test_baselines(results: Path, setup: TestSetup, training_set: TrainingSet | 
         derive_seed(0, image.name, 0): rgb_from_8bit(rgb8)
         for image, rgb8 in zip(setup.images.files, setup.images.rgb8, strict=True)
     }
-    for name, colorizer in ((GROUND_TRUTH, GroundTruth(truths)), (GRAY, Gray())):
-        candidate = Candidate(RunFolder(results, name.replace(" ", "-"), 0), name, kind="fixed")
+    rows = (
+        (GROUND_TRUTH, GROUND_TRUTH_RUN, GroundTruth(truths)),
+        (GRAY, GRAY_RUN, Gray()),
+    )
+    for name, run, colorizer in rows:
+        candidate = Candidate(RunFolder(results, run, 0), name, kind="fixed")
         record = test(candidate, colorizer.eval(), setup)
         error = ground_truth_error(record.metrics, setup.suite) if name == GROUND_TRUTH else None
         if error is not None:
             setup.folder(candidate).record.unlink()
-            raise RuntimeError(f"ground truth {error}: a fault of this program")
+            raise RuntimeError(f"ground truth {error}: this is a bug")
     if training_set is not None:
         sha256 = sha256_of_json([training_set.manifest, training_set.ab_mean])[:8]
         # Each training set has a row of its own, and a table may show several.
-        folder = RunFolder(results, f"{MEAN_AB.replace(' ', '-')}-{sha256}", 0)
+        folder = RunFolder(results, f"{MEAN_AB_RUN}-{sha256}", 0)
         candidate = Candidate(folder, MEAN_AB, kind="fixed", training_data=training_set)
         a_mean, b_mean = training_set.ab_mean
         test(candidate, MeanAb((a_mean, b_mean)).eval(), setup)

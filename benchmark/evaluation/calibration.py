@@ -155,7 +155,7 @@ def predicted_paint(rgb8: Tensor, mask: Tensor) -> str:
 
     Each pixel has the paint within NEAR of its a*, b*, if there is one, and the object has the
     paint of more than half of its pixels. Pixels are classified one by one, since the mean of an
-    object that is half orange and half magenta is red, and since every bleeding edge moves a mean.
+    object that is half orange and half magenta is red, and since bleeding color shifts a mean.
     """
     if rgb8.shape[1:] != mask.shape:
         raise ValueError(f"an image {tuple(rgb8.shape)} does not fit a mask {tuple(mask.shape)}")

@@ -19,7 +19,7 @@ from benchmark.evaluation.calibration import (
     outcome_colors,
 )
 from benchmark.evaluation.observer import Observer
-from benchmark.evaluation.outputs import Outputs, Provenance
+from benchmark.evaluation.outputs import Outputs
 from benchmark.evaluation.per_image import (
     PreviousScores,
     ScoreTable,
@@ -40,19 +40,21 @@ from benchmark.results.folders import RunFolder, TestFolder
 from benchmark.results.records import (
     Calibration,
     Cost,
+    Provenance,
     RunRecord,
     Submission,
     TrainingSet,
     WeightsUsed,
     write_record,
 )
+from benchmark.settings import FIGURE_IMAGES
 
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """The colorizer of a test as run.json describes it; everything that is not measured there.
+    """The colorizer of a test: every field of run.json that is not measured.
 
     sampling: resolved, with every value set. sampling_changes: the values that are not defaults.
     """
@@ -79,7 +81,7 @@ class Candidate:
         )
 
     def label(self) -> str:
-        """A short text that tells this test of a run from its others; empty for the usual one."""
+        """A short text for the test's folder; empty for the best weights and default sampling."""
         values = self.sampling.model_dump()
         changed = {key: values[key] for key in self.sampling_changes}
         parts = [
@@ -99,7 +101,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class TestSetup:
-    """What every candidate of a test gets: the images, their protocol, the metrics.
+    """What all candidates of a test share: the images, their protocol, the metrics.
 
     samples: of each image. num_images: rows of the figure. painted: the objects of known paint, if
     these are images of the built-in sample.
@@ -128,14 +130,14 @@ def prepare(
     *,
     suite: MetricSuite,
     samples: int = 1,
-    num_images: int = 4,
+    num_images: int = FIGURE_IMAGES,
     batch_size: int = 64,
 ) -> TestSetup:
     """Set up a test on these images, and name the metrics that are left out for lack of weights."""
     for key, reason in suite.unavailable.items():
         info(f"{suite.metrics[key].label} is left out: {reason}.")
     if len(images) == 1:
-        info("There is only one test image: no interval tells how certain its scores are.")
+        info("There is only one test image: its scores have no intervals.")
     protocol = Protocol.of(images, source, size, suite)
     painted = find_painted(images)
     return TestSetup(images, protocol, suite, samples, num_images, batch_size, painted)
@@ -191,7 +193,7 @@ def write_frames(
 
 
 def lock(folder: TestFolder) -> FileLock:
-    """A lock on a test's folder: two programs may test the same, above all the fixed rows."""
+    """Lock a test's folder, since two processes may run the same test, above all fixed rows."""
     folder.path.mkdir(parents=True, exist_ok=True)
     return FileLock(folder.lock)
 
@@ -203,23 +205,37 @@ def score_outputs(candidate: Candidate, outputs: Outputs, setup: TestSetup) -> R
     samples = outputs.count_samples()  # perhaps more than are asked for now
     if samples > 1 and (previous is None or not previous.describe(outputs, samples)):
         outputs.write_means(samples)
-    if previous is not None and _is_current(previous.record, candidate, setup):
-        known = take_over(identify(outputs, samples), previous, suite)
-        if not known.is_new and not lacks_anything(known, samples, suite):
-            if candidate.kind == "model":
-                info(f"{folder.path} is already tested.")
-            rows = range(min(setup.num_images, len(setup.images)))
-            _draw_figure(folder, [outputs.read(row) for row in rows], setup)
-            return previous.record
+    current = previous if previous and _is_current(previous.record, candidate, setup) else None
+    if current is not None and not _has_unmeasured(outputs, samples, suite, current):
+        rows = range(min(setup.num_images, len(setup.images)))
+        _draw_figure(folder, [outputs.read(row) for row in rows], setup)
+        return _already_tested(candidate, folder, current)
     observer = Observer(setup.num_images, setup.painted)
     scores = score_all(outputs, samples, suite, previous, observer)
     _draw_figure(folder, observer.first_images, setup)
+    if current is not None and not scores.is_new:  # what was unmeasured is undefined
+        return _already_tested(candidate, folder, current)
     folder.record.unlink(missing_ok=True)  # the folder is no result until it is complete again
     per_image_sha256 = write_table(folder.per_image, scores.table)
     calibration = _calibrate(candidate, folder, observer)
     record = _make_record(candidate, setup, outputs, samples, scores, calibration, per_image_sha256)
     write_record(folder.record, record)
     return record
+
+
+def _has_unmeasured(
+    outputs: Outputs, samples: int, suite: MetricSuite, previous: PreviousScores
+) -> bool:
+    known = take_over(identify(outputs, samples), previous, suite)
+    return known.is_new or lacks_anything(known, samples, suite)
+
+
+def _already_tested(
+    candidate: Candidate, folder: TestFolder, previous: PreviousScores
+) -> RunRecord:
+    if candidate.kind == "model":
+        info(f"{folder.path} is already tested.")
+    return previous.record
 
 
 def _is_current(record: RunRecord, candidate: Candidate, setup: TestSetup) -> bool:

@@ -1,4 +1,4 @@
-"""What a test looks at while its images are decoded for scoring: the figure and the calibration."""
+"""Collects what the figure and the calibration need while images are decoded for scoring."""
 
 from torch import Tensor
 

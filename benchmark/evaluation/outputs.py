@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import chain, count, takewhile
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,37 +23,16 @@ from benchmark.files import sha256_of_file
 from benchmark.randomness import derive_seed
 from benchmark.results.environment import environment
 from benchmark.results.folders import MEAN, Sample, TestFolder
-from benchmark.results.records import Strict, Timing, read_record, write_record
+from benchmark.results.records import (
+    OutputsRecord,
+    Provenance,
+    Timing,
+    read_record,
+    write_record,
+)
 
 FRAMES_AT_ONCE = 8
 """The most images whose frames are kept in memory together."""
-
-
-class Provenance(Strict):
-    """What outputs depend on: where it is the same, an output that exists is the right one.
-
-    inputs: a hash of the test images and of their names, since files and seeds follow these.
-    """
-
-    weights_sha256: str | None
-    inputs: str
-    seed: int
-    sampling: dict[str, Any]
-    protocol_hash: str
-
-
-class Progress(Strict):
-    """colorized.json: the provenance of the outputs, and how long they took on the device in use.
-
-    environment: versions and commit when the last of them were made.
-    """
-
-    provenance: Provenance
-    images: int = 0
-    seconds: float = 0.0
-    batch_size: int = 0
-    device: str = ""
-    environment: dict[str, str] = {}
 
 
 class Outputs:
@@ -109,7 +87,7 @@ class Outputs:
             yield output, truth
 
     def all_samples(self, samples: int, batch: int = 16) -> Iterator[Tensor]:
-        """Yield all samples of `batch` images after another, uint8 (K, B, 3, S, S)."""
+        """Yield all samples of the next `batch` images, uint8 (K, B, 3, S, S)."""
         for rows in torch.split(torch.arange(len(self.inputs)), batch):
             of_sample = [
                 torch.stack([self.read(row, sample) for row in rows.tolist()])
@@ -121,12 +99,12 @@ class Outputs:
 
     def environment(self) -> dict[str, str]:
         """The versions and the commit that the outputs were made with; the present ones if none."""
-        done = self._progress()
+        done = self._record()
         return done.environment if done is not None and done.environment else environment()
 
     def timing(self) -> Timing | None:
         """The time of the outputs that were colored so far; None if none was colored here."""
-        done = self._progress()
+        done = self._record()
         if done is None or not done.images:
             return None
         return Timing(
@@ -135,9 +113,9 @@ class Outputs:
             device=done.device,
         )
 
-    def _progress(self) -> Progress | None:
+    def _record(self) -> OutputsRecord | None:
         try:
-            return read_record(self.folder.progress, Progress)
+            return read_record(self.folder.outputs_record, OutputsRecord)
         except UserError:  # none yet, or one of another version
             return None
 
@@ -153,13 +131,13 @@ class Outputs:
         device: torch.device,
         batch_size: int,
         label: str,
-    ) -> int:
+    ) -> None:
         """Color and write the outputs that are missing, batch by batch; `samples` of each image.
 
         Outputs of another provenance are deleted first. Seeds are derived from the run's seed, the
-        names of the files and the numbers of the samples. Returns how many outputs were colored.
+        names of the files and the numbers of the samples.
         """
-        done = self._progress()
+        done = self._record()
         if done is None or done.provenance != provenance:
             self.delete()
             done = None
@@ -170,10 +148,10 @@ class Outputs:
             if not self.path(row, sample).is_file()
         ]
         if not missing:
-            return 0
+            return
         name = device_name(device)
         if done is None or (done.batch_size, done.device) != (batch_size, name):
-            done = Progress(provenance=provenance, batch_size=batch_size, device=name)
+            done = OutputsRecord(provenance=provenance, batch_size=batch_size, device=name)
         done = done.model_copy(update={"environment": environment()})
         batches = [missing[i : i + batch_size] for i in range(0, len(missing), batch_size)]
         for batch in progress(batches, total=len(batches), label=label, unit="batches"):
@@ -181,14 +159,13 @@ class Outputs:
             seeds = [self._seed(provenance, row, sample) for row, sample in batch]
             before = time.perf_counter()
             rgb = colorizer.colorize(lightness, seeds=seeds, sampling=sampling)
-            rgb = rgb.cpu()  # a GPU computes on its own: only the copy waits for it
+            rgb = rgb.cpu()  # wait for a GPU, which computes asynchronously
             seconds = time.perf_counter() - before
             for (row, sample), one in zip(batch, rgb, strict=True):
                 save_png(self.path(row, sample), one)
             counts = {"images": done.images + len(batch), "seconds": done.seconds + seconds}
             done = done.model_copy(update=counts)
-            write_record(self.folder.progress, done)
-        return len(missing)
+            write_record(self.folder.outputs_record, done)
 
     def write_frames(
         self,
@@ -202,8 +179,8 @@ class Outputs:
     ) -> list[Path]:
         """Write the sampling steps of the first `count` images where missing; return all files.
 
-        The images are colored once more for it, and their seeds make them the same: so it does not
-        matter whether they were written before, and frames cost nothing of what is timed.
+        The images are colored a second time, with the same seeds and so the same results; frames
+        do not affect the recorded time.
         """
         files = {
             row: self.folder.frames(self.names[row]) for row in range(min(count, len(self.inputs)))
@@ -234,7 +211,7 @@ class Outputs:
         self.folder.record.unlink(missing_ok=True)
         for folder in self.folder.outputs:
             shutil.rmtree(folder, ignore_errors=True)
-        self.folder.progress.unlink(missing_ok=True)
+        self.folder.outputs_record.unlink(missing_ok=True)
 
     # ---- the mean of several samples ---------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""per_image.csv: the values of every output of a test, a row for each image and sample.
+"""Scoring a test: per_image.csv has a row for each image and sample, and metrics of sets go beside.
 
 What an earlier test measured of the very same files is not measured again.
 """
@@ -89,7 +89,7 @@ def _fault_of_table(record: RunRecord, table: pd.DataFrame) -> str | None:
         return f"per_image.csv has no {', '.join(lacking)}"
     for key in METRICS:
         if key in table and not pd.api.types.is_numeric_dtype(table[key]):
-            return f"per_image.csv has a {key} that is no number"
+            return f"per_image.csv has a {key} with values that are not numbers"
     samples = sample_names(several.count if several is not None else 1)
     counts = table["sample"].value_counts().to_dict()
     n = record.n_expected
@@ -103,7 +103,7 @@ def _fault_of_table(record: RunRecord, table: pd.DataFrame) -> str | None:
 
 
 def sample_names(count: int) -> list[Sample]:
-    """The samples that are scored: each of `count` and, of several, their mean."""
+    """The samples that are scored: each of `count` and, if there are several, their mean."""
     return [*range(count), *([MEAN] if count > 1 else [])]
 
 
@@ -190,7 +190,7 @@ def score_all(
     previous: PreviousScores | None = None,
     observer: Observer | None = None,
 ) -> ScoreTable:
-    """Measure all metrics of the written outputs: of `count` samples and, of several, their mean.
+    """Measure all metrics of the written outputs: of each sample and, if several, of their mean.
 
     Each image is decoded once, for scoring and for the `observer`, which is shown every image that
     it asks for. Values that `previous` has of the same files are taken over.

@@ -16,7 +16,7 @@ from benchmark.statistics import Interval, mean_interval
 def summarize(
     scores: ScoreTable, samples: int, suite: MetricSuite
 ) -> tuple[dict[str, Score], SeveralSamples | None]:
-    """Summarize the scores of the first sample and, of several, of their mean and of the best."""
+    """Summarize the scores of the first sample and, if several, of their mean and the best."""
     each = [scores.of_sample(sample) for sample in range(samples)]
     unavailable = scores.unavailable
 

@@ -18,7 +18,7 @@ from benchmark.evaluation.protocol import Protocol, options_of
 from benchmark.evaluation.summary import summarize
 from benchmark.files import sha256_of_file
 from benchmark.metrics.table import METRICS, MetricSuite, load_metric_suite
-from benchmark.results.folders import FIXED_RUNS, MEAN, RunFolder, TestFolder
+from benchmark.results.folders import MEAN, RunFolder, TestFolder, is_fixed_run
 from benchmark.results.records import (
     ImageSources,
     RunRecord,
@@ -34,47 +34,46 @@ RELATIVE, ABSOLUTE = 1e-4, 3e-5
 
 
 @dataclass
-class Verdict:
+class Verification:
     """The result of verifying one test: its faults, and what could not be checked."""
 
-    folder: TestFolder
     faults: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
 
 
 def verify(
     folder: TestFolder, dataset: str | None, truth: str | None, lpips_weights: str | None
-) -> Verdict:
+) -> Verification:
     """Verify one test. Raises UserError if the truths of its images cannot be found."""
-    verdict = Verdict(folder)
+    verification = Verification()
     try:
         record, table = read_test(folder.path)
     except UserError as error:
-        verdict.faults.append(str(error))
-        return verdict
+        verification.faults.append(str(error))
+        return verification
     options = options_of(record.protocol)
     assert options is not None  # read_test refuses a protocol of other metrics
     suite = load_metric_suite(options, lpips_weights)
     outputs = _outputs(folder, record, suite, table, dataset, truth)
-    verdict.faults += _check_kind(record)
-    verdict.faults += _check_files(outputs, table)
-    if verdict.faults:
-        return verdict
+    verification.faults += _check_kind(record)
+    verification.faults += _check_files(outputs, table)
+    if verification.faults:
+        return verification
     samples = record.samples.count if record.samples else 1
-    verdict.faults += _check_means(outputs, samples)
+    verification.faults += _check_means(outputs, samples)
     observer = Observer(num_images=0, painted=find_painted(outputs.inputs))
     rescored = score_all(outputs, samples, suite, observer=observer)
-    verdict.faults += _check_values(rescored.table, table)
-    verdict.faults += _check_summary(record, rescored, table, samples, suite)
-    verdict.faults += _check_calibration(record, observer)
-    _check_weights(record, folder, verdict)
-    verdict.unchecked.append("what it says of training, cost, time and environment.")
-    verdict.unchecked += [
+    verification.faults += _check_values(rescored.table, table)
+    verification.faults += _check_summary(record, rescored, table, samples, suite)
+    verification.faults += _check_calibration(record, observer)
+    _check_weights(record, folder, verification)
+    verification.unchecked.append("run.json's values for training, cost, time and environment.")
+    verification.unchecked += [
         f"{suite.metrics[key].label}: {rescored.unavailable[key]}."
         for key, score in record.metrics.items()
         if score.mean is not None and key in rescored.unavailable
     ]
-    return verdict
+    return verification
 
 
 def _outputs(
@@ -124,11 +123,10 @@ def _image_sources(run: RunFolder, record: RunRecord) -> ImageSources | None:
 
 def _check_kind(record: RunRecord) -> Iterator[str]:
     """Fixed rows have names of their own, which no other run has."""
-    own = record.run in FIXED_RUNS or record.run.startswith(f"{FIXED_RUNS[-1]}-")
-    if own != (record.kind == "fixed"):
+    if is_fixed_run(record.run) != (record.kind == "fixed"):
         yield f"the run {record.run} cannot be of kind {record.kind}."
     if (record.submission is None) == (record.kind == "submitted"):
-        yield "a submitted run, and no other, says how its images were prepared."
+        yield "only a submitted run has, and must have, an entry `submission`."
 
 
 def _check_files(outputs: Outputs, table: pd.DataFrame) -> Iterator[str]:
@@ -215,7 +213,7 @@ def _check_calibration(record: RunRecord, observer: Observer) -> Iterator[str]:
         yield "the calibration is not that of the images."
 
 
-def _check_weights(record: RunRecord, folder: TestFolder, verdict: Verdict) -> None:
+def _check_weights(record: RunRecord, folder: TestFolder, verification: Verification) -> None:
     """The weights are those that the record names, if they are still there."""
     weights = record.weights
     if weights is None:
@@ -225,6 +223,6 @@ def _check_weights(record: RunRecord, folder: TestFolder, verdict: Verdict) -> N
         run = folder.run()
         path = RunFolder(run.results, weights.run, run.seed).path / weights.file
     if not path.is_file():
-        verdict.unchecked.append(f"the weights: {weights.file} is not there any more.")
+        verification.unchecked.append(f"the weights: {weights.file} is not there any more.")
     elif sha256_of_file(path) != weights.sha256:
-        verdict.faults.append(f"{path} are not the weights that were tested.")
+        verification.faults.append(f"{path} are not the weights that were tested.")

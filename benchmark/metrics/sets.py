@@ -60,7 +60,7 @@ class AbDivergence(SetMetric):
 
 
 class KernelInceptionDistance(SetMetric):
-    """KID (Bińkowski et al. 2018) between all outputs and all truths; keeps 16 KB a image.
+    """KID (Bińkowski et al. 2018) between all outputs and all truths; keeps 16 KB an image.
 
     network: from `inception_network`, uint8 (B, 3, H, W) → features (B, D).
     """
@@ -85,14 +85,14 @@ class KernelInceptionDistance(SetMetric):
 def kernel_distance(outputs: Tensor, truths: Tensor) -> SetScore:
     """Mean and deviation of `kernel_mmd` over random subsets of paired features, (N, D) each.
 
-    An output and its truth have their content in common, so a subset of both would make any output
-    look near. Hence the outputs of a subset are those of other images than its truths, which is
-    why it holds at most half of them. Raises Undefined for fewer than 4 images.
+    An output and its truth share their content, which would make any output look close. So the
+    outputs and the truths of a subset come from different images, and a subset holds at most half
+    of them. Raises Undefined for fewer than 4 images.
     """
     size = min(KID_SUBSET, len(outputs) // 2)
     if size < 2:
         raise Undefined(f"KID needs at least 4 images, and there are {len(outputs)}")
-    # From an order that is the images' own, so that the draw does not depend on the files'.
+    # Sorted by content, so that the draw does not depend on the order of the files.
     rows = truths.double().sum(dim=1).argsort(stable=True)
     outputs, truths = outputs[rows], truths[rows]
     generator = torch.Generator().manual_seed(0)

@@ -11,12 +11,19 @@ from pathlib import Path
 
 from benchmark.errors import UserError
 
-FIXED_RUNS = ("gray", "ground-truth", "mean-ab")
-"""Names of the fixed rows' runs, the last one followed by a hash; no other run may have them."""
+GRAY_RUN, GROUND_TRUTH_RUN, MEAN_AB_RUN = "gray", "ground-truth", "mean-ab"
+"""The runs of the fixed rows; the last one's name goes on with a hash of its training set."""
 Sample = int | str
 """The number of a sample of each input, from 0, or MEAN."""
 MEAN = "mean"
-"""Names the mean of all samples where the number of a sample may stand."""
+"""Stands for the mean of all samples in place of a number."""
+SETTINGS, RECORD = "settings.json", "run.json"
+TESTS, WEIGHTS, SAMPLES, IMAGES, FRAMES = "tests", "weights", "samples", "images", "frames"
+
+
+def is_fixed_run(name: str) -> bool:
+    """Whether a run of this name is that of a fixed row."""
+    return name in (GRAY_RUN, GROUND_TRUTH_RUN, MEAN_AB_RUN) or name.startswith(f"{MEAN_AB_RUN}-")
 
 
 def require_run_name(option: str, name: str) -> None:
@@ -25,8 +32,7 @@ def require_run_name(option: str, name: str) -> None:
         raise UserError(f"{option} {name!r}: the name of a folder is needed, not a path.")
     if len(name.encode(errors="replace")) > 100:
         raise UserError(f"{option}: a name of at most 100 bytes is needed.")
-    reserved = name in FIXED_RUNS or name.startswith((".", "leaderboard.", "mean-ab-"))
-    if reserved:
+    if is_fixed_run(name) or name.startswith((".", "leaderboard.")):
         raise UserError(f"{option} {name}: that name is reserved for the suite itself.")
 
 
@@ -36,14 +42,14 @@ class RunFolder:
     def __init__(self, results: Path, run: str, seed: int) -> None:
         self.results, self.run, self.seed = results, run, seed
         self.path = results / run / f"seed-{seed}"
-        self.settings = self.path / "settings.json"
+        self.settings = self.path / SETTINGS
         self.submission = self.path / "submission.json"
         self.history = self.path / "history.jsonl"
         self.cost = self.path / "cost.json"
         self.loss_curve = self.path / "loss_curve.png"
         self.state = self.path / "state.pt"
-        self.weights = self.path / "weights"
-        self.tests = self.path / "tests"
+        self.weights = self.path / WEIGHTS
+        self.tests = self.path / TESTS
 
     def weights_file(self, which: str | int) -> Path:
         """The file of the weights `best`, `last` or of an epoch's number."""
@@ -66,9 +72,14 @@ class RunFolder:
         names = ", ".join(available)
         raise UserError(f"There are no weights {which!r} in {self.weights}; {names}.")
 
-    def sample(self, epoch: int) -> Path:
+    def preview(self, epoch: int) -> Path:
         """The figure of validation images that a training colors after an epoch."""
-        return self.path / "samples" / f"epoch_{epoch:04d}.png"
+        return self.path / SAMPLES / f"epoch_{epoch:04d}.png"
+
+    def finished_tests(self) -> Iterator["TestFolder"]:
+        """Yield the finished tests of the run, by name."""
+        for path in sorted(self.tests.glob(f"*/{RECORD}")):
+            yield TestFolder(path.parent)
 
     @classmethod
     def all_of(cls, results: Path, run: str) -> Iterator["RunFolder"]:
@@ -83,10 +94,10 @@ class RunFolder:
         """The run whose folder a file of weights lies in. Raises UserError if it lies in none."""
         folder = path.resolve().parent.parent
         seed = folder.name.removeprefix("seed-")
-        if not (folder / "settings.json").is_file() or not seed.isdecimal():
+        if not (folder / SETTINGS).is_file() or not seed.isdecimal():
             raise UserError(
-                f"{path} lies in no run's folder: settings.json, beside its folder weights/, has "
-                "to say what it was trained on."
+                f"{path} lies in no run's folder: {SETTINGS}, beside its folder {WEIGHTS}/, has to "
+                "say what it was trained on."
             )
         return cls(folder.parent.parent, folder.parent.name, int(seed))
 
@@ -98,23 +109,23 @@ class TestFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.record = path / "run.json"
+        self.record = path / RECORD
         self.per_image = path / "per_image.csv"
         self.figure = path / "figure.png"
         self.objects = path / "objects.csv"
         self.calibration = path / "calibration.png"
-        self.progress = path / "colorized.json"
+        self.outputs_record = path / "colorized.json"
         self.lock = path / ".lock"
-        self.outputs = (path / "images", path / "samples", path / "frames")
+        self.outputs = (path / IMAGES, path / SAMPLES, path / FRAMES)
 
     @staticmethod
     def sample_folder(sample: Sample) -> str:
         """The folder of a sample's images, relative to the test's: the first is the one ranked."""
-        return "images" if sample == 0 else f"samples/{sample}"
+        return IMAGES if sample == 0 else f"{SAMPLES}/{sample}"
 
     def frames(self, name: str) -> tuple[Path, Path]:
         """The strip and the animation of an image's sampling; `name` is its file's name."""
-        stem = self.path / "frames" / name.removesuffix(".png")
+        stem = self.path / FRAMES / name.removesuffix(".png")
         return stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.webp")
 
     def run(self) -> RunFolder:
@@ -128,7 +139,7 @@ class TestFolder:
     @classmethod
     def all_below(cls, results: Path) -> Iterator["TestFolder"]:
         """Every finished test of a results folder, by name."""
-        for path in sorted(results.glob("*/seed-*/tests/*/run.json")):
+        for path in sorted(results.glob(f"*/seed-*/{TESTS}/*/{RECORD}")):
             yield cls(path.parent)
 
     @classmethod
@@ -138,8 +149,9 @@ class TestFolder:
         Raises UserError if there is none.
         """
         folder = results / run if (results / run).is_dir() else Path(run)
-        patterns = ("run.json", "tests/*/run.json", "seed-*/tests/*/run.json")
+        tests = f"{TESTS}/*/{RECORD}"
+        patterns = (RECORD, tests, f"seed-*/{tests}")
         found = sorted(path.parent for pattern in patterns for path in folder.glob(pattern))
         if not found:
-            raise UserError(f"There is no run.json in {folder}: name a run, its folder or a test.")
+            raise UserError(f"There is no {RECORD} in {folder}: name a run, its folder or a test.")
         return [cls(path) for path in found]

@@ -1,7 +1,7 @@
 """The schema of every JSON file of a run and of a test, each read and written through its schema.
 
-The schemas: TrainingRecord is settings.json, SubmissionRecord submission.json, Cost cost.json, and
-RunRecord run.json.
+TrainingRecord is settings.json, SubmissionRecord submission.json, Cost cost.json, OutputsRecord
+colorized.json, and RunRecord run.json.
 """
 
 from pathlib import Path
@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from benchmark.errors import UserError
 from benchmark.files import read_json, write_json
+
+REMEDY = "Delete the folder, or start from the beginning with --overwrite."
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -76,7 +78,7 @@ class Cost(Strict):
     steps: int
     device: str
     precision: str
-    peak_device_bytes: int | None = Field(description="on a CPU of the whole process")
+    peak_device_bytes: int | None = Field(description="on a CPU that of the whole process")
     best_epoch: int
 
 
@@ -139,7 +141,7 @@ class SeveralSamples(Strict):
     """The scores of `count` samples of each input, where `metrics` are of the first sample.
 
     mean: of the mean of the samples, in Lab. best: of the best sample of each image by each metric:
-    an oracle chose it, so it ranks nobody.
+    an oracle chose it, so it is never ranked.
     """
 
     count: int
@@ -159,8 +161,8 @@ class PaintShares(Strict):
     """The paints that objects were given, over all of them and all samples.
 
     shares: of each outcome, the paints and `none`; they add up to 1.
-    total_variation: between shares and their probabilities, 0 to 1. Its interval reaches down to 0
-        where a perfect sampler may well be as far.
+    total_variation: between shares and their probabilities, 0 to 1. Its interval reaches 0 where
+        a perfect sampler could be as far.
     truth: the total variation of the objects' true paints, which are one sample.
     perfect, perfect_high: the total variation of perfect samplers with as many draws: its mean,
         above 0 since draws are finitely many, and its 95th percentile.
@@ -181,8 +183,8 @@ class Calibration(Strict):
     n_samples: of each image. n_left_out: the number of objects too small to be classified.
     overall: over all objects; kinds: over those of each kind, by its name.
     per_object: the mean over objects of the total variation of each one's own shares over its
-        samples; per_object_perfect: that of perfect samplers. It tells a model that draws from one
-        that always gives the same object the same paint. One sample cannot tell: both are None.
+        samples; per_object_perfect: that of perfect samplers. It distinguishes a model that
+        samples from one that repeats itself. With one sample both are None.
     """
 
     n_samples: int
@@ -239,6 +241,33 @@ class RunRecord(Strict):
         return None
 
 
+class Provenance(Strict):
+    """What outputs depend on: where it is the same, an output that exists is the right one.
+
+    inputs: a hash of the test images and of their names, since files and seeds follow these.
+    """
+
+    weights_sha256: str | None
+    inputs: str
+    seed: int
+    sampling: dict[str, SamplingValue]
+    protocol_hash: str
+
+
+class OutputsRecord(Strict):
+    """colorized.json: the provenance of a test's outputs, and the time that coloring them took.
+
+    environment: versions and commit when the last of them were made.
+    """
+
+    provenance: Provenance
+    images: int = 0
+    seconds: float = 0.0
+    batch_size: int = 0
+    device: str = ""
+    environment: dict[str, str] = {}
+
+
 # ---- files ---------------------------------------------------------------------------------------
 
 
@@ -249,14 +278,17 @@ def write_record(path: Path, record: Strict) -> None:
 
 def read_record(path: Path, schema: type[Schema]) -> Schema:
     """Read a JSON file through its schema. Raises UserError that names the file and the fault."""
-    values = read_json(path)
+    try:
+        values = read_json(path)
+    except UserError as error:
+        raise UserError(f"{error} {REMEDY}" if path.exists() else str(error)) from error
     try:
         return schema.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"])
         raise UserError(
-            f"{path} is not a {path.name} of this version: {place}: {fault['msg']}."
+            f"{path} is not a {path.name} of this version: {place}: {fault['msg']}. {REMEDY}"
         ) from error
 
 

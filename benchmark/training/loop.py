@@ -30,12 +30,11 @@ from benchmark.device import device_name, peak, start_peak
 from benchmark.errors import Interrupted, UserError
 from benchmark.figures.curves import save_loss_curve
 from benchmark.figures.images import save_results
-from benchmark.files import write_json
 from benchmark.metrics.table import MetricSuite
 from benchmark.randomness import Randomness, derive_seed
 from benchmark.recipe import Batch, Recipe, Update
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import Cost
+from benchmark.results.records import Cost, write_record
 from benchmark.settings import Settings
 from benchmark.training.compiling import with_compiled
 from benchmark.training.ema import Average
@@ -58,7 +57,7 @@ def rate_at(share: float, warmup: float) -> float:
 class Loop:
     """One training of one model into one folder, from its start or from where it stopped.
 
-    name: of the model, as its weights are labeled. suite: for recipes whose weights are selected by
+    name: of the model, saved with its weights. suite: for recipes whose weights are selected by
     sampled images. Raises UserError if the images are smaller than the network can take.
     """
 
@@ -148,7 +147,7 @@ class Loop:
 
     def _train_epoch(self, bar: "tqdm[Any]", stop: list[int]) -> bool:
         """Train the rest of an epoch from `self.step` on; False if stopped before its end."""
-        # Sampling validation images sets eval mode; a discriminator left in it would be frozen.
+        # Sampling validation images sets eval mode; the next steps must not train in it.
         self.recipe.train()
         before = time.monotonic()
         end = min((self.epoch + 1) * self.steps_per_epoch, self.total)
@@ -262,7 +261,7 @@ class Loop:
         if self.settings.save_every and epoch % self.settings.save_every == 0:
             self._save_weights(epoch)
         if due:
-            self._preview(self.folder.sample(epoch))
+            self._preview(self.folder.preview(epoch))
         rate = next(iter(self.optimizers.values())).param_groups[0]["lr"]
         speed = self.step * self.images_per_step / max(self.seconds, 1e-9)
         row = {
@@ -365,7 +364,7 @@ class Loop:
             peak_device_bytes=peak(self.device) if self.counts_memory else None,
             best_epoch=self.best_epoch,
         )
-        write_json(self.folder.cost, cost.model_dump())
+        write_record(self.folder.cost, cost)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.metrics.fft_conv import SIDES, SmallMapConv2d, cyclic_products, speed_up_small_maps
+from benchmark.metrics.fft_conv import SIDES, FftConv2d, cyclic_products, use_fft_convolutions
 
 
 @pytest.mark.parametrize(("length", "products"), [(4, 22), (9, 121)])
@@ -23,7 +23,7 @@ def test_cyclic_products_are_a_cyclic_convolution(length: int, products: int) ->
 def test_maps_of_any_size_are_convolved_as_by_pytorch(taps: int, bias: bool) -> None:
     generator = torch.Generator().manual_seed(taps)
     given = nn.Conv2d(6, 8, taps, padding=taps // 2, bias=bias).requires_grad_(False)
-    faster, side = SmallMapConv2d(given), SIDES[taps]
+    faster, side = FftConv2d(given), SIDES[taps]
     for height, width in ((side, side), (1, side), (side - 1, 2), (side, side + 1), (12, 9)):
         maps = torch.randn(3, 6, height, width, generator=generator)
         torch.testing.assert_close(faster(maps), given(maps), atol=1e-5, rtol=1e-5)
@@ -42,9 +42,9 @@ def test_only_what_keeps_the_size_is_replaced() -> None:
     ).requires_grad_(False)
     maps = torch.randn(2, 4, 7, 7, generator=torch.Generator().manual_seed(0))
     expected = network(maps)
-    speed_up_small_maps(network)
+    use_fft_convolutions(network)
     replaced = {
-        name for name, layer in network.named_modules() if isinstance(layer, SmallMapConv2d)
+        name for name, layer in network.named_modules() if isinstance(layer, FftConv2d)
     }
     assert replaced == {"0.0", "1"}
     torch.testing.assert_close(network(maps), expected, atol=1e-5, rtol=1e-5)
