@@ -14,7 +14,7 @@ import sys
 import typer
 
 from benchmark.cli.commands import Command, Group, find_commands
-from benchmark.cli.run import run
+from benchmark.cli.run import train_and_test
 from benchmark.errors import Interrupted, UserError
 
 # The spinning of waiting threads is limited to some microseconds: beside another program on a full
@@ -33,11 +33,10 @@ app = typer.Typer(
     context_settings={"token_normalize_func": dashes, "help_option_names": ["-h", "--help"]},
     subcommand_metavar="[COMMAND ...]",
     add_completion=False,
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.callback(invoke_without_command=True)(run)
+app.callback(invoke_without_command=True)(train_and_test)
 for name, function in find_commands():
     app.command(name, cls=Command)(function)
 

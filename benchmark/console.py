@@ -14,10 +14,10 @@ def info(message: str) -> None:
     tqdm.write(message, file=sys.stderr)
 
 
-def shorten(names: Sequence[str], most: int = 5) -> str:
-    """Join the first `most` names and the number of all others: `a, b and 3 more`."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def shorten(names: Sequence[str]) -> str:
+    """Join the first five names and the number of all others: `a, b, c, d, e and 3 more`."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def progress(

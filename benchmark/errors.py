@@ -17,9 +17,12 @@ class Interrupted(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the nearest known name as `; did you mean 'unet'`, or an empty string."""
+    """Return the nearest known name as the end of a sentence, or an empty string.
+
+    With its question mark it is `; did you mean 'unet'?`.
+    """
     found = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {found[0]!r}" if found else ""
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def first_line(error: BaseException) -> str:

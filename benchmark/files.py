@@ -11,6 +11,9 @@ from typing import Any
 
 from benchmark.errors import UserError
 
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder of the project, which holds main.py, models/ and, by default, all data."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:

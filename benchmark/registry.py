@@ -11,13 +11,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import UserError, did_you_mean
+from benchmark.files import ROOT
 
 if TYPE_CHECKING:
     from benchmark.colorizer import Colorizer
     from benchmark.recipe import Recipe
     from benchmark.settings import Settings
 
-MODELS = Path(__file__).resolve().parent.parent / "models"
+MODELS = ROOT / "models"
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def require(name: str) -> None:
     """Raise UserError unless a usable model has this name; the error offers the nearest name."""
     known = {entry.name: entry for entry in entries()}
     if name not in known:
-        guess = did_you_mean(name, known) or f"; the models are {', '.join(known)}"
-        raise UserError(f"There is no model {name!r}{guess}.")
+        end = did_you_mean(name, known) or f"; the models are {', '.join(known)}."
+        raise UserError(f"There is no model {name!r}{end}")
     if known[name].broken:
         raise UserError(f"models/{name}: {known[name].broken}.")
 

@@ -15,6 +15,12 @@ from benchmark.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     from benchmark.colorizer import Colorizer
 
+DEFAULT_PRESET, SAMPLE_PRESET = "standard", "quick"
+"""The presets of a training for which none is named; the second is that of all models together on
+the built-in sample."""
+FIGURE_IMAGES = 4
+"""The default number of images in the figure of a test."""
+
 Presets = Mapping[str, Mapping[str, Any]]
 Size = Annotated[int, Field(ge=32, le=2048, description="Side of the square images in pixels")]
 BatchSize = Annotated[int, Field(ge=1, description="Images per batch")]
@@ -145,7 +151,8 @@ def resolve(
     described = settings_class.described()
     for name in typed:
         if name not in described:
-            raise UserError(f"{model} has no setting {name!r}{did_you_mean(name, described)}.")
+            end = did_you_mean(name, described) or "."
+            raise UserError(f"{model} has no setting {name!r}{end}")
     chosen = {**preset_of(settings_class, preset), **typed}
     nested = settings_class.model_class.architecture_schema().model_fields
     fields: dict[str, Any] = {k: v for k, v in chosen.items() if k not in nested}

@@ -82,8 +82,8 @@ def _write_groups(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) 
     """
     groups: dict[str, list[tuple[str, str]]] = {group: [] for group in GROUPS}
     for parameter in command.get_params(ctx):
-        usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
-        group = getattr(parameter, "rich_help_panel", None) or usual
+        default = "Arguments" if parameter.param_type_name == "argument" else "Options"
+        group = getattr(parameter, "rich_help_panel", None) or default
         if record := parameter.get_help_record(ctx):
             groups[group].append(record)
     for group, records in groups.items():

@@ -12,7 +12,7 @@ def command(
     out: Annotated[Path, typer.Argument(help="Folder to write the images into.")],
     truth: options.Truth = None,
     dataset: options.TestDataset = None,
-    size: options.TestSize = 64,
+    size: options.TestSize = options.TEST_SIZE,
     results: options.Results = options.RESULTS,
 ) -> None:
     """Write the test's inputs for another program to color.

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from benchmark.cli import options
+from benchmark.metrics.options import DEFAULT_SORT
 
 
 def command(
@@ -14,7 +15,7 @@ def command(
             help="Metric that orders and ranks the rows: lpips, ssim, delta_e2000 or another "
             "metric as run.json names it."
         ),
-    ] = "lpips",
+    ] = DEFAULT_SORT,
     format_: Annotated[
         Literal["md", "csv", "tex", "html"], typer.Option("--format", help="Format to print.")
     ] = "md",

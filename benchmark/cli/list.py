@@ -16,7 +16,7 @@ def command(
 ) -> None:
     """List the models, or the settings of one model.
 
-    A setting is listed with its default, and in brackets with what a preset changes it to.
+    A setting is listed with its default, and in parentheses with what a preset changes it to.
     """
     if model is not None:
         _list_settings(model)
@@ -44,7 +44,7 @@ def _list_settings(name: str) -> None:
     for key, (default, description) in settings.described().items():
         _list_setting(key, default, values, description)
     for key, field in model.sampling_class.model_fields.items():
-        description = f"{field.description} (in testing)"
+        description = f"{field.description} (sampling)"
         _list_setting(key, field.default, model.sampling_class.presets, description)
     typer.echo(f"\npresets: {', '.join(presets)}")
 
@@ -53,6 +53,6 @@ def _list_setting(
     key: str, default: object, presets: Mapping[str, Mapping[str, object]], description: str
 ) -> None:
     changes = [f"{preset} {own[key]}" for preset, own in presets.items() if key in own]
-    usual = "by weights" if default is None else f"{default}"
-    value = usual + (f" ({'; '.join(changes)})" if changes else "")
+    value = "depends on the weights" if default is None else f"{default}"
+    value += f" ({'; '.join(changes)})" if changes else ""
     typer.echo(f"{key:<18} {value:<44} {description}")

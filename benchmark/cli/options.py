@@ -5,14 +5,15 @@ Nothing here imports torch.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from benchmark.errors import UserError
+from benchmark.files import ROOT
+from benchmark.metrics import options as metric_options
 from benchmark.settings import Settings
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / "Results"
 DATA, TRAINING, TESTING, OUTPUT = "Data", "Training", "Testing", "Output"
 GROUPS = ("Arguments", "Options", DATA, TRAINING, TESTING, OUTPUT)
@@ -25,6 +26,14 @@ RENAMED = {
     "vividness": "mean_gain",
 }
 """Old name → name today, of the settings that `--set` takes."""
+
+TEST_SIZE: int = Settings.model_fields["size"].default
+
+HELD_OUT = (
+    "Folder of training images, or cartoon for the built-in sample. If --truth is not given and "
+    "TestImages is empty, the images that are held out from it are the test."
+)
+"""The help of `--dataset` for a test without a training."""
 
 SAMPLING = ("steps", "sampler", "eta", "guidance")
 """The options that are values of a model's `Sampling`, by their names there."""
@@ -119,16 +128,15 @@ Assignments = Annotated[
 Truth = Annotated[
     str | None,
     typer.Option(
-        help="Folder of the true images.  [default: the test images of --dataset]",
+        help="Folder of the true images.  [default: TestImages, or if it is empty, the images held "
+        "out from --dataset]",
         rich_help_panel=DATA,
     ),
 ]
 TestDataset = Annotated[
     str | None,
     typer.Option(
-        help="Folder of training images whose held-out images are the test, or cartoon for the "
-        "built-in sample.  [default: Dataset]",
-        rich_help_panel=DATA,
+        help=f"{HELD_OUT}  [default: Dataset, or if it is empty, cartoon]", rich_help_panel=DATA
     ),
 ]
 TestSize = Annotated[
@@ -148,11 +156,11 @@ LpipsWeights = Annotated[
     ),
 ]
 LpipsBackbone = Annotated[
-    Literal["alex", "squeeze"],
+    metric_options.LpipsBackbone,
     typer.Option(help="Backbone of LPIPS: AlexNet or SqueezeNet.", rich_help_panel=TESTING),
 ]
 Colorfulness = Annotated[
-    Literal["signed", "absolute"],
+    metric_options.Variant,
     typer.Option(
         help="Formula of colorfulness: with R - G as in Hasler and Süsstrunk's paper, or with "
         "|R - G| as in many implementations.",
@@ -176,6 +184,9 @@ def parse_assignments(assignments: Iterable[str] | None) -> dict[str, str]:
 def sampling_values(
     parameters: Mapping[str, Any], assignments: Iterable[str] | None
 ) -> dict[str, Any]:
-    """Return the values of the sampling that were typed, as options or with `--set`, by name."""
+    """Return the values of the sampling that were typed, as options or with `--set`, by name.
+
+    An option has precedence over `--set`.
+    """
     typed = {name: parameters[name] for name in SAMPLING if parameters[name] is not None}
     return {**parse_assignments(assignments), **typed}

@@ -7,9 +7,11 @@ import typer
 from benchmark.cli import options
 from benchmark.cli.options import DATA, OUTPUT, TESTING, TRAINING, setting
 from benchmark.errors import UserError
+from benchmark.metrics.options import MetricOptions
+from benchmark.settings import DEFAULT_PRESET, FIGURE_IMAGES, SAMPLE_PRESET, Settings
 
 
-def run(
+def train_and_test(
     context: typer.Context,
     model: Annotated[
         str | None, typer.Option(help="Model to run: a name that `main.py list` shows, or all.")
@@ -21,8 +23,9 @@ def run(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="Preset of the settings: quick, standard, large or one of the model's own.  "
-            "[default: standard, but quick for all models on the built-in sample]"
+            help=f"Preset of the settings: {', '.join(Settings.presets)} or one of the model's own."
+            f"  [default: {DEFAULT_PRESET}, but {SAMPLE_PRESET} for all models on the built-in "
+            "sample]"
         ),
     ] = None,
     set_: options.Assignments = None,
@@ -31,7 +34,7 @@ def run(
         str | None,
         typer.Option(
             help="Folder of training images, or cartoon for the built-in sample.  "
-            "[default: Dataset]",
+            "[default: Dataset, or if it is empty, cartoon]",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -89,8 +92,8 @@ def run(
         ),
     ] = 1,
     lpips_weights: options.LpipsWeights = None,
-    lpips_backbone: options.LpipsBackbone = "alex",
-    colorfulness: options.Colorfulness = "signed",
+    lpips_backbone: options.LpipsBackbone = MetricOptions.lpips_backbone,
+    colorfulness: options.Colorfulness = MetricOptions.colorfulness,
     run: options.RunName = None,
     results: options.Results = options.RESULTS,
     num_images: Annotated[
@@ -98,10 +101,11 @@ def run(
         typer.Option(
             min=1,
             metavar="<int>",
-            help="Images in the test's figure, and images that --frames is for.",
+            help="Number of images in the test's figure, and number of images that --frames "
+            "writes.",
             rich_help_panel=OUTPUT,
         ),
-    ] = 4,
+    ] = FIGURE_IMAGES,
     frames: options.Frames = False,
     wandb: Annotated[
         Literal["online", "offline", "disabled"],
@@ -126,10 +130,13 @@ def run(
     The defaults of settings are the general ones; `main.py list MODEL` shows a model's own. In the
     names of options, - and _ are the same.
     """
+    typed = [p.opts[0] for p in context.command.params if _was_typed(context, p.name)]
     if context.invoked_subcommand is not None:
-        typed = [p.opts[0] for p in context.command.params if _was_typed(context, p.name)]
         if typed:
             raise UserError(f"Write {typed[0]} after {context.invoked_subcommand}, not before it.")
+        return
+    if not typed:
+        typer.echo(context.get_help())
         return
     if model is None:
         raise UserError("Name a model with --model; `main.py list` shows all models.")

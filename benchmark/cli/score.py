@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from benchmark.cli import options
+from benchmark.metrics.options import MetricOptions
 
 
 def command(
@@ -13,7 +14,7 @@ def command(
     name: Annotated[str, typer.Option(help="Name of the row in the leaderboard.")],
     truth: options.Truth = None,
     dataset: options.TestDataset = None,
-    size: options.TestSize = 64,
+    size: options.TestSize = options.TEST_SIZE,
     resize: Annotated[
         bool,
         typer.Option(
@@ -39,8 +40,8 @@ def command(
     ] = 0,
     results: options.Results = options.RESULTS,
     lpips_weights: options.LpipsWeights = None,
-    lpips_backbone: options.LpipsBackbone = "alex",
-    colorfulness: options.Colorfulness = "signed",
+    lpips_backbone: options.LpipsBackbone = MetricOptions.lpips_backbone,
+    colorfulness: options.Colorfulness = MetricOptions.colorfulness,
 ) -> None:
     """Score images that another program colored.
 
@@ -48,7 +49,7 @@ def command(
     """
     from benchmark.data.loading import locate_test
     from benchmark.jobs.submit import Entry, submit
-    from benchmark.metrics.table import MetricOptions, load_metric_suite
+    from benchmark.metrics.table import load_metric_suite
 
     suite = load_metric_suite(MetricOptions(lpips_backbone, colorfulness), lpips_weights)
     entry = Entry(folder, name, seed, resize, lightness)

@@ -16,10 +16,10 @@ from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.manifest import Digests, ImageFile, Splits, digest_of, scan, split
 from benchmark.data.reading import Preprocessing, find_images, is_grayscale
 from benchmark.errors import UserError
+from benchmark.files import ROOT
 from benchmark.metrics.images import colorfulness
 from benchmark.settings import Settings
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 DATASET, TEST_IMAGES = ROOT / "Dataset", ROOT / "TestImages"
 SAMPLE = "cartoon"
 MOST_VALIDATION_IMAGES = 512  # more would take time in each epoch and not make it more certain

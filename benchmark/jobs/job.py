@@ -11,9 +11,7 @@ from benchmark import registry
 from benchmark.colorizer import Colorizer, Sampling
 from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
-from benchmark.metrics.images import Variant
-from benchmark.metrics.networks import LpipsBackbone
-from benchmark.metrics.table import MetricOptions
+from benchmark.metrics.options import LpipsBackbone, MetricOptions, Variant
 from benchmark.results.folders import RunFolder
 from benchmark.settings import BatchSize, Settings, Size, parse_value, sentence_of
 
@@ -62,13 +60,14 @@ class Job:
     def of(cls, options: Mapping[str, Any], assignments: Mapping[str, str]) -> "Job":
         """Make a job from the values of the options by name, and from those of `--set` as text.
 
-        An option that is no field of Job is a setting or a value of the sampling.
+        An option that is no field of Job is a setting or a value of the sampling. It has precedence
+        over `--set`.
         """
         own = {field.name for field in fields(cls)} - {"typed"}
         others = [name for name in options if name not in {*own, "model", "set_"}]
         typed = {name: options[name] for name in others if options[name] is not None}
-        typed |= {name: parse_value(text) for name, text in assignments.items()}
-        return cls(typed=typed, **{name: options[name] for name in own})
+        assigned = {name: parse_value(text) for name, text in assignments.items()}
+        return cls(typed={**assigned, **typed}, **{name: options[name] for name in own})
 
     @property
     def trains(self) -> bool:
@@ -93,19 +92,23 @@ class Job:
         return RunFolder(self.results, self.run or model, seed)
 
 
-def only_what_concerns(model: str, job: Job) -> Job:
-    """Return what of a job over all models concerns `model`, and say which options are skipped."""
+def job_for_model(model: str, job: Job) -> Job:
+    """Return a job over all models without the options that `model` does not have.
+
+    A message names each option that is skipped.
+    """
     network = registry.load_model(model)
     known = {*network.sampling_class.model_fields}
     if job.trains:
         known |= {*registry.load_settings(model).described()}
     else:
         known |= {"seed", *TestSettings.model_fields}
-    of_training = {*Settings.model_fields, *network.architecture_schema().model_fields}
-    for name in job.typed:
-        if name not in known and name in of_training:
-            info(f"{name} is a setting of trainings: skipped.")
-        elif name not in known:
+    skipped = [name for name in job.typed if name not in known]
+    of_training = registry.load_settings(model).described() if skipped else {}
+    for name in skipped:
+        if name in of_training:
+            info(f"{model}: {name} is a setting of the training: skipped.")
+        else:
             info(f"{model} has no {name}: skipped.")
     frames = job.frames and network.has_steps()
     if job.frames and job.tests and not frames:
@@ -141,9 +144,9 @@ def split_typed(
             sampling[name] = value
         else:
             names = [*network.architecture_schema().model_fields, *choices, *Settings.model_fields]
-            guess = did_you_mean(name, names)
+            end = did_you_mean(name, names) or "."
             raise UserError(
-                f"{model} has no setting {name!r}{guess}. All are listed by `main.py list {model}`."
+                f"{model} has no setting {name!r}{end} All are listed by `main.py list {model}`."
             )
     return settings, choose_sampling(model, network, preset, sampling)
 
@@ -158,8 +161,11 @@ def choose_sampling(
     choices = network.sampling_class.model_fields
     unknown = [name for name in typed if name not in choices]
     if unknown:
-        guess = did_you_mean(unknown[0], choices)
-        raise UserError(f"{model} has no {unknown[0]!r} to choose in testing{guess}.")
+        end = did_you_mean(unknown[0], choices) or "."
+        raise UserError(
+            f"{model} has no sampling option {unknown[0]!r}{end} All are listed by "
+            f"`main.py list {model}`."
+        )
     try:
         chosen = {**network.sampling_class.presets.get(preset, {}), **typed}
         return network.sampling_class(**chosen)

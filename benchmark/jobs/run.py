@@ -1,16 +1,16 @@
 """Run what was asked for: train and test one model, or all models in turn."""
 
 import traceback
-from dataclasses import replace
 
 from benchmark import leaderboard, registry
 from benchmark.console import info, shorten
-from benchmark.data.loading import Sources, locate
+from benchmark.data.loading import locate
 from benchmark.errors import Interrupted, UserError
-from benchmark.jobs.job import Job, only_what_concerns, require_frames
+from benchmark.jobs.job import Job, job_for_model, require_frames
 from benchmark.jobs.test import FinishedTest, test
 from benchmark.jobs.train import train
 from benchmark.results.folders import require_run_name
+from benchmark.settings import DEFAULT_PRESET, SAMPLE_PRESET
 
 
 def run_one(model: str, job: Job) -> None:
@@ -24,7 +24,10 @@ def run_one(model: str, job: Job) -> None:
     if job.frames and job.tests:
         require_frames(model)
     sources = locate(job.dataset, job.test_images, job.results) if job.trains else None
-    done = _run(model, job, sources, by_name=job.mode == "train")
+    preset, requested = job.preset or DEFAULT_PRESET, job.mode == "train"
+    if sources is not None:
+        train(model, job, sources, preset, explicitly_requested=requested)
+    done = test(model, job) if job.tests else None
     if done is not None:
         found = leaderboard.write(job.results)
         print(leaderboard.formats.markdown(found.for_protocol(done.record.protocol_hash)))
@@ -41,15 +44,16 @@ def run_all(job: Job) -> int:
     if job.run is not None:
         raise UserError("--run names one run of one model; without it each model has its own.")
     sources = locate(job.dataset, job.test_images, job.results)  # a wrong folder fails once, here
-    if job.preset is None and sources.is_sample:
-        job = replace(job, preset="quick")
+    preset = job.preset or (SAMPLE_PRESET if sources.is_sample else DEFAULT_PRESET)
     failures = {}
     for entry in registry.entries():
         info(f"\n== {entry.name} ==")
         try:
-            done = _run(entry.name, only_what_concerns(entry.name, job), sources, by_name=False)
-            if done is not None:
-                _report_frames(done)
+            own = job_for_model(entry.name, job)
+            if own.trains:
+                train(entry.name, own, sources, preset, explicitly_requested=False)
+            if own.tests:
+                _report_frames(test(entry.name, own))
         except UserError as error:
             failures[entry.name] = str(error)
         except Interrupted:
@@ -65,13 +69,6 @@ def run_all(job: Job) -> int:
     if failures:
         info(f"Failed: {'; '.join(f'{name}: {reason}' for name, reason in failures.items())}")
     return 1 if failures else 0
-
-
-def _run(model: str, job: Job, sources: Sources | None, *, by_name: bool) -> FinishedTest | None:
-    """Train and test one model as asked. by_name: whether it must be trained (see `train`)."""
-    if job.trains and sources is not None:
-        train(model, job, sources, by_name=by_name)
-    return test(model, job) if job.tests else None
 
 
 def _report_frames(done: FinishedTest) -> None:

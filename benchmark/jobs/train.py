@@ -11,7 +11,7 @@ from benchmark.data.loading import Sources, load_test, load_training
 from benchmark.device import device_name, make_fabric
 from benchmark.errors import UserError
 from benchmark.jobs.job import Job, split_typed
-from benchmark.jobs.weights import model_of, run_of_other
+from benchmark.jobs.weights import model_of, run_beside, run_of_other
 from benchmark.metrics.table import MetricSuite, load_metric_suite
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import (
@@ -25,23 +25,24 @@ from benchmark.settings import resolve
 from benchmark.training.loop import Loop
 
 
-def train(model: str, job: Job, sources: Sources, *, by_name: bool) -> None:
+def train(
+    model: str, job: Job, sources: Sources, preset: str, *, explicitly_requested: bool
+) -> None:
     """Train `model` into its run's folder, from the start or from where it stopped.
 
-    Everything that can be wrong is found before anything is deleted or written. by_name: whether
-    this very model was asked to be trained; otherwise it is not trained where the weights of
-    another model serve it (`Colorizer.weights_of`).
+    Everything that can be wrong is found before anything is deleted or written. preset: the typed
+    one or the default. explicitly_requested: whether the user asked to train this model; otherwise
+    it is not trained where it can read the weights of another model (`Colorizer.weights_of`).
     """
     folder = job.folder(model)
     settings_class = registry.load_settings(model)
     known = settings_class.described()
-    preset = job.preset or "standard"
     typed, sampling = split_typed(model, job, known, settings_class.model_class, preset)
     resolved = resolve(settings_class, model, preset, typed)
     settings = resolved.settings
     fabric = make_fabric(job.device, settings.precision)
     data = load_training(sources, settings)
-    if job.tests:  # hours from now is too late to learn that no test is possible
+    if job.tests:  # Fail before the training if no test is possible.
         load_test(sources, settings.size, settings.split_seed)
     recipe_class = registry.load_recipe(model)
     suite = MetricSuite()
@@ -62,11 +63,14 @@ def train(model: str, job: Job, sources: Sources, *, by_name: bool) -> None:
         training_data=TrainingSet(**facts),
         train_digests=train_digests,
     )
-    other = None if by_name else _serving(type(network), folder, record)
+    other = None
+    if not explicitly_requested:
+        other = _find_replacement(type(network), folder, record, overwrite=job.overwrite)
     if other is not None:
+        _require_same_settings(other, record, preset_is_typed=job.preset is not None)
         info(
-            f"{model} is not trained: it reads the weights of {other.path}, which differ in the "
-            f"sampler alone. Train it with --model {model} --mode train."
+            f"{model} is not trained: it differs from {network.weights_of} only in its sampler, "
+            f"and reads the weights of {other.path}. Train it with --model {model} --mode train."
         )
         if job.overwrite and other is not folder and folder.path.exists():
             shutil.rmtree(folder.path)
@@ -80,18 +84,50 @@ def train(model: str, job: Job, sources: Sources, *, by_name: bool) -> None:
     loop.run(job.wandb, job.compiled)
 
 
-def _serving(
-    network: type[Colorizer], folder: RunFolder, record: TrainingRecord
+def _find_replacement(
+    network: type[Colorizer], folder: RunFolder, record: TrainingRecord, *, overwrite: bool
 ) -> RunFolder | None:
-    """Return the finished run of `weights_of` on the same images, unless an own run was begun."""
-    if model_of(folder) == record.model:
+    """Return the finished run of `weights_of` on the same images, unless an own run was begun.
+
+    overwrite: whether the run in `folder` is to be deleted, so that it need not be readable.
+    """
+    if network.weights_of is None:
         return None
-    other = run_of_other(network, folder)
+    try:
+        if model_of(folder) == record.model:
+            return None
+        other = run_of_other(network, folder)
+    except UserError:
+        if not overwrite:
+            raise
+        other = run_beside(folder, network.weights_of)
     if other is None or not other.cost.exists():
         return None
     trained = read_record(other.settings, TrainingRecord)
     same = trained.training_data.manifest == record.training_data.manifest
     return other if same else None
+
+
+def _require_same_settings(
+    other: RunFolder, record: TrainingRecord, *, preset_is_typed: bool
+) -> None:
+    """Raise UserError for a typed setting or preset that `other` was not trained with."""
+    trained = read_record(other.settings, TrainingRecord)
+    decided = {"typed", f"preset {record.preset}"} if preset_is_typed else {"typed"}
+    names = [name for name, source in record.sources.items() if source in decided]
+    changed = [
+        f"{name} {trained.settings.get(name)} instead of {record.settings[name]}"
+        for name in names
+        if trained.settings.get(name) != record.settings[name]
+    ]
+    if preset_is_typed and trained.preset != record.preset:
+        changed.insert(0, f"preset {trained.preset} instead of {record.preset}")
+    if changed:
+        raise UserError(
+            f"{record.model} is not trained but reads the weights of {other.path}, which was "
+            f"trained with {', '.join(changed)}: leave these options out, or train with "
+            f"`--model {record.model} --mode train`."
+        )
 
 
 def _begin(folder: RunFolder, record: TrainingRecord) -> None:

@@ -1,6 +1,6 @@
 """Find the weights of a model: in its own run, or in the run of the model whose weights it reads.
 
-A model that differs from another in its sampler alone names it as `Colorizer.weights_of`.
+A model that differs from another only in its sampler names it as `Colorizer.weights_of`.
 """
 
 from pathlib import Path
@@ -33,17 +33,25 @@ def find_weights(model: str, folder: RunFolder, which: str) -> Path:
 
 
 def run_of_other(network: type[Colorizer], folder: RunFolder) -> RunFolder | None:
-    """Return the run whose weights serve `network`, trained as the model that `weights_of` names.
+    """Return the run trained as the model that `weights_of` names, whose weights `network` reads.
 
-    It is the run in `folder` itself, else the one beside it that has that model's name and the
-    same seed. None if neither has such weights.
+    It is the run in `folder` itself if that has weights, and otherwise the one of `run_beside`.
+    None if the run has no such weights.
     """
     if network.weights_of is None:
         return None
-    for run in (folder, RunFolder(folder.results, network.weights_of, folder.seed)):
-        if run.available_weights() and model_of(run) == network.weights_of:
-            return run
-    return None
+    if not folder.available_weights():
+        return run_beside(folder, network.weights_of)
+    return folder if model_of(folder) == network.weights_of else None
+
+
+def run_beside(folder: RunFolder, model: str) -> RunFolder | None:
+    """Return the run that has the name of `model` and the seed of `folder`.
+
+    None if it has no weights of that model.
+    """
+    run = RunFolder(folder.results, model, folder.seed)
+    return run if run.available_weights() and model_of(run) == model else None
 
 
 def model_of(run: RunFolder) -> str | None:

@@ -13,7 +13,8 @@ from benchmark.errors import UserError
 from benchmark.files import write_text
 from benchmark.leaderboard.formats import csv, latex, markdown
 from benchmark.leaderboard.page import html
-from benchmark.leaderboard.ranking import DEFAULT_SORT, Leaderboard, read
+from benchmark.leaderboard.ranking import Leaderboard, read
+from benchmark.metrics.options import DEFAULT_SORT
 
 FORMATS: dict[str, Callable[[Leaderboard], str]] = {
     "md": markdown,

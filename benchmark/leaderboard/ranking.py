@@ -16,13 +16,13 @@ from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
 from benchmark.evaluation.baselines import GRAY
 from benchmark.evaluation.per_image import read_test
+from benchmark.metrics.options import DEFAULT_SORT
 from benchmark.metrics.table import METRICS
 from benchmark.results.folders import Sample, TestFolder
 from benchmark.results.records import RunRecord, Score, SeveralSamples
 from benchmark.settings import Settings
 from benchmark.statistics import mean_interval, ranks
 
-DEFAULT_SORT = "lpips"
 WITHOUT_LPIPS = "delta_e2000"
 
 
@@ -218,7 +218,8 @@ def read(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
     """
     known = [key for key, metric in METRICS.items() if not metric.between_samples]
     if sort not in known:
-        raise UserError(f"No row is ordered by {sort!r}{did_you_mean(sort.lower(), known)}.")
+        end = did_you_mean(sort.lower(), known) or f"; the metrics are {', '.join(known)}."
+        raise UserError(f"--sort {sort}: there is no such metric{end}")
     tests, refused = _read_tests(results)
     for path, reason in refused.items():
         info(f"Left out: {path}: {reason}")

@@ -272,8 +272,8 @@ def _calibration_note(rows: Sequence[Row]) -> str:
         "true probability is in parentheses. Total variation is the share of objects that should "
         "have taken another paint: 0 is right, and a perfect sampler with one sample of these "
         f"images has {overall.perfect:.2f} on average and at most {overall.perfect_high:.2f} in 95 "
-        "of 100 cases. Per object, which needs several samples, tells a model that draws its "
-        "colors from one that repeats itself."
+        "of 100 cases. Per object, which needs several samples, distinguishes a model that draws "
+        "its colors from one that repeats itself."
     )
 
 

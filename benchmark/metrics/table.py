@@ -8,7 +8,6 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from benchmark.metrics.images import (
-    Variant,
     cie76,
     ciede2000,
     colorfulness,
@@ -21,11 +20,11 @@ from benchmark.metrics.images import (
 )
 from benchmark.metrics.networks import (
     LPIPS_BACKBONES,
-    LpipsBackbone,
     NoBackbone,
     inception_network,
     lpips_network,
 )
+from benchmark.metrics.options import MetricOptions as MetricOptions
 from benchmark.metrics.sets import (
     KID_SUBSET,
     KID_SUBSETS,
@@ -35,14 +34,6 @@ from benchmark.metrics.sets import (
 )
 
 Direction = Literal["up", "down", "none"]
-
-
-@dataclass(frozen=True)
-class MetricOptions:
-    """The options of the metrics: part of a protocol, hence of its hash, and of the labels."""
-
-    lpips_backbone: LpipsBackbone = "alex"
-    colorfulness: Variant = "signed"
 
 
 @dataclass(frozen=True)
