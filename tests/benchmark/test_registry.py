@@ -1,4 +1,4 @@
-"""A folder is a model; a broken one is listed with its reason and stops nobody."""
+"""Each folder is a model; a broken one is listed with its reason and does not affect the others."""
 
 import shutil
 from pathlib import Path
@@ -9,12 +9,12 @@ from benchmark import registry
 from benchmark.errors import UserError
 
 
-def test_a_copied_folder_is_a_model_and_broken_ones_say_why(tmp_path: Path) -> None:
+def test_a_copied_folder_is_a_model_and_broken_ones_have_a_reason(tmp_path: Path) -> None:
     shutil.copytree(registry.MODELS / "unet", tmp_path / "mine")
     shutil.copytree(registry.MODELS / "common", tmp_path / "common")
     faults = {
         "syntax": "class Model(:\n",
-        "nomodel": '"""Says nothing."""\n',
+        "nomodel": '"""An empty module."""\n',
         "notrain": '"""A model."""\nclass Model: ...\n',
     }
     for name, text in faults.items():
@@ -29,8 +29,8 @@ def test_a_copied_folder_is_a_model_and_broken_ones_say_why(tmp_path: Path) -> N
     assert "no train.py" in str(found["notrain"].broken)
 
 
-def test_an_unknown_name_offers_the_nearest() -> None:
-    with pytest.raises(UserError, match="did you mean 'unetddim'"):
+def test_an_unknown_name_suggests_the_most_similar_one() -> None:
+    with pytest.raises(UserError, match=r"did you mean 'unetddim'\?"):
         registry.require("unetdim")
 
 
@@ -39,14 +39,14 @@ def test_a_file_that_cannot_be_imported_is_named(
 ) -> None:
     import models
 
-    folder = tmp_path / "cracked"
+    folder = tmp_path / "faulty"
     folder.mkdir()
-    (folder / "model.py").write_text('"""Cracked."""\nclass Model: ...\n')
+    (folder / "model.py").write_text('"""Faulty."""\nclass Model: ...\n')
     (folder / "train.py").write_text("import nothing_of_this_name\n")
     monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
     monkeypatch.setattr(registry, "entries", lambda: [registry._entry(folder)])
-    with pytest.raises(UserError, match=r"models/cracked/train.py cannot be imported: Module"):
-        registry.load_settings("cracked")
+    with pytest.raises(UserError, match=r"models/faulty/train.py cannot be imported: Module"):
+        registry.load_settings("faulty")
 
 
 def test_no_file_of_the_harness_names_a_model() -> None:
