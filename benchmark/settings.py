@@ -55,7 +55,7 @@ class Settings(BaseModel):
     batch_size: BatchSize = 64
     size: Size = 64
     learning_rate: float = Field(
-        5e-4, gt=0, description="Peak learning rate of AdamW, reached after the warm-up"
+        1e-3, gt=0, description="Peak learning rate of AdamW, reached after the warm-up"
     )
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW")
     warmup: float = Field(

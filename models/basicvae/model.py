@@ -12,9 +12,9 @@ from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Sampling
 from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample
-from ..common.encoder_decoder import Decoder, Dilations, Encoder
-from ..common.latent import Gaussian, GaussianHead, LatentDim, LatentProjection, Prior
-from ..common.unet import Blocks, PatchSize, Widths
+from ..common.encoder_decoder import Decoder, Encoder
+from ..common.latent import Gaussian, LatentDim, LatentProjection, Prior, PriorKind
+from ..common.options import Blocks, Dilations, PatchSize, Widths
 
 
 class Model(Colorizer):
@@ -31,14 +31,14 @@ class Model(Colorizer):
         dilations: Dilations = [1, 2, 4],
         patch_size: PatchSize = 4,
         latent_dim: LatentDim = 256,
-        prior: Prior = "learned",
+        prior: PriorKind = "learned",
     ) -> None:
         super().__init__(color_space=color_space)
         self.patch_size = patch_size
         self.size_divisor = patch_size * 2 ** (len(widths) - 1)
         self.latent_dim = latent_dim
         self.encoder = Encoder(patch_size**2, widths, blocks, dilations)
-        self.learned_prior = GaussianHead(widths[-1], latent_dim) if prior == "learned" else None
+        self.prior = Prior(widths[-1], latent_dim, prior)
         self.latent_projection = LatentProjection(latent_dim, widths[-1])
         self.decoder = Decoder(widths, embedding=widths[-1])
         self.color = nn.Conv2d(widths[0], self.channels, 1)
@@ -50,15 +50,8 @@ class Model(Colorizer):
         encoded: Tensor = self.encoder(patches)
         return encoded
 
-    def prior(self, encoded: Tensor) -> Gaussian:
-        """Return p(z | L), (B, latent_dim)."""
-        if self.learned_prior is not None:
-            learned: Gaussian = self.learned_prior(encoded)
-            return learned
-        return Gaussian.standard(len(encoded), self.latent_dim, encoded.device)
-
     def decode(self, encoded: Tensor, latent: Tensor) -> Tensor:
-        """Return the standardized color (B, C, H, W) of latents (B, latent_dim)."""
+        """Return the standardized color (B, C, H, W) of an encoded L and z (B, latent_dim)."""
         features = self.decoder(encoded, self.latent_projection(latent))
         color: Tensor = self.upsampler(self.color(features), features)
         return color

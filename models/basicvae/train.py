@@ -1,8 +1,8 @@
 """The training of the VAE: reconstruction from a latent of the posterior, and the KL divergence.
 
 The posterior reads L and the true color and gives a Gaussian. The model must reconstruct the color
-from L and a sample of that Gaussian. The KL divergence to the prior is a cost, so that a sample of
-the prior, which has not seen the color, is a latent that the model can decode.
+from L and a sample of that Gaussian. The KL divergence to the prior is penalized, so that the model
+can also decode samples of the prior, which does not depend on the true color.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,12 +18,12 @@ from benchmark.randomness import Randomness
 from benchmark.recipe import Batch, Recipe, Update
 
 from ..common.latent import Posterior, free_bits, kl_divergence, posterior_collapse
-from ..common.losses import LearningRate, adamw, huber
+from ..common.losses import adamw, huber
 from .model import Model
 
 
 class Settings(base.Settings):
-    """The general settings, and the weight of the KL divergence."""
+    """The general settings, and those of the KL divergence."""
 
     model_class: ClassVar[type[Colorizer]] = Model
     presets: ClassVar[base.Presets] = {
@@ -32,7 +32,6 @@ class Settings(base.Settings):
         "large": {"widths": [128, 256, 512]},
     }
 
-    learning_rate: LearningRate = 1e-3
     kl_weight: float = Field(
         1e-3, ge=0, description="Weight of a nat of KL divergence; the color loss has weight 1"
     )
@@ -40,12 +39,12 @@ class Settings(base.Settings):
         0.2, ge=0, le=1, description="Share of the training in which kl_weight rises from 0"
     )
     free_bits: float = Field(
-        4.0, ge=0, description="KL divergence in nats per image that the latent has for free"
+        4.0, ge=0, description="KL divergence in nats per image below which it is not penalized"
     )
 
 
 class Training(Recipe[Colorizer, Settings]):
-    """The negative evidence lower bound as a loss, for a model and its posterior.
+    """Minimize the negative evidence lower bound (ELBO) of a model and its posterior.
 
     The model may be any network that maps L* and a latent to standardized color and p(z | L).
     """
@@ -69,7 +68,7 @@ class Training(Recipe[Colorizer, Settings]):
         yield Update("model", {"color": color, "kl": self._weighted_kl(kl, batch.progress)})
 
     def validate(self, model: Colorizer, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
-        """Return the negative ELBO without free bits, its parts, and the KL of each dimension."""
+        """Return the negative ELBO without free bits, its two parts, and the KL per dimension."""
         color, kl = self._color_and_kl(model, batch, rng)
         weighted = self.settings.kl_weight * kl.sum(1).mean()
         return {
@@ -98,7 +97,7 @@ class Training(Recipe[Colorizer, Settings]):
         return huber(color, real), kl_divergence(q, p)
 
     def _weighted_kl(self, kl: Tensor, progress: float) -> Tensor:
-        """Return the loss of KL (B, D), with free bits, warmed up (Bowman et al. 2016)."""
+        """Return the loss of KL (B, D), with free bits and a warm-up (Bowman et al. 2016)."""
         s = self.settings
         warm = min(1.0, progress / s.kl_warmup) if s.kl_warmup else 1.0
         return warm * s.kl_weight * free_bits(kl, s.free_bits)

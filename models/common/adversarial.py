@@ -1,8 +1,8 @@
-"""What adversarial training is built from: the discriminator, its losses and its augmentation.
+"""The parts of adversarial training: the discriminator, its losses and its augmentation.
 
-The discriminator classifies color at the resolution at which generators decide it, and sees all of
-L that belongs to each position. When it was given full-size images, generators wove stripes into
-skies: texture of color is the cheapest way not to look like an average, and no photo has it.
+The discriminator classifies color at the resolution at which generators decide it, and its input
+holds all of L. With color at full size, it would reward generators for adding a fine texture of
+color that photos do not have.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,8 +23,11 @@ class Discriminator(nn.Module):
     """A network that classifies, for each patch, whether its color is real given L.
 
     This is the PatchGAN of Isola et al. 2017, section 3.2.2. It is fully convolutional. Spectral
-    norm in every layer (Miyato et al. 2018) bounds its slope, and so the size of the gradient that
+    norm in every layer (Miyato et al. 2018) bounds its Lipschitz constant, and so the gradient that
     it gives to a generator.
+
+    channels: those of color. patch_size: side of the patches of L, in pixels. widths: channels of
+    the layers, each of which halves the size.
     """
 
     def __init__(self, channels: int, patch_size: int, widths: Sequence[int]) -> None:
@@ -35,7 +38,8 @@ class Discriminator(nn.Module):
             spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1))
             for inputs, outputs in zip(before, widths, strict=True)
         )
-        # No bias: the hinge loss gives it no gradient until logits leave the margins.
+        # No bias: while logits lie within the margins of the hinge loss, its gradients from real
+        # and from generated color cancel.
         self.last = spectral_norm(nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False))
 
     def discriminator_input(self, lightness: Tensor, color: Tensor) -> Tensor:
@@ -48,7 +52,7 @@ class Discriminator(nn.Module):
         return torch.cat([patches, F.avg_pool2d(color, self.patch_size)], dim=1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return logits (B, 1, h, w) and the features of the layers for a discriminator_input."""
+        """Return logits (B, 1, h, w) and the features of each layer for a `discriminator_input`."""
         features = []
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
@@ -76,7 +80,7 @@ def generator_loss(fake: Tensor, kind: AdversarialLoss) -> Tensor:
 
 
 def feature_matching(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-    """Return the mean L1 distance of features, each layer with equal weight.
+    """Return the mean L1 distance between features, with equal weight for each layer.
 
     Wang et al. 2018 (pix2pixHD), eq. 4.
     """
@@ -85,23 +89,25 @@ def feature_matching(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
 
 
 def augmentation(rng: Randomness, count: int, height: int, width: int) -> Augmentation:
-    """Draw a shift and a cutout for each of `count` images (Zhao et al. 2020); color stays.
+    """Return a random shift and cutout of the discriminator's `count` inputs, as a function.
 
-    Real and generated images get the same draw, so that their features can be matched. A shift is
-    at most an eighth of each side; the cutout is half as high and half as wide as the image.
+    This is the differentiable augmentation of Zhao et al. 2020 without changes of color. The
+    function maps (count, C, height, width) to the same shape. It applies the same draw in each
+    call, so that features of real and generated color can be matched. A shift is at most an
+    eighth of each side; the cutout is half as high and half as wide as the input.
     """
     draws = rng.uniform(count, 4)
-    sides = (height, width)  # also as Python numbers: reading them from a GPU would wait for it
+    sides = (height, width)  # as Python numbers too, since reading a tensor would wait for the GPU
     size = torch.tensor(sides, device=draws.device)
-    room = size // 8
-    shift = ((2 * room + 1) * draws[:, :2]).long() - room
+    largest = size // 8
+    shift = ((2 * largest + 1) * draws[:, :2]).long() - largest
     corner = (size * draws[:, 2:]).long() - size // 4  # the cutout may cross the border
 
     def positions(axis: int) -> Tensor:
         return torch.arange(sides[axis], device=draws.device).expand(count, -1)
 
     def source(axis: int) -> Tensor:
-        """Return indices into images that are padded by one pixel of 0 on each side."""
+        """Return indices into inputs that are padded by one row or column of 0 on each side."""
         return (positions(axis) - shift[:, axis, None] + 1).clamp(0, sides[axis] + 1)
 
     def in_cutout(axis: int) -> Tensor:

@@ -1,4 +1,7 @@
-"""Layers that several models share; they keep height and width unless stated otherwise."""
+"""Layers that several models share.
+
+Layers that map feature maps keep height and width unless stated otherwise.
+"""
 
 import math
 
@@ -13,6 +16,8 @@ GROUPS = 8
 
 BatchNorm would make an image depend on the others in its batch.
 """
+HEAD_CHANNELS = 32
+"""Channels of an attention head, if the channels of the feature map are a multiple of it."""
 
 
 def conv3(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
@@ -21,7 +26,7 @@ def conv3(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.C
 
 
 def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
-    """Set weights and bias of the layer to 0, so that its branch outputs 0 at first."""
+    """Set weights and bias of the layer to 0, so that it outputs 0 before training."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -32,8 +37,8 @@ class ResidualBlock(nn.Module):
     """A pre-activation residual block: norm, SiLU, convolution, twice (He et al. 2016).
 
     With `embedding` features, a vector (B, embedding) scales and shifts the second norm, as in
-    Dhariwal and Nichol 2021, appendix A ("adaptive group normalization"); with 0, a given vector
-    is ignored. `dilation` is that of the first convolution (Yu and Koltun 2016).
+    Dhariwal and Nichol 2021, appendix A ("adaptive group normalization"). With `embedding` 0, a
+    vector has no effect. `dilation` is that of the first convolution (Yu and Koltun 2016).
     """
 
     def __init__(
@@ -66,10 +71,10 @@ class ResidualBlock(nn.Module):
 class Attention(nn.Module):
     """Residual self-attention over all positions of a feature map (Vaswani et al. 2017)."""
 
-    def __init__(self, channels: int, head_channels: int = 32) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         # The number of heads must divide the channels.
-        self.heads = math.gcd(max(1, channels // head_channels), channels)
+        self.heads = math.gcd(max(1, channels // HEAD_CHANNELS), channels)
         self.norm = nn.GroupNorm(GROUPS, channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = zeroed(nn.Conv2d(channels, channels, 1))
@@ -82,8 +87,31 @@ class Attention(nn.Module):
         return x + self.out(mixed.reshape(b, c, h, w))
 
 
+class TimeEmbedding(nn.Module):
+    """The embedding of time t (B,) in [0, total] as (B, features): sinusoids, then two layers.
+
+    Vaswani et al. 2017, section 3.5.
+    """
+
+    def __init__(self, features: int, total: int) -> None:
+        super().__init__()
+        half = features // 2
+        # Wavelengths from 2π to 2π · 10⁴ of t, after it is scaled to [0, 1000].
+        frequencies = torch.exp(-math.log(10_000) * torch.arange(half) / half) * (1000 / total)
+        self.frequencies: Tensor
+        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.layers = nn.Sequential(
+            nn.Linear(2 * half, features), nn.SiLU(), nn.Linear(features, features)
+        )
+
+    def forward(self, t: Tensor) -> Tensor:
+        angles = t.float()[:, None] * self.frequencies
+        embedded: Tensor = self.layers(torch.cat([angles.sin(), angles.cos()], dim=1))
+        return embedded
+
+
 class Upsample(nn.Module):
-    """Double the size by nearest neighbor and a convolution.
+    """Double height and width by nearest-neighbor interpolation and a convolution.
 
     A transposed convolution would leave checkerboard patterns (Odena et al. 2016).
     """
@@ -98,15 +126,16 @@ class Upsample(nn.Module):
 
 
 class ConvexUpsample(nn.Module):
-    """Upsample coarse color by `factor` along the edges that are encoded in features.
+    """Upsample coarse color by `factor` along the edges that the features encode.
 
     Each fine pixel is a convex combination of the 3×3 coarse neighbors, with weights predicted
     from features at the coarse size (Teed and Deng 2020, RAFT, section 3.3). So color can follow an
     edge of L, and no new color appears. That is enough for ab, which is joined to the input's L.
-    sRGB must contain all detail itself, so with `color_space="rgb"` each fine pixel also gets an
-    offset (Shi et al. 2016, sub-pixel convolution), predicted from the features and, in networks
-    with skips, from `skip` = factor² channels that hold the patches of L; at first the offset is
-    the detail of L.
+
+    With `color_space="rgb"` the output must contain all detail of the image, so each fine pixel
+    also gets an offset (Shi et al. 2016, sub-pixel convolution). It is predicted from the features.
+    In networks with skip connections it is predicted from the patches of L too, which are `skip` =
+    factor² channels; before training, the offset is then the detail of L within each patch.
     """
 
     def __init__(
@@ -129,9 +158,9 @@ class ConvexUpsample(nn.Module):
         b, c, h, w = coarse.shape
         f = self.factor
         weights = self.weights(features).float().reshape(b, 9, f * f, h, w).softmax(dim=1)
-        # Contiguous, else torch.compile gets the strides of this pad's gradient wrong.
+        # Without contiguous(), torch.compile gets the strides of this pad's gradient wrong.
         around = F.pad(coarse.float().contiguous(), (1, 1, 1, 1), mode="replicate")
-        # A sum over nine shifted copies: unfold would hold all nine in memory at once.
+        # The sum over the 3×3 neighbors, each for all factor² positions in a coarse pixel.
         fine = torch.zeros(b, c, f * f, h, w, device=coarse.device)
         for position in range(9):
             y, x = divmod(position, 3)

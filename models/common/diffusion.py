@@ -1,8 +1,9 @@
 """The mathematics of the forward process of diffusion: schedules, noising, prediction targets.
 
-Symbols are the papers': x_t = α_t x_0 + σ_t ε with α_t² + σ_t² = 1, hence α_t² = ᾱ_t and the signal
-to noise ratio is ᾱ_t / (1 - ᾱ_t). `t` counts 0 … T - 1, so x_t has a little noise at t = 0 already.
-The reverse process is in `samplers.py`.
+Symbols are the papers': x_t = α_t x_0 + σ_t ε, where x_0 is color without noise and
+α_t² + σ_t² = 1. So α_t² = ᾱ_t, and the signal to noise ratio (SNR) is ᾱ_t / (1 - ᾱ_t). The steps t
+count from 0 to T - 1, and there is some noise at t = 0 already. The reverse process is in
+`samplers.py`.
 """
 
 import math
@@ -18,7 +19,9 @@ NoiseLevel = tuple[Tensor, Tensor]
 """α_t and σ_t, each (B, 1, 1, 1)."""
 
 MAX_TERMINAL_SIGNAL = 0.03
-"""Largest √ᾱ_T from which sampling may start with pure noise."""
+"""Largest √ᾱ_T with which sampling may start from pure noise."""
+MAX_BETA = 0.999
+"""Largest β of a schedule as published (Nichol and Dhariwal 2021, section 3.2)."""
 
 
 # ---- schedules: ᾱ (T,), float64 ------------------------------------------------------------------
@@ -39,9 +42,9 @@ def betas_of(alpha_bar: Tensor) -> Tensor:
 
 
 def linear(steps: int) -> Tensor:
-    """Return ᾱ for β from 1e-4 to 0.02 in equal steps, for any T.
+    """Return ᾱ for β from 1e-4 to 0.02 in equal steps (Ho et al. 2020, section 4).
 
-    Ho et al. 2020, section 4, where T = 1000.
+    β has the same range for any T; in the paper T is 1000.
     """
     return alpha_bar_of(torch.linspace(1e-4, 0.02, steps, dtype=torch.float64))
 
@@ -55,23 +58,20 @@ def sigmoid(steps: int) -> Tensor:
 def cosine(steps: int, offset: float = 0.0) -> Tensor:
     """Return ᾱ_t = f(t) / f(0), f(t) = cos²((t/T + s) / (1 + s) · π/2).
 
-    Nichol and Dhariwal 2021, eq. 17. The paper's offset s is 0.008. t/T reaches 1, where ᾱ is 0.
+    Nichol and Dhariwal 2021, eq. 17, where the offset s is 0.008. t/T ends at 1, where ᾱ is 0.
     """
     share = torch.arange(1, steps + 1, dtype=torch.float64) / steps
     start = math.cos(offset / (1 + offset) * math.pi / 2) ** 2
     return torch.cos((share + offset) / (1 + offset) * math.pi / 2) ** 2 / start
 
 
-def capped(alpha_bar: Tensor, most: float = 0.999) -> Tensor:
-    """Return ᾱ with every β at most `most`, so that ᾱ_T > 0.
-
-    Nichol and Dhariwal 2021, section 3.2.
-    """
-    return alpha_bar_of(betas_of(alpha_bar).clamp(max=most))
+def capped(alpha_bar: Tensor) -> Tensor:
+    """Return ᾱ with every β at most MAX_BETA, so that ᾱ_T > 0."""
+    return alpha_bar_of(betas_of(alpha_bar).clamp(max=MAX_BETA))
 
 
 def zero_terminal_snr(alpha_bar: Tensor) -> Tensor:
-    """Return ᾱ with √ᾱ shifted and scaled to √ᾱ_T = 0 and the same √ᾱ_1.
+    """Return ᾱ with √ᾱ shifted and scaled so that it ends at 0 and its first value is unchanged.
 
     Lin et al. 2024, algorithm 1.
     """
@@ -81,7 +81,7 @@ def zero_terminal_snr(alpha_bar: Tensor) -> Tensor:
 
 
 def shifted(alpha_bar: Tensor, shift: float) -> Tensor:
-    """Return ᾱ with log SNR - 2 ln s, which is noisier for s > 1.
+    """Return ᾱ with 2 ln(shift) subtracted from log SNR; a shift above 1 gives more noise.
 
     Hoogeboom et al. 2023, section 3.
     """
@@ -96,10 +96,10 @@ def noise_schedule(
     shift: float = 1.0,
     zero_terminal: bool = True,
 ) -> Tensor:
-    """Return ᾱ (T,) of a named schedule, in pure noise at the end or as published, then shifted.
+    """Return ᾱ (T,) of a named schedule, with the shift applied.
 
-    offset applies to the cosine only. The cosine reaches 0 by itself; as published, β is capped, so
-    it stops a little before.
+    offset: that of the cosine schedule. zero_terminal: rescale the schedule to end in pure noise;
+    with False it stays as published, with β capped, so the cosine ends a little before pure noise.
     """
     base = {
         "cosine": lambda: cosine(steps, offset),
@@ -120,9 +120,10 @@ def usable_schedule(
     prediction: Prediction,
     **_: object,
 ) -> Tensor:
-    """Return ᾱ (T,) for a model's arguments; other arguments are ignored.
+    """Return ᾱ (T,) for the constructor arguments of a model; unrelated arguments are ignored.
 
-    Raises ValueError, with the remedy, if sampling would fail.
+    Raises ValueError, with the remedy, if a model with this schedule could not be trained or
+    sampled.
     """
     if offset and schedule != "cosine":
         raise ValueError(
@@ -138,7 +139,7 @@ def usable_schedule(
 
 
 def require_terminal_noise(alpha_bar: Tensor) -> None:
-    """Raise ValueError if √ᾱ_T is above 0.03.
+    """Raise ValueError if √ᾱ_T is above MAX_TERMINAL_SIGNAL.
 
     Sampling starts from pure noise. If training never saw pure noise, the network has learned to
     read the mean color of the image from x_T, and in pure noise it reads a wrong one: 0.
@@ -164,7 +165,7 @@ class Schedule(nn.Module):
     def __init__(self, alpha_bar: Tensor) -> None:
         super().__init__()
         self.steps = len(alpha_bar)
-        # Derived from the constructor's arguments of the model, so they are not saved as weights.
+        # They follow from the model's constructor arguments, so they are not saved as weights.
         self.register_buffer("alpha", alpha_bar.sqrt().float(), persistent=False)
         self.register_buffer("sigma", (1 - alpha_bar).sqrt().float(), persistent=False)
 
@@ -202,7 +203,7 @@ def x0_of_noise(x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tenso
 
 
 def noise_of_x0(x: Tensor, x0: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """Return ε = (x_t - α x_0) / σ; σ is never 0, since t = 0 has noise too."""
+    """Return ε = (x_t - α x_0) / σ; σ is never 0, since there is noise at t = 0 too."""
     return (x - alpha * x0) / sigma
 
 
@@ -249,9 +250,9 @@ def loss_weight(
 
     uniform: 1, which for ε is the simple loss of Ho et al. 2020, eq. 14. min-snr: min(SNR, γ) for
     x_0 (Hang et al. 2023, section 3). The errors of ε and v are α/σ and 1/σ times that of x_0, so
-    their weights are min(1, γ/SNR) and σ² min(SNR, γ). For x_0 and v that goes to 0 with the
-    signal, and the noisy steps, which decide the hue, would hardly be learned: no weight is below
-    `floor`.
+    their weights are min(1, γ/SNR) and σ² min(SNR, γ). For x_0 and v the weight goes to 0 with the
+    signal, so the noisy steps, which decide the hue, would hardly be learned; `floor` is therefore
+    the smallest weight.
     """
     if weighting == "uniform":
         return torch.ones_like(alpha)
@@ -265,7 +266,7 @@ def loss_weight(
 
 
 def stratified_timesteps(draws: Tensor, total: int) -> Tensor:
-    """Map uniform draws (B,) in [0, 1) to integer t (B,), one in each of B equal parts of 0 … T.
+    """Map uniform draws (B,) in [0, 1) to integers t (B,), one in each of B equal parts of [0, T).
 
     Each t is equally likely, and each batch covers the range evenly, so the loss has a lower
     variance (Kingma et al. 2021, appendix I.1).
@@ -273,26 +274,3 @@ def stratified_timesteps(draws: Tensor, total: int) -> Tensor:
     count = len(draws)
     parts = torch.arange(count, device=draws.device)
     return ((parts + draws) / count * total).long().clamp(max=total - 1)
-
-
-class TimeEmbedding(nn.Module):
-    """Time embedding (B,) → (B, features): sinusoids of t, then two layers.
-
-    Vaswani et al. 2017, section 3.5.
-    """
-
-    def __init__(self, features: int, total: int) -> None:
-        super().__init__()
-        half = features // 2
-        # Wavelengths from 2π to 2π · 10⁴ for t scaled to 0 … 1000, for any T.
-        frequencies = torch.exp(-math.log(10_000) * torch.arange(half) / half) * (1000 / total)
-        self.frequencies: Tensor
-        self.register_buffer("frequencies", frequencies, persistent=False)
-        self.layers = nn.Sequential(
-            nn.Linear(2 * half, features), nn.SiLU(), nn.Linear(features, features)
-        )
-
-    def forward(self, t: Tensor) -> Tensor:
-        angles = t.float()[:, None] * self.frequencies
-        embedded: Tensor = self.layers(torch.cat([angles.sin(), angles.cos()], dim=1))
-        return embedded

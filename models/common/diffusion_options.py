@@ -1,12 +1,12 @@
-"""Types of the options of diffusion models, with their bounds and their help."""
+"""Types of the arguments and sampling options of diffusion models, with their bounds and help."""
 
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from .diffusion import Prediction, ScheduleName
+from .diffusion import MAX_TERMINAL_SIGNAL, Prediction, ScheduleName
+from .options import OptionalWidths
 from .samplers import SamplerName
-from .unet import OptionalWidths
 
 Timesteps = Annotated[int, Field(ge=10, le=4000, description="Noise levels T of the training")]
 Shift = Annotated[
@@ -30,7 +30,10 @@ ZeroTerminal = Annotated[
 ]
 AllowSignal = Annotated[
     bool,
-    Field(description="Allow schedules whose last step keeps a signal √ᾱ above 0.03"),
+    Field(
+        description="Allow schedules whose last step keeps a signal √ᾱ above "
+        f"{MAX_TERMINAL_SIGNAL:g}"
+    ),
 ]
 PredictionOption = Annotated[
     Prediction, Field(description="Prediction target of the network: v, epsilon or x0")

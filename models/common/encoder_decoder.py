@@ -1,39 +1,22 @@
 """A residual encoder and a light decoder without skip connections between them.
 
-Every model without skips is built on these two, as those with skips are on the U-Net: whatever
-the decoder knows of an image has passed through the coarsest feature map.
+All models without skip connections are built of these two. The coarsest feature map is the only
+input of the decoder.
 """
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import torch.nn.functional as F
-from pydantic import AfterValidator, BeforeValidator, Field
 from torch import Tensor, nn
 
 from .blocks import GROUPS, ResidualBlock, Upsample, conv3
-from .unet import as_list
-
-
-def _check_dilations(dilations: list[int]) -> list[int]:
-    if any(dilation < 1 for dilation in dilations):
-        raise ValueError("each dilation must be at least 1")
-    return dilations
-
-
-Dilations = Annotated[
-    list[int],
-    BeforeValidator(as_list),
-    AfterValidator(_check_dilations),
-    Field(description="Dilations of the additional blocks at the coarsest level, in order"),
-]
 
 
 class Encoder(nn.Module):
     """Residual blocks (He et al. 2016), each level at half the size of the one before.
 
-    Blocks with growing dilation end it: their receptive field is wide and the resolution stays
-    (Yu et al. 2017, "Dilated Residual Networks"). It maps (B, inputs, h, w) to
+    The last blocks may be dilated, which widens their receptive field at the same resolution (Yu et
+    al. 2017, "Dilated Residual Networks"). It maps (B, inputs, h, w) to
     (B, widths[-1], h / 2^(levels - 1), w / 2^(levels - 1)).
     """
 
@@ -55,7 +38,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Upsampling and convolution, with one residual block per level.
+    """A residual block at the coarsest level, then upsampling and a residual block per level.
 
     It maps (B, widths[-1], h, w) to (B, widths[0], h · 2^(levels - 1), w · 2^(levels - 1)). A
     vector (B, embedding) modulates every block except the finest.

@@ -1,8 +1,8 @@
-"""The mathematics of rectified flow: straight paths from a start to the data, integrated.
+"""The mathematics of rectified flow: straight paths from a start to the data, and integration.
 
-z_t = (1 - t) z_0 + t z_1 leads from z_0, which can be sampled, to the data z_1; `t` runs from 0 to
-1. A network learns the mean velocity of all paths through a point (Liu et al. 2023, eq. 1; Lipman
-et al. 2023), and integrating that velocity maps the distribution of z_0 to that of the data.
+The path z_t = (1 - t) z_0 + t z_1 leads from z_0, which can be sampled, at t = 0 to the data z_1 at
+t = 1. A network learns the mean velocity of all paths through a point (Liu et al. 2023, eq. 1;
+Lipman et al. 2023), and integrating that velocity maps the distribution of z_0 to that of the data.
 """
 
 from collections.abc import Callable
@@ -30,8 +30,8 @@ def integrate_euler(
 ) -> Tensor:
     """Integrate from `start` (B, C, H, W) at t = 0 to t = 1 in equal steps of Euler's method.
 
-    velocity(z_t, t) is the network, with t (B,). on_step is called with (step, steps, z_t, the
-    point at t = 1 to which the present velocity leads).
+    velocity(z_t, t) runs the network, with t (B,). on_step is called with (step, steps, z_t, the
+    point at t = 1 to which the velocity at z_t leads).
     """
     z = start
     for step in range(steps):

@@ -1,9 +1,9 @@
-"""What variational autoencoders are built from: Gaussians, the KL divergence and the posterior.
+"""The parts of variational autoencoders: Gaussians, the KL divergence, prior and posterior.
 
-Kingma and Welling 2014; with a condition, Sohn et al. 2015: training samples q(z | L, ab), and
-colorizing samples p(z | L) or N(0, I). The latent is one vector per image, so it decides the colors
-of the whole image together. It modulates the coarse levels at every position, so images may have
-any size.
+Kingma and Welling 2014; with a condition, Sohn et al. 2015. Training samples the posterior
+q(z | L, color), and colorizing samples the prior, p(z | L) or N(0, I). The latent z is one vector
+per image, so it decides the colors of the whole image together. It modulates the coarse levels
+equally at every position, so images may have any size.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .encoder_decoder import Encoder
 
 LatentDim = Annotated[int, Field(ge=1, le=4096, description="Dimensions of the latent vector")]
-Prior = Annotated[
+PriorKind = Annotated[
     Literal["learned", "standard"],
     Field(
         description="Prior of the latent: learned is a Gaussian predicted from L, standard is "
@@ -65,9 +65,9 @@ def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
 def free_bits(kl: Tensor, nats: float) -> Tensor:
     """Return KL (B, D) summed over dimensions and averaged over the batch, but at least `nats`.
 
-    Below that value there is no gradient, so the latent may carry `nats` without a cost. These are
-    the free bits of Kingma et al. 2016, eq. 15, with all dimensions as one group: with a free
-    amount for each dimension, the latent would spread its information thinly over all of them.
+    Below that value there is no gradient, so the KL divergence is not penalized. These are the free
+    bits of Kingma et al. 2016, eq. 15, with all dimensions as one group. With a free amount for
+    each dimension, the latent would spread its information thinly over all of them.
     """
     return kl.sum(1).mean().clamp(min=nats)
 
@@ -84,14 +84,35 @@ class GaussianHead(nn.Module):
     def forward(self, features: Tensor) -> Gaussian:
         pooled = F.silu(features.mean(dim=(2, 3)))
         mean, log_variance = self.linear(pooled).float().chunk(2, dim=1)
-        # A float32 variance of e^±10 can still be squared and divided by.
+        # The limits keep the variance, e^±10 at most, far from overflow in the KL divergence.
         return Gaussian(mean, log_variance.clamp(-10, 10))
 
 
-class Posterior(nn.Module):
-    """The posterior q(z | L, color): an encoder of both, pooled over the image.
+class Prior(nn.Module):
+    """The prior of the latent: p(z | L), predicted from features of L, or N(0, I).
 
-    L and color enter as patches of patch_size × patch_size pixels that become channels.
+    features: channels of the features. dimensions: those of the latent.
+    """
+
+    def __init__(self, features: int, dimensions: int, kind: PriorKind) -> None:
+        super().__init__()
+        self.dimensions = dimensions
+        self.head = GaussianHead(features, dimensions) if kind == "learned" else None
+
+    def forward(self, features: Tensor) -> Gaussian:
+        """Return the prior (B, dimensions) for features (B, C, h, w) of L."""
+        if self.head is None:
+            return Gaussian.standard(len(features), self.dimensions, features.device)
+        gaussian: Gaussian = self.head(features)
+        return gaussian
+
+
+class Posterior(nn.Module):
+    """The posterior q(z | L, color), from an encoder of both that is pooled over the image.
+
+    Patches of patch_size × patch_size pixels of L and of color become its input channels.
+    channels: those of color. widths, blocks: levels of the encoder and residual blocks in each.
+    dimensions: those of the latent.
     """
 
     def __init__(
@@ -110,7 +131,7 @@ class Posterior(nn.Module):
 
 
 class LatentProjection(nn.Module):
-    """A small network that maps the latent (B, D) to the vector (B, features) for modulation."""
+    """A small network that maps the latent (B, D) to the vector (B, features) of modulation."""
 
     def __init__(self, dimensions: int, features: int) -> None:
         super().__init__()

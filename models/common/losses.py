@@ -1,23 +1,16 @@
 """Losses, computed in float32 under any autocast, and the optimizer that all recipes use."""
 
-from typing import Annotated
-
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
-LearningRate = Annotated[
-    float, Field(gt=0, description="Peak learning rate of AdamW, reached after the warm-up")
-]
 
-
-def huber(prediction: Tensor, target: Tensor, delta: float = 1.0) -> Tensor:
-    """Return the mean Huber loss (Huber 1964): squared up to `delta` and linear beyond it.
+def huber(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the mean Huber loss (Huber 1964): squared for errors up to 1 and linear beyond.
 
     The linear part limits the gradient of outliers.
     """
-    return F.huber_loss(prediction.float(), target.float(), delta=delta)
+    return F.huber_loss(prediction.float(), target.float())
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:
@@ -28,9 +21,9 @@ def mse(prediction: Tensor, target: Tensor) -> Tensor:
 def adamw(module: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
     """Return AdamW over all parameters of a module; norms and biases have no weight decay.
 
-    It is fused where all parameters are on a CPU, which takes a third of the time of an update. On
-    a GPU the fused optimizer would unscale fp16 gradients itself, and they could not be clipped
-    before.
+    It is fused where all parameters are on a CPU, where an update then takes a third of the time.
+    On a GPU the fused optimizer would unscale fp16 gradients itself, so they could not be clipped
+    first.
     """
     matrices = [p for p in module.parameters() if p.ndim > 1]
     vectors = [p for p in module.parameters() if p.ndim <= 1]

@@ -30,14 +30,14 @@ class Estimate:
 
 
 Step = Callable[[Tensor, Estimate, NoiseLevel, Estimate | None], Tensor]
-"""step(x_t, estimate at t, noise level of s, estimate of the step before) → x_s."""
+"""step(x_t, estimate at t, noise level of s, estimate of the previous step or None) → x_s."""
 
 
 # ---- timesteps -----------------------------------------------------------------------------------
 
 
 def trailing_timesteps(total: int, steps: int) -> list[int]:
-    """Return `steps` of 0 … total - 1, descending from the last.
+    """Return `steps` evenly spaced timesteps of 0 … total - 1, descending from the last.
 
     Lin et al. 2024, table 2, "trailing". Sampling must start at the only step where training saw
     no signal, which is the last one.
@@ -46,16 +46,16 @@ def trailing_timesteps(total: int, steps: int) -> list[int]:
 
 
 def leading_timesteps(total: int, steps: int) -> list[int]:
-    """Return `steps` of 0 … total - 1, descending to 0.
+    """Return `steps` evenly spaced timesteps of 0 … total - 1, descending to 0.
 
-    Lin et al. 2024, table 2, "leading". Many earlier implementations do so. The network then takes
-    the pure noise that sampling starts from for an image with some signal.
+    Lin et al. 2024, table 2, "leading". Many earlier implementations do this. The network is then
+    given pure noise at a step where, in training, its input always had some signal.
     """
     return [total // steps * i for i in reversed(range(steps))]
 
 
 def timesteps_of(spacing: Spacing, total: int, steps: int) -> list[int]:
-    """Return `steps` of 0 … total - 1 in descending order, by the name of the spacing."""
+    """Return `steps` of the timesteps 0 … total - 1 in descending order, by the spacing's name."""
     return (trailing_timesteps if spacing == "trailing" else leading_timesteps)(total, steps)
 
 
@@ -74,8 +74,8 @@ def end_at(last: int, timesteps: list[int]) -> list[int]:
 def guided(with_condition: Tensor, without: Tensor, scale: float) -> Tensor:
     """Apply classifier-free guidance (Ho and Salimans 2022, eq. 6), where `scale` is their 1 + w.
 
-    A scale of 1 is no guidance. It holds for ε, v and x_0 alike: at one x_t they are affine in each
-    other.
+    A scale of 1 is no guidance. The equation holds for outputs ε, v and x_0 alike, since at a given
+    x_t each is an affine function of the others.
     """
     return without + scale * (with_condition - without)
 
@@ -144,8 +144,8 @@ def dpmpp_step(
     if before is not None:
         h_before = _lambda(now) - _lambda(before.level)
         h = _lambda(after) - _lambda(now)
-        # 1 / (2 r) with r = h_before / h. Pure noise is at λ = -∞: there h_before is infinite, so
-        # an estimate that was made from pure noise has no weight, as it should be.
+        # The factor is 1 / (2 r) with r = h_before / h. Pure noise is at λ = -∞, where h_before is
+        # infinite, so an estimate that was made from pure noise has no weight, as it should be.
         x0 = x0 + h / (2 * h_before) * (x0 - before.x0)
     # The factor α_s - σ_s α/σ is the paper's -α_s (e^(-h) - 1).
     return sigma_s / sigma * x + (alpha_s - sigma_s * alpha / sigma) * x0
@@ -180,9 +180,9 @@ def denoise(
 ) -> Tensor:
     """Map noise x (B, C, h, w) at the first of the descending timesteps to x_0.
 
-    estimate(x_t, t) → x_0 runs the network, with t (B,). The last estimate is the result, since it
-    is what the step of every sampler to σ = 0 would give. on_step is called with (step, steps, x_t,
-    estimate of x_0).
+    estimate(x_t, t) → x_0 runs the network, with t (B,). The last estimate is the result, since
+    every sampler's step to σ = 0 returns it. on_step is called with (step, steps, x_t, estimate of
+    x_0).
     """
 
     def estimate_at(index: int, t: int) -> Estimate:

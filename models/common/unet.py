@@ -1,71 +1,16 @@
-"""The residual U-Net that every model with skip connections uses, and the types of its settings.
+"""The residual U-Net, and its encoder alone.
 
-All of them share this one network, so a comparison of the models shows how they learn and not how
-wide they are.
+All models with skip connections share this network, so their architectures differ only in settings.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, cast
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
-from pydantic import AfterValidator, BeforeValidator, Field
 from torch import Tensor, nn
 
 from .blocks import GROUPS, Attention, ResidualBlock, Upsample, conv3
-
-
-def as_list(value: object) -> object:
-    """Turn a tuple or a single value into a list, so that one number stands for a list of one."""
-    if isinstance(value, tuple):
-        return list(value)
-    return value if isinstance(value, list) else [value]
-
-
-def _check_widths(widths: list[int]) -> list[int]:
-    if any(width < GROUPS or width % GROUPS for width in widths):
-        raise ValueError(f"each width must be a multiple of {GROUPS}")
-    return widths
-
-
-def _check_not_empty(widths: list[int]) -> list[int]:
-    if not widths:
-        raise ValueError("at least one width is needed")
-    return widths
-
-
-OptionalWidths = Annotated[list[int], BeforeValidator(as_list), AfterValidator(_check_widths)]
-Widths = Annotated[
-    OptionalWidths,
-    AfterValidator(_check_not_empty),
-    Field(description="Channels at each level of the network, the finest level first"),
-]
-Blocks = Annotated[int, Field(ge=1, le=8, description="Residual blocks per level")]
-AttentionLevels = Annotated[
-    list[Annotated[int, Field(ge=0)]],
-    BeforeValidator(as_list),
-    Field(
-        description="Levels that end in self-attention, 0 the finest; the coarsest level always "
-        "has one attention layer in its middle"
-    ),
-]
-PatchSize = Annotated[
-    int,
-    Field(
-        ge=1,
-        le=8,
-        description="Side in pixels of the patches of L that become channels; the network works "
-        "at 1/patch_size of the resolution",
-    ),
-]
-
-
-def require_levels(attention: Sequence[int], widths: Sequence[int]) -> None:
-    """Raise ValueError if `attention` names a level that a network of these widths lacks."""
-    if any(level >= len(widths) for level in attention):
-        raise ValueError(
-            f"attention names levels 0 to {len(widths) - 1}, one for each of the widths"
-        )
 
 
 class UNetEncoder(nn.Module):
@@ -73,8 +18,8 @@ class UNetEncoder(nn.Module):
 
     It maps (B, inputs, h, w) to the features of every level, (B, widths[i], h / 2^i, w / 2^i), the
     finest first; h and w are multiples of 2^(levels - 1). Levels listed in `attention`, 0 the
-    finest, end in self-attention. `extra_channels` are the channels, per level, of maps that are
-    concatenated to the input of the level's first block.
+    finest, end in self-attention. At each level a further feature map may be concatenated to the
+    input of the first block; `extra_channels` holds the channels of these maps, or is empty.
     """
 
     def __init__(
@@ -110,7 +55,7 @@ class UNetEncoder(nn.Module):
     def levels(
         self, x: Tensor, embedding: Tensor | None = None, extra: Sequence[Tensor] = ()
     ) -> list[Tensor]:
-        """Return the features of every level; `extra` holds one map per level, or none at all."""
+        """Return the features of every level; `extra` holds one map per level, or is empty."""
         x = self.conv_in(x)
         features = []
         for level, stage in enumerate(self.down_blocks):
@@ -130,9 +75,9 @@ class UNet(UNetEncoder):
 
     It maps (B, inputs, h, w) to (B, widths[0], h, w); h and w are multiples of 2^(levels - 1).
 
-    A vector (B, embedding) modulates every block, or, if `embed` is "decoder", only the blocks from
-    the middle upwards except those of the finest level. Levels listed in `attention` have it in the
-    encoder and in the decoder.
+    A vector (B, embedding) modulates every block, or, if `embed` is "decoder", only the middle
+    blocks and those of the decoder except at the finest level. Levels listed in `attention` end in
+    self-attention in the encoder and in the decoder.
     """
 
     def __init__(
@@ -182,19 +127,13 @@ class UNet(UNetEncoder):
     def forward(
         self, x: Tensor, embedding: Tensor | None = None, extra: Sequence[Tensor] = ()
     ) -> Tensor:
-        levels = self.levels(x, embedding, extra)
-        return self.decode(levels[-1], levels, embedding)
+        return self.decode(self.levels(x, embedding, extra), embedding)
 
-    def encode(self, x: Tensor, embedding: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        """Return the coarsest features (B, widths[-1], …) and the skips, the finest first."""
-        levels = self.levels(x, embedding)
-        return levels[-1], levels
-
-    def decode(self, x: Tensor, skips: list[Tensor], embedding: Tensor | None = None) -> Tensor:
-        """Map what `encode` returned to features (B, widths[0], h, w)."""
-        x = self.mid_block[0](x, embedding)
+    def decode(self, levels: Sequence[Tensor], embedding: Tensor | None = None) -> Tensor:
+        """Map the features of every level, as from `levels`, to features (B, widths[0], h, w)."""
+        x = self.mid_block[0](levels[-1], embedding)
         x = self.mid_block[1](self.mid_attention(x), embedding)
-        for level, (stage, skip) in enumerate(zip(self.up_blocks, reversed(skips), strict=True)):
+        for level, (stage, skip) in enumerate(zip(self.up_blocks, reversed(levels), strict=True)):
             if level:
                 x = self.upsamplers[level - 1](x)
             x = torch.cat([x, skip], dim=1)

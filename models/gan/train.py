@@ -1,8 +1,8 @@
 """The training of the GAN: first the generator only, then generator and discriminator.
 
-In the first phase the generator learns the mean color. In the second one the discriminator, whose
-input is L and color, is trained on real and generated images, and the generator is also trained to
-produce colors that the discriminator takes for real: the mean of two likely colors is not.
+In the first phase the generator learns the mean of the likely colors, which is often dull. In the
+second phase the discriminator learns to tell real from generated color, given L, and the generator
+also learns to produce color that the discriminator classifies as real.
 """
 
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ from ..common.adversarial import (
     feature_matching,
     generator_loss,
 )
-from ..common.losses import LearningRate, adamw, huber
-from ..common.unet import Widths
+from ..common.losses import adamw, huber
+from ..common.options import Widths
 from .model import Model
 
 
@@ -40,11 +40,14 @@ class Settings(base.Settings):
         "large": {"widths": [128, 256, 512], "discriminator_widths": [64, 128, 256]},
     }
 
-    learning_rate: LearningRate = Field(
-        1e-3, description="Peak learning rate of the generator's AdamW, reached after the warm-up"
-    )
-    discriminator_rate: LearningRate = Field(
+    learning_rate: float = Field(
         1e-3,
+        gt=0,
+        description="Peak learning rate of the generator's AdamW, reached after the warm-up",
+    )
+    discriminator_rate: float = Field(
+        1e-3,
+        gt=0,
         description="Peak learning rate of the discriminator's AdamW, reached after the warm-up",
     )
     discriminator_widths: Widths = Field(
@@ -82,10 +85,10 @@ class Settings(base.Settings):
 
 
 class AdversarialStep:
-    """The adversarial losses of one training step, for images with the given lightness.
+    """The adversarial losses of one training step, for images of the given lightness.
 
-    lightness: standardized, (B, 1, H, W). Every input of the discriminator gets the same draw of
-    the augmentation.
+    lightness: standardized, (B, 1, H, W). The augmentation is drawn once, so all inputs of the
+    discriminator in this step have the same one.
     """
 
     def __init__(
@@ -120,7 +123,7 @@ class AdversarialStep:
 
 
 class Training(Recipe[Colorizer, Settings]):
-    """Two phases, and in the second one two updates per step.
+    """Train in two phases; in the second one each step has two updates.
 
     The model may be any network that maps L* to standardized color and has a patch_size.
     """
@@ -154,10 +157,10 @@ class Training(Recipe[Colorizer, Settings]):
         yield Update("generator", {"color": color, **step.generator_losses(real, fake)})
 
     def validate(self, model: Colorizer, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
-        """Return the sum by which the best weights are chosen, and its two parts.
+        """Return the sum that selects the best weights, and its two parts.
 
-        Good weights are close to the truth and as colorful; each of the two is easy without the
-        other: gray is close to the truth, and random color is colorful.
+        The parts are the color loss and the divergence of ab histograms. Neither suffices alone:
+        dull color can have a low color loss, and color in the wrong places a low divergence.
         """
         fake, real = model(batch.lightness), model.target(batch.rgb)
         color, divergence = huber(fake, real), ab_divergence(model.to_ab(fake), model.to_ab(real))

@@ -12,8 +12,8 @@ from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Sampling
 from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample
-from ..common.encoder_decoder import Decoder, Dilations, Encoder
-from ..common.unet import Blocks, PatchSize, Widths
+from ..common.encoder_decoder import Decoder, Encoder
+from ..common.options import Blocks, Dilations, PatchSize, Widths
 
 
 class Model(Colorizer):

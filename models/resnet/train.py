@@ -1,22 +1,15 @@
-"""The training of the ResNet: a Huber loss between standardized colors."""
+"""The training of the ResNet, which is that of unet with its own presets."""
 
-from collections.abc import Iterator
-from typing import ClassVar, Literal
-
-import torch
-from pydantic import Field
-from torch import Tensor
+from typing import ClassVar
 
 from benchmark import settings as base
-from benchmark.randomness import Randomness
-from benchmark.recipe import Batch, Recipe, Update
 
-from ..common.losses import LearningRate, adamw, huber, mse
+from ..unet import train as unet
 from .model import Model
 
 
-class Settings(base.Settings):
-    """The general settings, and the loss."""
+class Settings(unet.Settings):
+    """The settings of unet, for the ResNet."""
 
     model_class = Model
     presets: ClassVar[base.Presets] = {
@@ -24,24 +17,6 @@ class Settings(base.Settings):
         "large": {"widths": [128, 256, 512]},
     }
 
-    learning_rate: LearningRate = 1e-3
-    loss: Literal["huber", "mse"] = Field(
-        "huber", description="Loss between standardized colors: huber, or mse for the squared error"
-    )
 
-
-class Training(Recipe[Model, Settings]):
-    """One loss, one optimizer."""
-
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}
-
-    def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
-        yield Update("model", {"color": self._loss(self.model, batch)})
-
-    def validate(self, model: Model, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
-        return {"color": self._loss(model, batch)}
-
-    def _loss(self, model: Model, batch: Batch) -> Tensor:
-        distance = huber if self.settings.loss == "huber" else mse
-        return distance(model(batch.lightness), model.target(batch.rgb))
+class Training(unet.Training):
+    """The training of unet."""

@@ -11,11 +11,12 @@ from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Sampling
 from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample
-from ..common.unet import Blocks, PatchSize, UNet, Widths
+from ..common.options import Blocks, PatchSize, Widths
+from ..common.unet import UNet
 
 
 class Model(Colorizer):
-    """Ronneberger et al. 2015, with residual blocks, GroupNorm and attention in the middle."""
+    """Ronneberger et al. 2015, with residual blocks, GroupNorm and attention between the halves."""
 
     def __init__(
         self,

@@ -8,30 +8,33 @@ from pydantic import Field
 from torch import Tensor
 
 from benchmark import settings as base
+from benchmark.colorizer import Colorizer
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch, Recipe, Update
 
-from ..common.losses import LearningRate, adamw, huber, mse
+from ..common.losses import adamw, huber, mse
 from .model import Model
 
 
 class Settings(base.Settings):
     """The general settings, and the loss."""
 
-    model_class = Model
+    model_class: ClassVar[type[Colorizer]] = Model
     presets: ClassVar[base.Presets] = {
         "quick": {"epochs": 6, "widths": [24, 48, 96]},
         "large": {"widths": [128, 256, 384, 512]},
     }
 
-    learning_rate: LearningRate = 1e-3
     loss: Literal["huber", "mse"] = Field(
         "huber", description="Loss between standardized colors: huber, or mse for the squared error"
     )
 
 
-class Training(Recipe[Model, Settings]):
-    """One loss, one optimizer."""
+class Training(Recipe[Colorizer, Settings]):
+    """Minimize one loss with one optimizer.
+
+    The model may be any network that maps L* to standardized color.
+    """
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}
@@ -39,9 +42,9 @@ class Training(Recipe[Model, Settings]):
     def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
         yield Update("model", {"color": self._loss(self.model, batch)})
 
-    def validate(self, model: Model, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
+    def validate(self, model: Colorizer, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
         return {"color": self._loss(model, batch)}
 
-    def _loss(self, model: Model, batch: Batch) -> Tensor:
+    def _loss(self, model: Colorizer, batch: Batch) -> Tensor:
         distance = huber if self.settings.loss == "huber" else mse
         return distance(model(batch.lightness), model.target(batch.rgb))

@@ -1,13 +1,14 @@
 """A diffusion model of color, sampled by DDIM in a few steps; each seed gives another coloring.
 
-A U-Net denoises standardized ab at a quarter of the resolution; patches of L are its other input
-channels. At that size neighboring pixels are not near copies of each other, so the network learns
-mostly at the noisy steps, where hues are decided, and sampling is cheap. A small network then
-upsamples the color along the edges of L. With `patch_size=1` the U-Net works at full size and
-nothing is upsampled: in sRGB that is the classic recipe with four channels in and three out.
+A U-Net denoises standardized ab at a quarter of the resolution; patches of L are further input
+channels. Sampling is cheap at that resolution, and hues are decided in many of the steps: at full
+size they would show through nearly all noise, which averages out over neighboring pixels. A small
+network then upsamples the color along the edges of L. With `patch_size=1` the U-Net works at full
+size and nothing is upsampled; in sRGB this is the classic recipe with four input and three output
+channels.
 
 By default a second U-Net predicts the mean of the likely colors, as `unet` does, and the first one
-denoises the difference to it.
+denoises the difference from that mean.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,32 +26,19 @@ from benchmark.randomness import Noise
 
 from ..common import diffusion_options as options
 from ..common import samplers
-from ..common.blocks import ConvexUpsample, conv3, zeroed
-from ..common.diffusion import (
-    Schedule,
-    TimeEmbedding,
-    target_of,
-    usable_schedule,
-    x0_of,
-)
-from ..common.unet import (
-    AttentionLevels,
-    Blocks,
-    PatchSize,
-    UNet,
-    UNetEncoder,
-    Widths,
-    require_levels,
-)
+from ..common.blocks import ConvexUpsample, TimeEmbedding, conv3, zeroed
+from ..common.diffusion import Schedule, target_of, usable_schedule, x0_of
+from ..common.options import AttentionLevels, Blocks, PatchSize, Widths, require_levels
+from ..common.unet import UNet, UNetEncoder
 
 ETA = {"ddim": 0.8, "ddpm": 1.0, "dpmpp": 0.0}
 """Defaults of eta; ddpm is ddim with eta 1, and DPM-Solver++ adds no noise, so theirs are fixed.
 
-With ddim, some fresh noise corrects errors of a short training. docs/choices.md tells how this and
-the following defaults were chosen.
+With ddim, some fresh noise corrects errors of a short training. docs/choices.md explains how this
+and the following defaults were chosen.
 """
 NEUTRAL = {"guidance": 1.0, "temperature": 1.0, "mean_gain": 1.0, "sigma_min": 0.0}
-"""The values with which a sample is one of the distribution that the network has learned."""
+"""Values with which samples follow the distribution that the network has learned."""
 GUIDED = {"guidance": 1.8, "temperature": 0.85}
 """Defaults of weights that were trained with condition_dropout and refine no regression."""
 REFINING = {"temperature": 0.82, "sigma_min": 1.6}
@@ -58,7 +46,7 @@ REFINING = {"temperature": 0.82, "sigma_min": 1.6}
 
 
 class Sampling(colorizer.Sampling):
-    """The options of sampling; None means the default of the weights (`Model.resolve_sampling`)."""
+    """The options of sampling; None means the default of the weights: `Model.resolve_sampling`."""
 
     steps: options.Steps = 50
     sampler: options.Sampler = "ddim"
@@ -81,7 +69,7 @@ class Sampling(colorizer.Sampling):
         None,
         gt=0,
         le=2,
-        description="Factor of the starting noise, or of the difference to the mean that is "
+        description="Factor of all noise that is drawn, or of the difference from the mean that is "
         "refined: below 1 gives safer and less diverse color (default "
         f"{REFINING['temperature']:g} where a mean of ab is refined, {GUIDED['temperature']:g} "
         "with guidance, else 1)",
@@ -91,7 +79,8 @@ class Sampling(colorizer.Sampling):
         ge=0,
         le=4,
         description="Factor of the mean that is refined: above 1 gives more vivid color (default: "
-        "what compensates for a temperature below 1 where a mean of ab is refined, else 1)",
+        "the factor that compensates for a temperature below 1 where a mean of ab is refined, "
+        "else 1)",
     )
     sigma_min: float | None = Field(
         None,
@@ -127,19 +116,19 @@ class Sampling(colorizer.Sampling):
         return self.model_copy(update={"steps": min(self.steps, 10)})
 
     def for_validation(self) -> Self:
-        """Return few steps and neutral values.
+        """Return a sampling of few steps with neutral values.
 
-        A low temperature would hide the speckle that training has yet to remove.
+        A low temperature would hide the speckle of weights that are not trained enough yet.
         """
         return self.preview().model_copy(update=NEUTRAL)
 
 
 class Condition(NamedTuple):
-    """What the denoiser is given of L.
+    """The inputs of the denoiser that are computed from L.
 
     patches: those of L as channels, (B, patch_size², h, w). maps: an encoder's features,
-    (B, widths[i], h / 2^i, w / 2^i). features and mean: a regression's features, (B, F, h, w), and
-    its color, (B, C, h, w).
+    (B, widths[i], h / 2^i, w / 2^i), or empty. features and mean: a regression's features,
+    (B, F, h, w), and its mean color, (B, C, h, w), or None.
     """
 
     patches: Tensor
@@ -164,13 +153,13 @@ class Condition(NamedTuple):
 class Model(Colorizer):
     """Song et al. 2021 (DDIM), by default with v-prediction (Salimans and Ho 2022).
 
-    The noise schedule is shifted towards noise, since the network works at a low resolution.
+    The noise schedule is shifted towards more noise, since the network works at a low resolution.
     """
 
     stochastic = True
     sampling_class = Sampling
     explained_variance: Tensor
-    """Share of the variance of color that the regression's mean explains, as training finds it."""
+    """Share of the variance of color that the regression's mean explains, measured in training."""
 
     def __init__(
         self,
@@ -271,14 +260,14 @@ class Model(Colorizer):
     def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """Return the prediction (B, C, h, w) for noisy color x_t (B, C, h, w) at t (B,).
 
-        With a mean, the U-Net is given and predicts the residual: for color x_0 = mean + residual,
-        x_t - α mean is the residual in the same noise (Whang et al. 2022 refine so).
+        Where a mean is refined, the U-Net denoises the residual x_0 - mean: x_t - α mean is that
+        residual with the same noise (Whang et al. 2022).
         """
         if condition.mean is None or condition.features is None:
             inputs = torch.cat([x, condition.patches], 1)
             output: Tensor = self.out(self.unet(inputs, self.time(t), condition.maps))
             return output
-        # Without detach, the mean would be trained towards what is easy to refine.
+        # detach: the mean is trained by its own loss only, not to be easy to refine.
         mean = condition.mean.detach()
         alpha, sigma = self.schedule.at(t)
         inputs = torch.cat([x - alpha * mean, condition.patches, mean, condition.features], 1)
@@ -286,7 +275,7 @@ class Model(Colorizer):
         return residual + target_of(self.prediction, mean, torch.zeros_like(mean), alpha, sigma)
 
     def encode_condition(self, lightness: Tensor) -> Condition:
-        """Return what the denoiser is given of L* (B, 1, H, W)."""
+        """Return the inputs of the denoiser that are computed from L* (B, 1, H, W)."""
         patches = F.pixel_unshuffle(self.standardize_lightness(lightness), self.patch_size)
         maps = self.encoder.levels(patches) if self.encoder is not None else ()
         if self.regression is None or self.mean is None:
@@ -296,15 +285,18 @@ class Model(Colorizer):
 
     @torch.no_grad()
     def update_explained_variance(self, mean: Tensor, coarse: Tensor) -> None:
-        """Average in the share of a batch's variance of color that the mean explains."""
-        explained, residual = mean.var(dim=(0, 2, 3)).mean(), (coarse - mean).square().mean()
-        self.explained_variance.lerp_(explained / (explained + residual), 0.01)
+        """Update the moving average of the share of variance that the mean explains.
+
+        mean, coarse: predicted and true standardized color of a batch, (B, C, h, w).
+        """
+        of_mean, of_residual = mean.var(dim=(0, 2, 3)).mean(), (coarse - mean).square().mean()
+        self.explained_variance.lerp_(of_mean / (of_mean + of_residual), 0.01)
 
     def mean_gain_for(self, temperature: float) -> float:
         """Return the factor of the mean that keeps the variance of color at a temperature below 1.
 
-        The mean has the share `explained_variance` of it. The residual has the rest, and the
-        temperature τ leaves τ² of that.
+        The share `explained_variance` of the variance is the mean's. The rest is the residual's,
+        of which a temperature τ leaves τ².
         """
         share = max(float(self.explained_variance), 0.1)
         lost = (1 - min(temperature, 1.0) ** 2) * (1 / share - 1)
@@ -314,8 +306,8 @@ class Model(Colorizer):
         """Map standardized color (B, C, h, w) to full size along the edges of L."""
         if self.upsampler is None:
             return coarse
-        own = self.edge_features
-        features = own(condition.patches) if own is not None else condition.features
+        edges = self.edge_features
+        features = edges(condition.patches) if edges is not None else condition.features
         full: Tensor = self.upsampler(coarse, features, condition.patches)
         return full
 
@@ -335,7 +327,7 @@ class Model(Colorizer):
         return resolved.model_copy(update={"steps": steps})
 
     def _sampling_defaults(self, sampling: Sampling) -> dict[str, float]:
-        """Return the defaults of these weights, given what the sampling sets itself."""
+        """Return the defaults of these weights, given the values that the sampling sets."""
         defaults = {**NEUTRAL, "eta": ETA[sampling.sampler]}
         if self.regression is not None and self.color_space == "lab":
             defaults |= REFINING

@@ -1,7 +1,7 @@
 """The training of the diffusion model: the prediction target at random noise levels.
 
 True color is mixed with noise at a random level, and the network learns to predict v (or the noise,
-or the color) from the mixture. The samplers use that prediction on their way from noise to color.
+or the color) from the mixture. From each prediction the samplers compute an estimate of the color.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,8 +25,8 @@ from ..common.diffusion import (
     target_of,
     usable_schedule,
 )
-from ..common.losses import LearningRate, adamw, huber
-from ..common.unet import require_levels
+from ..common.losses import adamw, huber
+from ..common.options import require_levels
 from .model import Model
 
 LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "image"}
@@ -54,8 +54,9 @@ class Settings(base.Settings):
 
     model_class = Model
     presets: ClassVar[base.Presets] = {
-        # At an eighth of the resolution color is coherent after two minutes; at a quarter it still
-        # has speckle. Without guidance, which would double the time of sampling.
+        # The network works at an eighth of the resolution: after a short training, color at a
+        # quarter still has speckle. Without condition_dropout there is no guidance, which would
+        # double the time of sampling.
         "quick": {
             "epochs": 12,
             "widths": [48, 96],
@@ -67,7 +68,8 @@ class Settings(base.Settings):
         "large": {"widths": [128, 256, 384, 512], "shift": 8.0},
         "cartoon-ddpm": {**CLASSIC, "schedule": "cosine", "offset": 0.008, "timesteps": 500},
         "tiny-imagenet-ddpm": {**CLASSIC, "schedule": "linear", "size": 64, "dropout": 0.15},
-        # Its linear schedule of 350 steps would keep √ᾱ = 0.17, so it is rescaled to pure noise.
+        # As published, a linear schedule of 350 steps ends at √ᾱ = 0.17; zero_terminal, which is on
+        # by default, rescales it to end in pure noise.
         "lab-encoder": {
             "size": 64,
             "patch_size": 1,
@@ -79,7 +81,6 @@ class Settings(base.Settings):
         },
     }
 
-    learning_rate: LearningRate = 1e-3
     draws: int = Field(
         1,
         ge=1,
@@ -93,7 +94,8 @@ class Settings(base.Settings):
         0.1,
         ge=0,
         le=1,
-        description="Smallest weight in min-snr, which keeps the noisy steps that decide the hue",
+        description="Smallest weight in min-snr; without one, the noisy steps, which decide the "
+        "hue, are hardly learned",
     )
 
     @model_validator(mode="after")
@@ -104,7 +106,7 @@ class Settings(base.Settings):
 
 
 class Training(Recipe[Model, Settings]):
-    """One optimizer for all networks: denoiser, regression and upsampler learn together."""
+    """Train denoiser, regression and upsampler jointly with one optimizer."""
 
     select_best_by = "images"
 
@@ -123,8 +125,9 @@ def denoising_losses(
 ) -> dict[str, Tensor]:
     """Return the squared error of the prediction at random noise levels, and the other losses.
 
-    The upsampler has the Huber loss of true color that was averaged and upsampled. Where a
-    regression's mean is refined, the mean has a Huber loss too, as in `unet`.
+    The loss of the upsampler is the Huber loss of true color that was averaged over patches and
+    upsampled again. Where a regression's mean is refined, the mean has a Huber loss too, as in
+    `unet`.
     """
     fine = model.target(batch.rgb)
     coarse = F.avg_pool2d(fine, model.patch_size)

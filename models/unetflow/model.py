@@ -1,8 +1,8 @@
 """A regression's color moved to likely color by a short flow; each seed gives another coloring.
 
 One U-Net predicts the mean color, as `unet` does. A second one moves that mean, with some noise
-added, along nearly straight paths to real colors. What the regression knows need not be learned
-again from noise, so a few steps are enough.
+added, along nearly straight paths to likely colors. These paths are short, since they start at the
+prediction of a regression and not at pure noise, so a few steps are enough.
 """
 
 from typing import Annotated, Self
@@ -16,14 +16,14 @@ from benchmark import colorizer
 from benchmark.colorizer import Colorizer, ColorSpace, OnStep
 from benchmark.randomness import Noise
 
-from ..common.blocks import ConvexUpsample, conv3, zeroed
-from ..common.diffusion import TimeEmbedding
+from ..common.blocks import ConvexUpsample, TimeEmbedding, conv3, zeroed
 from ..common.flow import integrate_euler
-from ..common.unet import Blocks, PatchSize, UNet, Widths
+from ..common.options import Blocks, PatchSize, Widths
+from ..common.unet import UNet
 
 
 class Sampling(colorizer.Sampling):
-    """The one option of the flow: its steps."""
+    """The options of sampling: the number of steps."""
 
     steps: int = Field(10, ge=1, le=1000, description="Euler steps of the flow")
 
@@ -34,8 +34,8 @@ class Sampling(colorizer.Sampling):
 class Model(Colorizer):
     """Ohayon et al. 2025 (posterior-mean rectified flow), on coarse color given L.
 
-    spread: standard deviation of the noise that is added to the mean, in deviations of ab. With 0,
-    each input would have one output; with a higher one, the flow has more to learn.
+    spread: standard deviation of the noise that is added to the mean, in deviations of ab. Without
+    noise each input would have one output only; more noise leaves more for the flow to learn.
     """
 
     stochastic = True
@@ -85,7 +85,10 @@ class Model(Colorizer):
         return mean.float()
 
     def forward(self, z: Tensor, t: Tensor, mean: Tensor, patches: Tensor) -> Tensor:
-        """Return the velocity (B, C, h, w) at z_t for t (B,) in [0, 1]."""
+        """Return the velocity (B, C, h, w) at z_t (B, C, h, w) for t (B,) in [0, 1].
+
+        mean: what `regress` returned for the patches of L, (B, C, h, w).
+        """
         inputs = torch.cat([(z - mean) / self.spread, mean, patches], dim=1)
         velocity: Tensor = self.out(self.unet(inputs, self.time(t)))
         return velocity

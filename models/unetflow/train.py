@@ -1,7 +1,7 @@
 """The training of regression and flow together: squared errors of the mean and of the velocity.
 
-The flow starts from the current mean but passes no gradient to it, so the regression learns as it
-would without the flow.
+The flow starts from the mean that the regression predicts but passes no gradient to it, so the
+regression learns as it would without the flow.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from benchmark.randomness import Randomness
 from benchmark.recipe import Batch, Recipe, Update
 
 from ..common.flow import interpolate, stratified_times
-from ..common.losses import LearningRate, adamw, huber, mse
+from ..common.losses import adamw, huber, mse
 from .model import Model
 
 
@@ -29,11 +29,9 @@ class Settings(base.Settings):
         "large": {"widths": [128, 256, 384, 512]},
     }
 
-    learning_rate: LearningRate = 1e-3
-
 
 class Training(Recipe[Model, Settings]):
-    """Three losses, one optimizer."""
+    """Minimize the losses of regression, flow and upsampler with one optimizer."""
 
     select_best_by = "images"
 

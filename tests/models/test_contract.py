@@ -1,4 +1,4 @@
-"""What every model must be able to do, for all models that are found."""
+"""The contract that every model must fulfill, tested on all models that are found."""
 
 import signal
 from collections.abc import Callable
@@ -38,7 +38,7 @@ from tests.support import (
 
 NAMES = [entry.name for entry in registry.entries() if not entry.broken]
 TRAINED = [name for name in NAMES if registry.load_model(name).weights_of is None]
-"""The models with a training of their own; test_convention holds that the others have the same."""
+"""The models that are trained; test_convention.py tests that the others have the same training."""
 CPU = torch.device("cpu")
 TIMES = ("seconds", "images_per_second")
 
@@ -55,7 +55,9 @@ def test_models_are_found() -> None:
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 40)])
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
-def test_any_size_and_both_color_spaces(name: str, color_space: str, size: tuple[int, int]) -> None:
+def test_images_of_any_size_are_colored_in_both_color_spaces(
+    name: str, color_space: str, size: tuple[int, int]
+) -> None:
     lightness = 100 * torch.rand(2, 1, *size)
     model = tiny_model(name, color_space=color_space)
     rgb = model.colorize(lightness, seeds=[1, 2], sampling=tiny_sampling(model))
@@ -72,7 +74,7 @@ def test_every_parameter_gets_a_finite_gradient(name: str, color_space: str) -> 
     parameters = dict(recipe.named_parameters())
     awaken(recipe)
     reached = set()
-    for progress in (0.0, 0.999):  # a recipe may have phases
+    for progress in (0.0, 0.999):  # a recipe may have several phases
         batch = Batch(rgb_from_8bit(blobs(8, 32)), progress)
         for update in recipe.updates(batch, Randomness(0, 0, CPU)):
             owned = [
@@ -95,7 +97,7 @@ def test_the_optimizers_own_every_parameter_once(name: str) -> None:
     assert sorted(owned) == sorted(id(parameter) for parameter in recipe.parameters())
 
 
-def test_the_lightness_comes_out_unchanged(name: str) -> None:
+def test_the_lightness_of_the_output_is_unchanged(name: str) -> None:
     rgb8 = blobs(4, 32)
     model = tiny_model(name)
     rgb = model.colorize(lightness_like(rgb8), seeds=range(4), sampling=tiny_sampling(model))
@@ -122,7 +124,7 @@ def test_an_image_depends_on_its_seed_and_not_on_its_batch(name: str) -> None:
 def test_on_step_is_called_at_every_step_and_only_by_models_with_steps(
     name: str, color_space: str
 ) -> None:
-    """From noise to the image, which is the same as without on_step."""
+    """The last estimate is the image, which is the same as without on_step."""
     model = tiny_model(name, color_space=color_space)
     awaken(model)
     lightness, few = lightness_like(blobs(2, 24)), tiny_sampling(model)
@@ -142,10 +144,10 @@ def test_on_step_is_called_at_every_step_and_only_by_models_with_steps(
 
 @pytest.fixture(scope="session")
 def overfit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunFolder]:
-    """overfit(name) → the run of a training on the same eight images, which is done once.
+    """overfit(name) → the run of a training on the same eight images; it is trained only once.
 
-    A model that reads the weights of another one has no other training: its convention test says
-    so.
+    A model that reads the weights of another one uses that training, since both have the same one
+    (test_convention.py).
     """
 
     @cache
@@ -159,8 +161,8 @@ def overfit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunFold
     return train
 
 
-def test_overfits_eight_images(name: str, overfit: Callable[[str], RunFolder]) -> None:
-    """A model overfits eight images: the loss falls, and so does the error of its outputs.
+def test_a_model_overfits_eight_images(name: str, overfit: Callable[[str], RunFolder]) -> None:
+    """The loss falls, and so does the error of the outputs.
 
     For a stochastic model the outputs are samples: given L of a training image, every seed must
     give nearly that image.
@@ -180,7 +182,7 @@ def test_overfits_eight_images(name: str, overfit: Callable[[str], RunFolder]) -
     assert history[-1][key] < 0.35 * history[0][key]
 
 
-def test_its_saved_weights_are_loaded_and_tested(name: str, tmp_path: Path) -> None:
+def test_saved_weights_are_loaded_and_tested(name: str, tmp_path: Path) -> None:
     rgb8 = blobs(10, 32)
     loop = make_loop(tmp_path, name, training_data(rgb8), epochs=1)
     loop.run("disabled")
@@ -204,7 +206,7 @@ def test_its_saved_weights_are_loaded_and_tested(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_an_interrupted_training_ends_as_one_that_was_not(name: str, tmp_path: Path) -> None:
+def test_an_interrupted_training_ends_like_an_uninterrupted_one(name: str, tmp_path: Path) -> None:
     data = training_data(blobs(24, 36))  # three steps an epoch
     whole = make_loop(tmp_path / "whole", name, data, epochs=2)
     whole.run("disabled")
@@ -230,7 +232,7 @@ def test_an_interrupted_training_ends_as_one_that_was_not(name: str, tmp_path: P
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_every_training_step_is_in_training_mode(name: str, tmp_path: Path) -> None:
+def test_every_training_step_runs_in_training_mode(name: str, tmp_path: Path) -> None:
     """Also after a validation that leaves the recipe in eval mode."""
     loop = make_loop(tmp_path, name, training_data(blobs(16, 36)), epochs=3)
     modes = []

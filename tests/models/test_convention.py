@@ -1,4 +1,4 @@
-"""Models that take over another model's network, training or weights have the same ones."""
+"""Models that reuse another model's network, training or weights have identical ones."""
 
 import pytest
 import torch
@@ -11,14 +11,19 @@ from tests.support import awaken, blobs, lightness_like, tiny_model, tiny_recipe
 
 CPU = torch.device("cpu")
 SAME_NETWORK = [("gan", "resnet"), ("unetgan", "unet"), ("unetddpm", "unetddim")]
-SAME_TRAINING = [("unetgan", "gan"), ("unetvae", "basicvae"), ("unetddpm", "unetddim")]
+SAME_TRAINING = [
+    ("resnet", "unet"),
+    ("unetgan", "gan"),
+    ("unetvae", "basicvae"),
+    ("unetddpm", "unetddim"),
+]
 NAMES = [entry.name for entry in registry.entries() if not entry.broken]
 WEIGHTS_OF = [(name, of) for name in NAMES if (of := registry.load_model(name).weights_of)]
 
 
 @pytest.mark.parametrize(("name", "other"), SAME_NETWORK)
-def test_networks_said_to_be_the_same_are_the_same(name: str, other: str) -> None:
-    """Same architecture, same first weights from a seed, same output of a pass."""
+def test_reused_networks_are_identical(name: str, other: str) -> None:
+    """They have the same architecture and forward, and the same initial weights for a seed."""
     ours, theirs = registry.load_model(name), registry.load_model(other)
     assert issubclass(ours, theirs)
     assert ours.forward is theirs.forward
@@ -51,8 +56,8 @@ def test_the_same_weights_give_the_same_image(name: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "other"), SAME_TRAINING)
-def test_trainings_said_to_be_the_same_are_the_same(name: str, other: str) -> None:
-    """Nothing but the network and the presets differs."""
+def test_reused_trainings_are_identical(name: str, other: str) -> None:
+    """Only the network and the presets differ."""
     ours, theirs = registry.load_settings(name), registry.load_settings(other)
     own = {key: field for key, field in ours.model_fields.items() if key != "architecture"}
     for key, field in own.items():
@@ -68,8 +73,8 @@ def test_a_model_that_reads_the_weights_of_another_is_found() -> None:
 
 
 @pytest.mark.parametrize(("name", "other"), WEIGHTS_OF)
-def test_models_that_share_weights_differ_in_their_sampler_only(name: str, other: str) -> None:
-    """A training of its own would have given the model the same weights."""
+def test_models_that_share_weights_differ_only_in_their_sampler(name: str, other: str) -> None:
+    """Training the model itself would give the same weights."""
     assert registry.load_model(other).weights_of is None  # in one direction only
     ours, theirs = registry.load_settings(name), registry.load_settings(other)
     assert ours.described() == theirs.described()

@@ -1,4 +1,4 @@
-"""Schedules, noise levels and outputs of networks for the tests of the samplers."""
+"""Schedules, noise levels and network outputs for the tests of the samplers."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ PUBLISHED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"beta_schedule": "linear", "rescale_betas_zero_snr": True},
     ),
 }
-"""Name → arguments of noise_schedule, and those that give the same schedule in diffusers."""
+"""Name → arguments of noise_schedule, and arguments that give the same schedule in diffusers."""
 T = 1000
 
 
 def levels_of(alpha_bar: Tensor, timesteps: list[int]) -> list[NoiseLevel]:
-    """Return levels of one image in float64, ending with that of no noise."""
+    """Return the noise levels (α, σ) of one image in float64; the last one is without noise."""
     values = [*alpha_bar[timesteps], alpha_bar.new_ones(())]
     return [
         (value.sqrt().reshape(1, 1, 1, 1), (1 - value).sqrt().reshape(1, 1, 1, 1))
@@ -32,7 +32,7 @@ def levels_of(alpha_bar: Tensor, timesteps: list[int]) -> list[NoiseLevel]:
 
 
 def pair(seed: int) -> tuple[Tensor, Tensor]:
-    """Return some x_t and some output of a network for it."""
+    """Return a random x_t and a random network output, float64 (1, 2, 4, 4)."""
     generator = torch.Generator().manual_seed(seed)
     x, output = torch.randn(2, 1, 2, 4, 4, dtype=torch.float64, generator=generator)
     return x, output

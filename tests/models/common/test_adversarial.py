@@ -29,7 +29,7 @@ GANS = [name for name in NAMES if issubclass(registry.load_settings(name), Setti
 # ---- the discriminator ---------------------------------------------------------------------------
 
 
-def test_the_discriminator_gives_a_map_that_follows_its_input() -> None:
+def test_the_discriminator_gives_a_map_that_is_equivariant_to_shifts() -> None:
     torch.manual_seed(0)
     discriminator = Discriminator(2, 1, [8, 16]).eval()  # two strides of 2, so 4 in total
     canvas = torch.randn(2, 3, 48, 64)
@@ -38,19 +38,19 @@ def test_the_discriminator_gives_a_map_that_follows_its_input() -> None:
     assert logits.shape == (2, 1, 10, 10)
     assert [f.shape for f in features] == [(2, 8, 20, 20), (2, 16, 10, 10)]
     assert discriminator(canvas)[0].shape == (2, 1, 12, 16)
-    # The zero padding reaches two positions inwards; the rest is the same, one down and two right.
+    # Except for two positions at the edges, which zero padding reaches, the map moves 1 down, 2 right.
     torch.testing.assert_close(moved[:, :, 2:7, 2:6], logits[:, :, 3:8, 4:8])
 
 
-def test_the_input_has_all_of_the_lightness_and_the_means_of_color() -> None:
+def test_the_discriminator_input_has_full_lightness_and_the_mean_colors_of_patches() -> None:
     discriminator = Discriminator(2, 4, [8, 16])
     lightness, color = torch.randn(2, 1, 16, 24), torch.randn(2, 2, 16, 24)
-    seen = discriminator.discriminator_input(lightness, color)
-    assert seen.shape == (2, 18, 4, 6)
-    torch.testing.assert_close(F.pixel_shuffle(seen[:, :16], 4), lightness)
-    # Texture of color within a patch does not change the input, so a generator gains nothing by it.
+    inputs = discriminator.discriminator_input(lightness, color)
+    assert inputs.shape == (2, 18, 4, 6)
+    torch.testing.assert_close(F.pixel_shuffle(inputs[:, :16], 4), lightness)
+    # Color texture within a patch does not change the input, so it does not help the generator.
     flat = F.interpolate(F.avg_pool2d(color, 4), scale_factor=4.0)
-    torch.testing.assert_close(discriminator.discriminator_input(lightness, flat), seen)
+    torch.testing.assert_close(discriminator.discriminator_input(lightness, flat), inputs)
 
 
 def test_a_discriminator_too_deep_for_the_images_is_refused() -> None:
@@ -59,7 +59,7 @@ def test_a_discriminator_too_deep_for_the_images_is_refused() -> None:
 
 
 def test_the_weights_of_the_discriminator_have_spectral_norm_1() -> None:
-    """Spectral norm: the largest singular value becomes 1, whatever the weights were."""
+    """The largest singular value of a layer becomes 1 for any weights."""
     torch.manual_seed(1)
     discriminator = Discriminator(2, 1, [16, 32, 64])
     for parameter in discriminator.parameters():
@@ -77,9 +77,9 @@ def test_the_weights_of_the_discriminator_have_spectral_norm_1() -> None:
 # ---- losses --------------------------------------------------------------------------------------
 
 
-def test_hinge_losses_by_hand() -> None:
+def test_hinge_losses_equal_values_computed_by_hand() -> None:
     real, fake = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-3.0, -0.5, 1.0, 0.0])
-    # 1 - real above 0: 0, 0.5, 2; 1 + fake above 0: 0, 0.5, 2, 1.
+    # max(0, 1 - real) is 0, 0.5, 2; max(0, 1 + fake) is 0, 0.5, 2, 1.
     assert discriminator_loss(real, fake, "hinge").item() == pytest.approx(2.5 / 3 + 3.5 / 4)
     assert generator_loss(fake, "hinge").item() == pytest.approx(2.5 / 4)
 
@@ -92,13 +92,13 @@ def test_bce_losses_are_cross_entropies() -> None:
     torch.testing.assert_close(generator_loss(fake, "bce"), entropy(fake, torch.ones_like(fake)))
 
 
-def test_feature_matching_moves_the_generated_side_alone() -> None:
+def test_feature_matching_has_gradients_for_generated_features_only() -> None:
     real = [torch.randn(2, 4, 8, 8, requires_grad=True), torch.randn(2, 8, 4, 4)]
     assert feature_matching(real, real) == 0
     fake = [(r + 1).detach().requires_grad_() for r in real]
     fake[1] = fake[1] + 2
     loss = feature_matching(real, fake)
-    assert loss.item() == pytest.approx((1 + 3) / 2)  # each layer counts the same
+    assert loss.item() == pytest.approx((1 + 3) / 2)  # every layer has the same weight
     loss.backward()
     assert real[0].grad is None
     assert fake[0].grad is not None
@@ -114,7 +114,7 @@ def numbered(count: int, channels: int, height: int, width: int) -> Tensor:
 
 
 def shifts_of(augment: Augmentation, count: int, height: int, width: int) -> Tensor:
-    """Return (count, 2): how far each image was moved down and right."""
+    """Return how far each image was moved down and right in pixels, (count, 2)."""
     augmented = augment(numbered(count, 1, height, width)).flatten(1)
     position = augmented.argmax(1)
     source = augmented.amax(1).long() - 1 - height * width * torch.arange(count)
@@ -122,8 +122,8 @@ def shifts_of(augment: Augmentation, count: int, height: int, width: int) -> Ten
 
 
 @pytest.mark.parametrize("size", [(32, 32), (24, 40), (17, 6)])
-def test_an_augmented_image_is_moved_and_has_a_hole(size: tuple[int, int]) -> None:
-    """Every value is that of the position it came from, in all channels alike."""
+def test_an_augmented_image_is_shifted_and_has_a_rectangle_cut_out(size: tuple[int, int]) -> None:
+    """Every other value is that of its original position, in the same way in all channels."""
     count, channels, (height, width) = 50, 3, size
     augment = augmentation(Randomness(0, 0, CPU), count, *size)
     augmented = augment(numbered(count, channels, *size))
@@ -147,8 +147,8 @@ def test_an_augmented_image_is_moved_and_has_a_hole(size: tuple[int, int]) -> No
     assert wide.sum(1).max() == width // 2
 
 
-def test_one_draw_of_the_augmentation_serves_any_tensor() -> None:
-    """It is linear, so real and generated images are treated alike and gradients pass."""
+def test_one_draw_of_the_augmentation_is_the_same_linear_map_for_any_tensor() -> None:
+    """Real and generated images get the same augmentation, and gradients pass through it."""
     augment = augmentation(Randomness(3, 1, CPU), 6, 16, 24)
     a, b = torch.randn(6, 3, 16, 24), torch.randn(6, 3, 16, 24, requires_grad=True)
     torch.testing.assert_close(augment(a) + 2 * augment(b), augment(a + 2 * b))
@@ -159,7 +159,7 @@ def test_one_draw_of_the_augmentation_serves_any_tensor() -> None:
     assert b.grad.sum() == (augmented != 0).sum()
 
 
-def test_shifts_are_even_over_many_draws() -> None:
+def test_shifts_are_uniformly_distributed() -> None:
     count = 4000
     shifts = shifts_of(augmentation(Randomness(0, 0, CPU), count, 16, 24), count, 16, 24)
     for axis, reach in enumerate((2, 3)):
@@ -181,7 +181,7 @@ def test_models_with_a_discriminator_are_found() -> None:
     assert GANS
 
 
-def test_the_generator_learns_first_without_and_then_after_the_discriminator(name: str) -> None:
+def test_the_generator_is_trained_alone_first_and_then_after_the_discriminator(name: str) -> None:
     recipe = tiny_recipe(name, generator_only=0.5)
     optimizers = recipe.optimizers()
     batch = rgb_from_8bit(blobs(2, 32))
@@ -191,7 +191,7 @@ def test_the_generator_learns_first_without_and_then_after_the_discriminator(nam
     }
 
     def updated(progress: float) -> list[torch.nn.Module]:
-        """Return the network that each update owns, all of it."""
+        """Return the network whose parameters each update trains; it trains all of them."""
         found = []
         for update in recipe.updates(Batch(batch, progress), Randomness(0, 0, CPU)):
             groups = optimizers[update.optimizer].param_groups
@@ -213,13 +213,15 @@ def test_the_discriminators_loss_does_not_reach_the_generator(name: str, adversa
     generator = list(recipe.model.parameters())
     second = next(updates).losses
     assert set(second) == {"color", "adversarial", "features"}
-    for loss in second.values():  # each has a gradient of its own
+    for loss in second.values():  # each loss reaches the generator
         gradients = torch.autograd.grad(loss, generator, retain_graph=True, allow_unused=True)
         assert any(g is not None and g.any() for g in gradients)
 
 
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
-def test_the_best_weights_are_those_of_color_and_divergence(name: str, color_space: str) -> None:
+def test_the_best_weights_have_the_lowest_sum_of_color_loss_and_divergence(
+    name: str, color_space: str
+) -> None:
     recipe = tiny_recipe(name, color_space=color_space)
     model, rng = recipe.model, Randomness(0, 0, CPU)
     batch = Batch(rgb_from_8bit(blobs(4, 32)), 1.0)
@@ -230,7 +232,7 @@ def test_the_best_weights_are_those_of_color_and_divergence(name: str, color_spa
         )
         assert losses["color"] > 0
         assert losses["divergence"] > 0
-        model.forward = lambda lightness: model.target(batch.rgb)  # the truth itself
+        model.forward = lambda lightness: model.target(batch.rgb)  # predicts the truth
         perfect = recipe.validate(model, batch, rng)
     # In sRGB the truth is converted twice, which can move it across the edge of a bin.
     assert all(value < 1e-3 for value in perfect.values())

@@ -1,4 +1,4 @@
-"""Upsampling coarse color to full size."""
+"""Upsampling of coarse color to full size."""
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +7,7 @@ from models.common.blocks import ConvexUpsample
 from tests.support import awaken
 
 
-def test_convex_upsampling_adds_no_new_color() -> None:
+def test_convex_upsampling_stays_within_the_colors_of_neighboring_patches() -> None:
     upsample = ConvexUpsample(8, 4, "lab")
     awaken(upsample)
     coarse, features = torch.randn(2, 2, 5, 6), 10 * torch.randn(2, 8, 5, 6)
@@ -21,8 +21,8 @@ def test_convex_upsampling_adds_no_new_color() -> None:
     assert (fine - F.interpolate(coarse, scale_factor=4.0)).abs().max() > 0.1
 
 
-def test_srgb_starts_with_the_detail_of_the_lightness() -> None:
-    """It adds to the coarse image each pixel of L minus the mean of its patch."""
+def test_upsampling_of_srgb_starts_with_the_detail_of_the_lightness() -> None:
+    """The detail is each pixel of L minus the mean of its patch, added to the coarse image."""
     upsample = ConvexUpsample(8, 4, "rgb", skip=16)
     lightness, features = torch.randn(2, 1, 20, 24), torch.randn(2, 8, 5, 6)
     flat = torch.full((2, 3, 5, 6), 0.25)

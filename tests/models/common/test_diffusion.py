@@ -64,16 +64,16 @@ def test_published_schedules_are_those_of_diffusers(
 ) -> None:
     ours = noise_schedule(name, steps, offset=offset, zero_terminal=False)
     reference = DDPMScheduler(num_train_timesteps=steps, beta_schedule=theirs).alphas_cumprod
-    seen = ours >= 1e-3
-    torch.testing.assert_close(ours[seen], reference.double()[seen], rtol=1e-5, atol=0)
+    compared = ours >= 1e-3
+    torch.testing.assert_close(ours[compared], reference.double()[compared], rtol=1e-5, atol=0)
     assert ours[-1].sqrt() == pytest.approx(float(reference[-1].sqrt()), rel=1e-3)
 
 
 def test_zero_terminal_snr_is_that_of_diffusers() -> None:
     reference = DDPMScheduler(beta_schedule="linear", rescale_betas_zero_snr=True).alphas_cumprod
     ours = noise_schedule("linear", 1000, zero_terminal=True)
-    seen = ours >= 1e-3
-    torch.testing.assert_close(ours[seen], reference.double()[seen], rtol=1e-5, atol=0)
+    compared = ours >= 1e-3
+    torch.testing.assert_close(ours[compared], reference.double()[compared], rtol=1e-5, atol=0)
     assert ours[-1] == 0
     assert ours[0] == pytest.approx(float(linear(1000)[0]), rel=1e-12)
     torch.testing.assert_close(zero_terminal_snr(cosine(1000)), cosine(1000))  # ends in 0 already
@@ -95,8 +95,10 @@ def test_a_shift_moves_the_log_signal_to_noise_ratio(name: ScheduleName) -> None
 
 
 @pytest.mark.parametrize(("steps", "left"), [(350, 0.170), (500, 0.080), (1000, 0.0064)])
-def test_signal_left_at_the_end_is_refused_with_the_remedy(steps: int, left: float) -> None:
-    """The linear schedule of Ho et al. has a thousand steps, which some recipes shorten."""
+def test_a_schedule_that_ends_with_signal_is_refused_with_the_remedy(
+    steps: int, left: float
+) -> None:
+    """The linear schedule of Ho et al. is made for 1000 steps; some recipes use fewer."""
     alpha_bar = noise_schedule("linear", steps, zero_terminal=False)
     assert alpha_bar[-1].sqrt() == pytest.approx(left, rel=0.02)
     if left > 0.03:
@@ -107,7 +109,7 @@ def test_signal_left_at_the_end_is_refused_with_the_remedy(steps: int, left: flo
     require_terminal_noise(noise_schedule("linear", steps, zero_terminal=True))
 
 
-def test_predicting_noise_is_refused_where_no_signal_is_left() -> None:
+def test_predicting_noise_is_refused_if_the_last_step_has_no_signal() -> None:
     with pytest.raises(ValueError, match="zero_terminal=false"):
         require_predictable("epsilon", noise_schedule("cosine", 100))
     require_predictable("epsilon", noise_schedule("cosine", 100, zero_terminal=False))
@@ -139,7 +141,7 @@ def test_predictions_convert_into_each_other() -> None:
 
 
 def test_min_snr_weights_an_error_of_x0_equally_for_every_prediction() -> None:
-    """One wrong x_0 has different errors in v and ε, but the same weighted one, by min(SNR, γ)."""
+    """A wrong x_0 has different errors in v and ε, but the same weighted error, min(SNR, γ) · 0.01."""
     x0, noise, x, alpha, sigma = noised()
     wrong = x0 + 0.1
     outputs = {

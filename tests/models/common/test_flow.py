@@ -1,4 +1,4 @@
-"""The mathematics of the flow, with known velocities."""
+"""The mathematics of flow matching, with known velocities."""
 
 import pytest
 import torch
@@ -7,14 +7,14 @@ from torch import Tensor
 from models.common.flow import integrate_euler, interpolate, stratified_times
 
 
-def test_the_path_begins_at_the_start_and_ends_at_the_end() -> None:
+def test_the_path_runs_from_the_start_to_the_end() -> None:
     start, end = torch.randn(2, 3, 2, 4, 4)
     torch.testing.assert_close(interpolate(start, end, torch.zeros(3)), start)
     torch.testing.assert_close(interpolate(start, end, torch.ones(3)), end)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10])
-def test_a_straight_path_needs_one_step(steps: int) -> None:
+def test_a_straight_path_is_exact_with_any_number_of_steps(steps: int) -> None:
     start, end = torch.randn(2, 3, 2, 4, 4)
     calls = []
     reached = integrate_euler(
@@ -31,7 +31,7 @@ def test_a_straight_path_needs_one_step(steps: int) -> None:
 def test_the_best_velocity_carries_a_gaussian_to_a_gaussian(
     mean: float, std: float, spread: float
 ) -> None:
-    """From N(0, spread²) to N(mean, std²), independent: E[z_1 - z_0 | z_t] is known."""
+    """For independent z_0 ~ N(0, spread²) and z_1 ~ N(mean, std²), E[z_1 - z_0 | z_t] is known."""
 
     def best(z: Tensor, t: Tensor) -> Tensor:
         time = t[:, None, None, None]

@@ -1,6 +1,6 @@
-"""The latent: its arithmetic against torch's distributions, its training, its collapse.
+"""The latent: compared with torch's distributions, its training, and its collapse.
 
-What every model must do is in test_contract.py.
+The contract of every model is tested in test_contract.py.
 """
 
 import math
@@ -41,7 +41,7 @@ def normal_of(gaussian: Gaussian) -> Normal:
     return Normal(gaussian.mean, (gaussian.log_variance / 2).exp())
 
 
-def test_the_kl_divergence_is_that_of_normals() -> None:
+def test_the_kl_divergence_is_that_of_normal_distributions() -> None:
     torch.manual_seed(0)
     q, p = random_gaussian(64, 8), random_gaussian(64, 8)
     expected = torch.distributions.kl_divergence(normal_of(q), normal_of(p))
@@ -61,7 +61,7 @@ def test_samples_have_the_mean_and_the_deviation() -> None:
     torch.testing.assert_close(samples.std(0, keepdim=True), normal.stddev.double())
 
 
-def test_a_little_information_in_the_latent_is_free() -> None:
+def test_free_bits_of_information_are_not_penalized() -> None:
     """The free nats are those of the sum over dimensions, averaged over the batch."""
     kl = torch.tensor([[0.9, 0.0, 0.3], [0.3, 0.1, 0.0]], requires_grad=True)  # sums 1.2 and 0.4
     for nats, expected, slope in ((0.0, 0.8, 0.5), (0.7, 0.8, 0.5), (1.0, 1.0, 0.0)):
@@ -96,9 +96,9 @@ def test_a_gaussian_head_starts_near_the_standard_normal_and_stays_finite() -> N
     assert torch.isfinite(wild).all()
 
 
-def test_a_collapse_is_reported_with_the_remedy() -> None:
+def test_a_collapsed_posterior_is_reported_with_the_remedy() -> None:
     assert posterior_collapse([0.11] * 4 + [0.0] * 60) is None
-    assert posterior_collapse([1.0, 1.0]) is None  # there are no more dimensions
+    assert posterior_collapse([1.0, 1.0]) is None  # both of the two dimensions are used
     text = posterior_collapse([5.0] * 3 + [0.1] * 61)
     assert text is not None
     assert "3 of 64" in text
@@ -119,11 +119,13 @@ def test_models_with_a_latent_are_found() -> None:
 
 
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
-def test_a_learned_prior_learns_with_the_rest(name: str, color_space: str) -> None:
+def test_a_learned_prior_is_trained_with_the_model(name: str, color_space: str) -> None:
     recipe = tiny_recipe(name, prior="learned", free_bits=0, color_space=color_space)
     plain = tiny_recipe(name, prior="standard", color_space=color_space)
-    own = dict(recipe.named_parameters()).keys() - dict(plain.named_parameters()).keys()
-    assert own
+    prior_parameters = (
+        dict(recipe.named_parameters()).keys() - dict(plain.named_parameters()).keys()
+    )
+    assert prior_parameters
     awaken(recipe)
     batch = Batch(rgb_from_8bit(blobs(8, 32)), 1.0)
     for update in recipe.updates(batch, Randomness(0, 0, CPU)):
@@ -167,11 +169,11 @@ def test_a_collapsed_latent_is_reported_to_the_user(
 
 
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
-def test_an_image_is_drawn_from_the_learned_prior(name: str, color_space: str) -> None:
-    """If the prior has almost no variance, every seed gives what the prior's mean decodes to."""
+def test_samples_are_drawn_from_the_learned_prior(name: str, color_space: str) -> None:
+    """If the prior has almost no variance, every seed gives the decoded mean of the prior."""
     model: Any = tiny_model(name, color_space=color_space)
     awaken(model)
-    head = model.learned_prior.linear
+    head = model.prior.head.linear
     lightness = 100 * torch.rand(2, 1, 32, 32)
     with torch.no_grad():
         head.weight.zero_()
@@ -179,6 +181,6 @@ def test_an_image_is_drawn_from_the_learned_prior(name: str, color_space: str) -
         head.bias[model.latent_dim :] = -10
         mean = head.bias[: model.latent_dim].expand(2, -1)
         encoded = model.encode(lightness)
-        wanted, unlike = (model.unstandardize(model.decode(encoded, m)) for m in (mean, -mean))
+        expected, opposite = (model.unstandardize(model.decode(encoded, m)) for m in (mean, -mean))
         drawn = model.predict(lightness, noise=Noise([1, 2], CPU), sampling=None, on_step=None)
-    assert (drawn - wanted).abs().mean() < 0.1 * (unlike - wanted).abs().mean()
+    assert (drawn - expected).abs().mean() < 0.1 * (opposite - expected).abs().mean()

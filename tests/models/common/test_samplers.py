@@ -1,6 +1,6 @@
-"""The reverse process, with an oracle that knows x_0.
+"""The reverse process with an oracle that knows x_0.
 
-The noise must be right at every step: the final image alone does not reveal a wrong sampler.
+The noise must be right at every step, since the final image alone does not reveal a wrong sampler.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ SAMPLERS: list[Any] = [
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10, 50, 333, 1000])
-def test_trailing_timesteps_start_at_the_end(steps: int) -> None:
+def test_trailing_timesteps_start_at_the_last_timestep(steps: int) -> None:
     timesteps = trailing_timesteps(1000, steps)
     assert timesteps[0] == 999
     assert len(set(timesteps)) == steps
@@ -76,7 +76,7 @@ def test_a_shortened_sampling_ends_at_sigma_min_for_any_number_of_steps(steps: i
     whole = trailing_timesteps(T, steps)
     assert end_at(schedule.first_of(0), whole) == whole
     short = end_at(last, whole)
-    assert short[:-1] == whole[: len(short) - 1]  # the same timesteps up to there
+    assert short[:-1] == whole[: len(short) - 1]  # the same timesteps up to the last one
     assert short[-1] == max(last, whole[-1])
     assert end_at(schedule.first_of(1e9), whole) == [T - 1]
 
@@ -84,7 +84,7 @@ def test_a_shortened_sampling_ends_at_sigma_min_for_any_number_of_steps(steps: i
 # ---- the whole reverse process, with an oracle ---------------------------------------------------
 
 
-def test_steps_without_noise_agree_where_they_must() -> None:
+def test_dpm_solver_without_a_new_estimate_is_deterministic_ddim() -> None:
     """Without a previous estimate, or with an equal one, DPM-Solver++ is DDIM with η = 0."""
     levels = levels_of(noise_schedule("cosine", T, shift=2.0), [999, 700, 400, 100])
     x, x0 = pair(0)
@@ -115,7 +115,7 @@ def walk(
     timesteps: list[int],
     start: Callable[[Tensor, NoiseLevel], Tensor] = lambda noise, level: noise,
 ) -> tuple[Tensor, list[tuple[Tensor, NoiseLevel]]]:
-    """Return the result of a sampler from seeded noise, and each x_t on the way with its level."""
+    """Return a sampler's result from seeded noise, and every intermediate x_t with its level."""
     generator = torch.Generator().manual_seed(0)
     schedule = Schedule(alpha_bar)
     visited = []
@@ -160,7 +160,7 @@ ORACLE = (64, 1, 16, 16)
 
 @pytest.mark.parametrize(("sampler", "eta"), SAMPLERS)
 @pytest.mark.parametrize("steps", [10, 50, 1000])
-def test_with_an_oracle_the_spread_is_right_at_every_step(
+def test_with_an_oracle_the_noise_is_right_at_every_step(
     sampler: SamplerName, eta: float, steps: int
 ) -> None:
     x0 = torch.randn(ORACLE, generator=torch.Generator().manual_seed(1))
@@ -177,10 +177,10 @@ def test_with_an_oracle_the_spread_is_right_at_every_step(
 @pytest.mark.parametrize(("sampler", "eta"), SAMPLERS)
 @pytest.mark.parametrize("spacing", ["trailing", "leading"])
 @pytest.mark.parametrize("published", PUBLISHED)
-def test_the_spread_is_right_under_every_schedule(
+def test_the_noise_is_right_under_every_schedule(
     published: str, spacing: Any, sampler: SamplerName, eta: float
 ) -> None:
-    """From a noised x_0, since leading steps begin where some signal should be."""
+    """Starts from a noised x_0, since leading timesteps begin where some signal is left."""
     x0 = torch.randn(ORACLE, generator=torch.Generator().manual_seed(1))
     alpha_bar = noise_schedule(steps=T, **{"zero_terminal": False, **PUBLISHED[published][0]})
     _, visited = walk(
@@ -210,10 +210,10 @@ def best_estimate(x: Tensor, level: NoiseLevel) -> Tensor:
     [("ddpm", 0, 500), ("ddim", 0, 100), ("ddim", 0.5, 200), ("ddim", 1, 500), ("dpmpp", 0, 50)],
 )
 @pytest.mark.parametrize("published", ["linear to zero", "cosine"])
-def test_the_sampler_reaches_a_gaussian_posterior(
+def test_samples_have_the_mean_and_deviation_of_a_known_gaussian(
     published: str, sampler: SamplerName, eta: float, steps: int
 ) -> None:
-    """Mean and deviation of 32,768 samples of N(0.7, 0.5²) are right to 0.02."""
+    """Mean and deviation of 32,768 samples of N(0.7, 0.5²) are accurate to 0.02."""
     alpha_bar = noise_schedule(steps=T, **{"zero_terminal": True, **PUBLISHED[published][0]})
     samples, _ = walk(
         best_estimate,
@@ -243,7 +243,7 @@ def error_of(sampler: SamplerName, steps: int) -> float:
         timesteps=list(range(steps, -1, -1)),
     )
     (first, (alpha, sigma)), (last, (alpha_s, sigma_s)) = visited[0], visited[-1]
-    # The ODE keeps a point's distance from the mean in deviations of x_t.
+    # Along the ODE, a point keeps its distance from the mean, measured in deviations of x_t.
     spread, spread_s = (
         torch.sqrt((a * STD) ** 2 + s**2) for a, s in ((alpha, sigma), (alpha_s, sigma_s))
     )
@@ -252,7 +252,9 @@ def error_of(sampler: SamplerName, steps: int) -> float:
 
 
 @pytest.mark.parametrize(("sampler", "order"), [("ddim", 1), ("dpmpp", 2)])
-def test_the_order_of_the_deterministic_samplers(sampler: SamplerName, order: int) -> None:
+def test_deterministic_samplers_have_their_order_of_convergence(
+    sampler: SamplerName, order: int
+) -> None:
     """Twice the steps give half the error with DDIM and a quarter with DPM-Solver++(2M)."""
     ratio = error_of(sampler, 20) / error_of(sampler, 40)
     assert ratio == pytest.approx(2**order, rel=0.2)
@@ -261,8 +263,8 @@ def test_the_order_of_the_deterministic_samplers(sampler: SamplerName, order: in
 # ---- respacing -----------------------------------------------------------------------------------
 
 
-def test_ddpm_in_all_steps_is_the_chain_of_ho_et_al() -> None:
-    """Algorithm 2 of the paper with eq. 6, 7 and 15, in its own symbols, with the same noise."""
+def test_ddpm_with_all_steps_is_algorithm_2_of_ho_et_al() -> None:
+    """The reference follows eq. 6, 7 and 15 in the symbols of the paper, with the same noise."""
     total = 100
     alpha_bar = noise_schedule("sigmoid", total, zero_terminal=False)
     timesteps = trailing_timesteps(total, total)
@@ -292,9 +294,9 @@ def test_fewer_steps_are_all_steps_of_a_schedule_with_wider_betas(
     alpha_bar = noise_schedule("linear", T, zero_terminal=False)
     timesteps = trailing_timesteps(T, 25)
     wider = alpha_bar_of(betas_of(alpha_bar[timesteps[::-1]]))
-    way = partial(walk, best_estimate, shape=(2, 1, 4, 4), sampler=sampler, eta=eta)
-    few, _ = way(alpha_bar=alpha_bar, timesteps=timesteps)
-    all_of_wider, _ = way(alpha_bar=wider, timesteps=list(range(25))[::-1])
+    sample = partial(walk, best_estimate, shape=(2, 1, 4, 4), sampler=sampler, eta=eta)
+    few, _ = sample(alpha_bar=alpha_bar, timesteps=timesteps)
+    all_of_wider, _ = sample(alpha_bar=wider, timesteps=list(range(25))[::-1])
     torch.testing.assert_close(few, all_of_wider)
 
 
@@ -303,13 +305,13 @@ def test_fewer_steps_are_all_steps_of_a_schedule_with_wider_betas(
 
 def test_guidance_of_any_prediction_is_guidance_of_x0() -> None:
     level = levels_of(noise_schedule("cosine", T), [600])[0]
-    x, seen = pair(0)
-    unseen = pair(1)[1]
-    assert torch.equal(guided(seen, unseen, 0.0), unseen)
-    torch.testing.assert_close(guided(seen, unseen, 1.0), seen)
+    x, conditional = pair(0)
+    unconditional = pair(1)[1]
+    assert torch.equal(guided(conditional, unconditional, 0.0), unconditional)
+    torch.testing.assert_close(guided(conditional, unconditional, 1.0), conditional)
     for prediction in PREDICTIONS:
         kind: Any = prediction
-        estimates = [x0_of(kind, output, x, *level) for output in (seen, unseen)]
+        estimates = [x0_of(kind, output, x, *level) for output in (conditional, unconditional)]
         torch.testing.assert_close(
-            x0_of(kind, guided(seen, unseen, 3.0), x, *level), guided(*estimates, 3.0)
+            x0_of(kind, guided(conditional, unconditional, 3.0), x, *level), guided(*estimates, 3.0)
         )
