@@ -1,7 +1,7 @@
-"""The pre-trained networks through which LPIPS and KID look at images: genuine weights or none.
+"""The pretrained networks of LPIPS and KID, with their published weights only.
 
-A number from random weights would look like the metric and be none. So a file is checked before it
-is used, and where there is none the metric has no value but a reason.
+A number from random weights would look like a score without being one. So a file is checked by its
+hash before it is used, and without a file the metric has a reason in place of a value.
 """
 
 import hashlib
@@ -10,20 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from benchmark.errors import UserError, first_line
 from benchmark.files import sha256_of_file
-from benchmark.metrics.fft_conv import speed_up_small_maps
-
-LpipsBackbone = Literal["alex", "squeeze"]
+from benchmark.metrics.fft_conv import use_fft_convolutions
+from benchmark.metrics.options import LpipsBackbone as LpipsBackbone
 
 
 class NoBackbone(Exception):
-    """Why there are no genuine weights of a network, as a sentence without its full stop."""
+    """The reason why a network has no weights, as a sentence without its full stop."""
 
 
 # ---- LPIPS ---------------------------------------------------------------------------------------
@@ -33,7 +32,7 @@ LPIPS_VARIABLE = "CHROMABENCH_LPIPS"
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network of torchvision's with the weights that LPIPS was made for (IMAGENET1K_V1).
+    """A network of torchvision with the weights that LPIPS was made for (IMAGENET1K_V1).
 
     sha256: of its convolutions, as `digest_of_layers` has it.
     """
@@ -59,11 +58,11 @@ LPIPS_BACKBONES: dict[LpipsBackbone, Backbone] = {"alex": ALEXNET, "squeeze": SQ
 
 @cache
 def lpips_network(weights: str | None = None, backbone: LpipsBackbone = "alex") -> nn.Module:
-    """LPIPS by the `lpips` package's network (v0.1) with genuine ImageNet weights of its backbone.
+    """Load LPIPS: the `lpips` package's network (v0.1) with its backbone's ImageNet weights.
 
     weights: a file with torchvision's network or its convolution layers; without one the
     environment variable CHROMABENCH_LPIPS, then torchvision's cache or download. Raises UserError
-    for a named file that is not the backbone's, NoBackbone if none is named and none can be had.
+    for a named file that is not the backbone's, NoBackbone if no file can be found or downloaded.
     """
     named = weights or os.environ.get(LPIPS_VARIABLE)
     found = _read_lpips(backbone, Path(named)) if named else _find_lpips(backbone)
@@ -73,7 +72,7 @@ def lpips_network(weights: str | None = None, backbone: LpipsBackbone = "alex") 
 
 
 def _read_lpips(key: LpipsBackbone, path: Path) -> nn.Module:
-    """The network with the convolution layers in a file. UserError if they are not genuine."""
+    """Load the network with the convolutions of a file. Raises UserError if their hash differs."""
     backbone = LPIPS_BACKBONES[key]
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
@@ -82,14 +81,14 @@ def _read_lpips(key: LpipsBackbone, path: Path) -> nn.Module:
         return _assemble_lpips(key, tensors)
     except FileNotFoundError as error:
         raise UserError(f"LPIPS: there is no file {path}.") from error
-    except Exception as error:  # whatever an arbitrary file makes torch stumble over
+    except Exception as error:  # torch raises many kinds of errors for arbitrary files
         raise UserError(
             f"LPIPS: {path} does not hold {backbone.name}'s layers ({first_line(error)})."
         ) from error
 
 
 def digest_of_layers(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of a network's convolutions, their names and float32 values in order of name."""
+    """The SHA-256 of a network's convolutions: names and float32 values, in the order of names."""
     digest = hashlib.sha256()
     for name in sorted(name for name in tensors if name.startswith("features.")):
         digest.update(name.encode())
@@ -98,7 +97,7 @@ def digest_of_layers(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _assemble_lpips(key: LpipsBackbone, tensors: dict[str, Tensor]) -> nn.Module:
-    """The package's network with these layers; RuntimeError where one is missing or misshapen."""
+    """Put the layers into the package's network. Raises RuntimeError for a missing or wrong one."""
     import lpips as package
 
     # pnet_rand only keeps the package from downloading; every layer is replaced below.
@@ -114,30 +113,30 @@ def _assemble_lpips(key: LpipsBackbone, tensors: dict[str, Tensor]) -> nn.Module
 
 
 class Lpips(nn.Module):
-    """The distance of the package's network, outputs and truths going through it in one batch."""
+    """The distance of the package's network, with outputs and truths in one batch."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.scale, self.features, self.layers = network.scaling_layer, network.net, network.lins
-        speed_up_small_maps(self.features)
+        use_fft_convolutions(self.features)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Two batches of sRGB in [0, 1], (B, 3, H, W) → their distances, (B,)."""
+        """Map two batches of sRGB in [0, 1], (B, 3, H, W), to their distances, (B,)."""
         both = self.scale(2 * torch.cat([first, second]) - 1)
-        # Channels last is how convolutions run fastest: on a CPU a third faster.
+        # Channels last: on a CPU these convolutions are a third faster.
         features = self.features(both.contiguous(memory_format=torch.channels_last))
         distance = first.new_zeros(len(first))
         for maps, weigh in zip(features, self.layers, strict=True):
             length = maps.square().sum(dim=1, keepdim=True).sqrt()
-            one, other = (maps / (length + 1e-10)).chunk(2)
-            distance += weigh((one - other).square()).mean(dim=(1, 2, 3))
+            first_maps, second_maps = (maps / (length + 1e-10)).chunk(2)
+            distance += weigh((first_maps - second_maps).square()).mean(dim=(1, 2, 3))
         return distance
 
 
 @cache
 def _find_lpips(key: LpipsBackbone) -> nn.Module | str:
-    """With torchvision's file, from its cache or fetched into it; or why not. Tried once."""
+    """Load torchvision's file from its cache or download it; returns the reason on failure."""
     backbone = LPIPS_BACKBONES[key]
     path = _hub() / backbone.url.rpartition("/")[2]
     remedy = f"name a file with --lpips_weights or {LPIPS_VARIABLE}"
@@ -150,7 +149,7 @@ def _find_lpips(key: LpipsBackbone) -> nn.Module | str:
         return _read_lpips(key, path)
     except UserError as error:
         return f"{error} Delete that file, or {remedy}"
-    except Exception as error:  # no network, no disk, a proxy: all mean the same here
+    except Exception as error:  # network, disk or proxy: the remedy is the same
         return f"{backbone.name}'s weights cannot be downloaded ({type(error).__name__}); {remedy}"
 
 
@@ -168,7 +167,7 @@ def inception_network() -> nn.Module:
     """Load the Inception-v3 of FID and KID, by torch-fidelity: uint8 (B, 3, H, W) → (B, 2048).
 
     Its weights are a file that the environment variable CHROMABENCH_INCEPTION names, or the one in
-    torch's cache. They are not downloaded unasked: 90 MB, and much slower than all else in a test.
+    torch's cache. They are not downloaded automatically: 90 MB, and much slower than all else in a test.
     Raises UserError for a file that is not genuine, NoBackbone if there is none.
     """
     named = os.environ.get(INCEPTION_VARIABLE)
