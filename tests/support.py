@@ -1,5 +1,6 @@
-"""Small images and small trainings for several test files."""
+"""Small images, models and trainings that several test files use."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,19 @@ from benchmark.data.reading import read_whole
 from benchmark.device import make_fabric
 from benchmark.recipe import Recipe
 from benchmark.results.folders import RunFolder
+from benchmark.results.records import TrainingSet
 from benchmark.settings import resolve
 from benchmark.training.loop import Loop
 
+RunCommand = Callable[..., tuple[int, str, str]]
+"""The type of the fixture `run`: arguments of main.py → (exit code, stdout, stderr)."""
+SMALL_RUN = ["--preset", "quick", "--epochs", "1", "--batch_size", "8", "--size", "32"]
+SMALL_RUN += ["--set", "widths=16,32"]
+"""Options of a training of some seconds."""
+
 
 def blobs(count: int, size: int, seed: int = 0) -> Tensor:
-    """Return uint8 (count, 3, size, size): soft blobs of lightness, each image in other colors."""
+    """Return uint8 (count, 3, size, size): soft blobs, each image in its own colors."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(count, 3, 4, 4, generator=generator)
     fields = torch.nn.functional.interpolate(coarse, (size, size), mode="bicubic").clamp(0, 1)
@@ -31,7 +39,7 @@ def blobs(count: int, size: int, seed: int = 0) -> Tensor:
 
 
 def images_of(rgb8: Tensor) -> ImageSet:
-    """Return an ImageSet in memory, as if it had been read from files."""
+    """Return an ImageSet of uint8 (N, 3, S, S) in memory, as if it had been read from files."""
     files = [ImageFile(f"{row}.png", Path(f"{row}.png"), f"{row:064d}") for row in range(len(rgb8))]
     return ImageSet(files, rgb8, {})
 
@@ -39,7 +47,16 @@ def images_of(rgb8: Tensor) -> ImageSet:
 def training_data(rgb8: Tensor) -> TrainingData:
     """Return training data in which the same images serve for training and validation."""
     images = images_of(rgb8)
-    return TrainingData(images, images, measure(images), {"manifest": "0"})
+    count, statistics = len(images), measure(images)
+    training_set = TrainingSet(
+        name="images",
+        n_train=count,
+        n_val=count,
+        n_unusable=0,
+        manifest="0",
+        ab_mean=list(statistics.ab_mean),
+    )
+    return TrainingData(images, images, statistics, training_set, [])
 
 
 TINY: dict[str, Any] = {
@@ -56,13 +73,13 @@ TINY: dict[str, Any] = {
     "shift": 1.5,
     "condition_dropout": 0.0,  # guidance would go beyond the eight images that are overfitted
 }
-"""Settings with which a model overfits eight images in seconds; each model takes those it has."""
+"""Settings with which a model overfits eight images in seconds; each model uses those it knows."""
 TINY_SAMPLING: dict[str, Any] = {"steps": 20, "temperature": 1, "sigma_min": 0}
-"""Few steps, and the colors that were overfitted: neither calmer nor more vivid ones."""
+"""Few steps, and neutral values: the samples are neither duller nor more vivid than the images."""
 
 
 def tiny_recipe(name: str, **typed: Any) -> Recipe[Any, Any]:
-    """Return a tiny model in its recipe, seeded; `typed` are settings over those of TINY."""
+    """Return the recipe of a tiny, seeded model; the settings `typed` override those of TINY."""
     settings_class = registry.load_settings(name)
     known = settings_class.described()
     tiny = {key: value for key, value in TINY.items() if key in known}
@@ -73,14 +90,14 @@ def tiny_recipe(name: str, **typed: Any) -> Recipe[Any, Any]:
 
 
 def awaken(module: torch.nn.Module) -> None:
-    """Give layers that start at zero other weights, so that all layers before them matter."""
+    """Draw new weights for layers that start at zero, so that the layers before them matter."""
     for parameter in module.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)
 
 
 def tiny_sampling(model: Colorizer) -> Sampling:
-    """Return the sampling of the tests, with few steps."""
+    """Return the sampling that the tests use: few steps and neutral values."""
     options = model.sampling_class.model_fields
     return model.sampling_class(**{k: v for k, v in TINY_SAMPLING.items() if k in options})
 

@@ -18,6 +18,7 @@ from benchmark.data.reading import Preprocessing, find_images, is_grayscale
 from benchmark.errors import UserError
 from benchmark.files import ROOT
 from benchmark.metrics.images import colorfulness
+from benchmark.results.records import TrainingSet
 from benchmark.settings import Settings
 
 DATASET, TEST_IMAGES = ROOT / "Dataset", ROOT / "TestImages"
@@ -53,14 +54,15 @@ class TrainingData:
     """The images of a training.
 
     train: images at `stored_size` of the training size, with a margin for crops. val: images for
-    validation, at the training size. statistics: those of ab over `train`. facts: the name, the
-    counts and the digests of the images, as a run records them.
+    validation, at the training size. statistics: those of ab over `train`. training_set: what a run
+    records of the images. train_digests: SHA-256 of each file of `train`.
     """
 
     train: ImageSet
     val: ImageSet
     statistics: Statistics
-    facts: dict[str, Any]
+    training_set: TrainingSet
+    train_digests: list[str]
 
 
 def has_images(folder: Path) -> bool:
@@ -153,20 +155,20 @@ def load_training(sources: Sources, settings: Settings) -> TrainingData:
     if not len(val):
         raise UserError(f"{sources.dataset} leaves no image for validation: add more images.")
     statistics = measure(train)
-    facts = {
-        "name": sources.name,
-        "n_train": len(train),
-        "n_val": len(val),
-        "n_unusable": len(train.failures) + len(val.failures),
-        "manifest": digest_of(train.files + val.files),
-        "ab_mean": list(statistics.ab_mean),
-        "train_digests": sorted(image.digest for image in train.files),
-    }
+    training_set = TrainingSet(
+        name=sources.name,
+        n_train=len(train),
+        n_val=len(val),
+        n_unusable=len(train.failures) + len(val.failures),
+        manifest=digest_of(train.files + val.files),
+        ab_mean=list(statistics.ab_mean),
+    )
+    train_digests = sorted(image.digest for image in train.files)
     # Ordered by content, so that the first images are the same whatever the files are called.
     order = sorted(range(len(val)), key=lambda row: val.files[row].digest)
     rows = order[:MOST_VALIDATION_IMAGES]
     val = ImageSet([val.files[row] for row in rows], val.rgb8[rows], val.failures)
-    return TrainingData(train, val, statistics, facts)
+    return TrainingData(train, val, statistics, training_set, train_digests)
 
 
 def load_test(sources: Sources, size: int, split_seed: int) -> ImageSet:

@@ -17,7 +17,6 @@ from benchmark.results.folders import RunFolder
 from benchmark.results.records import (
     ImageSources,
     TrainingRecord,
-    TrainingSet,
     read_record,
     write_record,
 )
@@ -52,16 +51,14 @@ def train(
     network = settings.model_class.build(settings.architecture)
     network.resolve_sampling(sampling)  # a sampling that these weights cannot have ends the job now
     network.calibrate(data.statistics)
-    facts = dict(data.facts)
-    train_digests = facts.pop("train_digests")
     record = TrainingRecord(
         model=model,
         preset=preset,
         settings=settings.flat(),
         sources=resolved.sources,
         images=ImageSources(**sources.describe()),
-        training_data=TrainingSet(**facts),
-        train_digests=train_digests,
+        training_data=data.training_set,
+        train_digests=data.train_digests,
     )
     other = None
     if not explicitly_requested:

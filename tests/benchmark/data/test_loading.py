@@ -1,4 +1,4 @@
-"""Loading of images: what is used, what is left out, and which messages report it."""
+"""Loading images: which are used, which are left out, and which messages report it."""
 
 import re
 import shutil
@@ -60,7 +60,7 @@ def names(images: ImageSet) -> set[str]:
 
 
 @pytest.mark.parametrize("option", ["--dataset", "--test_images"])
-def test_missing_and_empty_folders_are_one_sentence(
+def test_missing_and_empty_folders_are_reported_in_one_sentence(
     tmp_path: Path, images_folder: Path, option: str
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -92,13 +92,13 @@ def test_without_images_the_sample_is_drawn_and_its_masks_are_not_loaded(
     sources = locate(None, None, tmp_path / "Results")
     assert "built-in sample" in capsys.readouterr().err
     assert sources == locate("cartoon", None, tmp_path / "Results")
-    assert "built-in sample" not in capsys.readouterr().err  # it was named
+    assert "built-in sample" not in capsys.readouterr().err  # the sample was named
     splits = loading.splits_of(sources, 0)
     assert {name: len(getattr(splits, name)) for name in counts} == counts
     assert splits.warnings == []
 
 
-def test_a_folder_that_cannot_hold_the_sample_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_hold_the_sample_is_reported_in_one_sentence(tmp_path: Path) -> None:
     folder = tmp_path / "Results" / ".cache" / f"cartoon-v{cartoon.VERSION}"
     folder.mkdir(parents=True)
     (folder / "mine.txt").write_text("not to be lost")
@@ -108,10 +108,10 @@ def test_a_folder_that_cannot_hold_the_sample_is_one_sentence(tmp_path: Path) ->
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
 
 
-# ---- what is usable ------------------------------------------------------------------------------
+# ---- usable images -------------------------------------------------------------------------------
 
 
-def test_images_come_at_the_right_sizes_and_splits(tmp_path: Path, images_folder: Path) -> None:
+def test_images_have_the_right_sizes_and_splits(tmp_path: Path, images_folder: Path) -> None:
     sources = sources_of(tmp_path, images_folder)
     data = load_training(sources, Plain(size=SIZE))
     test = load_test(sources, SIZE, Plain().split_seed)
@@ -120,13 +120,13 @@ def test_images_come_at_the_right_sizes_and_splits(tmp_path: Path, images_folder
     assert len(data.train) + len(data.val) + len(test) == 24
     assert not names(data.train) & names(data.val)
     assert not (names(data.train) | names(data.val)) & names(test)
-    assert data.facts["n_train"] == len(data.train)
-    assert data.facts["n_val"] == len(data.val)
-    assert data.facts["n_unusable"] == 0
-    assert data.facts["train_digests"] == sorted(file.digest for file in data.train.files)
+    assert data.training_set.n_train == len(data.train)
+    assert data.training_set.n_val == len(data.val)
+    assert data.training_set.n_unusable == 0
+    assert data.train_digests == sorted(file.digest for file in data.train.files)
 
 
-def test_only_broken_files_are_one_sentence(
+def test_a_folder_of_broken_files_is_reported_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "broken"
@@ -151,7 +151,7 @@ def test_broken_files_among_good_ones_are_counted_and_named(
     train = images_folder / "train"
     train.mkdir()
     (train / "text.jpg").write_text("text")
-    (train / "cut.jpg").write_bytes((images_folder / "image_016.jpg").read_bytes()[:300])
+    (train / "truncated.jpg").write_bytes((images_folder / "image_016.jpg").read_bytes()[:300])
     Image.new("RGB", (1, 1)).save(train / "small.png")
     # With val/ and test/ given, all other images are for training.
     for name in ("val", "test"):
@@ -160,14 +160,16 @@ def test_broken_files_among_good_ones_are_counted_and_named(
     shutil.move(images_folder / "image_001.png", images_folder / "test")
     data = train_on(tmp_path, images_folder)
     assert len(data.train) == 22
-    assert data.facts["n_unusable"] == 3
+    assert data.training_set.n_unusable == 3
     messages = capsys.readouterr().err
     assert "3 files cannot be used" in messages
-    for name in ("train/text.jpg", "train/cut.jpg", "train/small.png"):
+    for name in ("train/text.jpg", "train/truncated.jpg", "train/small.png"):
         assert name in messages
 
 
-def test_too_few_images_to_validate_on_is_one_sentence(tmp_path: Path, images_folder: Path) -> None:
+def test_too_few_images_to_validate_on_are_reported_in_one_sentence(
+    tmp_path: Path, images_folder: Path
+) -> None:
     folder = tmp_path / "few"
     (folder / "test").mkdir(parents=True)
     shutil.copy(images_folder / "image_001.png", folder / "test")
@@ -209,7 +211,7 @@ def test_grayscale_files_are_reported_and_not_trained_on(
     tmp_path: Path, with_gray: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = train_on(tmp_path, with_gray)
-    assert len(data.train) == data.facts["n_train"] == 24
+    assert len(data.train) == data.training_set.n_train == 24
     assert not any("gray" in name for name in names(data.train))
     messages = capsys.readouterr().err
     assert "2 grayscale files are not trained on: train/gray_1.jpg, train/gray_2.jpg." in messages
@@ -229,7 +231,7 @@ def test_grayscale_files_stay_in_a_test(tmp_path: Path, with_gray: Path) -> None
     assert names(images) == {"test/gray_4.jpg"}
 
 
-def test_images_of_little_color_are_left_out_if_the_settings_say_so(
+def test_images_below_min_colorfulness_are_left_out(
     tmp_path: Path, with_gray: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dull = Image.new("RGB", (32, 32), (100, 110, 120))
@@ -239,41 +241,44 @@ def test_images_of_little_color_are_left_out_if_the_settings_say_so(
     assert "less colorful than 12 are left out" in capsys.readouterr().err
 
 
-def test_only_grayscale_files_are_one_sentence(tmp_path: Path, with_gray: Path) -> None:
+def test_a_folder_of_grayscale_files_is_reported_in_one_sentence(
+    tmp_path: Path, with_gray: Path
+) -> None:
     for path in with_gray.glob("image_*"):
         path.unlink()
     with pytest.raises(UserError, match="holds no image that can be trained on"):
         train_on(tmp_path, with_gray)
 
 
-# ---- content, not names, decides -----------------------------------------------------------------
+# ---- splits depend on content, not on names ------------------------------------------------------
 
 
-def test_new_file_names_change_nothing_in_the_data(tmp_path: Path, images_folder: Path) -> None:
+def test_renaming_files_does_not_change_the_data(tmp_path: Path, images_folder: Path) -> None:
     renamed = tmp_path / "renamed"
     renamed.mkdir()
     for number, path in enumerate(sorted(images_folder.iterdir(), reverse=True)):
         shutil.copy(path, renamed / f"{number:02d}{path.suffix.upper()}")
     first, second = train_on(tmp_path, images_folder), train_on(tmp_path, renamed)
     assert torch.equal(first.val.rgb8, second.val.rgb8)
-    for fact in ("n_train", "n_val", "manifest", "train_digests"):
-        assert first.facts[fact] == second.facts[fact]
+    for name in ("n_train", "n_val", "manifest"):
+        assert getattr(first.training_set, name) == getattr(second.training_set, name)
+    assert first.train_digests == second.train_digests
     assert first.statistics.ab_mean == pytest.approx(second.statistics.ab_mean)
     assert names(first.train).isdisjoint(names(second.train))
 
 
-def test_many_validation_images_are_reduced_to_the_same_few(
+def test_too_many_validation_images_are_reduced_to_a_fixed_subset(
     tmp_path: Path, images_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = train_on(tmp_path, images_folder).val
-    assert len(whole) > 1
+    full = train_on(tmp_path, images_folder).val
+    assert len(full) > 1
     monkeypatch.setattr(loading, "MOST_VALIDATION_IMAGES", 1)
-    cut = train_on(tmp_path, images_folder).val
-    assert cut.files == whole.files[:1]
-    assert torch.equal(cut.rgb8, whole.rgb8[:1])
+    reduced = train_on(tmp_path, images_folder).val
+    assert reduced.files == full.files[:1]
+    assert torch.equal(reduced.rgb8, full.rgb8[:1])
 
 
-def test_overlap_names_the_test_images_that_were_trained_on() -> None:
+def test_overlap_returns_the_test_images_that_were_trained_on() -> None:
     images = [ImageFile(name, Path(name), name * 3) for name in "abcd"]
     assert loading.overlap(images, ["bbb", "ddd", "eee"]) == ["b", "d"]
     assert loading.overlap(images, []) == []
@@ -290,7 +295,7 @@ def images_of(rgb8: np.ndarray) -> ImageSet:
 
 def test_statistics_equal_numpys_over_scikit_images_lab() -> None:
     rng = np.random.default_rng(0)
-    base = rng.integers(0, 256, (7, 1, 1, 3))  # one color for each image, with noise
+    base = rng.integers(0, 256, (7, 1, 1, 3))  # one color per image, plus noise
     rgb8 = np.clip(base + rng.normal(0, 20, (7, 16, 16, 3)), 0, 255).astype(np.uint8)
     ab = skimage_color.rgb2lab(rgb8)[..., 1:].reshape(-1, 2)
     mean, std = ab.mean(axis=0), ab.std(axis=0, ddof=1)
