@@ -1,8 +1,10 @@
-"""Fixtures of all tests: small images and folders of them, records, the real data.
+"""Fixtures for all tests: small images and folders of them, the command line, records, real data.
 
-Test files import nothing from here; they ask for fixtures by name.
+Test files import nothing from here; they request fixtures by name.
 """
 
+import errno
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +19,9 @@ from PIL import Image
 from torch import nn
 
 THREADS = torch.get_num_threads()
-torch.set_num_threads(1)  # tiny tensors gain nothing from more, and a busy machine loses
+torch.set_num_threads(1)  # tiny tensors gain nothing from more threads, which slow a busy machine
 
-# The same examples each time, and no time limit: the machine may be busy with a training.
+# The same examples in every run, and no time limit: the machine may be busy with a training.
 settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("repeatable")
 
@@ -40,7 +42,7 @@ def make_image() -> Callable[..., Image.Image]:
 
 @pytest.fixture(scope="session")
 def fill_folder() -> Callable[..., list[Path]]:
-    """fill_folder(folder, seeds, suffix=".png") → an image file for each seed, named by it."""
+    """fill_folder(folder, seeds, suffix=".png") → the image files, one named after each seed."""
 
     def fill(folder: Path, seeds: range, suffix: str = ".png") -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,9 +63,46 @@ def images_folder(tmp_path: Path, fill_folder: Callable[..., list[Path]]) -> Pat
     return folder
 
 
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """run("--model", "unet", …) → (exit code, stdout, stderr); LPIPS cannot be downloaded."""
+    import main
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENETUNREACH, "no network in this test")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.delenv("CHROMABENCH_LPIPS", raising=False)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["main.py", *arguments])
+        capfd.readouterr()
+        try:
+            main.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+        printed = capfd.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def options(images_folder: Path, tmp_path: Path) -> list[str]:
+    """Options of a small run: 24 images, one epoch, a small network, results in a new folder."""
+    from tests.support import SMALL_RUN
+
+    folders = ["--dataset", str(images_folder), "--results", str(tmp_path / "out")]
+    return [*folders, *SMALL_RUN, "--device", "cpu", "--wandb", "disabled"]
+
+
 @pytest.fixture(scope="session")
 def draw_in_paint() -> Callable[[int, str], Image.Image]:
-    """draw_in_paint(index, "red") → an image of the sample, every painted object in that paint."""
+    """draw_in_paint(index, "red") → an image of the sample, all objects in that paint."""
     from benchmark.data.cartoon import sample
 
     def draw(index: int, name: str) -> Image.Image:
@@ -103,8 +142,8 @@ def package_lpips(
 ) -> Callable[[str], nn.Module]:
     """package_lpips("alex") → the `lpips` package's own network with the genuine layers.
 
-    The package builds its backbone from torchvision, which would download: it is handed
-    torchvision's own network with the file's layers instead (on "meta" until it is filled).
+    The package builds its backbone with torchvision, which would download the weights. Instead it
+    gets torchvision's network, built on the device "meta" and filled with the layers of the file.
     """
     import lpips
     import torchvision  # type: ignore[import-untyped]
@@ -125,7 +164,7 @@ def package_lpips(
 
 @pytest.fixture
 def default_threads() -> Iterator[int]:
-    """As many threads as torch takes by itself, for this test."""
+    """Give this test the number of threads that torch uses by default; returns the number."""
     torch.set_num_threads(THREADS)
     yield THREADS
     torch.set_num_threads(1)
@@ -133,7 +172,7 @@ def default_threads() -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def make_record() -> Callable[..., dict[str, Any]]:
-    """make_record(means={"lpips": 0.1}, **changed) → the content of a valid run.json."""
+    """make_record(means={"lpips": 0.1}, **changed) → the contents of a valid run.json."""
     from tests import record_support
 
     return record_support.make_record

@@ -1,4 +1,4 @@
-"""What the tests of the leaderboard share: tests of models of one color, and tables read back."""
+"""Helpers of the leaderboard's tests: results of models of one color, and tables read back."""
 
 import re
 from pathlib import Path
@@ -32,14 +32,14 @@ COST = Cost(
 
 
 class MeanDifference(nn.Module):
-    """A stand-in for LPIPS."""
+    """A stand-in for LPIPS: the mean absolute difference of two batches of images, (B,)."""
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         return (first - second).abs().mean(dim=(1, 2, 3))
 
 
 def images(count: int) -> ImageSet:
-    """Soft colors, as if read from files; the name of the first is a script."""
+    """Return images of soft colors, as if read from files; the first file name holds a script."""
     coarse = torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(1))
     rgb8 = (nn.functional.interpolate(coarse, (32, 32), mode="bilinear") * 255).byte()
     names = [f"{EVIL}.png", *(f"{number}.png" for number in range(1, count))]
@@ -62,7 +62,7 @@ def add(
     seed: int = 8000,
     cost: Cost | None = COST,
 ) -> None:
-    """Test a model that paints everything in one color."""
+    """Test a model that gives every pixel the same ab."""
     folder = RunFolder(results, run, seed)
     weights = WeightsUsed(
         trained_as=run, run=run, file="best.safetensors", sha256="0" * 64, epoch=1
@@ -77,7 +77,7 @@ def board_of(found: Leaderboard, name: str) -> ProtocolBoard:
 
 
 def tables(results: Path) -> dict[str, Rows]:
-    """leaderboard.md as heading → model → column → cell, all tables of a heading in one."""
+    """Read leaderboard.md as heading → model → column → cell; joins all tables under a heading."""
     leaderboard.write(results)
     found: dict[str, Rows] = {}
     header: list[str] = []
@@ -100,5 +100,5 @@ def tables(results: Path) -> dict[str, Rows]:
 
 
 def column(rows: Rows, label: str) -> dict[str, str]:
-    """The cells of a metric by model, without the interval."""
+    """Return the cells of a metric's column by model, without the interval."""
     return {model: re.sub(r" ± [\d.]+", "", row[label]) for model, row in rows.items()}

@@ -1,4 +1,4 @@
-"""A valid run.json for the tests that read, refuse and tabulate records."""
+"""The contents of a valid run.json, for tests that read, refuse and tabulate records."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ COST = {
 
 
 def make_record(means: dict[str, float | None] | None = None, **changed: Any) -> dict[str, Any]:
-    """Return the content of a valid run.json, with these means of metrics and changed values."""
+    """Return the contents of a valid run.json with these means of metrics and these changes."""
     protocol = {"name": "photos-64", "version": VERSION, "size": 64, "n_images": 4}
     protocol["metrics"] = MetricSuite().describe()
     protocol = changed.pop("protocol", protocol)

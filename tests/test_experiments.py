@@ -1,4 +1,4 @@
-"""The experiments whose results the documentation cites."""
+"""The experiments whose results the documentation reports."""
 
 import subprocess
 import sys
@@ -14,43 +14,43 @@ from benchmark.metrics.networks import LPIPS_VARIABLE
 from benchmark.settings import Settings, resolve
 from experiments import diffusion_choices
 from experiments.diffusion_choices import CHOICES
-from experiments.diffusion_failures import BLOTCHES, GRAY, SOUND, deviations
+from experiments.diffusion_failures import BLOTCHES, CORRECT, GRAY, deviations
 from experiments.trainings import MODEL, ROOT, Choice, typed
 from tests.support import blobs
 
 
 @pytest.mark.parametrize("choice", [*CHOICES, GRAY], ids=lambda choice: choice.run)
 def test_every_choice_can_be_trained(choice: Choice) -> None:
-    """Its settings exist, are valid, and differ from the reference's."""
+    """Its settings exist, are valid, and differ from those of the reference run."""
 
     def settings(chosen: Choice) -> Settings:
         return resolve(registry.load_settings(MODEL), MODEL, "standard", typed(chosen)).settings
 
-    assert (settings(choice) == settings(SOUND)) == (choice.run == SOUND.run)
+    assert (settings(choice) == settings(CORRECT)) == (choice.run == CORRECT.run)
 
 
 def test_the_failures_reuse_runs_of_the_choices() -> None:
     settings = {choice.run: choice.settings for choice in CHOICES}
-    assert all(settings[reused.run] == reused.settings for reused in (SOUND, BLOTCHES))
+    assert all(settings[reused.run] == reused.settings for reused in (CORRECT, BLOTCHES))
 
 
-def test_deviations_distinguish_the_scales() -> None:
-    """Color of whole images, of patches and of pixels each changes its own deviation only."""
+def test_deviations_measure_each_scale_separately() -> None:
+    """Random color of images, patches or pixels changes the deviation of that scale only."""
     lightness = torch.full((4, 1, 32, 32), 60.0)
     generator = torch.Generator().manual_seed(0)
 
     def random_image(side: int) -> torch.Tensor:
         ab = 8 * torch.randn(4, 2, side, side, generator=generator)
-        if side > 1:  # without the coarser scales
+        if side > 1:  # subtract the mean color of the next coarser scale
             cells = side // 4 if side == 32 else side
             blocks = ab.reshape(4, 2, side // cells, cells, side // cells, cells)
             ab = (blocks - blocks.mean(dim=(3, 5), keepdim=True)).reshape(ab.shape)
         return ab.repeat_interleave(32 // side, 2).repeat_interleave(32 // side, 3)
 
-    for place, side in enumerate((1, 4, 32)):
+    for scale, side in enumerate((1, 4, 32)):
         shares = torch.tensor(deviations(join(lightness, random_image(side))))
-        others = torch.cat([shares[:place], shares[place + 1 :]])
-        assert shares[place] > 4
+        others = torch.cat([shares[:scale], shares[scale + 1 :]])
+        assert shares[scale] > 4
         assert (others < 0.05).all()
 
 
@@ -74,7 +74,7 @@ def test_the_experiments_run(
     common += ["--minutes", "0.03"]
     for name, extra, expected in (
         ("choices", ["--only", "reference,predict-x0", "--steps", "3"], "predict x0"),
-        ("failures", ["--images", "6"], "deep-fried"),
+        ("failures", ["--images", "6"], "oversaturated"),
     ):
         command = [sys.executable, "-m", f"experiments.diffusion_{name}", *common, *extra]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

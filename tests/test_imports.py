@@ -1,7 +1,7 @@
-"""Imports point one way: from the command line down to the ground, without a circle.
+"""Imports point in one direction, from the command line to the lowest layer, without a circle.
 
-Every import counts, also those inside functions and those for types alone. The layers are those of
-docs/architecture.md.
+Every import counts, also those inside functions and those that only type checkers need. The layers
+are those of docs/architecture.md.
 """
 
 import ast
@@ -34,7 +34,8 @@ LAYERS = (
         "benchmark.errors",
     },
 )
-"""The rooms from top to bottom: a room imports rooms below it, or beside it without a circle."""
+"""Modules and packages of the harness from top to bottom. Each may import lower layers, and
+its own layer without a circle."""
 
 OPEN_TO_MODELS = {
     "benchmark.recipe",
@@ -48,7 +49,7 @@ OPEN_TO_MODELS = {
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the project but its tests, by its dotted name."""
+    """Return the files of all modules of the project except its tests, by dotted name."""
     paths = [ROOT / "main.py", ROOT / "metrics.py"]
     for folder in ("benchmark", "models", "experiments"):
         paths += sorted((ROOT / folder).rglob("*.py"))
@@ -61,7 +62,7 @@ def name_of(path: Path) -> str:
 
 
 def imported_by(name: str, path: Path, known: dict[str, Path]) -> set[str]:
-    """The project's modules that a file imports, wherever in it the import stands."""
+    """Return the project's modules that a file imports anywhere, at the top or inside functions."""
     package = name.split(".") if path.stem == "__init__" else name.split(".")[:-1]
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -82,13 +83,13 @@ KNOWN = modules()
 IMPORTS = {name: imported_by(name, path, KNOWN) for name, path in KNOWN.items()}
 
 
-def room_of(name: str) -> str:
-    """The room of a module of the harness: a folder or a file of benchmark/, or main."""
+def component_of(name: str) -> str:
+    """Return the component of a module: main, or a package or module directly in benchmark."""
     return ".".join(name.split(".")[:2])
 
 
-def layer_of(room: str) -> int:
-    return next(level for level, rooms in enumerate(LAYERS) if room in rooms)
+def layer_of(component: str) -> int:
+    return next(level for level, layer in enumerate(LAYERS) if component in layer)
 
 
 def circle_in(graph: dict[str, set[str]]) -> list[str] | None:
@@ -99,44 +100,45 @@ def circle_in(graph: dict[str, set[str]]) -> list[str] | None:
     return None
 
 
-def rooms() -> dict[str, set[str]]:
-    """The imports of the harness from room to room."""
+def component_imports() -> dict[str, set[str]]:
+    """Return component of the harness → the other components that it imports."""
     graph: dict[str, set[str]] = {}
     for name, imports in IMPORTS.items():
-        room = room_of(name)
-        if room == "main" or (room.startswith("benchmark.") and room != "benchmark"):
-            inner = {room_of(other) for other in imports if other.startswith("benchmark.")}
-            graph.setdefault(room, set()).update(inner - {room})
+        component = component_of(name)
+        if component == "main" or component.startswith("benchmark."):
+            inner = {component_of(other) for other in imports if other.startswith("benchmark.")}
+            graph.setdefault(component, set()).update(inner - {component})
     return graph
 
 
-def test_no_import_leads_in_a_circle() -> None:
+def test_no_imports_are_circular() -> None:
     assert circle_in(IMPORTS) is None
-    assert circle_in(rooms()) is None
+    assert circle_in(component_imports()) is None
 
 
-@pytest.mark.parametrize("room", sorted(rooms()))
-def test_a_room_imports_no_room_above_it(room: str) -> None:
-    above = {other for other in rooms()[room] if layer_of(other) < layer_of(room)}
-    assert not above, f"{room} imports {above}"
+@pytest.mark.parametrize("component", sorted(component_imports()))
+def test_nothing_is_imported_from_a_higher_layer(component: str) -> None:
+    imports = component_imports()[component]
+    above = {other for other in imports if layer_of(other) < layer_of(component)}
+    assert not above, f"{component} imports {above}"
 
 
-def test_every_room_has_its_layer() -> None:
-    assert set().union(*LAYERS) == {"main", *rooms()}
+def test_every_component_of_the_harness_has_a_layer() -> None:
+    assert set().union(*LAYERS) == {"main", *component_imports()}
 
 
 def test_the_harness_imports_no_model() -> None:
-    """Models are found by folder: the registry loads them by name, on use."""
+    """Models are found by folder, and the registry imports them by name when they are used."""
     for name, imports in IMPORTS.items():
         if name.startswith("benchmark") or name in ("main", "metrics"):
             assert not {other for other in imports if other.startswith("models")}, name
 
 
-def test_nothing_imports_the_metrics_at_the_root() -> None:
+def test_nothing_imports_the_root_module_metrics() -> None:
     assert not [name for name, imports in IMPORTS.items() if "metrics" in imports]
 
 
-def test_a_model_imports_its_contracts_and_its_siblings_only() -> None:
+def test_a_model_imports_only_its_contracts_and_other_models() -> None:
     for name, imports in IMPORTS.items():
         if name.startswith("models."):
             outside = {other for other in imports if not other.startswith("models")}
@@ -152,7 +154,7 @@ def test_shared_layers_import_no_model() -> None:
 
 
 def test_a_circle_inside_a_function_is_found(tmp_path: Path) -> None:
-    """The test itself sees what it is for."""
+    """The check detects a circle."""
     for name, text in (("a", "def f():\n    from b import g\n"), ("b", "import a\n")):
         (tmp_path / f"{name}.py").write_text(text)
     known = {name: tmp_path / f"{name}.py" for name in ("a", "b")}

@@ -1,4 +1,4 @@
-"""The files that install the project agree, and script.sh installs when it must and only then."""
+"""The files that install the project agree, and script.sh installs only when it is necessary."""
 
 import os
 import re
@@ -20,7 +20,7 @@ DIRECT = [
 LOCK = (ROOT / "requirements.lock").read_text()
 
 
-def test_the_lock_pins_every_direct_dependency_in_its_range() -> None:
+def test_the_lock_pins_every_direct_dependency_within_its_range() -> None:
     pins = {
         name.lower(): version for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", LOCK, re.M)
     }
@@ -28,14 +28,14 @@ def test_the_lock_pins_every_direct_dependency_in_its_range() -> None:
         assert requirement.specifier.contains(Version(pins[requirement.name.lower()]))
 
 
-def test_the_lock_names_no_index_and_torch_starts_at_2_11() -> None:
+def test_the_lock_names_no_package_index_and_torch_is_at_least_2_11() -> None:
     assert "://" not in LOCK
     (torch,) = (requirement for requirement in DIRECT if requirement.name == "torch")
     assert torch.specifier.contains("2.11.0")
     assert not torch.specifier.contains("2.10.0")
 
 
-def test_conda_installs_the_same_lock() -> None:
+def test_the_conda_environment_installs_the_same_lock() -> None:
     text = (ROOT / "environment.yml").read_text()
     assert "-r requirements.lock" in text
     python = re.search(r"python=([\d.]+)", text)
@@ -46,18 +46,18 @@ def test_conda_installs_the_same_lock() -> None:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A folder with what script.sh reads, and a .venv whose python only writes down its words."""
+    """A folder with the files that script.sh reads, and a .venv whose python logs its arguments."""
     for name in ("script.sh", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path)
     python = tmp_path / ".venv/bin/python"
     python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\necho "$*" >> "{tmp_path}/words"\n')
+    python.write_text(f'#!/bin/sh\necho "$*" >> "{tmp_path}/arguments"\n')
     python.chmod(0o755)
     return tmp_path
 
 
 def setup(folder: Path, **variables: str) -> str:
-    """stderr of `bash script.sh setup`, outside any environment unless `variables` name one."""
+    """Return stderr of `bash script.sh setup`; only `variables` can name an active environment."""
     hidden = ("VIRTUAL_ENV", "CONDA_PREFIX")
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
     done = subprocess.run(
@@ -71,28 +71,28 @@ def setup(folder: Path, **variables: str) -> str:
     return done.stderr
 
 
-def test_installs_once_and_again_when_the_lock_changes(copy: Path) -> None:
+def test_packages_are_installed_once_and_again_when_the_lock_changes(copy: Path) -> None:
     setup(copy)
-    assert "requirements.lock" in (copy / "words").read_text()
-    (copy / "words").unlink()
+    assert "requirements.lock" in (copy / "arguments").read_text()
+    (copy / "arguments").unlink()
     setup(copy)
-    assert not (copy / "words").exists()
+    assert not (copy / "arguments").exists()
     with (copy / "requirements.lock").open("a") as lock:
         lock.write("# another\n")
     setup(copy)
-    assert "requirements.lock" in (copy / "words").read_text()
+    assert "requirements.lock" in (copy / "arguments").read_text()
 
 
-def test_a_prepared_environment_is_used(copy: Path) -> None:
+def test_an_active_environment_with_all_packages_is_used(copy: Path) -> None:
     shutil.rmtree(copy / ".venv")
     folder = Path(sys.executable).parent
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
-    said = setup(copy, VIRTUAL_ENV=str(folder.parent), PATH=path)
-    assert "Using the active environment" in said
+    messages = setup(copy, VIRTUAL_ENV=str(folder.parent), PATH=path)
+    assert "Using the active environment" in messages
     assert not (copy / ".venv").exists()
 
 
-def test_an_unprepared_environment_is_left_alone(copy: Path) -> None:
-    said = setup(copy, VIRTUAL_ENV=str(copy / "empty"), PATH="/usr/bin:/bin")
-    assert "Using the active environment" not in said
-    assert (copy / "words").exists()
+def test_an_active_environment_without_the_packages_is_not_used(copy: Path) -> None:
+    messages = setup(copy, VIRTUAL_ENV=str(copy / "empty"), PATH="/usr/bin:/bin")
+    assert "Using the active environment" not in messages
+    assert (copy / "arguments").exists()

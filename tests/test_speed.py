@@ -1,4 +1,4 @@
-"""The speed of scoring, sampling and training; `pytest -m slow -s` prints it."""
+"""The speed of scoring, sampling and training; `pytest -m slow -s` prints the measurements."""
 
 import time
 from collections.abc import Callable
@@ -31,21 +31,21 @@ COUNT, SIDE, PARTS = 500, 64, 5
 
 
 @pytest.mark.slow
-def test_a_folder_is_scored_faster_than_image_by_image(
+def test_scoring_a_folder_is_faster_than_scoring_image_by_image(
     tmp_path: Path,
     lpips_weights: dict[str, Path],
     package_lpips: Callable[[str], nn.Module],
     default_threads: int,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Prints the ratios with one thread and with torch's own number of them; values must agree.
+    """Prints the ratios with one thread and with torch's default number; the values must agree.
 
-    The whole folder takes turns with a part of it for the loop, so that other work on the machine
-    slows both; a ratio is the median over the turns.
+    Scoring the whole folder alternates with scoring a part of it image by image, so that other work
+    on the machine slows both. Each ratio is the median over these turns.
     """
     network = lpips_network(str(lpips_weights["alex"]))
     suite = MetricSuite(networks={"lpips": network})
-    usual = package_lpips("alex")
+    reference = package_lpips("alex")
     names = write_folder(tmp_path)
 
     def ours() -> dict[str, list[float]]:
@@ -54,14 +54,14 @@ def test_a_folder_is_scored_faster_than_image_by_image(
     ratio = {}
     for threads in dict.fromkeys((1, default_threads)):
         torch.set_num_threads(threads)
-        ours()  # once for imports and first uses
-        one_by_one(tmp_path, names[:10], usual)
-        seconds = np.zeros((PARTS, 2, 2))  # turn, whose, wall or processor
+        ours()  # warm-up: imports and first calls
+        one_by_one(tmp_path, names[:10], reference)
+        seconds = np.zeros((PARTS, 2, 2))  # turn; ours or reference; wall or processor
         for turn in range(PARTS):
             clocks = [clock()]
             fast = ours()
             clocks.append(clock())
-            slow = one_by_one(tmp_path, names[turn::PARTS], usual)
+            slow = one_by_one(tmp_path, names[turn::PARTS], reference)
             clocks.append(clock())
             assert fast.keys() == slow.keys()
             for key, values in slow.items():
@@ -77,16 +77,16 @@ def test_a_folder_is_scored_faster_than_image_by_image(
                     f"ms an image against {many:.2f}, {ratio[threads][index]:.1f} times",
                     end="",
                 )
-    assert ratio[1][1] > 7  # of processor time, which other work on the machine changes least
+    assert ratio[1][1] > 7  # processor time, which other work changes least
 
 
 def clock() -> list[float]:
-    """Return seconds of the wall clock and of the processor."""
+    """Return the wall-clock time and the processor time in seconds."""
     return [time.perf_counter(), time.process_time()]
 
 
 def write_folder(folder: Path) -> list[str]:
-    """Write COUNT pairs of images into `outputs` and `truths`; returns their names in order."""
+    """Write COUNT pairs of images into `outputs` and `truths`; returns their file names."""
     generator = torch.Generator().manual_seed(0)
     names = [f"{row:03d}.png" for row in range(COUNT)]
     for name in names:
@@ -99,7 +99,7 @@ def write_folder(folder: Path) -> list[str]:
 
 @torch.no_grad()
 def one_by_one(folder: Path, names: list[str], network: nn.Module) -> dict[str, list[float]]:
-    """Score in the usual loop: scikit-image and `lpips`, one image at a time."""
+    """Score in a plain loop with scikit-image and `lpips`, one image at a time."""
     values: dict[str, list[float]] = {key: [] for key, m in METRICS.items() if m.per_image}
     for name in names:
         output8, truth8 = (
@@ -144,11 +144,11 @@ def colorfulness(rgb8: Any) -> float:
     return float(spread + 0.3 * np.hypot(first.mean(), second.mean()))
 
 
-# ---- the usual network ---------------------------------------------------------------------------
+# ---- the network with its default settings -------------------------------------------------------
 
 
-def usual_recipe(name: str) -> Recipe[Any, Any]:
-    """A model as it is trained unless something is chosen, untrained."""
+def default_recipe(name: str) -> Recipe[Any, Any]:
+    """Return the recipe of an untrained model with its default settings and batches of 32."""
     settings = resolve(registry.load_settings(name), name, "standard", {"batch_size": 32}).settings
     torch.manual_seed(settings.seed)
     model = settings.model_class.build(settings.architecture)
@@ -160,33 +160,33 @@ def usual_recipe(name: str) -> Recipe[Any, Any]:
 def test_sampling_spends_its_time_in_the_network(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Drawing, the sampler's arithmetic, checks and the way to sRGB are the rest."""
-    model: Colorizer = usual_recipe("unetddim").model.eval()
+    """The rest is random draws, the sampler's arithmetic, checks and the conversion to sRGB."""
+    model: Colorizer = default_recipe("unetddim").model.eval()
     model.to(memory_format=torch.channels_last)
     lightness = lightness_like(blobs(16, SIDE))
-    forward, inside = model.forward, []
+    forward, network_seconds = model.forward, []
 
     def timed(*inputs: Any) -> Any:
         before = time.process_time()
         answer = forward(*inputs)
-        inside.append(time.process_time() - before)
+        network_seconds.append(time.process_time() - before)
         return answer
 
     monkeypatch.setattr(model, "forward", timed)
     model.colorize(lightness, seeds=range(16), sampling=model.sampling_class(steps=2))
-    inside.clear()
+    network_seconds.clear()
     sampling = model.sampling_class(sigma_min=0)  # all steps
     before = time.process_time()
     model.colorize(lightness, seeds=range(16), sampling=sampling)
     seconds = time.process_time() - before
-    share = sum(inside) / seconds
+    share = sum(network_seconds) / seconds
     with capsys.disabled():
         print(
-            f"\n16 images of {SIDE}×{SIDE} in {len(inside)} steps of unetddim, one thread: "
-            f"{seconds:.1f} s of the processor, {share:.1%} of it in the network",
+            f"\n16 images of {SIDE}×{SIDE} in {len(network_seconds)} steps of unetddim, one "
+            f"thread: {seconds:.1f} s of the processor, {share:.1%} of it in the network",
             end="",
         )
-    assert len(inside) == sampling.steps
+    assert len(network_seconds) == sampling.steps
     assert share >= 0.95
 
 
@@ -195,16 +195,16 @@ def test_sampling_spends_its_time_in_the_network(
 def test_training_costs_little_more_than_a_bare_loop(
     tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Bare: the recipe's losses of colors that are ready, backward, the optimizer's step.
+    """The bare loop: losses of prepared colors, gradients and the optimizer's step.
 
-    What the loop does besides is to make batches (crop, flip, Lab), clip, average and keep account.
-    Both take turns step by step, so that what else the machine does slows both; the ratio is the
-    median over the turns.
+    The training loop also makes batches (crop, flip, Lab), clips gradients, averages weights and
+    records losses. Both alternate step by step, so that other work on the machine slows both. The
+    ratio is the median over these turns.
     """
-    recipe = usual_recipe(name).train()
+    recipe = default_recipe(name).train()
     data, fabric = training_data(blobs(64, SIDE)), make_fabric("cpu", "32")
     loop = Loop(RunFolder(tmp_path, name, 0), name, recipe.model, recipe, data, fabric)
-    bare_one = bare_step(usual_recipe(name).train(), data.train.rgb8[:32])
+    bare_one = bare_step(default_recipe(name).train(), data.train.rgb8[:32])
     steps = {"bare": bare_one, "loop": loop.take_step}
     seconds: dict[str, list[float]] = {key: [] for key in steps}
     for _ in range(16):
@@ -226,7 +226,7 @@ def test_training_costs_little_more_than_a_bare_loop(
 
 
 def bare_step(recipe: Recipe[Any, Any], rgb8: torch.Tensor) -> Callable[[], None]:
-    """A training step of one optimizer on one batch whose Lab is known already."""
+    """Return a function that takes a training step with one optimizer on a prepared batch."""
     recipe.to(memory_format=torch.channels_last)
     model, (optimizer,) = recipe.model, recipe.optimizers().values()
     target = model.target(rgb_from_8bit(rgb8)).contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Conversions to Lab and back, the gamut, and the refusal of other ranges and shapes."""
+"""Conversions to Lab and back, mapping into the gamut, and refused ranges and shapes."""
 
 import math
 
@@ -26,7 +26,7 @@ def random_rgb8(seed: int, *shape: int) -> Tensor:
 
 
 def out_of_gamut_lab(seed: int, side: int = 64) -> tuple[Tensor, Tensor]:
-    """(lightness, ab): L* in [0, 100], and ab of which most is far outside the gamut."""
+    """Return L* in [0, 100], (2, 1, S, S), and ab, (2, 2, S, S), mostly far outside the gamut."""
     generator = torch.Generator().manual_seed(seed)
     lightness = 100 * torch.rand(2, 1, side, side, generator=generator)
     return lightness, 300 * torch.rand(2, 2, side, side, generator=generator) - 150
@@ -42,12 +42,12 @@ def test_lab_equals_scikit_image() -> None:
         np.testing.assert_allclose(ours.permute(0, 2, 3, 1), reference, atol=1e-3)
 
 
-def test_lab_and_back_is_the_identity() -> None:
+def test_conversion_to_lab_and_back_is_the_identity() -> None:
     rgb = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(lab_to_rgb(rgb_to_lab(rgb)), rgb, atol=2e-5, rtol=0)
 
 
-def test_8_bit_images_are_exact_after_lab_and_join() -> None:
+def test_8_bit_images_are_restored_exactly_from_lab() -> None:
     rgb8 = random_rgb8(2, 4, 3, 256, 256)
     rgb8[0, :, :16] = torch.arange(256, dtype=torch.uint8)  # every gray
     lab = rgb_to_lab(rgb_from_8bit(rgb8))
@@ -55,7 +55,7 @@ def test_8_bit_images_are_exact_after_lab_and_join() -> None:
     assert torch.equal(rgb_to_8bit(join(lab[:, :1], lab[:, 1:])), rgb8)
 
 
-def test_join_keeps_lightness_up_to_the_rounding_to_8_bits() -> None:
+def test_join_keeps_lightness_except_for_rounding_to_8_bits() -> None:
     lightness, ab = out_of_gamut_lab(3)
     rgb = join(lightness, ab)
     require_rgb(rgb)
@@ -88,7 +88,7 @@ def test_join_leaves_as_much_chroma_as_the_gamut_allows() -> None:
     assert outside.float().mean() > 0.5
     shown = rgb_to_lab(join(lightness, ab))[:, 1:]
     scale = (shown * ab).sum(1, keepdim=True) / ab.square().sum(1, keepdim=True)
-    for more in torch.linspace(0.002, 1, 40):  # from a little more to all of the original chroma
+    for more in torch.linspace(0.002, 1, 40):  # from slightly more chroma to the original chroma
         larger = torch.minimum(scale + more, torch.ones(()))
         assert _leaves_gamut(lightness, ab * larger)[outside].all()
 
@@ -100,8 +100,8 @@ def _leaves_gamut(lightness: Tensor, ab: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("lightness", [0.0, 100.0])
 def test_black_and_white_have_no_chroma(lightness: float) -> None:
-    whole = torch.full((1, 1, 4, 4), lightness)
-    rgb = join(whole, torch.full((1, 2, 4, 4), 60.0))
+    constant = torch.full((1, 1, 4, 4), lightness)
+    rgb = join(constant, torch.full((1, 2, 4, 4), 60.0))
     torch.testing.assert_close(rgb, torch.full_like(rgb, lightness / 100), atol=2e-3, rtol=0)
 
 

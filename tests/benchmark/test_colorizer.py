@@ -1,4 +1,5 @@
-"""What the base class promises for every model: L kept, sizes restored, bad input refused."""
+"""What the base class guarantees for every model: L is kept, sizes are restored, and invalid input
+is refused."""
 
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.support import blobs
 
 
 class Coarse(Colorizer):
-    """Answers with one vivid color at a quarter of the size, and remembers what it was given."""
+    """Predicts one vivid color at a quarter of the size, and stores its input as `given`."""
 
     size_divisor = 8
 
@@ -27,7 +28,7 @@ class Coarse(Colorizer):
         return ab.expand(len(lightness), 2, height // 4, width // 4)
 
 
-def test_pads_to_the_multiple_and_crops_back() -> None:
+def test_inputs_are_padded_to_the_size_divisor_and_outputs_cropped() -> None:
     model = Coarse().eval()
     lightness = 100 * torch.rand(2, 1, 17, 30)
     rgb = model.colorize(lightness, seeds=[0, 1])
@@ -42,8 +43,8 @@ def test_vivid_color_keeps_the_lightness_and_the_hue() -> None:
     torch.testing.assert_close(lab[:, :1], lightness, atol=0.02, rtol=0)
     chroma = lab[:, 1:].norm(dim=1)
     hue = torch.atan2(lab[:, 2], lab[:, 1])[chroma > 2]
-    wanted = torch.atan2(torch.tensor(-70.0), torch.tensor(60.0))
-    assert (hue - wanted).abs().max() < 0.02
+    expected = torch.atan2(torch.tensor(-70.0), torch.tensor(60.0))
+    assert (hue - expected).abs().max() < 0.02
 
 
 @pytest.mark.parametrize(
@@ -57,17 +58,17 @@ def test_vivid_color_keeps_the_lightness_and_the_hue() -> None:
         (torch.full((1, 1, 32, 32), torch.nan), "L\\* in"),
     ],
 )
-def test_refuses_what_is_not_lightness(lightness: Tensor, fault: str) -> None:
+def test_anything_but_lightness_is_refused(lightness: Tensor, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         Gray().eval().colorize(lightness, seeds=[0])
 
 
-def test_refuses_to_color_in_training_mode() -> None:
+def test_coloring_in_training_mode_is_refused() -> None:
     with pytest.raises(RuntimeError, match="eval"):
         Gray().train().colorize(torch.rand(1, 1, 32, 32), seeds=[0])
 
 
-def test_ground_truth_comes_out_to_the_bit() -> None:
+def test_the_ground_truth_row_is_exact_to_the_bit() -> None:
     rgb8 = torch.cat([blobs(4, 32), torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)])
     truths = dict(enumerate(rgb_from_8bit(rgb8)))
     lightness = rgb_to_lightness(rgb_from_8bit(rgb8))
@@ -75,15 +76,15 @@ def test_ground_truth_comes_out_to_the_bit() -> None:
     assert torch.equal(rgb_to_8bit(output), rgb8)
 
 
-def test_noise_follows_the_seed_alone() -> None:
-    both = Noise([3, 4], torch.device("cpu"))
-    alone = Noise([4], torch.device("cpu"))
+def test_noise_depends_on_the_seed_alone() -> None:
+    batch = Noise([3, 4], torch.device("cpu"))
+    single = Noise([4], torch.device("cpu"))
     for _ in range(2):
-        assert torch.equal(both(2, 5, 5)[1], alone(2, 5, 5)[0])
-    assert not torch.equal(both(2, 5, 5)[0], both(2, 5, 5)[0])
+        assert torch.equal(batch(2, 5, 5)[1], single(2, 5, 5)[0])
+    assert not torch.equal(batch(2, 5, 5)[0], batch(2, 5, 5)[0])
 
 
-def test_standardizing_is_undone_and_follows_the_statistics() -> None:
+def test_standardization_is_invertible_and_uses_the_statistics() -> None:
     model = Gray()
     model.calibrate(Statistics((2.0, -3.0), (8.0, 16.0), 4.0))
     ab = 50 * torch.randn(2, 2, 8, 8)

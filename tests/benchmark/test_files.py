@@ -1,4 +1,4 @@
-"""Files are written as a whole or not at all, and a user's mistake is one sentence."""
+"""Files are written completely or not at all, and a user's mistake is reported in one sentence."""
 
 import errno
 import hashlib
@@ -22,14 +22,14 @@ def test_json_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["file.json"]
 
 
-def test_permissions_are_those_of_other_new_files(tmp_path: Path) -> None:
+def test_written_files_have_the_default_permissions(tmp_path: Path) -> None:
     files.write_text(tmp_path / "ours.txt", "")
     (tmp_path / "plain.txt").write_text("")
     assert (tmp_path / "ours.txt").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
 
 
 @pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
-def test_a_write_that_raises_leaves_the_old_file_and_nothing_beside_it(
+def test_an_interrupted_write_keeps_the_old_file_and_leaves_no_other(
     tmp_path: Path, fault: type[BaseException]
 ) -> None:
     path = tmp_path / "file.txt"
@@ -46,7 +46,7 @@ def test_a_write_that_raises_leaves_the_old_file_and_nothing_beside_it(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(
+def test_a_full_disk_is_reported_in_one_sentence_and_keeps_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file.txt"
@@ -65,7 +65,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_parent_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
+def test_a_parent_that_is_a_file_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     for path in (tmp_path / "file" / "run.json", tmp_path / "file" / "deeper" / "run.json"):
         with pytest.raises(UserError) as caught:
@@ -74,12 +74,10 @@ def test_a_parent_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
-def test_a_folder_that_may_not_be_written_to_is_one_sentence(
+def test_a_folder_without_write_permission_is_reported_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(
-        *_: Any, **__: Any
-    ) -> None:  # stands for missing permissions, which root does not notice
+    def refuse(*_: Any, **__: Any) -> None:  # simulated, since root may write everywhere
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(tempfile, "mkstemp", refuse)
@@ -88,7 +86,7 @@ def test_a_folder_that_may_not_be_written_to_is_one_sentence(
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-def test_json_has_no_nan_and_no_infinity(tmp_path: Path, number: float) -> None:
+def test_nan_and_infinity_are_not_written_to_json(tmp_path: Path, number: float) -> None:
     path = tmp_path / "file.json"
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(path, {"value": [number]})
@@ -98,14 +96,16 @@ def test_json_has_no_nan_and_no_infinity(tmp_path: Path, number: float) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"{'a': 1}"])
-def test_broken_json_is_one_sentence_that_names_the_file(tmp_path: Path, content: bytes) -> None:
+def test_broken_json_is_reported_in_one_sentence_that_names_the_file(
+    tmp_path: Path, content: bytes
+) -> None:
     path = tmp_path / "file.json"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"file\.json"):
         files.read_json(path)
 
 
-def test_missing_json_is_one_sentence(tmp_path: Path) -> None:
+def test_missing_json_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         files.read_json(tmp_path / "file.json")
 
@@ -117,7 +117,7 @@ def test_hashes_are_sha256(tmp_path: Path) -> None:
     assert files.sha256_of_file(tmp_path / "file") == files.sha256_of_bytes(content) == expected
 
 
-def test_the_hash_of_json_depends_on_content_and_not_on_order() -> None:
+def test_the_hash_of_json_depends_on_its_content_and_not_on_the_order_of_keys() -> None:
     value = {"b": [1, 2], "a": {"y": 1.5, "x": None}}
     shuffled = json.loads('{"a": {"x": null, "y": 1.5}, "b": [1, 2]}')
     assert files.sha256_of_json(value) == files.sha256_of_json(shuffled)

@@ -1,4 +1,4 @@
-"""Random draws are a function of seeds."""
+"""Random draws in training are a function of the seed and the step."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The sources of settings, and the values that are refused."""
+"""Where the value of each setting comes from, and which values are refused."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from benchmark.settings import Settings, parse_value, resolve
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def test_typed_wins_over_preset_over_model_over_general() -> None:
+def test_typed_values_override_presets_then_model_defaults_then_general_defaults() -> None:
     settings_class = registry.load_settings("unet")
     typed = resolve(settings_class, "unet", "quick", {"widths": [8, 16]})
     preset = resolve(settings_class, "unet", "quick", {})
@@ -35,7 +35,7 @@ def test_every_setting_has_help_and_a_source() -> None:
         assert set(resolve(settings_class, entry.name, "quick", {}).sources) == set(described)
 
 
-def test_impossible_settings_are_user_errors() -> None:
+def test_impossible_settings_are_refused() -> None:
     settings_class = registry.load_settings("unet")
     for typed in (
         {"epochs": 0},
@@ -61,7 +61,7 @@ def test_impossible_settings_are_user_errors() -> None:
         ("a,b", ["a", "b"]),
     ],
 )
-def test_what_is_typed_behind_set(text: str, value: object) -> None:
+def test_values_of_set_are_parsed(text: str, value: object) -> None:
     assert parse_value(text) == value
 
 

@@ -17,7 +17,7 @@ def test_the_interval_covers_the_true_mean_in_95_of_100_cases() -> None:
     rng = np.random.default_rng(0)
     trials = 300
     covered = 0
-    for _ in range(trials):  # skewed, like errors of images
+    for _ in range(trials):  # skewed values, like the errors of images
         _, low, high = mean_interval(rng.gamma(4, 1, 60).tolist())
         assert low is not None
         assert high is not None
@@ -50,7 +50,7 @@ def test_a_single_value_has_no_interval() -> None:
 
 def test_paired_differences_are_significant_where_two_intervals_overlap() -> None:
     rng = np.random.default_rng(3)
-    difficulty = rng.normal(10, 3, 64)  # of the images, the same for both models
+    difficulty = rng.normal(10, 3, 64)  # one value per image, the same for both models
     first = difficulty + rng.normal(0, 0.3, 64)
     second = difficulty + 0.5 + rng.normal(0, 0.3, 64)
     first_interval, second_interval = mean_interval(first.tolist()), mean_interval(second.tolist())
@@ -74,7 +74,7 @@ def test_paired_intervals_are_those_of_the_differences() -> None:
         assert (low[i, j], high[i, j]) == pytest.approx((-high[j, i], -low[j, i]))
 
 
-def test_a_constant_shift_is_exact_and_equal_rows_share_a_rank() -> None:
+def test_a_constant_shift_has_an_exact_interval_and_equal_rows_share_a_rank() -> None:
     values = np.random.default_rng(4).normal(size=40)
     low, high = paired_differences(np.stack([values + 2, values, values]))
     assert (low[0, 1], high[0, 1]) == pytest.approx((2, 2))
@@ -83,7 +83,7 @@ def test_a_constant_shift_is_exact_and_equal_rows_share_a_rank() -> None:
 
 
 def test_a_rank_counts_only_significantly_better_rows() -> None:
-    """The middle row differs significantly from none, the outer two from each other."""
+    """Only the first and the last row differ significantly from each other."""
     rng = np.random.default_rng(6)
     noise = rng.normal(0, 1, (3, 50))
     noise -= noise.mean(axis=1, keepdims=True)
@@ -93,7 +93,9 @@ def test_a_rank_counts_only_significantly_better_rows() -> None:
     assert ranks(values, higher_is_better=True) == [2, 1, 1]
 
 
-def test_resampled_sums_have_the_spread_of_the_mean_and_draw_whole_images() -> None:
+def test_resampled_sums_have_the_spread_of_the_mean_and_keep_the_values_of_an_image_together() -> (
+    None
+):
     values = np.random.default_rng(5).gamma(4, 1, 60)
     sums = resampled_sums(np.stack([values, 2 * values, np.ones(60)], axis=-1))
     _, low, high = mean_interval(values.tolist())

@@ -1,4 +1,4 @@
-"""The commands are found by folder, and their help is plain text in groups."""
+"""Commands are found by folder, and their help is plain text in groups."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from benchmark.settings import Settings
 FILES = {
     "hello": 'def command(name: str) -> None:\n    print(f"Hello, {name}.")\n',
     "no_command": "def helper() -> None: ...\n",
-    "two_words": 'def command() -> None:\n    """Say nothing."""\n',
+    "two_words": 'def command() -> None:\n    """Print nothing."""\n',
     "syntax": "def command(:\n",
     "missing": "import nothing_of_this_name\n",
     "twice": "from typing import Annotated\nfrom typer import Argument, Option\n"
@@ -26,7 +26,7 @@ FILES = {
 
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
-    """A program with the commands of benchmark/cli/ and with those of FILES."""
+    """A program with the commands of benchmark/cli/ and those of FILES."""
     for name, text in FILES.items():
         (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.setattr(cli, "__path__", [*cli.__path__, str(tmp_path)])
@@ -37,13 +37,13 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
     return program
 
 
-def test_every_file_with_a_command_is_one_and_a_broken_one_stops_no_other(
+def test_every_file_with_a_command_is_found_and_a_broken_one_affects_no_other(
     app: typer.Typer,
 ) -> None:
     program: Any = typer.main.get_command(app)
-    own = {"colorize", "inputs", "leaderboard", "list", "score", "verify"}
+    working = {"colorize", "inputs", "leaderboard", "list", "score", "verify"}
     broken = {"syntax", "missing", "twice"}
-    assert set(program.commands) == {*own, *broken, "hello", "two-words"}
+    assert set(program.commands) == {*working, *broken, "hello", "two-words"}
     text = CliRunner().invoke(app, ["--help"]).output
     for name in broken:
         (line,) = (line for line in text.splitlines() if line.split()[:1] == [name])
@@ -54,19 +54,19 @@ def test_every_file_with_a_command_is_one_and_a_broken_one_stops_no_other(
     assert CliRunner().invoke(app, ["hello", "you"]).output == "Hello, you.\n"
 
 
-def test_help_comes_in_groups_within_80_columns() -> None:
+def test_help_is_grouped_and_at_most_80_columns_wide() -> None:
     text = CliRunner().invoke(main.app, ["--help"]).output
     lines = text.splitlines()
     headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
     assert headings == ["Options:", "Data:", "Training:", "Testing:", "Output:", "Commands:"]
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in text
-    words = " ".join(text.split())
+    joined = " ".join(text.split())
     for name in ("epochs", "batch_size", "size", "learning_rate", "accumulate", "save_every"):
         field = Settings.model_fields[name]
-        assert f"{field.description}. [default: {field.default}]" in words
-    assert "quick, standard, large" in words
-    assert "tiny" not in words
+        assert f"{field.description}. [default: {field.default}]" in joined
+    assert "quick, standard, large" in joined
+    assert "tiny" not in joined
 
 
 def test_without_arguments_the_help_is_shown() -> None:

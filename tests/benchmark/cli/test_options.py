@@ -1,4 +1,4 @@
-"""The options that commands share: their help, and the values of `--set`."""
+"""The options that commands share: renamed settings, and the values of `--set`."""
 
 import pytest
 
@@ -8,17 +8,17 @@ from benchmark.errors import UserError
 
 
 def test_old_names_of_settings_keep_working() -> None:
-    every: set[str] = set()
+    known: set[str] = set()
     for entry in registry.entries():
-        every |= set(registry.load_settings(entry.name).described())
-        every |= set(registry.load_model(entry.name).sampling_class.model_fields)
-    assert set(options.RENAMED.values()) <= every
-    assert not set(options.RENAMED) & every
+        known |= set(registry.load_settings(entry.name).described())
+        known |= set(registry.load_model(entry.name).sampling_class.model_fields)
+    assert set(options.RENAMED.values()) <= known
+    assert not set(options.RENAMED) & known
     for old, new in options.RENAMED.items():
         assert options.parse_assignments([f"{old.replace('_', '-')}=1"]) == {new: "1"}
 
 
-def test_values_of_set() -> None:
+def test_values_of_set_are_split_at_the_first_equals_sign() -> None:
     assert options.parse_assignments(["kl-weight=1", "loss=a=b"]) == {
         "kl_weight": "1",
         "loss": "a=b",

@@ -1,4 +1,4 @@
-"""Crops are exact windows of an image or of its mirror image, drawn by (seed, step)."""
+"""Crops are exact windows of an image or its mirror image; they depend on the seed and the step."""
 
 from collections import Counter
 
@@ -11,13 +11,13 @@ from benchmark.data.augmentation import random_crop_and_flip, stored_size
 from benchmark.randomness import Randomness
 
 SIDE, SIZE = 18, 14
-ROOM = SIDE - SIZE
+MARGIN = SIDE - SIZE
 
 
 def source(n: int) -> Tensor:
-    """Images in which the channels of a pixel are its column, its row and its image."""
-    place = torch.arange(SIDE) / 256
-    columns, rows = place.expand(SIDE, SIDE), place[:, None].expand(SIDE, SIDE)
+    """Return images in which the channels of a pixel encode its column, its row and its image."""
+    position = torch.arange(SIDE) / 256
+    columns, rows = position.expand(SIDE, SIDE), position[:, None].expand(SIDE, SIDE)
     image = (torch.arange(n) / n)[:, None, None].expand(n, SIDE, SIDE)
     return torch.stack([columns.expand(n, -1, -1), rows.expand(n, -1, -1), image], 1).contiguous()
 
@@ -43,8 +43,8 @@ def test_every_crop_is_a_window_and_all_are_equally_likely() -> None:
     counts = Counter(windows(draw(2000)))
     possible = [
         (left, top, mirrored)
-        for left in range(ROOM + 1)
-        for top in range(ROOM + 1)
+        for left in range(MARGIN + 1)
+        for top in range(MARGIN + 1)
         for mirrored in (False, True)
     ]
     assert set(counts) == set(possible)
@@ -56,7 +56,7 @@ def test_the_smallest_and_the_largest_draw_give_windows_inside_the_image(
     value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Randomness, "uniform", lambda self, *shape: torch.full(shape, value))
-    expected = (0, 0, True) if value == 0 else (ROOM, ROOM, False)
+    expected = (0, 0, True) if value == 0 else (MARGIN, MARGIN, False)
     assert windows(draw(3)) == [expected] * 3
 
 
@@ -64,7 +64,7 @@ def test_the_same_seed_and_step_give_the_same_images() -> None:
     assert torch.equal(draw(16, seed=1, step=5), draw(16, seed=1, step=5))
 
 
-def test_other_steps_and_other_seeds_give_other_crops() -> None:
+def test_different_steps_and_seeds_give_different_crops() -> None:
     first = windows(draw(16, seed=1, step=5))
     assert windows(draw(16, seed=1, step=6)) != first
     assert windows(draw(16, seed=2, step=5)) != first

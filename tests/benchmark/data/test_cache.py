@@ -54,14 +54,14 @@ def test_a_second_load_decodes_nothing(
     assert decoded == []
 
 
-def test_rows_follow_the_files_and_not_the_pack(
+def test_rows_are_in_the_order_of_the_files_and_not_of_the_cache(
     tmp_path: Path, images_folder: Path, decoded: list[str]
 ) -> None:
     files, cache = listed(images_folder), Cache(tmp_path / "cache")
     cache.load(files, AT_16)
     decoded.clear()
-    some = files[::-2]
-    check(cache.load(some, AT_16), some, AT_16)
+    chosen = files[::-2]
+    check(cache.load(chosen, AT_16), chosen, AT_16)
     check(cache.load([], AT_16), [], AT_16)
     assert decoded == []
 
@@ -109,7 +109,7 @@ def test_two_files_of_the_same_content_are_two_rows_and_decoded_once(
     assert len(decoded) == 1
 
 
-@pytest.mark.parametrize("damage", ["cut", "emptied", "scribbled"])
+@pytest.mark.parametrize("damage", ["truncated", "emptied", "overwritten"])
 def test_a_damaged_pack_is_reported_and_its_images_decoded_again(
     tmp_path: Path,
     images_folder: Path,
@@ -122,7 +122,11 @@ def test_a_damaged_pack_is_reported_and_its_images_decoded_again(
     (pack,) = (tmp_path / "cache").rglob("*.safetensors")
     content = pack.read_bytes()
     pack.write_bytes(
-        {"cut": content[:-1000], "emptied": b"", "scribbled": b"\xff" * 500 + content[500:]}[damage]
+        {
+            "truncated": content[:-1000],
+            "emptied": b"",
+            "overwritten": b"\xff" * 500 + content[500:],
+        }[damage]
     )
     decoded.clear()
     check(cache.load(files, AT_16), files, AT_16)

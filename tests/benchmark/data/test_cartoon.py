@@ -1,4 +1,4 @@
-"""The sample `cartoon` is reproducible, its scenes are true, its L* does not show the paints."""
+"""The sample `cartoon` is reproducible, its scenes are correct, and its L* hides the paints."""
 
 from collections.abc import Callable
 from functools import cache
@@ -27,17 +27,17 @@ COUNTS = {"train": 3, "val": 1, "test": 1}
 
 @cache
 def drawn(index: int) -> Drawing:
-    """Image `index` of the sample, drawn once for all tests that only look at it."""
+    """Return image `index` of the sample, drawn once for all tests that only read it."""
     return draw(SEED, index)
 
 
 def lab_of(image: Image.Image) -> np.ndarray:
-    """An image in Lab, (rows, columns, 3)."""
+    """Return an image in Lab, (H, W, 3)."""
     return srgb_to_lab(np.asarray(image))
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """The contents of every file below the folder, by its path within it."""
+    """Return the contents of every file below a folder, by relative path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -58,7 +58,7 @@ def test_colors_outside_the_gamut_keep_lightness_and_hue() -> None:
     assert np.abs(np.degrees(turned)).max() < 3
 
 
-def test_paints_are_equally_light_equally_strong_and_in_gamut_at_every_shade_used() -> None:
+def test_paints_have_equal_lightness_and_chroma_and_are_in_gamut_in_every_shade() -> None:
     for shade in (-10.0, -5.0, 0.0, 6.0):
         shaded = np.array([paint.lab for paint in PAINTS.values()]) + np.array((shade, 0, 0))
         assert in_gamut(shaded.T).all()
@@ -150,7 +150,7 @@ def test_the_sample_is_written_once_and_read_back(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_mask(scene_path(path)), drawing.mask)
 
 
-def test_an_interrupted_sample_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_sample_leaves_no_files(tmp_path: Path) -> None:
     def stop(done: int, total: int) -> None:
         if done == 2:
             raise KeyboardInterrupt
@@ -160,7 +160,7 @@ def test_an_interrupted_sample_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_sample_replaces_an_old_one_only_once_it_is_complete(tmp_path: Path) -> None:
+def test_a_new_sample_replaces_an_old_one_only_when_complete(tmp_path: Path) -> None:
     def stop(done: int, total: int) -> None:
         raise RuntimeError
 

@@ -1,4 +1,4 @@
-"""Which images are held out depends on content alone, and no test image is trained on."""
+"""Splits depend on the contents of images alone, and no test image is trained on."""
 
 import os
 import shutil
@@ -21,29 +21,31 @@ def image(content: int, name: str | None = None) -> ImageFile:
     return ImageFile(name, Path("/dataset") / name, sha256_of_bytes(str(content).encode()))
 
 
-def places(splits: Splits) -> dict[str, str]:
-    """The split of each image, by its digest."""
+def split_of_each(splits: Splits) -> dict[str, str]:
+    """Return digest → split of each image."""
     return {
         image.digest: name for name in ("train", "val", "test") for image in getattr(splits, name)
     }
 
 
 @given(DIGESTS, st.integers(0, 10**9), st.integers(0, 3))
-def test_adding_an_image_moves_no_other(contents: list[int], added: int, seed: int) -> None:
-    before = places(split([image(c) for c in contents], [], seed))
-    after = places(split([image(c) for c in {*contents, added}], [], seed))
+def test_adding_an_image_changes_no_other_images_split(
+    contents: list[int], added: int, seed: int
+) -> None:
+    before = split_of_each(split([image(c) for c in contents], [], seed))
+    after = split_of_each(split([image(c) for c in {*contents, added}], [], seed))
     assert before.items() <= after.items()
     assert len(before) == len(contents)
 
 
 @given(DIGESTS)
-def test_renaming_and_reordering_moves_nothing(contents: list[int]) -> None:
-    before = places(split([image(c) for c in contents], [], 0))
+def test_renaming_and_reordering_changes_no_images_split(contents: list[int]) -> None:
+    before = split_of_each(split([image(c) for c in contents], [], 0))
     renamed = [image(c, f"folder/{i}.png") for i, c in enumerate(reversed(contents))]
-    assert places(split(renamed, [], 0)) == before
+    assert split_of_each(split(renamed, [], 0)) == before
 
 
-def test_about_a_tenth_is_for_the_test_and_15_percent_of_the_rest_for_validation() -> None:
+def test_10_percent_are_test_images_and_15_percent_of_the_rest_validation_images() -> None:
     images = [image(content) for content in range(4000)]
     for seed in (0, 8000):
         splits = split(images, [], seed)
@@ -52,7 +54,7 @@ def test_about_a_tenth_is_for_the_test_and_15_percent_of_the_rest_for_validation
         assert len(splits.val) / rest == pytest.approx(0.15, abs=0.02)
         assert len(splits.train) + len(splits.val) == rest
         assert splits.warnings == []
-    assert places(split(images, [], 0)) != places(split(images, [], 8000))
+    assert split_of_each(split(images, [], 0)) != split_of_each(split(images, [], 8000))
 
 
 def test_given_folders_are_used_as_they_are() -> None:
@@ -77,7 +79,7 @@ def test_images_outside_the_given_folders_are_trained_on() -> None:
     assert len(splits.train) == 21  # a folder of another name has no meaning
 
 
-def test_without_val_some_of_train_is_held_out() -> None:
+def test_without_a_val_folder_some_of_train_is_held_out() -> None:
     dataset = [image(n, f"train/{n}.jpg") for n in range(400)]
     splits = split(dataset, [image(1000)], 0)
     assert len(splits.val) / 400 == pytest.approx(0.15, abs=0.05)
@@ -110,7 +112,7 @@ def test_an_image_in_training_and_test_is_named_and_not_trained_on() -> None:
     st.lists(st.integers(0, 15), max_size=3),
 )
 def test_no_content_is_in_two_splits(files: list[tuple[int, str]], tests: list[int]) -> None:
-    dataset = [image(content, f"{where}{i}.jpg") for i, (content, where) in enumerate(files)]
+    dataset = [image(content, f"{folder}{i}.jpg") for i, (content, folder) in enumerate(files)]
     splits = split(dataset, [image(content, f"{content}") for content in tests], 0)
     train, val, test = (
         {file.digest for file in part} for part in (splits.train, splits.val, splits.test)
@@ -148,7 +150,7 @@ def test_a_folder_is_listed_by_name_with_the_digests_of_its_files(
     assert found[0].digest == next(file.digest for file in found if file.name == "image_000.png")
 
 
-def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There is no folder"):
         scan(tmp_path / "missing", Digests(tmp_path / "digests.json"))
 
@@ -185,7 +187,7 @@ def test_files_are_hashed_once_and_again_after_a_change(
 def test_a_file_without_permission_does_not_stop_the_others(
     tmp_path: Path, images_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> str:  # stands for missing permissions, which root does not notice
+    def refuse(path: Path) -> str:  # simulated, since root may read everything
         if path.name == "image_003.png":
             raise PermissionError(13, "Permission denied")
         return sha256_of_bytes(path.read_bytes())
@@ -194,7 +196,7 @@ def test_a_file_without_permission_does_not_stop_the_others(
     digests = Digests(tmp_path / "digests.json")
     found = scan(images_folder, digests)
     assert len(found) == len({file.digest for file in found}) == 24
-    # Decoding names the file. Once it can be read, it is like any other.
+    # Decoding reports the file. Once it is readable, it has its real digest.
     monkeypatch.undo()
     again = scan(images_folder, digests)
     assert [a == b for a, b in zip(found, again, strict=True)].count(False) == 1

@@ -28,7 +28,7 @@ Make = Callable[..., Image.Image]
 
 
 def pixels(path: Path) -> np.ndarray:
-    """Decode a file to int (H, W, 3)."""
+    """Return the pixels of a file as int (H, W, 3)."""
     return np.asarray(open_rgb(path)).astype(int)
 
 
@@ -39,7 +39,7 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def blank_png(side: int) -> bytes:
-    """A valid, black 1-bit PNG of side × side, compressed row by row to some kilobytes."""
+    """Return a valid, black 1-bit PNG of side × side, compressed to a few kilobytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         check = zlib.crc32(kind + data)
@@ -102,7 +102,7 @@ def test_enormous_images_are_refused_before_they_are_decoded(
         open_rgb(path)
 
 
-def test_the_enormous_image_is_refused_because_of_its_size_alone(tmp_path: Path) -> None:
+def test_the_same_png_is_accepted_at_a_small_size(tmp_path: Path) -> None:
     path = tmp_path / "small.png"
     path.write_bytes(blank_png(200))
     assert open_rgb(path).size == (200, 200)
@@ -110,7 +110,7 @@ def test_the_enormous_image_is_refused_because_of_its_size_alone(tmp_path: Path)
 
 
 def used_or_refused(path: Path, content: bytes) -> str:
-    """The mode of the image with this content, or `unusable`; no other error may occur."""
+    """Return the mode of the image with this content, or `unusable`; lets other errors pass."""
     path.write_bytes(content)
     try:
         return open_rgb(path).mode
@@ -118,9 +118,9 @@ def used_or_refused(path: Path, content: bytes) -> str:
         return "unusable"
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of damage
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns about damage
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
-def test_damage_anywhere_is_a_reason_and_no_other_error(
+def test_damage_anywhere_causes_no_error_but_unusable_image(
     tmp_path: Path, make_image: Make, kind: str
 ) -> None:
     whole = encoded(make_image(0, 20, 20), kind)
@@ -135,7 +135,7 @@ def test_damage_anywhere_is_a_reason_and_no_other_error(
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_damaged_exif_is_no_other_error(tmp_path: Path, make_image: Make) -> None:
+def test_damaged_exif_causes_no_error_but_unusable_image(tmp_path: Path, make_image: Make) -> None:
     exif = Image.Exif()
     exif[0x010F], exif[0x0112], exif[0x011A] = "a camera", 6, 72.0
     whole = encoded(make_image(0), "JPEG", exif=exif)
@@ -150,7 +150,7 @@ def test_damaged_exif_is_no_other_error(tmp_path: Path, make_image: Make) -> Non
     assert outcomes.count("RGB") > 20
 
 
-def test_a_photo_that_the_user_names_is_decoded_or_one_sentence(
+def test_a_photo_that_cannot_be_opened_is_reported_in_one_sentence(
     tmp_path: Path, make_image: Make
 ) -> None:
     make_image(0).save(tmp_path / "photo.png")
@@ -164,7 +164,7 @@ def test_a_photo_that_the_user_names_is_decoded_or_one_sentence(
         open_photo(tmp_path)
 
 
-def test_damage_is_found_by_both_ways_of_decoding_a_png(tmp_path: Path, make_image: Make) -> None:
+def test_both_png_decoders_detect_damage(tmp_path: Path, make_image: Make) -> None:
     path = tmp_path / "photo.png"
     whole = encoded(make_image(0, 20, 20), "PNG")
     rng = random.Random(0)
@@ -179,10 +179,10 @@ def test_damage_is_found_by_both_ways_of_decoding_a_png(tmp_path: Path, make_ima
             np.testing.assert_array_equal(read_whole(path).transpose(1, 2, 0), pixels(path))
 
 
-# ---- what is decoded correctly -------------------------------------------------------------------
+# ---- files that are decoded correctly ------------------------------------------------------------
 
 
-def test_only_a_plain_png_takes_the_fast_path(
+def test_only_a_plain_png_uses_the_fast_decoder(
     tmp_path: Path, make_image: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, exif = make_image(0, 20, 30), Image.Exif()
@@ -317,7 +317,7 @@ def _middle(size: tuple[int, int]) -> tuple[float, float, float, float]:
     return left, top, left + side, top + side
 
 
-# ---- which files are found and which are gray ----------------------------------------------------
+# ---- which files are found, and which are grayscale ----------------------------------------------
 
 
 def test_every_image_is_found_and_no_hidden_file(tmp_path: Path) -> None:
@@ -355,10 +355,10 @@ def test_grayscale_is_recognized_despite_jpeg(
         assert is_grayscale(square_of(path)), path.name
 
 
-def test_a_pale_photo_and_a_tinted_one_are_not_gray(tmp_path: Path, make_image: Make) -> None:
+def test_pale_and_tinted_photos_are_not_grayscale(tmp_path: Path, make_image: Make) -> None:
     gray = make_image(3, 64, 64).convert("L").convert("RGB")
     pale = Image.blend(gray, make_image(3, 64, 64), 0.05)
-    assert np.ptp(np.asarray(pale), axis=2).max() < 16  # of 255: hardly any color, but color
+    assert np.ptp(np.asarray(pale), axis=2).max() < 16  # of 255: very little color
     sepia = Image.fromarray((np.asarray(gray) * (1, 0.94, 0.86)).astype(np.uint8))
     spot = gray.copy()
     spot.paste((220, 30, 40), (4, 4, 16, 16))

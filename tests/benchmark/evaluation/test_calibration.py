@@ -1,4 +1,4 @@
-"""Calibration: the truth's paints are recognized and nothing else is; chance is told from fault."""
+"""Calibration: paints are recognized, and sampling error is distinguished from bias."""
 
 import json
 import math
@@ -57,7 +57,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(folder: Path, size: int = 64) -> ImageSet:
-    """The images of a folder, as a test has them."""
+    """Read the images of a folder as a test does."""
     paths = sorted(folder.glob("*.png"))
     squares = np.stack([read_square(path, Preprocessing(size)) for path in paths])
     files = [ImageFile(f"test/{path.name}", path, path.name) for path in paths]
@@ -71,14 +71,14 @@ def find(images: ImageSet) -> PaintedObjects:
 
 
 def with_ab(rgb8: Tensor, ab: Sequence[float]) -> Tensor:
-    """Images (B, 3, S, S) all in one a*, b*, their L* kept."""
+    """Return images (B, 3, S, S) with the same L* and one a*, b* everywhere."""
     lightness = rgb_to_lightness(rgb_from_8bit(rgb8))
     plane = torch.tensor(ab).float().view(1, 2, 1, 1).expand(len(rgb8), 2, *rgb8.shape[2:])
     return rgb_to_8bit(join(lightness, plane))
 
 
 def predicted_paints(objects: PaintedObjects, outputs: Tensor) -> list[str]:
-    """The paint of each object in the outputs of one sample, uint8 (N, 3, S, S)."""
+    """Return the paint of each object in the outputs of one sample, uint8 (N, 3, S, S)."""
     observer = Observer(0, objects)
     for row, output in enumerate(outputs):
         observer.observe(0, row, output)
@@ -99,7 +99,7 @@ def all_of(name: str) -> dict[str, float]:
 
 
 def flat(lightness: float, ab: Sequence[float]) -> Tensor:
-    """One color all over, uint8 (3, 8, 8)."""
+    """Return an image of one color, uint8 (3, 8, 8)."""
     plane = torch.full((1, 1, 8, 8), lightness)
     return rgb_to_8bit(join(plane, torch.tensor(ab).float().view(1, 2, 1, 1).expand(1, 2, 8, 8)))[0]
 
@@ -111,27 +111,27 @@ MEAN_AB = np.sum([np.array(p.lab[1:]) * p.probability for p in PAINTS.values()],
 # ---- a color and its paint ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lightness", [48, 58, 64])  # the shades of paint, by night and by day
+@pytest.mark.parametrize("lightness", [48, 58, 64])  # the darkest, the plain and the lightest shade
 @pytest.mark.parametrize("name", PAINTS)
-def test_a_paint_is_itself_at_any_shade_and_no_paint_at_half_its_chroma(
+def test_a_paint_is_recognized_in_every_shade_and_not_at_half_its_chroma(
     name: str, lightness: float
 ) -> None:
     ab = np.array(PAINTS[name].lab[1:])
     for chroma, expected in ((1.0, name), (0.75, name), (0.5, NONE), (0.0, NONE)):
         assert predicted_paint(flat(lightness, ab * chroma), ALL) == expected
     for other in PAINTS.keys() - {name}:
-        # Blue and violet are so near that their mean is on the edge of both.
+        # Blue and violet are so close that their mean lies on the border of both.
         if {name, other} != {"blue", "violet"}:
             mean = (ab + PAINTS[other].lab[1:]) / 2
             assert predicted_paint(flat(lightness, mean), ALL) == NONE
 
 
-def test_the_mean_of_all_paints_is_none() -> None:
+def test_the_mean_of_all_paints_is_not_a_paint() -> None:
     assert predicted_paint(flat(58, MEAN_AB), ALL) == NONE
 
 
 def halves(left: Tensor, right: Tensor, columns: int = 4) -> Tensor:
-    """`left` in the first columns of the 8, `right` in the others."""
+    """Return `left` in the first of the 8 columns and `right` in the others."""
     return torch.cat([left[..., :columns], right[..., columns:]], dim=-1)
 
 
@@ -140,14 +140,14 @@ def test_an_object_has_the_paint_of_most_of_its_pixels() -> None:
     for columns, expected in ((0, "blue"), (3, "blue"), (4, NONE), (5, "red"), (8, "red")):
         assert predicted_paint(halves(red, blue, columns), ALL) == expected
     part = ALL.clone()
-    part[:, 5:] = False  # pixels outside the mask have no say
+    part[:, 5:] = False  # pixels outside the mask are ignored
     assert predicted_paint(halves(red, blue, 3), part) == "red"
     with pytest.raises(ValueError, match="mask"):
         predicted_paint(red, ALL[:4])
 
 
-def test_a_mean_that_is_a_paint_is_none() -> None:
-    hue = math.radians(32)  # of red
+def test_colors_whose_mean_is_a_paint_are_not_that_paint() -> None:
+    hue = math.radians(32)  # the hue of red
     sides = [[54 * math.cos(hue + turn), 54 * math.sin(hue + turn)] for turn in (-0.44, 0.44)]
     mean = np.mean(sides, axis=0).tolist()
     assert predicted_paint(flat(58, mean), ALL) == "red"
@@ -158,25 +158,27 @@ def test_a_mean_that_is_a_paint_is_none() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_truth_has_its_own_paints_at_every_size(sample: Path, size: int) -> None:
+def test_the_paints_of_the_true_images_are_recognized_at_every_size(
+    sample: Path, size: int
+) -> None:
     images = read(sample / "test", size)
     objects = find(images)
     assert len(objects.by_image) == COUNT
-    assert predicted_paints(objects, images.rgb8) == [thing.paint for thing in objects.objects]
+    assert predicted_paints(objects, images.rgb8) == [obj.paint for obj in objects.objects]
     scenes = [draw(SEED, index, 4).scene for index in range(COUNT)]
-    painted = [thing for scene in scenes for thing in scene.objects if thing.ambiguous]
+    painted = [obj for scene in scenes for obj in scene.objects if obj.ambiguous]
     assert len(objects.objects) + objects.n_left_out == len(painted)
     assert len(objects.objects) > {96: 0.9, 64: 0.8, 32: 0.2}[size] * len(painted)
-    for rgb8, things in zip(images.rgb8, objects.by_image, strict=True):
-        for thing in things:
-            assert thing.mask.shape == (size, size)
-            assert thing.mask.sum() >= FEWEST_PIXELS
-            ab = rgb_to_lab(rgb_from_8bit(rgb8[None]))[0, 1:, thing.mask]
-            error = ab - torch.tensor(PAINTS[thing.paint].lab[1:])[:, None]
+    for rgb8, in_image in zip(images.rgb8, objects.by_image, strict=True):
+        for obj in in_image:
+            assert obj.mask.shape == (size, size)
+            assert obj.mask.sum() >= FEWEST_PIXELS
+            ab = rgb_to_lab(rgb_from_8bit(rgb8[None]))[0, 1:, obj.mask]
+            error = ab - torch.tensor(PAINTS[obj.paint].lab[1:])[:, None]
             assert torch.linalg.vector_norm(error, dim=0).max() < NEAR
 
 
-def test_a_mask_goes_where_its_image_goes() -> None:
+def test_a_mask_is_cropped_like_its_image() -> None:
     rng = np.random.default_rng(0)
     for size in (24, 40, 90):
         height, width = rng.integers(60, 110, 2)
@@ -192,7 +194,7 @@ def test_a_mask_goes_where_its_image_goes() -> None:
         assert inside.any()
 
 
-def test_other_folders_have_no_painted_objects(
+def test_folders_without_scenes_have_no_painted_objects(
     sample: Path,
     tmp_path: Path,
     fill_folder: Callable[..., list[Path]],
@@ -208,26 +210,26 @@ def test_other_folders_have_no_painted_objects(
     shutil.copytree(sample, mixed)
     fill_folder(mixed / "test", range(1))
     assert find_painted(read(mixed / "test")) is None
-    monkeypatch.chdir(tmp_path / "mine")  # from where paths have no folders
+    monkeypatch.chdir(tmp_path / "mine")  # relative paths without folders
     assert find_painted(read(Path())) is None
     monkeypatch.chdir(sample / "test")
     assert len(find(read(Path())).by_image) == COUNT
     assert capsys.readouterr().err == ""
 
 
-def test_a_sample_of_another_version_or_damaged_has_none(
+def test_a_sample_of_another_version_or_a_damaged_one_has_no_painted_objects(
     sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = tmp_path / "cartoon"
     shutil.copytree(sample, copy)
     images = read(copy / "test")
     contents = copy / "scenes" / "sample.json"
-    whole = contents.read_text()
-    for other in (json.dumps({**json.loads(whole), "version": 0}), "[1]", "{"):
+    intact = contents.read_text()
+    for other in (json.dumps({**json.loads(intact), "version": 0}), "[1]", "{"):
         contents.write_text(other)
         assert find_painted(images) is None
     assert capsys.readouterr().err == ""
-    contents.write_text(whole)
+    contents.write_text(intact)
     scene = cartoon.scene_path(images.files[3].path)
     for broken in ("", "{}", "[]", '{"objects": [{"box": [1]}]}'):
         scene.write_text(broken)
@@ -237,10 +239,10 @@ def test_a_sample_of_another_version_or_damaged_has_none(
     assert find_painted(images) is None
 
 
-# ---- painters ------------------------------------------------------------------------------------
+# ---- models that paint in a known way ------------------------------------------------------------
 
 
-def test_who_paints_all_red_is_three_quarters_off(
+def test_painting_all_red_has_total_variation_0_75(
     sample: Path, draw_in_paint: Callable[[int, str], Image.Image]
 ) -> None:
     objects = find(read(sample / "test"))
@@ -254,7 +256,7 @@ def test_who_paints_all_red_is_three_quarters_off(
     assert sum(kind.n_objects for kind in result.kinds.values()) == result.overall.n_objects
 
 
-def test_who_paints_nothing_or_the_mean_is_wholly_off(sample: Path) -> None:
+def test_painting_gray_or_the_mean_color_has_total_variation_1(sample: Path) -> None:
     images = read(sample / "test")
     objects = find(images)
     for ab in ((0, 0), MEAN_AB):
@@ -265,19 +267,19 @@ def test_who_paints_nothing_or_the_mean_is_wholly_off(sample: Path) -> None:
     assert 0 < result.overall.truth < 0.3
 
 
-def test_who_draws_paints_by_their_chances_is_told_from_who_repeats_himself(sample: Path) -> None:
+def test_random_paints_are_distinguished_from_one_repeated_paint(sample: Path) -> None:
     images = read(sample / "test")
     objects = find(images)
     painted = {name: with_ab(images.rgb8, paint.lab[1:]) for name, paint in PAINTS.items()}
     rng = np.random.default_rng(0)
-    chances = [paint.probability for paint in PAINTS.values()]
+    probabilities = [paint.probability for paint in PAINTS.values()]
 
     def draws() -> Tensor:
         output = images.rgb8.clone()
-        for row, things in enumerate(objects.by_image):
-            for thing in things:
-                source = painted[str(rng.choice(list(PAINTS), p=chances))]
-                output[row, :, thing.mask] = source[row, :, thing.mask]
+        for row, in_image in enumerate(objects.by_image):
+            for obj in in_image:
+                source = painted[str(rng.choice(list(PAINTS), p=probabilities))]
+                output[row, :, obj.mask] = source[row, :, obj.mask]
         return output
 
     samples = [draws() for _ in range(6)]
@@ -287,25 +289,25 @@ def test_who_draws_paints_by_their_chances_is_told_from_who_repeats_himself(samp
     assert overall.total_variation.low == 0
     assert result.per_object is not None
     assert result.per_object.value == pytest.approx(result.per_object_perfect, abs=0.03)
-    again = calibrated(objects, *samples[:1] * 6).per_object
-    assert again is not None
-    assert again.low is not None
-    assert again.low > 2 * result.per_object.value  # 0.75 or more for any single paint
+    repeated = calibrated(objects, *samples[:1] * 6).per_object
+    assert repeated is not None
+    assert repeated.low is not None
+    assert repeated.low > 2 * result.per_object.value  # 0.75 or more for any single paint
     one = calibrated(objects, samples[0])
     assert (one.per_object, one.per_object_perfect) == (None, None)
     assert one.overall.perfect > 2 * overall.perfect
 
 
-def test_a_share_is_of_objects_and_samples_whatever_their_order(sample: Path) -> None:
+def test_shares_count_objects_and_samples_in_any_order(sample: Path) -> None:
     images = read(sample / "test")
     objects = find(images)
     gray = with_ab(images.rgb8, (0, 0))
     result = calibrated(objects, images.rgb8, gray, gray, gray)
     assert shares(result)[NONE] == 0.75
     assert calibrated(objects, gray, images.rgb8, gray, gray) == result
-    backwards = ImageSet(images.files[::-1], images.rgb8.flip(0), {})
+    reordered = ImageSet(images.files[::-1], images.rgb8.flip(0), {})
     gray = gray.flip(0)
-    assert calibrated(find(backwards), backwards.rgb8, gray, gray, gray) == result
+    assert calibrated(find(reordered), reordered.rgb8, gray, gray, gray) == result
     with pytest.raises(ValueError, match="sample 0 has"):
         predicted_paints(objects, gray[:3])
 
@@ -313,18 +315,18 @@ def test_a_share_is_of_objects_and_samples_whatever_their_order(sample: Path) ->
 # ---- numbers -------------------------------------------------------------------------------------
 
 
-def scattered(taken: Sequence[str], per_image: int = 3) -> PaintedObjects:
-    """Objects without pixels, as many as are taken, some to an image."""
+def objects_for(paints: Sequence[str], per_image: int = 3) -> PaintedObjects:
+    """Return one object for each of the paints, `per_image` to an image; no image is read."""
     objects = [
         PaintedObject(f"{row // per_image}.png", row % per_image + 1, "car", "red", ALL)
-        for row in range(len(taken))
+        for row in range(len(paints))
     ]
     rows = [objects[at : at + per_image] for at in range(0, len(objects), per_image)]
     return PaintedObjects(tuple(map(tuple, rows)), 0)
 
 
 @pytest.mark.parametrize("draws", [1, 5, 60, 400])
-def test_a_perfect_samplers_mean_is_that_of_binomial_counts(draws: int) -> None:
+def test_the_mean_of_a_perfect_sampler_is_that_of_binomial_counts(draws: int) -> None:
     counts = np.arange(draws + 1)
     exact = sum(
         (binom.pmf(counts, draws, p) * np.abs(counts / draws - p)).sum() / 2
@@ -333,19 +335,21 @@ def test_a_perfect_samplers_mean_is_that_of_binomial_counts(draws: int) -> None:
     assert perfect_sampler(draws).mean() == pytest.approx(exact, rel=0.03)
 
 
-def test_a_perfect_sampler_has_0_in_its_interval_and_a_biased_one_the_bias() -> None:
+def test_the_interval_of_a_perfect_sampler_reaches_0_and_that_of_a_biased_one_covers_the_bias() -> (
+    None
+):
     rng = np.random.default_rng(0)
-    names, chances = list(PROBABILITIES), np.array(list(PROBABILITIES.values()))
+    names, unbiased = list(PROBABILITIES), np.array(list(PROBABILITIES.values()))
     biased = np.array([0.15, 0.15, 0.15, 0.15, 0.1, 0.3])
     true = total_variation(biased * 1000)
     trials, reached, covered = 40, 0, 0
     for _ in range(trials):
-        for p in (chances, biased):
-            taken = rng.choice(names, 240, p=p).tolist()
-            spread = calibrate(scattered(taken), [taken]).overall.total_variation
+        for p in (unbiased, biased):
+            paints = rng.choice(names, 240, p=p).tolist()
+            spread = calibrate(objects_for(paints), [paints]).overall.total_variation
             assert spread.low is not None
             assert spread.high is not None
-            if p is chances:
+            if p is unbiased:
                 reached += spread.low == 0
             else:
                 covered += spread.low <= true <= spread.high
@@ -353,26 +357,28 @@ def test_a_perfect_sampler_has_0_in_its_interval_and_a_biased_one_the_bias() -> 
     assert covered / trials > 0.86
 
 
-def test_objects_of_a_image_are_resampled_together() -> None:
-    taken = [name for name in ("red", "blue") * 20 for _ in range(3)]
-    together = calibrate(scattered(taken), [taken]).overall.shares["red"]
-    alone = calibrate(scattered(taken, 1), [taken]).overall.shares["red"]
+def test_objects_of_an_image_are_resampled_together() -> None:
+    paints = [name for name in ("red", "blue") * 20 for _ in range(3)]
+    together = calibrate(objects_for(paints), [paints]).overall.shares["red"]
+    alone = calibrate(objects_for(paints, 1), [paints]).overall.shares["red"]
     widths = [share.high - share.low for share in (together, alone)]  # type: ignore[operator]
     assert widths[0] == pytest.approx(math.sqrt(3) * widths[1], rel=0.15)
-    one = calibrate(scattered(taken[:3]), [taken[:3]]).overall
+    one = calibrate(objects_for(paints[:3]), [paints[:3]]).overall
     assert one.n_images == 1
     assert (one.total_variation.low, one.shares["red"].high) == (None, None)
 
 
-def test_a_result_goes_through_json_and_its_table_adds_up(sample: Path, tmp_path: Path) -> None:
+def test_a_result_is_restored_from_json_and_equals_the_means_of_its_table(
+    sample: Path, tmp_path: Path
+) -> None:
     images = read(sample / "test")
     objects = find(images)
     truth = predicted_paints(objects, images.rgb8)
-    taken = [truth, [NONE] * len(truth)]
-    result = calibrate(objects, taken)
+    paints = [truth, [NONE] * len(truth)]
+    result = calibrate(objects, paints)
     assert Calibration.model_validate(json.loads(result.model_dump_json())) == result
     assert result.probabilities == dict(PROBABILITIES)
-    table = object_table(objects, taken)
+    table = object_table(objects, paints)
     assert table["paint"].tolist() == truth
     np.testing.assert_allclose(table[list(PROBABILITIES)].sum(axis=1), 1)
     for name, share in shares(result).items():
@@ -381,9 +387,9 @@ def test_a_result_goes_through_json_and_its_table_adds_up(sample: Path, tmp_path
     assert table["total_variation"].mean() == pytest.approx(result.per_object.value)
 
 
-def test_the_figure_shows_the_shares_and_is_the_same_each_time(tmp_path: Path) -> None:
-    taken = ["red"] * 10 + ["blue"] * 5 + [NONE] * 5
-    result = calibrate(scattered(taken), [taken])
+def test_the_figure_shows_the_shares_and_is_reproducible(tmp_path: Path) -> None:
+    paints = ["red"] * 10 + ["blue"] * 5 + [NONE] * 5
+    result = calibrate(objects_for(paints), [paints])
     (axes,) = calibration_figure(result, "unet", outcome_colors()).axes
     true, shown = ([bar.get_height() for bar in bars] for bars in axes.containers)
     assert true == list(PROBABILITIES.values())

@@ -1,4 +1,4 @@
-"""A test of colorizers: the fixed rows, what is missing and why, one image, wrong paths."""
+"""Testing colorizers: fixed rows, what is measured or missing, resumed tests, several samples."""
 
 import csv
 import json
@@ -30,15 +30,8 @@ from benchmark.randomness import Noise
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import RunRecord, TrainingSet, WeightsUsed, read_record
 from metrics import score_folder, write_leaderboard
+from tests.metric_support import Coarse
 from tests.support import awaken, read_rgb, tiny_model
-
-
-class Coarse(nn.Module):
-    """A stand-in for Inception: the colors on a grid of 4×4."""
-
-    def forward(self, rgb8: Tensor) -> Tensor:
-        return nn.functional.adaptive_avg_pool2d(rgb_from_8bit(rgb8), 4).flatten(1)
-
 
 UNAVAILABLE = {"lpips": "left out here", "kid": "left out here, too"}
 NOTHING = MetricSuite(unavailable=UNAVAILABLE)
@@ -48,18 +41,18 @@ SET = TrainingSet(
 
 
 class Painter(Colorizer):
-    """A color of its own for each seed; counts the images it was asked for."""
+    """Gives each seed a different color, and counts the images that it colored."""
 
     stochastic = True
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked = 0
+        self.colored = 0
 
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
     ) -> Tensor:
-        self.asked += len(lightness)
+        self.colored += len(lightness)
         return (15 * noise(2, 1, 1)).expand(-1, -1, *lightness.shape[2:])
 
 
@@ -72,7 +65,7 @@ def painter_of(results: Path, sha256: str = "1" * 64, **more: Any) -> Candidate:
 
 
 def images(count: int) -> ImageSet:
-    """Soft colors, as if they had been read from files."""
+    """Return images of soft colors, as if they had been read from files."""
     generator = torch.Generator().manual_seed(1)
     coarse = torch.rand(count, 3, 4, 4, generator=generator)
     rgb8 = (nn.functional.interpolate(coarse, (32, 32), mode="bilinear") * 255).byte()
@@ -113,7 +106,7 @@ def test_the_fixed_rows_are_complete_records(tmp_path: Path) -> None:
     assert gray["ssim"].low < gray["ssim"].mean < gray["ssim"].high  # type: ignore[operator]
 
 
-def test_what_is_scored_are_the_files_as_written(tmp_path: Path) -> None:
+def test_the_written_files_are_what_is_scored(tmp_path: Path) -> None:
     setup = prepare()
     run_baselines(tmp_path, setup, None)
     (folder,) = (tmp_path / "gray/seed-0/tests").iterdir()
@@ -132,7 +125,7 @@ def test_what_is_scored_are_the_files_as_written(tmp_path: Path) -> None:
     assert record["metrics"]["ab_divergence"]["mean"] == again.per_set["ab_divergence"].value
 
 
-def test_mean_ab_is_that_of_its_training_set_and_says_which(tmp_path: Path) -> None:
+def test_mean_ab_is_that_of_its_training_set_which_its_name_contains(tmp_path: Path) -> None:
     lightness = rgb_to_lightness(rgb_from_8bit(images(1).rgb8))
     output = MeanAb((3.0, 9.0)).eval().colorize(lightness, seeds=[0])
     expected = join(lightness, torch.tensor([3.0, 9.0]).view(1, 2, 1, 1).expand(1, 2, 32, 32))
@@ -155,38 +148,40 @@ def test_mean_ab_is_that_of_its_training_set_and_says_which(tmp_path: Path) -> N
     assert "| mean ab of other photos, 12 images " in text
 
 
-def test_a_truth_that_is_not_perfect_stops_the_run(
+def test_a_ground_truth_without_perfect_scores_stops_the_test(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = GroundTruth.predict
+    predict = GroundTruth.predict
     monkeypatch.setattr(
-        GroundTruth, "predict", lambda self, lightness, **words: right(self, lightness, **words) + 1
+        GroundTruth,
+        "predict",
+        lambda self, lightness, **others: predict(self, lightness, **others) + 1,
     )
     with pytest.raises(RuntimeError, match="ground truth scores"):
         run_baselines(tmp_path, prepare(), None)
     assert not list(tmp_path.rglob("run.json"))
 
 
-def test_one_image_is_scored_without_an_interval_and_it_is_said(
+def test_one_image_is_scored_without_an_interval_and_a_message_is_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     setup = prepare(1)
-    said = capsys.readouterr().err
-    assert "only one test image" in said
-    assert "LPIPS (alex) is left out: left out here." in said
+    messages = capsys.readouterr().err
+    assert "only one test image" in messages
+    assert "LPIPS (alex) is left out: left out here." in messages
     run_baselines(tmp_path, setup, None)
     score = records(tmp_path)["gray"].metrics["ssim"]
     assert score.mean is not None
     assert (score.std, score.low, score.high, score.n) == (None, None, None, 1)
 
 
-def test_a_network_that_comes_later_is_worth_another_test(tmp_path: Path) -> None:
+def test_a_metric_that_becomes_available_is_measured(tmp_path: Path) -> None:
     run_baselines(tmp_path, prepare(), None)
     before = records(tmp_path)["gray"]
     run_baselines(tmp_path, prepare(), None)
     assert records(tmp_path)["gray"] == before
-    later = MetricSuite(networks={"kid": Coarse()}, unavailable={"lpips": "left out here"})
-    run_baselines(tmp_path, prepare(suite=later), None)
+    with_kid = MetricSuite(networks={"kid": Coarse()}, unavailable={"lpips": "left out here"})
+    run_baselines(tmp_path, prepare(suite=with_kid), None)
     kid = records(tmp_path)["gray"].metrics["kid"]
     assert kid.reason is None
     assert (kid.n, kid.low) == (6, None)
@@ -194,33 +189,49 @@ def test_a_network_that_comes_later_is_worth_another_test(tmp_path: Path) -> Non
     assert kid.std is not None
 
 
-def test_only_what_is_missing_is_colored(tmp_path: Path) -> None:
+def test_repeating_a_test_of_3_images_with_a_kid_network_changes_nothing(tmp_path: Path) -> None:
+    """KID of fewer than 4 images is undefined, so a repetition has nothing left to measure."""
+    suite = MetricSuite(networks={"kid": Coarse()}, unavailable={"lpips": "left out here"})
+    painter, candidate, setup = Painter().eval(), painter_of(tmp_path), prepare(3, suite)
+    record = evaluate.test(candidate, painter, setup)
+    assert record.metrics["kid"].mean is None
+    assert "at least 4 images" in str(record.metrics["kid"].reason)
+    files = [setup.folder(candidate).path / name for name in ("run.json", "per_image.csv")]
+    before = [path.stat().st_mtime_ns for path in files]
+    again = evaluate.test(candidate, painter, setup)
+    assert again == record
+    assert again.finished == record.finished
+    assert [path.stat().st_mtime_ns for path in files] == before
+    assert painter.colored == 3
+
+
+def test_only_missing_images_are_colored(tmp_path: Path) -> None:
     painter, candidate, setup = Painter().eval(), painter_of(tmp_path), prepare()
     record = evaluate.test(candidate, painter, setup)
-    assert painter.asked == 6
+    assert painter.colored == 6
     assert evaluate.test(candidate, painter, setup) == record
-    assert painter.asked == 6
+    assert painter.colored == 6
     image = setup.folder(candidate).path / "images/3.png"
     content = image.read_bytes()
     image.unlink()
     again = evaluate.test(candidate, painter, setup)
-    assert painter.asked == 7
+    assert painter.colored == 7
     assert image.read_bytes() == content
     assert again.per_image_sha256 == record.per_image_sha256
-    # More samples leave the first as it is; fewer drop none.
+    # More samples leave the first one unchanged; asking for fewer later removes none.
     three = evaluate.test(candidate, painter, prepare(samples=3))
-    assert painter.asked == 7 + 12
+    assert painter.colored == 7 + 12
     assert three.metrics["ssim"] == record.metrics["ssim"]
     assert evaluate.test(candidate, painter, setup) == three
-    # Other weights make other images, and so does an order to start anew.
+    # With other weights, or with overwrite=True, all images are colored again.
     evaluate.test(painter_of(tmp_path, "2" * 64), painter, setup)
-    assert painter.asked == 19 + 6
+    assert painter.colored == 19 + 6
     evaluate.test(painter_of(tmp_path, "2" * 64), painter, setup, overwrite=True)
-    assert painter.asked == 25 + 6
+    assert painter.colored == 25 + 6
 
 
-def test_frames_end_in_the_images_as_written(tmp_path: Path) -> None:
-    """Although they are made later, in another batch; and they go when the images go."""
+def test_the_last_frames_are_the_written_images(tmp_path: Path) -> None:
+    """Frames are drawn later and in another batch; they are deleted when the images are."""
     model = tiny_model("unetddim")
     awaken(model)
     sampling = model.resolve_sampling(model.sampling_class(steps=3))
@@ -241,16 +252,16 @@ def test_frames_end_in_the_images_as_written(tmp_path: Path) -> None:
     first[2].unlink()
     three = evaluate.write_frames(candidate, model, replace(setup, num_images=3))
     after = [path.stat().st_mtime_ns for path in three]
-    assert after[:2] == before[:2]  # only what is missing is made
+    assert after[:2] == before[:2]  # only missing frames are written
     assert after[3] > before[3]
     other = painter_of(tmp_path, "2" * 64, sampling=sampling)
     evaluate.test(other, model, setup)
     assert not any(path.exists() for path in three)
 
 
-def test_what_was_measured_before_does_not_outlive_its_images(tmp_path: Path) -> None:
-    """1, 3, then 5 samples, then other weights: all values are those of a test made at once."""
-    painter, candidate = Painter().eval(), painter_of(tmp_path / "slowly")
+def test_reused_scores_equal_those_of_one_test(tmp_path: Path) -> None:
+    """1, 3, then 5 samples, then other weights: all values are those of a single new test."""
+    painter, candidate = Painter().eval(), painter_of(tmp_path / "stepwise")
     for samples in (1, 3, 5):
         grown = evaluate.test(candidate, painter, prepare(samples=samples))
         at_once = evaluate.test(
@@ -260,17 +271,17 @@ def test_what_was_measured_before_does_not_outlive_its_images(tmp_path: Path) ->
         assert grown.per_image_sha256 == at_once.per_image_sha256
 
     class Bold(Painter):
-        def predict(self, lightness: Tensor, **words: Any) -> Tensor:
-            return 3 * super().predict(lightness, **words)
+        def predict(self, lightness: Tensor, **others: Any) -> Tensor:
+            return 3 * super().predict(lightness, **others)
 
-    other = evaluate.test(painter_of(tmp_path / "slowly", "2" * 64), Bold().eval(), prepare())
+    other = evaluate.test(painter_of(tmp_path / "stepwise", "2" * 64), Bold().eval(), prepare())
     at_once = evaluate.test(painter_of(tmp_path / "bold", "2" * 64), Bold().eval(), prepare())
     assert other.metrics == at_once.metrics
     assert other.metrics["ab_divergence"] != grown.metrics["ab_divergence"]
 
 
-def test_images_that_changed_names_are_made_again(tmp_path: Path) -> None:
-    """Files and seeds follow names, so what lies there is another image's."""
+def test_renamed_images_are_colored_again(tmp_path: Path) -> None:
+    """Output files and seeds depend on names, so the existing outputs belong to other images."""
     painter, candidate, setup = Painter().eval(), painter_of(tmp_path), prepare()
     evaluate.test(candidate, painter, setup)
     first, second, *rest = setup.images.files
@@ -279,58 +290,58 @@ def test_images_that_changed_names_are_made_again(tmp_path: Path) -> None:
     renamed = replace(setup, images=ImageSet(swapped, rgb8, {}))
     assert renamed.protocol.hash == setup.protocol.hash
     evaluate.test(candidate, painter, renamed)
-    assert painter.asked == 12
+    assert painter.colored == 12
     run_baselines(tmp_path, setup, None)
     run_baselines(tmp_path, renamed, None)
 
 
-def test_a_seed_of_its_own_makes_other_images(tmp_path: Path) -> None:
+def test_another_seed_gives_other_images(tmp_path: Path) -> None:
     setup = prepare(samples=2)
     hashes = []
     for seed in (1, 2):
         candidate = replace(painter_of(tmp_path), folder=RunFolder(tmp_path, "painter", seed))
         evaluate.test(candidate, Painter().eval(), setup)
         folder = setup.folder(candidate).path
-        hashes += [sha256_of_file(folder / place / "0.png") for place in ("images", "samples/1")]
+        hashes += [sha256_of_file(folder / part / "0.png") for part in ("images", "samples/1")]
     assert len(set(hashes)) == 4
 
 
-def test_a_test_that_was_cut_off_goes_on(tmp_path: Path) -> None:
-    class Tired(Painter):
-        def predict(self, lightness: Tensor, **words: Any) -> Tensor:
-            if self.asked == 4:
+def test_an_interrupted_test_resumes(tmp_path: Path) -> None:
+    class Interrupted(Painter):
+        def predict(self, lightness: Tensor, **others: Any) -> Tensor:
+            if self.colored == 4:
                 raise KeyboardInterrupt
-            return super().predict(lightness, **words)
+            return super().predict(lightness, **others)
 
     candidate, setup = painter_of(tmp_path), prepare(batch_size=2)
     with pytest.raises(KeyboardInterrupt):
-        evaluate.test(candidate, Tired().eval(), setup)
+        evaluate.test(candidate, Interrupted().eval(), setup)
     assert not (setup.folder(candidate).path / "run.json").exists()
     painter = Painter().eval()
     record = evaluate.test(candidate, painter, setup)
-    assert painter.asked == 2
+    assert painter.colored == 2
     whole = evaluate.test(painter_of(tmp_path / "whole"), Painter().eval(), setup)
     assert record.per_image_sha256 == whole.per_image_sha256
 
 
-def test_a_damaged_table_is_made_again(tmp_path: Path) -> None:
+def test_a_damaged_table_is_written_again(tmp_path: Path) -> None:
     painter, candidate, setup = Painter().eval(), painter_of(tmp_path), prepare()
     record = evaluate.test(candidate, painter, setup)
     table = setup.folder(candidate).path / "per_image.csv"
     table.write_bytes(table.read_bytes()[:100])
     assert evaluate.test(candidate, painter, setup).per_image_sha256 == record.per_image_sha256
-    assert painter.asked == 6
+    assert painter.colored == 6
 
 
-def test_several_samples_have_a_mean_a_best_and_distances(tmp_path: Path) -> None:
+def test_several_samples_have_a_mean_a_best_and_a_diversity(tmp_path: Path) -> None:
     candidate, setup = painter_of(tmp_path), prepare(samples=3)
     record = evaluate.test(candidate, Painter().eval(), setup)
     table = read_table(setup.folder(candidate).path / "per_image.csv", record.per_image_sha256)
     assert table["sample"].value_counts().to_dict() == {"0": 6, "1": 6, "2": 6, "mean": 6}
 
     def outputs(sample: str) -> Tensor:
-        places = table[table["sample"] == sample]["output"]
-        return torch.stack([read_rgb(setup.folder(candidate).path / place) for place in places])
+        paths = table[table["sample"] == sample]["output"]
+        return torch.stack([read_rgb(setup.folder(candidate).path / path) for path in paths])
 
     first, second, third, mean = (outputs(sample) for sample in ("0", "1", "2", "mean"))
     assert not torch.equal(first, second)
@@ -340,7 +351,9 @@ def test_several_samples_have_a_mean_a_best_and_distances(tmp_path: Path) -> Non
     diversity = record.metrics["diversity_delta_e2000"]
     assert diversity.mean == pytest.approx(float(sum(pairs)) / 3, rel=1e-4)
     lab = torch.stack([rgb_to_lab(rgb) for rgb in (first, second, third)]).mean(0)
-    assert (rgb_to_lab(mean) - lab).abs().mean() < 0.5  # up to 8 bits and the gamut
+    assert (
+        rgb_to_lab(mean) - lab
+    ).abs().mean() < 0.5  # except for rounding to 8 bits and the gamut
     several = record.samples
     assert several is not None
     truth = rgb_from_8bit(setup.images.rgb8)
@@ -364,7 +377,7 @@ def test_a_model_that_is_not_stochastic_has_one_sample(
     assert "not stochastic" in capsys.readouterr().err
 
 
-def test_other_options_are_another_protocol() -> None:
+def test_other_metric_options_are_another_protocol() -> None:
     hashes = {
         prepare(suite=MetricSuite(options)).protocol.hash
         for options in (

@@ -1,4 +1,4 @@
-"""Strips and animations of a sampling, pixel by pixel, and the memory that they need."""
+"""Strips and animations of the steps of a sampling, pixel by pixel, and the memory they need."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ SIZE = 32
 
 
 def any_images(count: int) -> Tensor:
-    """Random 8-bit images, no two alike: sRGB in [0, 1], (count, 3, S, S)."""
+    """Return different random 8-bit images as sRGB in [0, 1], (count, 3, S, S)."""
     generator = torch.Generator().manual_seed(count)
     shape = (count, 3, SIZE, SIZE)
     return rgb_from_8bit(torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator))
@@ -34,12 +34,12 @@ def sampled(steps: int) -> tuple[Frames, Tensor, Tensor]:
 
 
 def pixels(image: Image.Image) -> Tensor:
-    """An image as sRGB in [0, 1], (3, H, W)."""
+    """Return an image as sRGB in [0, 1], (3, H, W)."""
     return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 255
 
 
 def cell(sheet: Tensor, row: int, column: int, side: int, left: int = 0) -> Tensor:
-    """One image of a grid, reduced to its own size."""
+    """Return one image of a grid, reduced to its original size."""
     y, x = HEAD + GAP + row * (side + GAP), left + GAP + column * (side + GAP)
     scale = side // SIZE
     return sheet[:, y : y + side, x : x + side][:, ::scale, ::scale]
@@ -74,7 +74,7 @@ def test_a_strip_shows_states_above_estimates_and_ends_in_the_final_image(
 
 
 @pytest.mark.parametrize(("steps", "each"), [(1, 250), (20, 150)])
-def test_an_animation_shows_all_steps_and_holds_the_final_image(
+def test_an_animation_shows_all_steps_and_pauses_at_the_final_image(
     steps: int, each: int, tmp_path: Path
 ) -> None:
     frames, states, estimates = sampled(steps)
@@ -84,15 +84,15 @@ def test_an_animation_shows_all_steps_and_holds_the_final_image(
         assert image.info["loop"] == 0  # repeats forever
         assert image.n_frames == steps + 1  # type: ignore[attr-defined]
         shown = [*zip(states, estimates, strict=True), (final, final)]
-        for place, (state, estimate) in enumerate(shown):
-            image.seek(place)
+        for index, (state, estimate) in enumerate(shown):
+            image.seek(index)
             sheet = pixels(image)
             assert torch.equal(cell(sheet, 0, 0, 256), state)
             assert torch.equal(cell(sheet, 0, 1, 256), estimate)
-            assert image.info["duration"] == (each if place < steps else 1500)
+            assert image.info["duration"] == (each if index < steps else 1500)
 
 
-def test_of_a_thousand_steps_only_those_of_the_animation_are_kept() -> None:
+def test_only_the_steps_of_the_animation_are_kept_in_memory() -> None:
     frames = Frames()
     batch = torch.rand(2, 3, SIZE, SIZE)
     for step in range(1, 1001):

@@ -1,4 +1,4 @@
-"""Images of another program: matched by name, refused with names, scored like a model's."""
+"""Submitted images of another program: matched by name, refused by name, scored like a model's."""
 
 import shutil
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def sources(truth: Path, tmp_path: Path) -> Sources:
 
 @pytest.fixture
 def colored(tmp_path: Path, sources: Sources) -> Path:
-    """The inputs as another program gets them; it gives them all the same tint."""
+    """The images of a program that gives every input the same tint."""
     folder = tmp_path / "colored"
     assert export_inputs(folder, sources, SIZE) == 4
     for path in folder.iterdir():
@@ -51,8 +51,8 @@ def colored(tmp_path: Path, sources: Sources) -> Path:
 
 
 @pytest.fixture
-def hand_in(tmp_path: Path, sources: Sources, colored: Path) -> Callable[..., RunRecord]:
-    """hand_in(folder=…, name=…, **changed) → the record."""
+def submit_folder(tmp_path: Path, sources: Sources, colored: Path) -> Callable[..., RunRecord]:
+    """submit_folder(folder=…, name=…, **changed) → the record of the submission."""
 
     def run(folder: Path = colored, name: str = "program", **changed: Any) -> RunRecord:
         chosen = {"seed": 0, "resize": False, "lightness": "own", **changed}
@@ -62,10 +62,10 @@ def hand_in(tmp_path: Path, sources: Sources, colored: Path) -> Callable[..., Ru
     return run
 
 
-def test_a_submission_has_a_row_like_any_other(
-    tmp_path: Path, hand_in: Callable[..., RunRecord], capsys: pytest.CaptureFixture[str]
+def test_a_submission_has_a_row_like_a_model(
+    tmp_path: Path, submit_folder: Callable[..., RunRecord], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record = hand_in()
+    record = submit_folder()
     assert record.kind == "submitted"
     assert record.refusal is None
     assert "| program, submitted " in capsys.readouterr().out
@@ -76,14 +76,14 @@ def test_a_submission_has_a_row_like_any_other(
     test = row.tests[0].folder.path
     for path in (test / "images").iterdir():
         assert path.read_bytes() != b""
-        given = rgb_from_8bit(torch.from_numpy(np.array(Image.open(path))))
-        assert torch.equal(read_rgb(path), given.permute(2, 0, 1))
+        submitted = rgb_from_8bit(torch.from_numpy(np.array(Image.open(path))))
+        assert torch.equal(read_rgb(path), submitted.permute(2, 0, 1))
 
 
-def test_the_truth_itself_comes_out_perfect(
-    tmp_path: Path, hand_in: Callable[..., RunRecord], truth: Path
+def test_the_submitted_ground_truth_has_perfect_scores(
+    tmp_path: Path, submit_folder: Callable[..., RunRecord], truth: Path
 ) -> None:
-    record = hand_in(truth, resize=True)
+    record = submit_folder(truth, resize=True)
     for key, metric in METRICS.items():
         mean = record.metrics[key].mean
         if metric.perfect is not None and mean is not None:
@@ -92,12 +92,12 @@ def test_the_truth_itself_comes_out_perfect(
     assert record.submission.resized
 
 
-def test_the_lightness_of_the_input_can_be_put_back(
-    tmp_path: Path, hand_in: Callable[..., RunRecord]
+def test_the_lightness_of_the_input_can_be_restored(
+    tmp_path: Path, submit_folder: Callable[..., RunRecord]
 ) -> None:
-    own, put_back = hand_in(), hand_in(lightness="input")
+    own, restored = submit_folder(), submit_folder(lightness="input")
     assert own.metrics["lightness_error"].mean > 1  # type: ignore[operator]
-    assert put_back.metrics["lightness_error"].mean < 0.15  # type: ignore[operator]
+    assert restored.metrics["lightness_error"].mean < 0.15  # type: ignore[operator]
     (board,) = leaderboard.read(tmp_path / "Results").boards
     assert {row.name for row in board.models} == {
         "program, submitted",
@@ -105,23 +105,23 @@ def test_the_lightness_of_the_input_can_be_put_back(
     }
     first, second = (row.tests[0].folder.path / "images/image_000.png" for row in board.models)
     ab = [rgb_to_lab(read_rgb(path)[None])[:, 1:] for path in (first, second)]
-    assert (ab[0] - ab[1]).abs().mean() < 3  # the color stayed, up to the gamut
+    assert (ab[0] - ab[1]).abs().mean() < 3  # the color is unchanged except for the gamut
 
 
-def test_names_may_be_those_of_the_folders_and_of_other_formats(
-    tmp_path: Path, colored: Path, hand_in: Callable[..., RunRecord]
+def test_files_may_be_in_subfolders_and_in_other_formats(
+    tmp_path: Path, colored: Path, submit_folder: Callable[..., RunRecord]
 ) -> None:
-    expected = hand_in().per_image_sha256
+    expected = submit_folder().per_image_sha256
     (colored / "sub").mkdir()
     (colored / "sub__image_003.png").rename(colored / "sub/image_003.png")
     with Image.open(colored / "image_000.png") as image:
         image.save(colored / "image_000.webp", lossless=True)
     (colored / "image_000.png").unlink()
-    assert hand_in().per_image_sha256 == expected
+    assert submit_folder().per_image_sha256 == expected
     with Image.open(colored / "image_001.png") as image:
         image.save(colored / "image_001.jpg", quality=95)
     (colored / "image_001.png").unlink()
-    assert hand_in().n_scored == 4
+    assert submit_folder().n_scored == 4
 
 
 def _missing(folder: Path) -> None:
@@ -132,7 +132,7 @@ def _extra(folder: Path) -> None:
     shutil.copy(folder / "image_001.png", folder / "holiday.png")
 
 
-def _twice(folder: Path) -> None:
+def _duplicate(folder: Path) -> None:
     shutil.copy(folder / "image_001.png", folder / "image_001.webp")
 
 
@@ -150,64 +150,68 @@ def _empty(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (_missing, "lacks 1 of 4 test images: image_001"),
         (_extra, "not of the test: holiday"),
-        (_twice, r"image_001\.png and .*image_001\.webp"),
+        (_duplicate, r"image_001\.png and .*image_001\.webp"),
         (_small, r"image_002\.png is 48×40, and the test is 32×32.*--resize"),
         (_broken, r"image_002\.png cannot be used: not an image"),
         (_empty, "holds no image"),
     ],
 )
-def test_what_is_wrong_is_named_and_nothing_written(
+def test_a_faulty_submission_is_refused_by_name_and_nothing_is_written(
     tmp_path: Path,
     colored: Path,
-    hand_in: Callable[..., RunRecord],
+    submit_folder: Callable[..., RunRecord],
     spoil: Callable[[Path], None],
-    said: str,
+    message: str,
 ) -> None:
     spoil(colored)
-    with pytest.raises(UserError, match=said):
-        hand_in()
+    with pytest.raises(UserError, match=message):
+        submit_folder()
     assert not (tmp_path / "Results" / "program").exists()
     assert not list((tmp_path / "Results").glob("leaderboard*"))
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../out", "a\\b"])
-def test_a_name_is_no_path(hand_in: Callable[..., RunRecord], name: str) -> None:
+def test_a_name_must_not_be_a_path(submit_folder: Callable[..., RunRecord], name: str) -> None:
     with pytest.raises(UserError, match="--name"):
-        hand_in(name=name)
+        submit_folder(name=name)
 
 
 def test_a_run_that_was_trained_here_is_not_overwritten(
-    tmp_path: Path, hand_in: Callable[..., RunRecord]
+    tmp_path: Path, submit_folder: Callable[..., RunRecord]
 ) -> None:
     RunFolder(tmp_path / "Results", "unet", 0).weights.mkdir(parents=True)
     with pytest.raises(UserError, match="trained here"):
-        hand_in(name="unet")
+        submit_folder(name="unet")
 
 
-def test_transparency_and_16_bits_are_read_as_everywhere(
-    colored: Path, hand_in: Callable[..., RunRecord]
+def test_transparent_and_16_bit_images_are_scored(
+    colored: Path, submit_folder: Callable[..., RunRecord]
 ) -> None:
     with Image.open(colored / "image_000.png") as image:
         opaque = image.convert("RGBA")
     opaque.save(colored / "image_000.png")
     gray16 = (np.arange(SIZE * SIZE, dtype=np.uint16) * 60).reshape(SIZE, SIZE)
     Image.fromarray(gray16).save(colored / "image_001.png")
-    record = hand_in()
+    record = submit_folder()
     assert record.n_scored == 4
 
 
-def test_seeds_of_a_program_are_one_row(tmp_path: Path, hand_in: Callable[..., RunRecord]) -> None:
-    hand_in(seed=1)
-    hand_in(seed=2)
+def test_all_seeds_of_a_program_are_one_row(
+    tmp_path: Path, submit_folder: Callable[..., RunRecord]
+) -> None:
+    submit_folder(seed=1)
+    submit_folder(seed=2)
     (board,) = leaderboard.read(tmp_path / "Results").boards
     assert [row.seeds for row in board.models] == [[1, 2]]
 
 
-def test_a_record_handed_in_is_read_back(tmp_path: Path, hand_in: Callable[..., RunRecord]) -> None:
-    record = hand_in(name="<script>")
+def test_the_record_of_a_submission_is_read_back(
+    tmp_path: Path, submit_folder: Callable[..., RunRecord]
+) -> None:
+    record = submit_folder(name="<script>")
     (path,) = (tmp_path / "Results/<script>").glob("seed-0/tests/*/run.json")
     assert read_record(path, RunRecord) == record

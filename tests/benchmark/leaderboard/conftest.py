@@ -1,4 +1,4 @@
-"""Results to tabulate: written records of any content, and real tests of small models."""
+"""Fixtures of results: written records with any values, and real tests of small models."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -21,9 +21,9 @@ Make = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def add_record(tmp_path: Path, make_record: Make) -> Callable[..., Path]:
-    """add_record(run, means, **changed): write a run.json and a per_image.csv where a test would.
+    """add_record(run, means, **changed) → the run.json that it writes beside a per_image.csv.
 
-    The images' values are near the means, so that rows of other means differ significantly.
+    The values of the images are close to the means, so that different means differ significantly.
     """
 
     def write(run: str, means: Mapping[str, float | None] | None = None, **changed: Any) -> Path:
@@ -43,7 +43,7 @@ def add_record(tmp_path: Path, make_record: Make) -> Callable[..., Path]:
 
 
 def per_image(record: dict[str, Any]) -> pd.DataFrame:
-    """Values of four images around each mean of a record."""
+    """Return a table with values of each image around the means of a record."""
     count = record["protocol"]["n_images"]
     names = [f"{row}.png" for row in range(count)]
     table = pd.DataFrame({"file": names, "sha256": names, "sample": "0"})
@@ -58,8 +58,11 @@ def per_image(record: dict[str, Any]) -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two protocols: one with several rows and the stand-in for LPIPS, and a minimal one with one
-    model without costs, one image, no LPIPS and no fixed rows."""
+    """Results of two protocols, "soft" and "spare".
+
+    "soft" has several rows and a stand-in for LPIPS. "spare" has a single model without costs, one
+    image, no LPIPS and no fixed rows.
+    """
     folder = tmp_path_factory.mktemp("Results")
     setup = prepare(8, lpips=MeanDifference())
     baselines.test_baselines(folder, setup, None)
@@ -90,5 +93,5 @@ def plots(found: Leaderboard) -> list[Plot]:
 
 @pytest.fixture
 def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write pages without plots, for tests that do not look at them: they take most of the time."""
+    """Write pages without plots, which take most of the time, for tests that do not need them."""
     monkeypatch.setattr(page, "plots_of", lambda board, prefix: [])

@@ -1,4 +1,4 @@
-"""leaderboard.html in Chromium: it sorts, shows its images and fetches nothing."""
+"""leaderboard.html in Chromium: tables are sorted, images are shown and nothing is fetched."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from tests.leaderboard_support import EVIL, board_of
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium without a window, which writes down what it requests and complains of."""
+    """Chromium without a window; it logs its requests and its errors."""
     binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if binary is None or driver is None:
         pytest.skip("no chromium with chromedriver: the page is not tried in a browser")
@@ -42,7 +42,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def opened(browser: Any, text: str, tmp_path: Path) -> Any:
-    """The browser, with the page opened afresh."""
+    """The browser after opening the page."""
     path = tmp_path / "leaderboard.html"
     path.write_text(text, encoding="utf-8")
     browser.get_log("browser")
@@ -51,7 +51,7 @@ def opened(browser: Any, text: str, tmp_path: Path) -> Any:
     return browser
 
 
-def test_it_opens_without_network_errors_or_dialogs(opened: Any) -> None:
+def test_the_page_opens_without_network_access_errors_or_dialogs(opened: Any) -> None:
     widths = opened.execute_async_script(
         """const [done] = arguments, images = [...document.images];
         for (const image of images) image.loading = "eager";
@@ -59,7 +59,9 @@ def test_it_opens_without_network_errors_or_dialogs(opened: Any) -> None:
           .then(() => done(images.map((image) => image.naturalWidth)))
           .catch((error) => done(String(error)));"""
     )
-    assert widths == [32] * (8 * 6 + 1)  # input, four models, truth; and the other board's one
+    assert widths == [32] * (
+        8 * 6 + 1
+    )  # 8 images of input, four models and truth; one of the other board
     messages = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]
     requests = [
         message["params"]["request"]["url"].partition(":")[0]
@@ -69,11 +71,11 @@ def test_it_opens_without_network_errors_or_dialogs(opened: Any) -> None:
     assert requests.count("file") == 1
     assert set(requests) == {"file", "data"}
     assert opened.get_log("browser") == []
-    # An alert would have made every command before this fail; the name is there as text.
+    # An alert would have made every earlier command fail; the name appears as text.
     assert EVIL in opened.find_element("tag name", "main").text
 
 
-def test_no_script_but_the_pages_own_runs_and_none_may_fetch(opened: Any) -> None:
+def test_only_the_pages_own_script_runs_and_no_script_may_fetch(opened: Any) -> None:
     opened.execute_script(
         """const script = document.createElement("script");
         script.textContent = "window.broken = true";
@@ -92,42 +94,42 @@ def test_no_script_but_the_pages_own_runs_and_none_may_fetch(opened: Any) -> Non
 
 
 def column(browser: Any, heading: str) -> tuple[list[str | None], str]:
-    """What the cells of the first table's models are sorted by under a heading; its aria-sort."""
+    """Return the sort keys of a column of the first table, and its aria-sort."""
     return browser.execute_script(
         """const table = document.querySelector("table");
         const heads = [...table.tHead.rows[0].cells];
-        const place = heads.findIndex((head) => head.innerText.startsWith(arguments[0]));
-        const cells = [...table.tBodies[0].rows].map((row) => row.cells[place].dataset);
-        return [cells.map((data) => data.number ?? data.text ?? null), heads[place].ariaSort];""",
+        const index = heads.findIndex((head) => head.innerText.startsWith(arguments[0]));
+        const cells = [...table.tBodies[0].rows].map((row) => row.cells[index].dataset);
+        return [cells.map((data) => data.number ?? data.text ?? null), heads[index].ariaSort];""",
         heading,
     )
 
 
-def head(browser: Any, heading: str) -> Any:
-    """The button of a column of the first table."""
+def heading_button(browser: Any, heading: str) -> Any:
+    """Return the button in the heading of a column of the first table."""
     table = browser.find_element("css selector", "table")
     buttons = table.find_elements("css selector", "thead button")
     return next(button for button in buttons if button.text.startswith(heading))
 
 
 def in_order(values: list[str | None], descending: bool) -> bool:
-    """Whether they are sorted, empty ones last."""
+    """Whether values are sorted, with empty ones last."""
     known = [float(value) for value in values if value is not None]
     empty = [None] * (len(values) - len(known))
     return values[len(known) :] == empty and known == sorted(known, reverse=descending)
 
 
-@pytest.mark.parametrize("way", ["click", "enter", "space"])
-def test_a_heading_sorts_and_turns_round(opened: Any, way: str) -> None:
+@pytest.mark.parametrize("action", ["click", "enter", "space"])
+def test_a_heading_sorts_and_reverses_the_rows(opened: Any, action: str) -> None:
     from selenium.webdriver.common.keys import Keys
 
     keys = {"enter": Keys.ENTER, "space": Keys.SPACE}
 
     def press(heading: str) -> None:
-        button = head(opened, heading)
-        if way in keys:
+        button = heading_button(opened, heading)
+        if action in keys:
             opened.execute_script("arguments[0].focus()", button)
-            opened.switch_to.active_element.send_keys(keys[way])
+            opened.switch_to.active_element.send_keys(keys[action])
         else:
             opened.execute_script("arguments[0].scrollIntoView({inline: 'center'})", button)
             button.click()
@@ -135,7 +137,7 @@ def test_a_heading_sorts_and_turns_round(opened: Any, way: str) -> None:
     values, state = column(opened, "LPIPS")
     assert state == "ascending"
     assert in_order(values, descending=False)
-    for heading in ("training", "SSIM"):  # a row has no training
+    for heading in ("training", "SSIM"):  # one row has no training time
         for expected in ("ascending", "descending", "ascending"):
             press(heading)
             values, state = column(opened, heading)
@@ -147,7 +149,7 @@ def test_a_heading_sorts_and_turns_round(opened: Any, way: str) -> None:
     assert column(opened, "Model")[0] == ["_cold", EVIL, "$warm$", "seeds"]
 
 
-def test_the_focus_is_never_below_the_names_that_stay_at_the_edge(opened: Any) -> None:
+def test_a_focused_button_is_never_covered_by_the_fixed_column_of_names(opened: Any) -> None:
     on_top = opened.execute_script(
         """const buttons = [...document.querySelectorAll("table")[0].querySelectorAll("button")];
         return buttons.reverse().map((button) => {
@@ -161,7 +163,7 @@ def test_the_focus_is_never_below_the_names_that_stay_at_the_edge(opened: Any) -
 
 
 def choose(browser: Any, metric: str, row: str, order: str) -> tuple[list[str], list[list[str]]]:
-    """Choose in the first gallery: the names of its images, and the numbers under each."""
+    """Select options in the first gallery; returns image names and the numbers under each image."""
     return browser.execute_script(
         """const gallery = document.querySelector(".gallery");
         for (const [name, value] of Object.entries(arguments[0])) {
@@ -177,25 +179,27 @@ def choose(browser: Any, metric: str, row: str, order: str) -> tuple[list[str], 
     )
 
 
-def test_the_gallery_shows_the_worst_first(opened: Any, found: Leaderboard) -> None:
+def test_the_gallery_sorts_images_by_the_selected_metric_and_row(
+    opened: Any, found: Leaderboard
+) -> None:
     models = board_of(found, "soft-32").models
-    for place, row in enumerate(models):
+    for index, row in enumerate(models):
         table = row.tests[0].sample_table(0)
-        for metric, rises in (("lpips", False), ("ssim", True), ("colorfulness", False)):
-            worst = table.sort_values(metric, ascending=rises, kind="stable")
-            names, numbers = choose(opened, metric, str(place), "worst")
+        for metric, higher_is_better in (("lpips", False), ("ssim", True), ("colorfulness", False)):
+            worst = table.sort_values(metric, ascending=higher_is_better, kind="stable")
+            names, numbers = choose(opened, metric, str(index), "worst")
             assert names == worst["file"].tolist()
-            shown = [float(of_one[place]) for of_one in numbers]
+            shown = [float(of_one[index]) for of_one in numbers]
             assert shown == pytest.approx(worst[metric].tolist(), abs=0.0051)
-            best = table.sort_values(metric, ascending=not rises, kind="stable")
-            assert choose(opened, metric, str(place), "best")[0] == best["file"].tolist()
+            best = table.sort_values(metric, ascending=not higher_is_better, kind="stable")
+            assert choose(opened, metric, str(index), "best")[0] == best["file"].tolist()
     means = np.mean([row.tests[0].values("delta_e2000") for row in models], axis=0)
     files = models[0].tests[0].sample_table(0)["file"].to_numpy()
     expected = files[np.argsort(-means, kind="stable")].tolist()
     assert choose(opened, "delta_e2000", "all", "worst")[0] == expected
 
 
-def test_a_phone_scrolls_tables_and_not_the_page(opened: Any) -> None:
+def test_on_a_phone_tables_scroll_sideways_and_the_page_does_not(opened: Any) -> None:
     size = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
     opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:

@@ -1,4 +1,4 @@
-"""The files of a leaderboard: the same each time, none without a test, two programs at once."""
+"""The files of a leaderboard: reproducible, safe for two programs, and none without a test."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +10,10 @@ from benchmark import leaderboard
 from benchmark.errors import UserError
 
 
-def test_two_programs_may_write_at_once(tmp_path: Path, add_record: Callable[..., Path]) -> None:
-    """Whoever writes last has read last: no table lacks a test that was there before it."""
+def test_two_programs_may_write_at_the_same_time(
+    tmp_path: Path, add_record: Callable[..., Path]
+) -> None:
+    """The last writer is the last reader, so no table lacks a test that was finished before."""
     for run in "abc":
         add_record(run)
         threads = [Thread(target=leaderboard.write, args=(tmp_path,)) for _ in range(2)]
@@ -24,7 +26,7 @@ def test_two_programs_may_write_at_once(tmp_path: Path, add_record: Callable[...
     assert not list(tmp_path.glob(".*.md"))
 
 
-def test_the_tables_are_the_same_each_time(tmp_path: Path, add_record: Callable[..., Path]) -> None:
+def test_tables_are_reproducible(tmp_path: Path, add_record: Callable[..., Path]) -> None:
     for run in "abc":
         add_record(run, {"lpips": 0.5})
 
@@ -35,7 +37,7 @@ def test_the_tables_are_the_same_each_time(tmp_path: Path, add_record: Callable[
     assert written() == written()
 
 
-def test_where_nothing_is_usable_one_sentence_says_so(
+def test_without_a_usable_test_no_leaderboard_is_written(
     tmp_path: Path, add_record: Callable[..., Path]
 ) -> None:
     with pytest.raises(UserError, match="no finished test"):

@@ -1,4 +1,4 @@
-"""leaderboard.html: escaped, the same each time, with the images that were scored."""
+"""leaderboard.html: escaped, reproducible, with the images that were scored."""
 
 from collections import Counter
 from dataclasses import replace
@@ -14,7 +14,7 @@ from tests.leaderboard_support import EVIL, board_of
 
 
 class Elements(HTMLParser):
-    """All elements of a page, as (tag, attributes), and their text."""
+    """Collects all elements of a page, as (tag, attributes), and their text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ def test_the_same_results_make_the_same_page(results: Path, text: str) -> None:
     assert page.html(read(results)) == text
 
 
-def test_images_are_those_that_were_scored_and_others_leave_a_gap(
+def test_only_images_that_were_scored_are_shown_and_others_are_marked_missing(
     found: Leaderboard, without_plots: None
 ) -> None:
     board = board_of(found, "soft-32")

@@ -1,4 +1,4 @@
-"""Plots of a board: what is drawn, with which names, and where the names lie."""
+"""Plots of a board: what is drawn, with which names, and where the names are placed."""
 
 from dataclasses import replace
 from xml.etree import ElementTree
@@ -22,7 +22,7 @@ from benchmark.results.records import Calibration, Estimate, PaintShares
 from tests.leaderboard_support import board_of
 
 
-def test_each_board_has_the_plots_that_it_has_values_for(
+def test_each_board_has_the_plots_whose_values_it_has(
     found: Leaderboard, plots: list[Plot]
 ) -> None:
     def titles(plots: list[Plot]) -> list[str]:
@@ -47,7 +47,7 @@ def test_each_board_has_the_plots_that_it_has_values_for(
 def test_calibration_is_drawn_for_the_rows_that_have_it(found: Leaderboard) -> None:
     even = {"red": 0.5, "blue": 0.5, "none": 0.0}
     shares = {name: Estimate(value=value, low=None, high=None) for name, value in even.items()}
-    taken = PaintShares(
+    painted = PaintShares(
         n_objects=2,
         n_images=1,
         shares=shares,
@@ -60,7 +60,7 @@ def test_calibration_is_drawn_for_the_rows_that_have_it(found: Leaderboard) -> N
         n_samples=1,
         n_left_out=0,
         probabilities=even,
-        overall=taken,
+        overall=painted,
         kinds={},
         per_object=None,
         per_object_perfect=None,
@@ -68,8 +68,8 @@ def test_calibration_is_drawn_for_the_rows_that_have_it(found: Leaderboard) -> N
     board = board_of(found, "spare-32")
     (row,) = board.rows
     record = row.record.model_copy(update={"calibration": calibration})
-    painted = replace(row, tests=(replace(row.tests[0], record=record),))
-    board = replace(board, rows=[painted])
+    calibrated = replace(row, tests=(replace(row.tests[0], record=record),))
+    board = replace(board, rows=[calibrated])
     table = tables.tables_of(board)[-1]
     assert table.title == "Calibration"
     assert {"red (0.50)", "blue (0.50)", "none (0.00)"} <= set(table.columns)
@@ -86,7 +86,9 @@ def test_names_in_plots_are_those_of_the_rows(found: Leaderboard, plots: list[Pl
         for row in board.models:
             if "training" not in plot.title:
                 assert row.name in lines
-            elif row.record.cost:  # of two devices, which are named since they do not compare
+            elif (
+                row.record.cost
+            ):  # the names include the device, since times of different devices are not comparable
                 assert f"{row.name} on {row.record.cost.device}" in lines
 
 
@@ -107,7 +109,7 @@ def test_characters_that_xml_does_not_allow_are_replaced_in_plots(found: Leaderb
         max_size=16,
     )
 )
-def test_names_lie_below_the_plot_and_never_on_each_other(names: list[str]) -> None:
+def test_names_are_below_the_plot_and_never_overlap(names: list[str]) -> None:
     with matplotlib.rc_context(STYLE):
         figure, axes = _axes()
         handles = [line for _ in names for line in axes.plot(0, 0, "o")]
@@ -121,10 +123,10 @@ def test_names_lie_below_the_plot_and_never_on_each_other(names: list[str]) -> N
         assert box.count_overlaps(boxes[:index]) == 0
         assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
         assert figure.bbox.y0 <= box.y0 < box.y1 <= axes.get_tightbbox().y0
-    assert axes.get_window_extent().height > 2 * 72  # the legend takes no room from the plot
+    assert axes.get_window_extent().height > 2 * 72  # the legend does not shrink the plot
 
 
-def test_all_rows_of_a_board_look_different(found: Leaderboard) -> None:
+def test_all_rows_of_a_board_have_different_markers(found: Leaderboard) -> None:
     board = board_of(found, "soft-32")
     rows = [row for row in board.rows if row is not board.fixed("ground truth")]
     assert len({_look(board, row) for row in rows}) == len(rows)

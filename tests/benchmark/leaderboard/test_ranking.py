@@ -1,4 +1,4 @@
-"""From run.json files to ranked rows: seeds, ranks, and tests that are left out."""
+"""From run.json files to ranked rows: seeds, ranks, and excluded tests."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def test_seeds_of_one_run_are_one_row(tmp_path: Path, add_record: Callable[..., 
     assert (other.rank, longer.name, longer.rank) == (2, "unet, seed 4", 3)
     score = several.scores["lpips"]
     assert score.mean == pytest.approx(0.3)
-    assert score.low is not None  # over the images, whose spread all seeds have alike
+    assert score.low is not None  # over the images, whose spread is equal for all seeds
     assert score.high == pytest.approx(0.3015, abs=0.001)
     assert several.std_over_seeds("lpips") == pytest.approx(0.07**0.5)
     kid = several.scores["kid"]
@@ -47,8 +47,8 @@ def test_the_same_seed_tested_under_two_names_counts_once(
     assert (row.seeds, row.scores["lpips"].mean) == ([8000], 0.2)
 
 
-def test_ranks_show_ties(tmp_path: Path, add_record: Callable[..., Path]) -> None:
-    """Values near each other by less than images differ; the same number is no worse."""
+def test_tied_models_share_a_rank(tmp_path: Path, add_record: Callable[..., Path]) -> None:
+    """Models whose values do not differ significantly share a rank."""
     for run, value in (("a", 0.1), ("b", 0.1), ("c", 0.3)):
         add_record(run, {"lpips": value, "ssim": value})
     add_record("gray", {"lpips": 0.2, "ssim": 0.2}, kind="fixed")
@@ -72,21 +72,25 @@ def test_rows_are_never_ordered_by_two_metrics(
 
 def test_an_unknown_metric_is_refused(tmp_path: Path, add_record: Callable[..., Path]) -> None:
     add_record("a")
-    with pytest.raises(UserError, match="'lpisp'; did you mean 'lpips'"):
+    with pytest.raises(
+        UserError, match="--sort lpisp: there is no such metric; did you mean 'lpips'"
+    ):
         leaderboard.write(tmp_path, sort="lpisp")
 
 
-@pytest.mark.parametrize("fault", ["cut", "gone", "edited"])
-def test_a_table_that_is_not_the_one_scored_takes_its_row_along(
+@pytest.mark.parametrize("fault", ["truncated", "missing", "edited"])
+def test_a_missing_or_changed_table_removes_its_row(
     tmp_path: Path, add_record: Callable[..., Path], fault: str
 ) -> None:
     add_record("good")
     table = add_record("bad").parent / "per_image.csv"
     content = table.read_text()
-    if fault == "gone":
+    if fault == "missing":
         table.unlink()
     else:
-        table.write_text(content[:200] if fault == "cut" else content.replace("0.5015", "0.4015"))
+        table.write_text(
+            content[:200] if fault == "truncated" else content.replace("0.5015", "0.4015")
+        )
         assert table.read_text() != content
     found = leaderboard.write(tmp_path)
     assert [row.name for row in found.boards[0].models] == ["good"]
@@ -109,7 +113,7 @@ def test_protocols_that_this_suite_does_not_know_are_refused(
     assert "hash is not that" in forged
 
 
-def test_protocols_of_one_name_and_another_hash_are_apart_too(
+def test_protocols_of_the_same_name_with_different_hashes_are_separate(
     tmp_path: Path, add_record: Callable[..., Path], make_record: Make
 ) -> None:
     add_record("a")
@@ -121,11 +125,14 @@ def test_protocols_of_one_name_and_another_hash_are_apart_too(
     assert all(board.protocol_hash[:8] in text for board in found.boards)
 
 
-def test_broken_results_are_left_out_and_named_and_others_stay(
+def test_broken_results_are_excluded_by_name_and_others_remain(
     tmp_path: Path, add_record: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     add_record("good", {"lpips": 0.2})
-    bad = [add_record(run) for run in ("cut", "text", "short", "poor", "bare")]
+    bad = [
+        add_record(run)
+        for run in ("truncated", "text", "incomplete", "without-lpips", "without-size")
+    ]
     bad[0].write_text(bad[0].read_text()[:100])
     bad[1].write_text(bad[1].read_text().replace('"mean": 0.5', '"mean": "0.5"'))
     bad[2].write_text(bad[2].read_text().replace('"n_scored": 4', '"n_scored": 3'))
@@ -135,9 +142,9 @@ def test_broken_results_are_left_out_and_named_and_others_stay(
         path.write_text(json.dumps(record))
     (rows,) = tables(tmp_path).values()
     assert list(rows) == ["good"]
-    said = capsys.readouterr().err
+    messages = capsys.readouterr().err
     text = (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
     for path in bad:
-        assert path.relative_to(tmp_path).as_posix() in said
+        assert path.relative_to(tmp_path).as_posix() in messages
         assert path.relative_to(tmp_path).as_posix() in text
-    assert len(said.splitlines()) == len(bad)
+    assert len(messages.splitlines()) == len(bad)

@@ -1,4 +1,4 @@
-"""The written tables: marks, names, separate protocols, escapes, and CSV without rounding."""
+"""The written tables: marks, names, separate protocols, escaping, and CSV without rounding."""
 
 import csv
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def test_the_best_is_bold_the_second_italic_the_third_both(
         "ground truth": "1.000",
         "gray": "0.050",
     }
-    # What describes and does not rank has neither arrow nor mark.
+    # A metric that describes and does not rank has neither an arrow nor a mark.
     assert not any("*" in cell for cell in column(rows, "Colorfulness").values())
     assert list(rows) == ["b", "d", "a", "c", "ground truth", "gray"]  # best first, fixed below
 
@@ -71,7 +71,9 @@ def test_equal_values_share_a_mark(tmp_path: Path, add_record: Callable[..., Pat
     ]
 
 
-def test_steps_and_seeds_tell_rows_apart(tmp_path: Path, add_record: Callable[..., Path]) -> None:
+def test_names_of_rows_differ_by_steps_and_seeds(
+    tmp_path: Path, add_record: Callable[..., Path]
+) -> None:
     add_record("unetddim", sampling={"steps": 50, "eta": 0.0}, sampling_changes=["steps", "eta"])
     add_record("unetddim", sampling={"steps": 20, "eta": 1.0}, seed=7)
     add_record("unet", seed=7)
@@ -96,9 +98,7 @@ def test_a_name_lists_only_what_differs_from_the_defaults(
     assert row["sampling"] == "steps=20 eta=0.5 guidance=2.0 clip=True"
 
 
-def test_latex_has_a_table_that_compiles_by_its_escapes(
-    tmp_path: Path, add_record: Callable[..., Path]
-) -> None:
+def test_names_in_latex_tables_are_escaped(tmp_path: Path, add_record: Callable[..., Path]) -> None:
     add_record("a_b & 50% #1", {"lpips": 0.1})
     add_record("b", {"lpips": 0.2})
     leaderboard.write(tmp_path)
@@ -130,11 +130,11 @@ def test_a_bar_in_a_name_does_not_break_the_table(
 ) -> None:
     add_record("left|right\nbelow", {"lpips": 0.1})
     add_record("plain", {"lpips": 0.2})
-    (rows,) = tables(tmp_path).values()  # which asserts that each row has as many cells
+    (rows,) = tables(tmp_path).values()  # which asserts that all rows have the same number of cells
     assert set(rows) == {"left|right below", "plain"}
 
 
-def test_an_empty_column_says_why(tmp_path: Path, add_record: Callable[..., Path]) -> None:
+def test_an_empty_column_is_explained(tmp_path: Path, add_record: Callable[..., Path]) -> None:
     add_record("a", {"lpips": None})
     (rows,) = tables(tmp_path).values()
     assert rows["a"]["LPIPS (alex) ↓"] == ""
@@ -158,7 +158,7 @@ def test_csv_has_full_precision(tmp_path: Path, add_record: Callable[..., Path])
     assert rows["a"]["weights_sha256"] == "0" * 64
 
 
-def test_a_value_of_the_whole_set_has_its_deviation_and_no_interval(
+def test_a_metric_of_the_whole_set_has_a_deviation_and_no_interval(
     tmp_path: Path, add_record: Callable[..., Path], make_record: Make
 ) -> None:
     values = make_record()["metrics"]
@@ -172,7 +172,7 @@ def test_a_value_of_the_whole_set_has_its_deviation_and_no_interval(
     assert row["SSIM ↑"] == "**0.900**"
 
 
-def test_a_heading_names_what_was_chosen(
+def test_a_heading_names_the_chosen_lpips_backbone(
     tmp_path: Path, add_record: Callable[..., Path], make_record: Make
 ) -> None:
     values = make_record({"lpips": 0.1})["metrics"]
@@ -182,7 +182,7 @@ def test_a_heading_names_what_was_chosen(
     assert column(rows, "LPIPS (squeeze) ↓") == {"a": "**0.100**"}
 
 
-def test_a_table_of_one_image_says_that_it_has_no_intervals(
+def test_a_table_of_one_image_states_that_it_has_no_intervals(
     tmp_path: Path, add_record: Callable[..., Path], make_record: Make
 ) -> None:
     add_record("a", protocol=make_record()["protocol"] | {"n_images": 1}, n_expected=1, n_scored=1)

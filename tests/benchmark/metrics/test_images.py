@@ -1,4 +1,4 @@
-"""The metrics of images against scikit-image and Sharma's pairs; their properties and refusals."""
+"""Metrics of images: compared with scikit-image and Sharma's pairs; properties; refused inputs."""
 
 import math
 from collections.abc import Callable
@@ -29,10 +29,10 @@ from benchmark.metrics.images import (
     ssim,
 )
 from benchmark.metrics.table import METRICS
-from tests.metric_support import floats, random_pair, scored
+from tests.metric_support import float_pair, random_pair, scored
 
 SEEDS = st.integers(0, 2**32 - 1)
-few = settings(max_examples=8)  # an image has thousands of pixels, each an example of its own
+few = settings(max_examples=8)  # each image already has thousands of different pixels
 ZERO_FOR_EQUALS = ("delta_e76", "delta_e2000", "lightness_error", "colorfulness_gap")
 SYMMETRIC = ("ssim", "psnr", *ZERO_FOR_EQUALS)
 PER_IMAGE = [key for key, metric in METRICS.items() if metric.per_image]
@@ -77,7 +77,7 @@ SHARMA = """
 
 
 def each(prediction: Tensor, truth: Tensor, reference: Callable[..., Any]) -> list[float]:
-    """A reference that takes one pair of float64 images (H, W, 3), over a batch."""
+    """Apply a reference for one pair of float64 images (H, W, 3) to each pair of a batch."""
     pairs = zip(
         prediction.double().permute(0, 2, 3, 1).numpy(),
         truth.double().permute(0, 2, 3, 1).numpy(),
@@ -90,9 +90,9 @@ def each(prediction: Tensor, truth: Tensor, reference: Callable[..., Any]) -> li
 
 
 def test_ssim_equals_scikit_image_with_wangs_settings() -> None:
-    prediction, truth = floats(0, n=6)
-    # Next to no variance, where that of large squares would be lost in rounding: white and black
-    # with a few values a step off.
+    prediction, truth = float_pair(0, n=6)
+    # Almost constant images, in which a variance computed from large squares would be lost in
+    # rounding: white and black with a few values one 8-bit step away.
     specks = (torch.rand(truth[4].shape, generator=torch.Generator().manual_seed(0)) < 0.02) / 255
     prediction[4:], truth[4], truth[5] = (
         torch.tensor([1.0, 0.0]).view(2, 1, 1, 1),
@@ -117,7 +117,7 @@ def test_ssim_equals_scikit_image_with_wangs_settings() -> None:
 
 
 def test_psnr_equals_scikit_image() -> None:
-    prediction, truth = floats(1, n=4)
+    prediction, truth = float_pair(1, n=4)
     expected = each(
         prediction,
         truth,
@@ -138,7 +138,7 @@ def test_psnr_equals_scikit_image() -> None:
 def test_color_differences_equal_scikit_image(
     ours: Callable[[Tensor, Tensor], Tensor], theirs: Callable[..., Any]
 ) -> None:
-    prediction, truth = floats(2, n=4)
+    prediction, truth = float_pair(2, n=4)
 
     def reference(first: Any, second: Any) -> float:
         return float(theirs(skimage_color.rgb2lab(second), skimage_color.rgb2lab(first)).mean())
@@ -157,7 +157,7 @@ def test_ciede2000_equals_sharmas_34_pairs() -> None:
         np.testing.assert_allclose(ours, table[:, 6], atol=5.1e-5)
 
 
-def test_colorfulness_equals_an_image_reckoned_by_hand() -> None:
+def test_colorfulness_equals_values_computed_by_hand() -> None:
     # Half red, half green: R - G is ±255 (mean 0, deviation 255), (R + G) / 2 - B is 127.5
     # everywhere. With |R - G| it would be 85.5: the deviation of a constant is 0.
     rgb = torch.zeros(2, 3, 4, 4)
@@ -175,7 +175,7 @@ def test_colorfulness_equals_an_image_reckoned_by_hand() -> None:
     assert float(gap) == pytest.approx(half_blue - expected[0], rel=1e-5)
 
 
-def test_lightness_error_is_the_mean_step_in_lightness() -> None:
+def test_lightness_error_is_the_mean_difference_in_lightness() -> None:
     lightness = torch.linspace(20, 70, 16).view(1, 1, 4, 4)
     gray = torch.zeros(1, 2, 4, 4)
     value = lightness_error(join(lightness + 3, gray + 10), join(lightness, gray))
@@ -187,8 +187,8 @@ def test_lightness_error_is_the_mean_step_in_lightness() -> None:
 
 @few
 @given(SEEDS)
-def test_an_image_equals_itself(seed: int) -> None:
-    _, truth = floats(seed, n=1)
+def test_an_image_compared_with_itself_has_the_best_score(seed: int) -> None:
+    _, truth = float_pair(seed, n=1)
     assert float(ssim(truth, truth)) == pytest.approx(1, abs=1e-6)
     assert float(psnr(truth, truth)) == math.inf
     for key in ZERO_FOR_EQUALS:
@@ -197,8 +197,8 @@ def test_an_image_equals_itself(seed: int) -> None:
 
 @few
 @given(SEEDS)
-def test_first_and_second_may_change_places(seed: int) -> None:
-    first, second = floats(seed)
+def test_metrics_are_symmetric(seed: int) -> None:
+    first, second = float_pair(seed)
     for key in SYMMETRIC:
         torch.testing.assert_close(
             compute(key)(first, second), compute(key)(second, first), atol=1e-4, rtol=1e-5
@@ -215,7 +215,7 @@ def test_a_growing_hue_error_never_scores_better(hue: float, chroma: float, turn
         ab = torch.tensor([math.cos(angle), math.sin(angle)]).view(1, 2, 1, 1) * chroma
         return join(lightness, ab.expand(1, 2, 16, 16))
 
-    # SSIM and PSNR look at RGB, where a turn of hue is no circle: they level off before 120°.
+    # SSIM and PSNR compare RGB, where rotated hue is not a circle: they level off before 120°.
     for key, most in (("delta_e76", 120), ("delta_e2000", 120), ("psnr", 90), ("ssim", 75)):
         degrees = range(0, most + 1, 15)
         wrong = torch.cat([image(hue + turn * math.radians(error)) for error in degrees])
@@ -226,17 +226,17 @@ def test_a_growing_hue_error_never_scores_better(hue: float, chroma: float, turn
 
 @pytest.mark.parametrize("key", PER_IMAGE)
 def test_every_metric_refuses_images_in_minus_one_to_one(key: str) -> None:
-    prediction, truth = floats(3)
+    prediction, truth = float_pair(3)
     with pytest.raises(ValueError, match="spans"):
         compute(key)(prediction * 2 - 1, truth)
-    if key != "colorfulness":  # which looks at the prediction alone
+    if key != "colorfulness":  # which ignores the truth
         with pytest.raises(ValueError, match="spans"):
             compute(key)(prediction, truth * 2 - 1)
 
 
 @pytest.mark.parametrize("key", PER_IMAGE)
-def test_every_metric_refuses_what_is_no_pair_of_float_images(key: str) -> None:
-    prediction, truth = floats(4)
+def test_every_metric_refuses_anything_but_a_pair_of_float_images(key: str) -> None:
+    prediction, truth = float_pair(4)
     wrong = [(prediction[0], truth[0]), (prediction * 255, truth * 255), random_pair(4)]
     wrong += [(prediction * math.nan, truth), (prediction[:, :1], truth[:, :1])]
     if key != "colorfulness":
@@ -247,7 +247,7 @@ def test_every_metric_refuses_what_is_no_pair_of_float_images(key: str) -> None:
 
 
 def compute(key: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """The function of this name; LPIPS with a network that must not be reached."""
+    """Return the function of a metric; LPIPS has a network that must not be called."""
     if key == "lpips":
         return lambda prediction, truth: lpips(prediction, truth, nn.Identity())
     if key == "colorfulness":
@@ -258,7 +258,7 @@ def compute(key: str) -> Callable[[Tensor, Tensor], Tensor]:
 
 @few
 @given(st.lists(st.integers(0, 255), min_size=3, max_size=3))
-def test_constant_images_have_scores(color: list[int]) -> None:
+def test_constant_images_have_finite_scores(color: list[int]) -> None:
     plain = torch.tensor(color, dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 16, 16)
     _, other = random_pair(0, n=1, height=16, width=16)
     for truth in (plain, other):
@@ -274,7 +274,7 @@ def test_constant_images_have_scores(color: list[int]) -> None:
 # ---- the gray image ------------------------------------------------------------------------------
 
 
-def test_copying_the_gray_input_scores_what_it_should() -> None:
+def test_copying_the_gray_input_has_the_known_scores() -> None:
     names = ("astronaut", "chelsea", "coffee")
     photos = [getattr(skimage_data, name)() for name in names]
     truth8 = torch.stack([torch.from_numpy(p[20:276, 40:296].copy()) for p in photos])
@@ -285,11 +285,11 @@ def test_copying_the_gray_input_scores_what_it_should() -> None:
     values = {key: np.array(v) for key, v in scored(gray8, truth8).per_image.items()}
     assert (values["lightness_error"] < 0.12).all()
     assert (values["colorfulness"] < 0.1).all()
-    assert values["ssim"].mean() > 0.85  # SSIM rewards gray: hence the fixed row in each table
-    # Between an image and its gray copy lies its chroma, and nothing else.
+    assert values["ssim"].mean() > 0.85  # SSIM rewards gray, which is why each table has a gray row
+    # The color difference between an image and its gray copy is exactly its chroma.
     chroma = rgb_to_lab(truth)[:, 1:].norm(dim=1).mean(dim=(1, 2))
     np.testing.assert_allclose(values["delta_e76"], chroma, rtol=0.01)
-    # The fault for which other ranges are refused: the same images in [-1, 1] score far less.
+    # Why other ranges are refused: the same images in [-1, 1] have a far lower SSIM.
     gray = rgb_from_8bit(gray8)
     mistaken = kornia_ssim(gray * 2 - 1, truth * 2 - 1, 11, max_val=1.0, padding="valid")
     assert (values["ssim"] - mistaken.mean(dim=(1, 2, 3)).numpy() > 0.1).all()

@@ -1,4 +1,4 @@
-"""Only genuine weights are taken: whatever else is in a file is refused, and nothing is made up."""
+"""Only genuine weights are used: other files are refused, and no network is random."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ def no_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 
 def random_layers(key: LpipsBackbone) -> dict[str, Tensor]:
-    """A backbone's convolutions freshly initialized."""
+    """Return randomly initialized convolution layers of a backbone."""
     make = {"alex": torchvision.models.alexnet, "squeeze": torchvision.models.squeezenet1_1}[key]
     with torch.device("meta"):
         shapes = {k: v.shape for k, v in make().state_dict().items() if k.startswith("features.")}
@@ -52,7 +52,7 @@ KEYS: list[LpipsBackbone] = ["alex", "squeeze"]
 
 @pytest.mark.usefixtures("no_backbone")
 @pytest.mark.parametrize("key", KEYS)
-def test_without_a_backbone_there_is_a_reason_and_never_a_network(key: LpipsBackbone) -> None:
+def test_without_a_backbone_there_is_a_reason_and_no_network(key: LpipsBackbone) -> None:
     with pytest.raises(NoBackbone, match=networks.LPIPS_VARIABLE):
         lpips_network(None, key)
     found = load_metric_suite(MetricOptions(lpips_backbone=key))
@@ -79,12 +79,12 @@ def test_random_weights_are_refused(
 @pytest.mark.usefixtures("no_backbone")
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("fault", ["none", "order", "missing", "other"])
-def test_genuine_layers_alone_are_taken(
+def test_only_genuine_layers_are_accepted(
     key: LpipsBackbone, fault: str, lpips_weights: dict[str, Path], tmp_path: Path
 ) -> None:
     layers = torch.load(lpips_weights[key], weights_only=True)
     name = "features.3.squeeze.weight" if key == "squeeze" else "features.3.weight"
-    if fault == "order":  # the same numbers, and nothing they have in common would tell
+    if fault == "order":  # the same numbers shuffled, which mean and deviation would not detect
         values = layers[name].flatten()
         layers[name] = values[torch.randperm(len(values))].view_as(layers[name])
     elif fault == "missing":
@@ -92,7 +92,7 @@ def test_genuine_layers_alone_are_taken(
     elif fault == "other":
         (other,) = {"alex", "squeeze"} - {key}
         layers = torch.load(lpips_weights[other], weights_only=True)
-    layers["classifier.1.weight"] = torch.zeros(3)  # of torchvision's whole file, and of no use
+    layers["classifier.1.weight"] = torch.zeros(3)  # part of torchvision's file, which is not used
     torch.save(layers, tmp_path / "layers.pth")
     if fault == "none":
         lpips_network(str(tmp_path / "layers.pth"), key)
@@ -125,7 +125,7 @@ def test_other_tensors_and_missing_files_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_backbone")
-def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path: Path) -> None:
+def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path: Path) -> None:
     class Bomb:
         def __reduce__(self) -> Any:
             return sys.exit, (1,)
@@ -135,7 +135,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path: Path) -> None:
         lpips_network(str(tmp_path / "bomb.pth"))
 
 
-# ---- the genuine ones ----------------------------------------------------------------------------
+# ---- genuine weights -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -146,7 +146,7 @@ def test_lpips_equals_the_package_with_the_same_weights(
 ) -> None:
     reference, network = package_lpips(key), lpips_network(str(lpips_weights[key]), key)
     generator = torch.Generator().manual_seed(7)
-    for height, width in ((64, 48), (96, 128)):  # of small maps alone, and of others
+    for height, width in ((64, 48), (96, 128)):  # images with small maps only, and with larger ones
         prediction, truth = torch.rand(2, 4, 3, height, width, generator=generator)
         with torch.no_grad():
             expected = reference(prediction, truth, normalize=True).flatten()
@@ -158,7 +158,7 @@ def test_lpips_equals_the_package_with_the_same_weights(
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_lpips_squeeze_gives_the_values_of_torchmetrics_documentation(
+def test_lpips_squeeze_gives_the_values_in_the_documentation_of_torchmetrics(
     lpips_weights: dict[str, Path],
 ) -> None:
     generator = torch.Generator().manual_seed(42)
@@ -172,13 +172,13 @@ def test_lpips_squeeze_gives_the_values_of_torchmetrics_documentation(
 
 
 @pytest.mark.usefixtures("no_backbone")
-def test_inception_of_another_origin_is_refused(
+def test_another_file_with_the_name_of_inceptions_weights_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = networks.INCEPTION_URL.rpartition("/")[2]
     path = tmp_path / "hub" / "checkpoints" / name
     path.parent.mkdir(parents=True)
-    torch.save({"weight": torch.zeros(3)}, path)  # of the right name, in the right place
+    torch.save({"weight": torch.zeros(3)}, path)  # the right name in the right folder
     with pytest.raises(UserError, match="is not torch-fidelity's file"):
         networks.inception_network()
     monkeypatch.setenv(networks.INCEPTION_VARIABLE, str(tmp_path / "missing.pth"))
@@ -190,7 +190,7 @@ def test_inception_of_another_origin_is_refused(
 def test_inception_resizes_as_torch_fidelity_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The protocol names the resize: without antialiasing, which would give other features."""
+    """Without antialiasing, as the protocol states; it would change the features."""
     with torch.device("meta"):
         monkeypatch.setattr(torch, "load", lambda *_, **__: {})
         monkeypatch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)

@@ -1,4 +1,4 @@
-"""The score of written images: batches, samples, folders, threads and memory."""
+"""Scoring of images: batches, samples, folders, threads and memory."""
 
 import weakref
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ OF_ONE_SAMPLE = {key for key, metric in METRICS.items() if not metric.between_sa
 
 @settings(max_examples=8)
 @given(st.integers(0, 2**32 - 1), st.permutations(range(5)), st.integers(1, 5))
-def test_a_score_depends_on_neither_batch_nor_order(
+def test_a_score_depends_neither_on_batches_nor_on_the_order_of_images(
     seed: int, order: list[int], batch_size: int
 ) -> None:
     prediction, truth = random_pair(seed, n=5, height=16, width=16)
@@ -41,7 +41,7 @@ def test_a_score_depends_on_neither_batch_nor_order(
         assert shuffled.per_set[key].value == pytest.approx(value, abs=1e-6)
 
 
-def test_a_score_has_the_values_of_the_functions() -> None:
+def test_a_score_has_the_values_of_the_metric_functions() -> None:
     prediction, truth = random_pair(8)
     values = scored(prediction, truth).per_image
     assert {*values, "lpips"} == {key for key, metric in METRICS.items() if metric.per_image}
@@ -51,7 +51,7 @@ def test_a_score_has_the_values_of_the_functions() -> None:
         np.testing.assert_allclose(column, expected, rtol=1e-6)
 
 
-def test_no_image_and_unequal_numbers_and_sizes_are_refused() -> None:
+def test_empty_sets_and_unequal_numbers_or_sizes_are_refused() -> None:
     prediction, truth = random_pair(5, n=3)
     with pytest.raises(ValueError, match="no image"):
         scored(prediction[:0], truth[:0])
@@ -63,8 +63,8 @@ def test_no_image_and_unequal_numbers_and_sizes_are_refused() -> None:
         scored(prediction[..., :10], truth[..., :10])
 
 
-def test_distances_between_samples_are_those_of_all_pairs() -> None:
-    """The mean over an image's samples of their mean distance from the others."""
+def test_diversity_is_the_mean_distance_of_all_pairs_of_samples() -> None:
+    """The value of a sample is its mean distance from the other samples of the same image."""
     images = torch.stack([random_pair(seed, n=3)[0] for seed in (20, 21, 22, 23)])
     found = score_samples([images[:, :2], images[:, 2:]])
     assert found.keys() == {"diversity_delta_e2000"}  # LPIPS has no network here
@@ -73,14 +73,14 @@ def test_distances_between_samples_are_those_of_all_pairs() -> None:
     rgb = rgb_from_8bit(images)
     pairs = [delta_e2000(rgb[i], rgb[j]) for i, j in combinations(range(4), 2)]
     torch.testing.assert_close(values.mean(1), torch.stack(pairs).mean(0))
-    alike = score_samples([images[:1].expand(3, -1, -1, -1, -1)])
-    assert not np.any(alike["diversity_delta_e2000"])
+    equal = score_samples([images[:1].expand(3, -1, -1, -1, -1)])
+    assert not np.any(equal["diversity_delta_e2000"])
 
 
 # ---- folders and batches -------------------------------------------------------------------------
 
 
-def test_a_folder_is_scored_as_its_images_are(tmp_path: Path) -> None:
+def test_a_folder_has_the_scores_of_its_images(tmp_path: Path) -> None:
     outputs, truths = tmp_path / "outputs", tmp_path / "truths"
     expected = []
     for row, height in enumerate((16, 16, 24, 16)):  # sizes may differ from image to image
@@ -94,7 +94,7 @@ def test_a_folder_is_scored_as_its_images_are(tmp_path: Path) -> None:
     np.testing.assert_allclose(scores.per_image["ssim"], expected, rtol=1e-5)
 
 
-def test_a_folder_that_does_not_match_is_refused(tmp_path: Path) -> None:
+def test_folders_whose_images_do_not_match_are_refused(tmp_path: Path) -> None:
     outputs, truths = tmp_path / "outputs", tmp_path / "truths"
     outputs.mkdir()
     with pytest.raises(UserError, match="outputs holds no image"):
@@ -114,7 +114,7 @@ def test_a_folder_that_does_not_match_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture(params=[1, 3])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    """So many threads for this test."""
+    """Number of threads that torch uses during this test."""
     torch.set_num_threads(request.param)
     yield request.param
     torch.set_num_threads(1)
@@ -122,30 +122,30 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 def test_memory_does_not_depend_on_the_number_of_images(threads: int) -> None:
     alive: list[weakref.ref[Tensor]] = []
-    most = 0
+    most_alive = 0
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        nonlocal most
+        nonlocal most_alive
         for seed in range(20):
             output, truth = random_pair(seed, n=2, height=16, width=16)
             alive.extend([weakref.ref(output), weakref.ref(truth)])
-            most = max(most, sum(ref() is not None for ref in alive))
+            most_alive = max(most_alive, sum(ref() is not None for ref in alive))
             yield output, truth
 
     assert score(batches()).n == 40
-    # The batches being scored, one that waits for a thread, and the one that is made.
-    assert most <= 2 * (threads + 2)
+    # The batches being scored, one waiting for a thread, and the one being made; two tensors each.
+    assert most_alive <= 2 * (threads + 2)
 
 
-def test_threads_change_no_value(threads: int) -> None:
+def test_the_number_of_threads_changes_no_value(threads: int) -> None:
     prediction, truth = random_pair(11, n=9)
     torch.set_num_threads(1)
-    alone = scored(prediction, truth, 2)
+    single_threaded = scored(prediction, truth, 2)
     torch.set_num_threads(threads)
-    assert scored(prediction, truth, 2) == alone
+    assert scored(prediction, truth, 2) == single_threaded
 
 
-def test_torch_has_its_threads_back_whatever_happens(threads: int) -> None:
+def test_the_thread_count_is_restored_even_after_an_error(threads: int) -> None:
     prediction, truth = random_pair(12)
     scored(prediction, truth, 1)
     assert torch.get_num_threads() == threads

@@ -18,7 +18,7 @@ def features(seed: int, n: int, dimensions: int = 6) -> Tensor:
     return torch.randn(n, dimensions, generator=torch.Generator().manual_seed(seed))
 
 
-def test_the_kernel_distance_of_two_samples_equals_torch_fidelitys() -> None:
+def test_the_kernel_distance_of_two_sets_equals_torch_fidelitys() -> None:
     first, second = features(0, 40).exp(), features(1, 40).exp() + 0.3
     expected = float(reference_mmd(first.double().numpy(), second.double().numpy()))
     assert abs(expected) > 0.1
@@ -26,7 +26,7 @@ def test_the_kernel_distance_of_two_samples_equals_torch_fidelitys() -> None:
 
 
 def test_the_kernel_distance_is_zero_on_average_for_one_distribution() -> None:
-    """Also where each output equals its truth: a pair's likeness must not make a set look near."""
+    """Also where each output equals its truth: equal pairs must not make two sets seem closer."""
     values = []
     for seed in range(60):
         truth, other = features(seed, 12), features(1000 + seed, 12)
@@ -46,13 +46,13 @@ def test_the_kernel_distance_grows_with_the_shift_and_has_a_deviation() -> None:
 def test_the_divergence_of_a_set_is_that_of_all_its_pixels() -> None:
     prediction, truth = random_pair(10, n=5)
     lab = [rgb_to_lab(rgb_from_8bit(part))[:, 1:] for part in (prediction, truth)]
-    for most in (1, 3, None):
-        value = scored(prediction, truth, most).per_set["ab_divergence"].value
+    for batch_size in (1, 3, None):
+        value = scored(prediction, truth, batch_size).per_set["ab_divergence"].value
         assert value == float(ab_divergence(*lab)) > 0
     assert scored(truth, truth).per_set["ab_divergence"].value == pytest.approx(0, abs=1e-6)
 
 
-def test_too_few_images_for_a_kernel_distance_say_so() -> None:
+def test_a_kernel_distance_of_too_few_images_is_unavailable_with_the_reason() -> None:
     for n in (1, 3):
         scores = scored(*random_pair(9, n=n))
         assert scores.n == n

@@ -1,4 +1,4 @@
-"""The table of metrics: what describes them, and what their options change."""
+"""The table of metrics: their descriptions, and what the options change in them."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_the_table_describes_every_metric(options: MetricOptions) -> None:
     assert {metric.network for metric in suite.metrics.values()} == {None, "lpips", "kid"}
 
 
-def test_options_stand_in_labels_and_in_the_description() -> None:
+def test_options_appear_in_labels_and_descriptions() -> None:
     default = MetricSuite().describe()
     for options, keys, word in (
         (MetricOptions(lpips_backbone="squeeze"), {"lpips", "diversity_lpips"}, "squeeze"),

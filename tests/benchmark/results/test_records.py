@@ -1,4 +1,4 @@
-"""run.json comes back as it was or is refused with its name; `--weights` finds what there is."""
+"""run.json is read back unchanged or refused by name; `--weights` finds weights in three ways."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from benchmark.results.records import RunRecord, read_record, write_record
 Make = Callable[..., dict[str, Any]]
 
 
-def test_a_record_comes_back_as_it_was(tmp_path: Path, make_record: Make) -> None:
+def test_a_record_is_read_back_unchanged(tmp_path: Path, make_record: Make) -> None:
     values = make_record({"lpips": None, "ssim": 0.1 + 0.2, "psnr": 1 / 3}, failed={"a.jpg": "no"})
     record = RunRecord.model_validate(values)
     write_record(tmp_path / "run.json", record)
@@ -24,19 +24,19 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path, make_record: Make) -> Non
     assert record.refusal is None
 
 
-def _with(make_record: Make, place: str, value: Any) -> dict[str, Any]:
-    """A record in which one value, at `a.b.c`, is another."""
+def _with(make_record: Make, key: str, value: Any) -> dict[str, Any]:
+    """Return a record with another value at a key such as `metrics.ssim.mean`."""
     record = make_record()
     inner = record
-    *folders, last = place.split(".")
-    for key in folders:
-        inner = inner[key]
+    *outer, last = key.split(".")
+    for part in outer:
+        inner = inner[part]
     inner[last] = value
     return record
 
 
 @pytest.mark.parametrize(
-    ("place", "value"),
+    ("key", "value"),
     [
         ("schema_version", 3),
         ("schema_version", "4"),
@@ -45,8 +45,8 @@ def _with(make_record: Make, place: str, value: Any) -> dict[str, Any]:
         ("n_scored", "4"),
         ("n_scored", None),
         ("kind", "oracle"),
-        ("remark", "a key nobody knows"),
-        ("weights.remark", "a key nobody knows"),
+        ("remark", "an unknown key"),
+        ("weights.remark", "an unknown key"),
         ("metrics.ssim.mean", "0.9"),
         ("metrics.ssim.mean", math.nan),
         ("metrics.ssim.high", math.inf),
@@ -60,15 +60,15 @@ def _with(make_record: Make, place: str, value: Any) -> dict[str, Any]:
         ("training_data.ab_mean", [1, "2"]),
     ],
 )
-def test_other_records_are_refused_with_file_and_place(
-    tmp_path: Path, make_record: Make, place: str, value: Any
+def test_an_invalid_value_is_refused_with_its_file_and_key(
+    tmp_path: Path, make_record: Make, key: str, value: Any
 ) -> None:
     path = tmp_path / "run.json"
-    path.write_text(json.dumps(_with(make_record, place, value)))  # which writes NaN, too
+    path.write_text(json.dumps(_with(make_record, key, value)))  # json.dumps can write NaN
     with pytest.raises(UserError) as caught:
         read_record(path, RunRecord)
     assert str(path) in str(caught.value)
-    assert place.removesuffix(".mean") in str(caught.value)
+    assert key.removesuffix(".mean") in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -82,13 +82,13 @@ def test_a_missing_value_is_refused(tmp_path: Path, make_record: Make) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "null", '"text"', "{"])
-def test_what_is_no_record_at_all_is_refused(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_record_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(UserError, match=r"run\.json"):
         read_record(tmp_path / "run.json", RunRecord)
 
 
-def test_incomplete_tests_and_unknown_weights_may_not_stand_in_a_table(make_record: Make) -> None:
+def test_incomplete_tests_and_unknown_weights_are_refused_in_tables(make_record: Make) -> None:
     def refusal(**changed: Any) -> str | None:
         return RunRecord.model_validate(make_record(**changed)).refusal
 
@@ -121,12 +121,12 @@ def test_weights_are_found_by_name_number_and_file(
         assert all(name in str(caught.value) for name in names)
 
 
-def test_without_weights_training_is_what_is_asked_for(tmp_path: Path) -> None:
+def test_missing_weights_ask_for_training(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--mode train"):
         RunFolder(tmp_path, "unet", 8000).choose_weights("best")
 
 
-def test_seeds_and_runs_have_folders_of_their_own(tmp_path: Path) -> None:
+def test_every_seed_and_every_run_has_its_own_folder(tmp_path: Path) -> None:
     paths = {RunFolder(tmp_path, run, seed).path for run in ("a", "b") for seed in (1, 2)}
     assert len(paths) == 4
     assert RunFolder(tmp_path, "unet", 7).path == tmp_path / "unet" / "seed-7"

@@ -1,4 +1,4 @@
-"""Compiled, a training learns what it learns without; where that fails, it says so and goes on."""
+"""Compiled training equals eager training, and continues with a message if compiling fails."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,26 +21,26 @@ CPU = torch.device("cpu")
 
 
 def trained(folder: Path, name: str, compiled: bool, **typed: Any) -> dict[str, Tensor]:
-    """The last weights of a short training, as read from their file."""
+    """Return the last weights of a short training, read from their file."""
     loop = make_loop(folder, name, training_data(blobs(16, 32)), epochs=2, **typed)
     loop.run("disabled", compiled)
     return load_weights(loop.folder.weights_file("last"), name, CPU).model.state_dict()
 
 
 def use_compiler(monkeypatch: pytest.MonkeyPatch, backend: Callable[..., Any]) -> None:
-    """torch.compile with another backend than its own, which takes its time."""
+    """Replace the backend of torch.compile, whose default is slow to compile."""
     real = torch.compile
     monkeypatch.setattr(torch, "compile", lambda call, **_: real(call, backend=backend))
 
 
-def test_a_compiler_that_fails_changes_nothing_and_is_one_line(
+def test_a_failing_compiler_changes_nothing_and_prints_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     expected = trained(tmp_path / "eager", "unetddim", False, dropout=0.5)
     capfd.readouterr()
 
     def broken(graph: Any, inputs: Any) -> Any:
-        torch.rand(3)  # a draw that the second attempt must not feel
+        torch.rand(3)  # a draw that must not change the random numbers of the second attempt
         raise OSError("no C++ compiler\nand many lines more")
 
     use_compiler(monkeypatch, broken)
@@ -60,10 +60,10 @@ def test_an_error_of_the_network_is_raised(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_recipe_calls_what_is_compiled(
+def test_every_recipe_calls_the_compiled_function(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Not a method beside it, which would stay as slow as it is."""
+    """Other methods of the model are not compiled and would stay slow."""
     calls = []
 
     def count(call: Callable[..., Any], **_: Any) -> Callable[..., Any]:
@@ -75,7 +75,7 @@ def test_every_recipe_calls_what_is_compiled(
 
     monkeypatch.setattr(torch, "compile", count)
     trained(tmp_path, name, True)
-    assert calls == [True] * 4  # two epochs of two steps; validation is of the average
+    assert calls == [True] * 4  # two epochs of two steps; validation uses the average
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_every_recipe_calls_what_is_compiled(
 def test_compiled_gradients_are_the_eager_ones(
     name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Not weights after some steps: of a gradient that is mere rounding Adam makes a whole step."""
+    """Weights are not compared: Adam makes a full step even where the gradient is only rounding."""
     recipe = tiny_recipe(name).train()
     awaken(recipe)
     recipe.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""The loop, apart from what the contract tests see of it on every model."""
+"""The training loop, except for what test_contract.py tests on every model."""
 
 import json
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ from benchmark.training.sample_validation import SampleValidation
 from tests.support import blobs, make_loop, training_data
 
 
-class Two(Colorizer):
-    """A color and nothing else."""
+class OneColor(Colorizer):
+    """Predicts one learned color everywhere."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,63 +36,64 @@ class Two(Colorizer):
         return self.color.expand(len(lightness), -1, *lightness.shape[2:])
 
 
-class TwoSettings(Settings):
-    model_class = Two
+class OneColorSettings(Settings):
+    model_class = OneColor
 
 
-class Rivals(Recipe[Two, TwoSettings]):
-    """Two optimizers, as in a GAN; each loss depends on what both own."""
+class TwoOptimizers(Recipe[OneColor, OneColorSettings]):
+    """Two optimizers, as in a GAN; each loss depends on the parameters of both."""
 
-    def __init__(self, model: Two, settings: TwoSettings) -> None:
+    def __init__(self, model: OneColor, settings: OneColorSettings) -> None:
         super().__init__(model, settings)
-        self.score_outputs = nn.Parameter(torch.ones(1))
+        self.critic = nn.Parameter(torch.ones(1))
         self.gradients: list[tuple[bool, bool]] = []
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {
             "painter": torch.optim.SGD([self.model.color], lr=0.1),
-            "judge": torch.optim.SGD([self.score_outputs], lr=0.1),
+            "critic": torch.optim.SGD([self.critic], lr=0.1),
         }
 
     def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
-        for owner in ("painter", "judge"):
-            loss = (self.score_outputs * (self.model.color - 1)).square().sum()
+        for owner in ("painter", "critic"):
+            loss = (self.critic * (self.model.color - 1)).square().sum()
             yield Update(owner, {owner: loss})
-            got = (self.model.color.grad is not None, self.score_outputs.grad is not None)
+            got = (self.model.color.grad is not None, self.critic.grad is not None)
             self.gradients.append(got)
-            self.model.color.grad = self.score_outputs.grad = None
+            self.model.color.grad = self.critic.grad = None
 
-    def validate(self, model: Two, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
+    def validate(self, model: OneColor, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
         return {"distance": (model.color - 1).square().sum()}
 
 
-def rivals(folder: Path, **typed: Any) -> Loop:
+def two_optimizers(folder: Path, **typed: Any) -> Loop:
+    """Return a training of OneColor with TwoOptimizers, two steps an epoch."""
     chosen = {"epochs": 2, **typed}
-    settings = TwoSettings(batch_size=4, size=32, precision="32", **chosen)
-    model = Two()
-    recipe = Rivals(model, settings)
+    settings = OneColorSettings(batch_size=4, size=32, precision="32", **chosen)
+    model = OneColor()
+    recipe = TwoOptimizers(model, settings)
     data = training_data(blobs(8, 32))
-    run = RunFolder(folder, "two", 0)
-    return Loop(run, "two", model, recipe, data, make_fabric("cpu", "32"))
+    run = RunFolder(folder, "one_color", 0)
+    return Loop(run, "one_color", model, recipe, data, make_fabric("cpu", "32"))
 
 
-def test_an_update_reaches_only_what_its_optimizer_owns(tmp_path: Path) -> None:
-    loop = rivals(tmp_path)
+def test_an_update_changes_only_the_parameters_of_its_optimizer(tmp_path: Path) -> None:
+    loop = two_optimizers(tmp_path)
     loop.run("disabled")
     assert loop.recipe.gradients == [(True, False), (False, True)] * 4
     assert (loop.model.color != 0).all()  # type: ignore[operator]
-    assert loop.recipe.score_outputs != 1
+    assert loop.recipe.critic != 1
 
 
-def test_a_loss_that_is_not_a_number_says_what_to_do(tmp_path: Path) -> None:
-    loop = rivals(tmp_path)
+def test_a_loss_that_is_not_finite_is_reported_with_the_remedy(tmp_path: Path) -> None:
+    loop = two_optimizers(tmp_path)
     with torch.no_grad():
-        loop.recipe.score_outputs.fill_(torch.inf)
+        loop.recipe.critic.fill_(torch.inf)
     with pytest.raises(UserError, match="smaller learning_rate"):
         loop.run("disabled")
 
 
-def test_the_rate_warms_up_and_falls_to_nothing() -> None:
+def test_the_learning_rate_warms_up_and_falls_to_0() -> None:
     rates = [rate_at(share / 1000, 0.1) for share in range(1001)]
     assert rates[0] == 0
     assert max(rates) == rates[100] == 1
@@ -101,9 +102,9 @@ def test_the_rate_warms_up_and_falls_to_nothing() -> None:
     assert rate_at(1.0, 1.0) == 1.0
 
 
-def test_the_average_warms_up_as_written() -> None:
-    """min(d, (1 + n) / (10 + n)) on a weight that counts."""
-    model = Two()
+def test_the_decay_of_the_average_warms_up() -> None:
+    """The decay is min(d, (1 + n) / (10 + n)), tested on a weight that equals the step."""
+    model = OneColor()
     average = Average(model, decay=0.5)
     expected = 0.0
     for n in range(1, 20):
@@ -115,7 +116,7 @@ def test_the_average_warms_up_as_written() -> None:
         assert float(average.model.color[0, 0]) == pytest.approx(expected)  # type: ignore[index]
 
 
-def test_a_size_that_the_network_cannot_work_on_is_rounded_down(tmp_path: Path) -> None:
+def test_a_size_that_is_no_multiple_of_the_divisor_is_rounded_down(tmp_path: Path) -> None:
     loop = make_loop(tmp_path, "unet", training_data(blobs(8, 45)), size=43)
     assert loop.side % loop.model.size_divisor == 0
     loop.run("disabled")
@@ -123,22 +124,22 @@ def test_a_size_that_the_network_cannot_work_on_is_rounded_down(tmp_path: Path) 
         make_loop(tmp_path, "unet", training_data(blobs(8, 45)), size=43, widths=[8, 8, 8, 8, 8, 8])
 
 
-def test_kept_epochs_sort_as_numbers(tmp_path: Path) -> None:
+def test_file_names_of_kept_epochs_sort_by_number(tmp_path: Path) -> None:
     loop = make_loop(tmp_path, "unet", training_data(blobs(8, 32)), epochs=3, save_every=1)
     loop.run("disabled")
     names = sorted(path.stem for path in loop.folder.weights.iterdir())
     assert names == ["best", "epoch_0001", "epoch_0002", "epoch_0003", "last"]
 
 
-def test_a_model_that_samples_is_judged_by_its_images(
+def test_a_model_that_samples_is_selected_by_its_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not by its loss, which falls all the while; and not in every epoch."""
+    """Its loss, which keeps falling, is ignored, and images are not scored in every epoch."""
     divergences = iter([0.5, 0.3, 0.1, 0.2, 0.4, 0.3, 0.2, 0.2, 0.2, 0.2, 0.2])
     monkeypatch.setattr(
         SampleValidation, "scores", lambda *_: {"lpips": 0.1, "ab_divergence": next(divergences)}
     )
-    loop = rivals(tmp_path, epochs=20)
+    loop = two_optimizers(tmp_path, epochs=20)
     loop.recipe.select_best_by = "images"  # type: ignore[misc]
     loop.run("disabled")
     rows = [json.loads(line) for line in loop.folder.history.read_text().splitlines()]
@@ -149,13 +150,13 @@ def test_a_model_that_samples_is_judged_by_its_images(
 
 
 def test_a_training_may_end_within_an_epoch(tmp_path: Path) -> None:
-    loop = rivals(tmp_path, max_steps=3)
+    loop = two_optimizers(tmp_path, max_steps=3)
     loop.run("disabled")
     assert (loop.steps_per_epoch, loop.step, loop.epochs) == (2, 3, 2)
     assert {path.stem for path in loop.folder.weights.iterdir()} == {"best", "last"}
 
 
-def test_unknown_devices_are_user_errors() -> None:
+def test_unknown_devices_are_refused() -> None:
     with pytest.raises(UserError, match="tpu"):
         make_fabric("tpu", "32")
     with pytest.raises(UserError, match="needs a GPU"):
@@ -167,8 +168,8 @@ def test_unknown_devices_are_user_errors() -> None:
 
 
 @pytest.mark.parametrize("name", ["unet", "gan"])
-def test_accumulated_batches_are_one_large_batch(tmp_path: Path, name: str) -> None:
-    """The same images, cuts and gradients, hence the same losses at the steps that follow."""
+def test_accumulated_batches_equal_one_large_batch(tmp_path: Path, name: str) -> None:
+    """Images, crops and gradients are the same, so the losses of later steps are the same."""
     data = training_data(blobs(24, 36))
     losses = []
     for batch_size, accumulate in ((12, 1), (4, 3)):

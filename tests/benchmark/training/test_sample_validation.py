@@ -1,4 +1,4 @@
-"""The fixed images that a training is judged by."""
+"""The fixed validation images that select the best epoch of a training."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 class Truth(Colorizer):
-    """The true ab, turned by an angle."""
+    """Predicts the true ab with its hue rotated by an angle in radians."""
 
     def __init__(self, truth8: Tensor, angle: float) -> None:
         super().__init__()
@@ -32,19 +32,19 @@ class Truth(Colorizer):
         return self.ab[: len(lightness)]
 
 
-def test_the_verdict_is_least_for_true_colors_and_worst_for_gray() -> None:
+def test_the_selection_score_is_lowest_for_true_colors_and_highest_for_gray() -> None:
     truth8 = blobs(IMAGES + 3, 32)
     sample_validation = SampleValidation(truth8, MetricSuite())
-    verdicts = [
+    scores = [
         SampleValidation.selection_score(sample_validation.scores(model.eval(), CPU))
         for model in (Truth(truth8, 0.0), Truth(truth8, 0.5), Gray())
     ]
-    assert verdicts == sorted(verdicts)
-    assert verdicts[0] == pytest.approx(0, abs=1e-3)
-    assert verdicts[2] > 0.1
+    assert scores == sorted(scores)
+    assert scores[0] == pytest.approx(0, abs=1e-3)
+    assert scores[2] > 0.1
 
 
-def test_lpips_counts_where_there_is_a_network() -> None:
+def test_lpips_is_part_of_the_score_if_there_is_a_network() -> None:
     truth8 = blobs(4, 32)
 
     class Network(torch.nn.Module):

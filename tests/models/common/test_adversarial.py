@@ -38,7 +38,7 @@ def test_the_discriminator_gives_a_map_that_is_equivariant_to_shifts() -> None:
     assert logits.shape == (2, 1, 10, 10)
     assert [f.shape for f in features] == [(2, 8, 20, 20), (2, 16, 10, 10)]
     assert discriminator(canvas)[0].shape == (2, 1, 12, 16)
-    # Except for two positions at the edges, which zero padding reaches, the map moves 1 down, 2 right.
+    # Zero padding reaches two positions from the edges; the rest moves one down and two right.
     torch.testing.assert_close(moved[:, :, 2:7, 2:6], logits[:, :, 3:8, 4:8])
 
 

@@ -141,7 +141,7 @@ def test_predictions_convert_into_each_other() -> None:
 
 
 def test_min_snr_weights_an_error_of_x0_equally_for_every_prediction() -> None:
-    """A wrong x_0 has different errors in v and ε, but the same weighted error, min(SNR, γ) · 0.01."""
+    """A wrong x_0 has different errors in v and ε, but the same error weighted by min(SNR, γ)."""
     x0, noise, x, alpha, sigma = noised()
     wrong = x0 + 0.1
     outputs = {

@@ -1,5 +1,6 @@
 """Single steps of the samplers and the thresholds, compared with diffusers in float64."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from tests.models.common.support import PREDICTIONS, PUBLISHED, T, levels_of, pa
 
 @pytest.fixture(params=PUBLISHED)
 def schedule(request: pytest.FixtureRequest) -> tuple[Tensor, dict[str, Any]]:
-    """Return ᾱ of this project, and the arguments that give it in diffusers."""
+    """ᾱ of this project, and the arguments that give the same ᾱ in diffusers."""
     ours, theirs = PUBLISHED[request.param]
     return noise_schedule(steps=T, **{"zero_terminal": False, **ours}), theirs
 
@@ -38,7 +39,7 @@ def prediction(request: pytest.FixtureRequest) -> Prediction:
 def reference(cls: type, theirs: dict[str, Any], prediction: Prediction, steps: int) -> Any:
     """Return a scheduler of diffusers whose ᾱ is computed in float64.
 
-    Its own float32 loses more of 1 - ᾱ at small t to cancellation than the tolerance allows.
+    In the float32 of diffusers, 1 - ᾱ at small t loses more digits than the tolerance allows.
     """
     named = DDPMScheduler(num_train_timesteps=T, beta_schedule=theirs["beta_schedule"])
     betas = named.betas.double()
@@ -59,7 +60,7 @@ def reference(cls: type, theirs: dict[str, Any], prediction: Prediction, steps: 
 
 
 def generator_and_draw(seed: int) -> tuple[torch.Generator, Draw]:
-    """Return the same noise for diffusers and for this project."""
+    """Return a generator for diffusers, and a draw of the same noise for this project."""
     mine = torch.Generator().manual_seed(seed)
     return torch.Generator().manual_seed(seed), lambda: torch.randn(
         1, 2, 4, 4, dtype=torch.float64, generator=mine
@@ -71,11 +72,25 @@ def require_equal(ours: Tensor, theirs: Tensor) -> None:
 
 
 @pytest.mark.parametrize("steps", [20, T])
-def test_a_step_of_ddpm_is_that_of_diffusers(
-    schedule: tuple[Tensor, dict[str, Any]], prediction: Prediction, steps: int
+@pytest.mark.parametrize(
+    ("scheduler_class", "step_of_ours", "options"),
+    [
+        pytest.param(DDPMScheduler, ddpm_step, {}, id="ddpm"),
+        pytest.param(DDIMScheduler, ddim_step, {"eta": 0.0}, id="ddim 0"),
+        pytest.param(DDIMScheduler, ddim_step, {"eta": 0.5}, id="ddim 0.5"),
+        pytest.param(DDIMScheduler, ddim_step, {"eta": 1.0}, id="ddim 1"),
+    ],
+)
+def test_a_step_of_ddpm_or_ddim_is_that_of_diffusers(
+    schedule: tuple[Tensor, dict[str, Any]],
+    prediction: Prediction,
+    scheduler_class: type,
+    step_of_ours: Callable[..., Tensor],
+    options: dict[str, float],
+    steps: int,
 ) -> None:
     alpha_bar, theirs = schedule
-    scheduler = reference(DDPMScheduler, theirs, prediction, steps)
+    scheduler = reference(scheduler_class, theirs, prediction, steps)
     timesteps = trailing_timesteps(T, steps)
     compared = 0
     for index in range(0, steps, max(1, steps // 40)):
@@ -84,30 +99,9 @@ def test_a_step_of_ddpm_is_that_of_diffusers(
             continue
         x, output = pair(index)
         generator, draw = generator_and_draw(index)
-        ours = ddpm_step(x, x0_of(prediction, output, x, *now), now, after, draw)
-        step = scheduler.step(output, timesteps[index], x, generator=generator)
-        require_equal(ours, step.prev_sample)
-        compared += 1
-    assert compared >= 15
-
-
-@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("steps", [20, T])
-def test_a_step_of_ddim_is_that_of_diffusers(
-    schedule: tuple[Tensor, dict[str, Any]], prediction: Prediction, steps: int, eta: float
-) -> None:
-    alpha_bar, theirs = schedule
-    scheduler = reference(DDIMScheduler, theirs, prediction, steps)
-    timesteps = trailing_timesteps(T, steps)
-    compared = 0
-    for index in range(0, steps, max(1, steps // 40)):
-        now, after = levels_of(alpha_bar, timesteps[index : index + 2])[:2]
-        if alpha_bar[timesteps[index]] < 1e-3:
-            continue
-        x, output = pair(index)
-        generator, draw = generator_and_draw(index)
-        ours = ddim_step(x, x0_of(prediction, output, x, *now), now, after, draw, eta)
-        step = scheduler.step(output, timesteps[index], x, eta=eta, generator=generator)
+        x0 = x0_of(prediction, output, x, *now)
+        ours = step_of_ours(x, x0, now, after, draw, **options)
+        step = scheduler.step(output, timesteps[index], x, generator=generator, **options)
         require_equal(ours, step.prev_sample)
         compared += 1
     assert compared >= 15
@@ -128,8 +122,7 @@ def test_a_step_of_dpm_solver_is_that_of_diffusers(
         x, output = pair(index)
         now = Estimate(x0_of(prediction, output, x, *levels[index]), levels[index])
         step = scheduler.step(output, t, x)
-        known = before is not None and before.level[0] ** 2 >= 1e-3
-        if known:
+        if before is not None and before.level[0] ** 2 >= 1e-3:
             ours = dpmpp_step(x, now.x0, now.level, levels[index + 1], before)
             require_equal(ours, step.prev_sample)
             compared += 1
@@ -145,5 +138,5 @@ def test_thresholds_are_those_of_diffusers() -> None:
     assert torch.equal(dynamic_threshold(x0, 1.0)[0], x0[0])  # no value exceeds the limit
     torch.testing.assert_close(dynamic_threshold(x0, 2.5), 2.5 * dynamic_threshold(x0 / 2.5, 1.0))
     assert torch.equal(static_threshold(x0, 1.5), x0.clamp(-1.5, 1.5))
-    for threshold in (static_threshold, dynamic_threshold):  # each image separately
+    for threshold in (static_threshold, dynamic_threshold):  # every image has its own threshold
         assert torch.equal(threshold(x0, 1.0)[2:3], threshold(x0[2:3], 1.0))

@@ -22,7 +22,7 @@ CLASSIC = {
 
 
 def small_model(**typed: Any) -> Model:
-    """Return a small unetddim in which no layer is zero."""
+    """Return a small unetddim whose layers all have weights other than zero."""
     model = tiny_model("unetddim", **{**SMALL, **typed})
     awaken(model)
     assert isinstance(model, Model)
@@ -30,7 +30,7 @@ def small_model(**typed: Any) -> Model:
 
 
 def predict_ab(model: Model, lightness: Tensor, seeds: list[int], **sampling: Any) -> Tensor:
-    """Return what the model predicts before color is joined to L: ab, or sRGB."""
+    """Return the prediction of the model before color is joined to L: ab or sRGB, (B, C, H, W)."""
     resolved = model.resolve_sampling(model.sampling_class(**{"steps": 5, **sampling}))
     noise = Noise(seeds, CPU)
     return model.predict(lightness, noise=noise, sampling=resolved, on_step=None).detach()

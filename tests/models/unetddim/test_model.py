@@ -1,4 +1,4 @@
-"""The diffusion network: refused architectures, its inputs, and what it predicts."""
+"""The diffusion network: refused architectures, inputs and outputs, and its predictions."""
 
 from typing import Any
 
@@ -38,11 +38,11 @@ def test_impossible_settings_are_refused_with_the_remedy(
 ) -> None:
     with pytest.raises(UserError, match=remedy):
         resolve(registry.load_settings("unetddpm"), "unetddpm", "standard", typed)
-    with pytest.raises(ValueError, match=remedy):  # by the network itself, too
+    with pytest.raises(ValueError, match=remedy):  # by the constructor of the network as well
         registry.load_model("unetddpm").build(typed)
 
 
-def test_a_short_schedule_is_allowed_explicitly_or_repaired() -> None:
+def test_a_short_schedule_is_rescaled_to_zero_snr_unless_signal_is_allowed() -> None:
     short = {"schedule": "linear", "timesteps": 350, "shift": 1}
     allowed = small_model(**short, zero_terminal=False, allow_signal=True)
     assert float(allowed.schedule.alpha[-1]) == pytest.approx(0.17, abs=0.01)
@@ -82,15 +82,15 @@ def test_ab_may_be_divided_by_110() -> None:
 
 
 @pytest.mark.parametrize("condition", ["encoder", "regression"])
-def test_the_features_beside_l_depend_on_l(condition: str) -> None:
-    """An encoder's maps or a regression's features change the output with all else masked."""
+def test_features_of_the_condition_depend_on_l_and_change_the_output(condition: str) -> None:
+    """The maps of an encoder or the features of a regression are used while the rest is masked."""
     model = small_model(condition=condition, patch_size=1)
     x, t = torch.randn(1, 2, 32, 32), torch.tensor([500])
     conditions = [model.encode_condition(lightness_like(blobs(1, 32, seed))) for seed in (0, 1)]
     hidden = [one.masked(torch.zeros(1, 1, 1, 1)) for one in conditions]
     only_features = [
-        nothing._replace(maps=one.maps, features=one.features)
-        for nothing, one in zip(hidden, conditions, strict=True)
+        masked._replace(maps=one.maps, features=one.features)
+        for masked, one in zip(hidden, conditions, strict=True)
     ]
     assert not torch.allclose(*(model(x, t, one) for one in only_features))
     assert torch.equal(*(model(x, t, one) for one in hidden))
@@ -100,7 +100,7 @@ def test_the_features_beside_l_depend_on_l(condition: str) -> None:
 def test_a_mean_is_refined_by_denoising_the_residual(
     prediction: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The x_0 estimated given a mean is the mean plus the x_0 estimated from x_t - α mean."""
+    """With a mean, the estimate of x_0 is the mean plus the estimate for x_t - α · mean."""
     published = {"zero_terminal": False}
     model = small_model(prediction=prediction, patch_size=1, **published)
     forward = model.unet.forward
@@ -122,10 +122,10 @@ def test_a_mean_is_refined_by_denoising_the_residual(
     )
 
 
-def test_samplers_with_an_oracle_for_a_network_find_the_image(
+def test_samplers_with_an_oracle_as_network_reach_the_true_image(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Through the whole model: standardization, each prediction target, the threshold."""
+    """Tests the whole model: standardization, every prediction target and the threshold."""
     rgb8 = blobs(2, 32)
     ab = rgb_to_lab(rgb_from_8bit(rgb8))[:, 1:]
     for prediction in ("v", "epsilon", "x0"):

@@ -1,4 +1,4 @@
-"""The options of sampling: which are refused, their defaults, and what each one changes."""
+"""Options of sampling: which are refused, their defaults, and what each one changes."""
 
 from itertools import combinations
 from typing import Any
@@ -17,25 +17,25 @@ from tests.support import blobs, lightness_like
 # ---- refused samplings and defaults --------------------------------------------------------------
 
 
-def test_a_sampling_that_the_weights_do_not_allow_is_refused() -> None:
+def test_options_that_the_weights_do_not_support_are_refused() -> None:
     with pytest.raises(ValueError, match="eta belongs to the sampler ddim"):
         Sampling(sampler="dpmpp", eta=0.5)
     lightness = lightness_like(blobs(1, 32))
     with pytest.raises(UserError, match="condition_dropout"):
         small_model(condition_dropout=0).resolve_sampling(Sampling(guidance=2))
-    guidable = small_model(condition_dropout=0.1)
-    guidable.colorize(lightness, seeds=[1], sampling=Sampling(steps=2, guidance=2))
+    guided = small_model(condition_dropout=0.1)
+    guided.colorize(lightness, seeds=[1], sampling=Sampling(steps=2, guidance=2))
     with pytest.raises(UserError, match="condition=regression"):
         small_model(condition="concat").resolve_sampling(Sampling(mean_gain=2))
 
 
 def resolved(**values: Any) -> Sampling:
-    """Return a sampling with the neutral values of whatever is not given."""
+    """Return a sampling with neutral values for all options that are not given."""
     return Sampling(**{"eta": ETA["ddim"], **NEUTRAL, **values})
 
 
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
-def test_weights_that_refine_a_mean_of_ab_have_defaults_of_their_own(color_space: str) -> None:
+def test_weights_that_refine_a_mean_of_ab_have_their_own_defaults(color_space: str) -> None:
     model = small_model(color_space=color_space, condition_dropout=0.1)
     mean_gain = model.mean_gain_for(REFINING["temperature"])
     assert mean_gain > 1
@@ -57,7 +57,7 @@ def test_weights_trained_for_guidance_are_guided_by_default() -> None:
         assert unguided.resolve_sampling(chosen) == resolved()
 
 
-def test_no_more_steps_are_recorded_than_there_are() -> None:
+def test_no_more_steps_are_recorded_than_the_schedule_has() -> None:
     assert small_model(timesteps=20).resolve_sampling(Sampling(steps=50)).steps == 20
     assert small_model(timesteps=20).resolve_sampling(Sampling(steps=5)).steps == 5
 
@@ -89,7 +89,7 @@ def test_a_record_has_every_value_and_names_what_is_not_a_default(
     assert None not in record.values()
     assert set(record) == set(kind.model_fields)
     assert {key: record[key] for key in model.sampling_changes(sampling)} == changes
-    assert kind(**record) == sampling  # the record makes the same sampling again
+    assert kind(**record) == sampling  # the record restores the same sampling
     assert model.resolve_sampling(sampling) == sampling
 
 
@@ -105,7 +105,7 @@ def test_eta_of_other_samplers_is_fixed(sampler: Any) -> None:
     "typed", [{}, {"condition": "concat", "condition_dropout": 0.1}, {"condition_dropout": 0}]
 )
 def test_validation_draws_neutral_samples(typed: dict[str, Any]) -> None:
-    """A low temperature hides speckle, so the weights of the first epoch would be the best."""
+    """A low temperature hides noise, so the first epoch would be selected as the best."""
     model, lightness = small_model(**typed), lightness_like(blobs(1, 32))
     neutral = {"steps": 10, **NEUTRAL}
     for_validation = Sampling(temperature=0.5).for_validation()
@@ -121,7 +121,7 @@ def test_validation_draws_neutral_samples(typed: dict[str, Any]) -> None:
 # ---- what each option changes --------------------------------------------------------------------
 
 
-def test_noise_is_bit_equal_in_any_batch() -> None:
+def test_noise_is_identical_to_the_bit_in_any_batch() -> None:
     together, alone = Noise([5, 6, 7], CPU), Noise([6], CPU)
     for _ in range(3):
         assert torch.equal(together(2, 8, 8)[1], alone(2, 8, 8)[0])
@@ -140,7 +140,7 @@ def test_noise_is_bit_equal_in_any_batch() -> None:
 )
 @pytest.mark.parametrize("condition", ["encoder", "regression"])
 def test_an_image_is_the_same_in_any_batch(condition: str, chosen: dict[str, Any]) -> None:
-    """Equal to one gray level, since sums may differ in their last bits; repeated, bit for bit."""
+    """Repetitions are identical; in another batch, sums may differ in their last bits."""
     model = small_model(condition_dropout=0.1, condition=condition)
     lightness, sampling = lightness_like(blobs(3, 32)), Sampling(steps=10, **chosen)
     together = model.colorize(lightness, seeds=[5, 6, 7], sampling=sampling)
@@ -152,7 +152,7 @@ def test_an_image_is_the_same_in_any_batch(condition: str, chosen: dict[str, Any
 
 def test_every_option_gives_another_image() -> None:
     model = small_model(condition_dropout=0.1)
-    model.color_limit.fill_(0.5)  # low, so that there is something to clip
+    model.color_limit.fill_(0.5)  # so low that values are clipped
     choices: list[dict[str, Any]] = [
         {},
         {"eta": 0.0},
@@ -175,7 +175,7 @@ def test_every_option_gives_another_image() -> None:
 
 @pytest.mark.parametrize("condition", ["concat", "encoder", "regression"])
 def test_guidance_0_ignores_the_image_and_higher_guidance_follows_it_more(condition: str) -> None:
-    """At full size, where nothing is upsampled along L."""
+    """With patch_size=1, since upsampling to full size would use L."""
     model = small_model(condition_dropout=0.1, condition=condition, patch_size=1)
     one, other = lightness_like(blobs(1, 32)), lightness_like(blobs(1, 32, seed=1))
     colors = {
@@ -187,11 +187,11 @@ def test_guidance_0_ignores_the_image_and_higher_guidance_follows_it_more(condit
     }
     assert torch.equal(*colors[0.0])
     assert not torch.allclose(*colors[1.0])
-    apart = [float((a - b).abs().mean()) for a, b in (colors[1.0], colors[3.0])]
-    assert apart[1] > apart[0]
+    distance = [float((a - b).abs().mean()) for a, b in (colors[1.0], colors[3.0])]
+    assert distance[1] > distance[0]
 
 
-def test_temperature_scales_the_difference_to_the_mean_that_is_refined() -> None:
+def test_temperature_scales_the_difference_from_the_mean_that_is_refined() -> None:
     model, lightness = small_model(), lightness_like(blobs(1, 32))
     half, whole, more = (
         predict_ab(model, lightness, [1], temperature=temperature, mean_gain=1.0)
@@ -206,20 +206,20 @@ def test_temperature_scales_the_difference_to_the_mean_that_is_refined() -> None
 def test_mean_gain_restores_the_variance_that_a_low_temperature_removes() -> None:
     model = small_model()
     generator = torch.Generator().manual_seed(0)
-    mean, rest = torch.randn(2, 8, 2, 64, 64, generator=generator) * torch.tensor([0.6, 0.8]).view(
-        2, 1, 1, 1, 1
-    )
+    mean, residual = torch.randn(2, 8, 2, 64, 64, generator=generator) * torch.tensor(
+        [0.6, 0.8]
+    ).view(2, 1, 1, 1, 1)
     for _ in range(1000):
-        model.update_explained_variance(mean, mean + rest)
+        model.update_explained_variance(mean, mean + residual)
     assert float(model.explained_variance) == pytest.approx(0.36, abs=0.01)
     assert model.mean_gain_for(1.0) == model.mean_gain_for(1.5) == 1
     temperature = 0.8
-    whole = model.mean_gain_for(temperature) ** 2 * 0.36 + temperature**2 * 0.64
-    assert whole == pytest.approx(1, abs=0.02)
+    variance = model.mean_gain_for(temperature) ** 2 * 0.36 + temperature**2 * 0.64
+    assert variance == pytest.approx(1, abs=0.02)
 
 
 def test_mean_gain_multiplies_the_mean_only() -> None:
-    """Each tenth of it adds a tenth of the mean, for every seed."""
+    """Every increase by 0.1 adds a tenth of the mean for every seed."""
     model = small_model()
     lightness = lightness_like(blobs(1, 32))
 

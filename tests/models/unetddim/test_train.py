@@ -1,4 +1,4 @@
-"""The training of the diffusion model: presets, losses, draws and hidden conditions."""
+"""Training of the diffusion model: presets, losses, draws and condition dropout."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from tests.support import awaken, blobs, lightness_like, tiny_recipe
 @pytest.mark.parametrize(
     "preset", [name for name in registry.load_settings("unetddpm").presets if "-" in name]
 )
-def test_presets_of_recipes_learn_and_sample(preset: str) -> None:
+def test_presets_of_published_recipes_train_and_sample(preset: str) -> None:
     settings_class = registry.load_settings("unetddpm")
     settings = resolve(settings_class, "unetddpm", preset, {**SMALL, "time_dim": 12}).settings
     torch.manual_seed(0)
@@ -45,8 +45,8 @@ def losses_of(**typed: Any) -> dict[str, float]:
     return {name: float(value.detach()) for name, value in update.losses.items()}
 
 
-def test_weights_of_the_loss_and_predictions_are_settings() -> None:
-    """The error of a network whose output is still 0 is the target itself."""
+def test_settings_choose_the_weighting_and_the_target_of_the_loss() -> None:
+    """While the output of the network is 0, its error is the target itself."""
     published = {"zero_terminal": False}
     plain = losses_of(**published)
     assert plain["velocity"] > losses_of(**published, weighting="min-snr")["velocity"]
@@ -56,10 +56,10 @@ def test_weights_of_the_loss_and_predictions_are_settings() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_several_draws_are_as_many_images_with_one_draw_each(
+def test_several_draws_equal_as_many_images_with_one_draw_each(
     training: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each has its own image, noise level and noise; L is encoded once."""
+    """Every draw has its own noise level and noise, and L is encoded once for all of them."""
     recipe = tiny_recipe("unetddpm", **SMALL, condition_dropout=0, draws=3)
     awaken(recipe)
     model, calls = recipe.model.train(training), []
@@ -83,18 +83,18 @@ def test_several_draws_are_as_many_images_with_one_draw_each(
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_l_is_hidden_in_training_only_as_often_as_set(
+def test_conditions_are_dropped_with_the_set_probability_and_only_in_training(
     training: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = tiny_recipe("unetddpm", **SMALL, condition_dropout=0.25)
     awaken(recipe)
     model = recipe.model.train(training)
-    seen: list[Condition] = []
+    conditions: list[Condition] = []
     forward = model.forward
-    monkeypatch.setattr(model, "forward", lambda x, t, s: seen.append(s) or forward(x, t, s))
+    monkeypatch.setattr(model, "forward", lambda x, t, s: conditions.append(s) or forward(x, t, s))
     batch = Batch(rgb_from_8bit(blobs(400, 32)))
     denoising_losses(model, batch, Randomness(0, 0, CPU), recipe.settings)
-    (condition,) = seen
+    (condition,) = conditions
     parts = (condition.patches, condition.mean, condition.features)
     hidden = [(part.flatten(1) == 0).all(1) for part in parts]
     assert hidden[0].float().mean() == pytest.approx(0.25 if training else 0, abs=0.06)
