@@ -1,12 +1,11 @@
-"""Choices in a diffusion colorizer, each trained for the same time and scored on validation.
+"""Variants of a diffusion colorizer, trained equally long and scored on validation images.
 
     python -m experiments.diffusion_choices --dataset ../shared/data/scenes --minutes 5
 
-Each run differs from the first in one choice. The number of steps that fit into the minutes is
+Each run differs from the first in one choice. The number of steps that fit into --minutes is
 measured before the trainings, in processor time of one core, so other programs on the machine do
-not change it. The scores are those of images that are held out from the training. The runs are
-ordinary runs below --results: an interrupted batch continues, and the printed table depends only on
-their run.json files.
+not change it. The images that are scored are held out from the training. The runs are ordinary runs
+in --results: an interrupted experiment continues, and the table is made from their tests alone.
 """
 
 from collections.abc import Sequence
@@ -73,12 +72,12 @@ def main(
 def table(results: Path, choices: Sequence[Choice]) -> str:
     """Return a Markdown table with a row for each choice.
 
-    LPIPS also has the 95 % interval of its difference to the first row.
+    The column after LPIPS holds the 95 % interval of its difference from the first row.
     """
     tests = {}
     for choice in choices:
-        (found,) = RunFolder(results, choice.run, SEED).tests.glob("*/run.json")
-        tests[choice.run] = read_test(found.parent)
+        (found,) = RunFolder(results, choice.run, SEED).finished_tests()
+        tests[choice.run] = read_test(found.path)
     first = next(iter(tests.values()))[1]
     lines = [
         "| choice | steps | epochs | LPIPS | minus the first | SSIM | ΔE2000 | CF | JSD of ab |",

@@ -1,11 +1,12 @@
-"""Four failures of diffusion colorizers, each reproduced, next to one model that works.
+"""Four failures of diffusion colorizers, each reproduced, beside a model without failures.
 
     python -m experiments.diffusion_failures --dataset ../shared/data/scenes --minutes 5
 
-Static and deep-fried images are failures of sampling, with sound weights. Gray and blotched images
-are failures of training. There are three trainings of --minutes on one core each; two of them are
-also trainings of `diffusion_choices` and are reused if they are in --results. The script writes a
-figure and prints the standard deviation of ab at three scales, as a share of the truth's.
+Noisy ("static") and oversaturated ("deep-fried") images come from wrong sampling with weights that
+are trained correctly; gray and blotched images come from wrong training. There are three trainings
+of --minutes on one core each. Two of them are also trainings of `diffusion_choices` and are reused
+if they are in --results. The script writes a figure and prints the standard deviation of ab at
+three scales, relative to the truth's.
 """
 
 from collections.abc import Mapping
@@ -34,7 +35,9 @@ from .trainings import MODEL, SEED, Choice, train
 
 CPU = torch.device("cpu")
 STEPS, FIGURE_ROWS = 50, 6
-SOUND = Choice("reference", "sound", {})
+PATCH = 8
+"""Side in pixels of the patches at which deviations of color are measured."""
+CORRECT = Choice("reference", "trained correctly", {})
 GRAY = Choice(
     "signal-left",
     "T = 100 with the β of T = 1000, which never reaches pure noise",
@@ -54,15 +57,15 @@ def main(
 ) -> None:
     """Train, sample correctly and wrongly, print the table and write the figure."""
     sources = locate(dataset, None, results)
-    train([SOUND, GRAY, BLOTCHES], dataset, sources, results, 60 * minutes)
+    train([CORRECT, GRAY, BLOTCHES], dataset, sources, results, 60 * minutes)
     settings = resolve(load_settings(MODEL), MODEL, "standard", {}).settings
     truth = rgb_from_8bit(load_training(sources, settings).val.rgb8[:images])
     lightness = rgb_to_lightness(truth)
-    sound = load_model(results, SOUND)
+    model = load_model(results, CORRECT)
     outputs = {
-        "sound": colorize(sound, lightness),
-        "static": wrong_coefficients(sound, lightness),
-        "deep-fried": unclipped(sound, lightness, guidance=8),
+        "no failure": colorize(model, lightness),
+        "static": wrong_coefficients(model, lightness),
+        "oversaturated": unclipped(model, lightness, guidance=8),
         "gray": colorize(load_model(results, GRAY), lightness),
         "blotches": colorize(load_model(results, BLOTCHES), lightness),
     }
@@ -96,7 +99,7 @@ def wrong_coefficients(model: Model, lightness: Tensor) -> Tensor:
 
 
 def unclipped(model: Model, lightness: Tensor, guidance: float) -> Tensor:
-    """Return images with a guidance that is too strong, and without clipping x_0."""
+    """Return the images of a guidance that is too strong, without clipping of x_0."""
     timesteps = trailing_timesteps(model.schedule.steps, STEPS)
     pairs = list(zip(timesteps, [*timesteps[1:], 0], strict=True))
     return sampled(model, lightness, pairs, clip=False, guidance=guidance)
@@ -134,7 +137,7 @@ def sampled(
 
 
 def table(outputs: Mapping[str, Tensor], truth: Tensor) -> str:
-    """Return a Markdown table: deviations of ab and colorfulness, as shares of the truth's."""
+    """Return a Markdown table of deviations of ab and colorfulness, relative to the truth's."""
     scales = ("of whole images", "of patches within them", "of pixels within patches")
     lines = [f"| | {' | '.join(scales)} | colorfulness |", "|---|---|---|---|---|"]
     of_truth, colorful = deviations(truth), float(colorfulness(truth).mean())
@@ -145,12 +148,12 @@ def table(outputs: Mapping[str, Tensor], truth: Tensor) -> str:
     return "\n".join(lines)
 
 
-def deviations(rgb: Tensor, patch: int = 8) -> list[float]:
-    """Return the deviations of ab: of images, of patches in an image, of pixels in a patch."""
+def deviations(rgb: Tensor) -> list[float]:
+    """Return the standard deviations of ab of images, of patches in them, of pixels in patches."""
     ab = rgb_to_lab(rgb)[:, 1:]
     whole = ab.mean(dim=(2, 3), keepdim=True)
-    patches = F.avg_pool2d(ab, patch)
-    pixels = ab - F.interpolate(patches, scale_factor=patch, mode="nearest")
+    patches = F.avg_pool2d(ab, PATCH)
+    pixels = ab - F.interpolate(patches, scale_factor=PATCH, mode="nearest")
     whole_ones = whole - whole.mean(dim=0)
     return [float(part.square().mean().sqrt()) for part in (whole_ones, patches - whole, pixels)]
 

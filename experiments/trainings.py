@@ -1,4 +1,4 @@
-"""Trainings of equal duration that differ in one choice, which the experiments share."""
+"""Trainings of equal duration that differ in one choice, for all experiments."""
 
 import os
 import shutil
@@ -31,9 +31,10 @@ REFERENCE = {
     "epochs": 100_000,
     "condition": "concat",
 }
-"""A small network for a training of minutes, without a regression; max_steps ends the training.
+"""Settings of a small network without a regression, for a training of minutes.
 
-All other settings have the model's defaults.
+`max_steps` ends the training before its epochs are done. All other settings have the model's
+defaults.
 """
 
 
@@ -49,7 +50,7 @@ class Choice:
 def train(
     choices: Sequence[Choice], dataset: str, sources: Sources, results: Path, seconds: float
 ) -> None:
-    """Train each run on one core for `seconds`, as many runs at once as there are cores."""
+    """Train each run for `seconds` on one core, with as many runs at a time as there are cores."""
     budget = steps_that_fit(seconds, choices, sources, results)
 
     def train_one(choice: Choice) -> None:
@@ -61,7 +62,7 @@ def train(
 
 
 def in_parallel(work: Callable[[Choice], None], choices: Sequence[Choice]) -> None:
-    """Call work(choice) for each choice, as many at once as there are cores."""
+    """Call work(choice) for each choice, with as many at a time as there are cores."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(work, choices))
 
@@ -80,7 +81,7 @@ def steps_that_fit(
 ) -> dict[str, int]:
     """Return the number of training steps of each run that take `seconds` on one core.
 
-    It is measured with a few steps of each. A run that was begun keeps its number of steps.
+    It is measured with a few steps of each run. A run that was begun keeps its number of steps.
     """
     found = {}
     data: TrainingData | None = None
@@ -102,12 +103,12 @@ def steps_that_fit(
     return found
 
 
-def seconds_per_step(loop: Loop, at_least: float = 5.0) -> float:
-    """Return the processor time per step, over at least `at_least` seconds after a first step."""
+def seconds_per_step(loop: Loop) -> float:
+    """Return the processor time per step, measured over five seconds after a first step."""
     loop.take_step()
     begun = time.process_time()
     count = 0
-    while (spent := time.process_time() - begun) < at_least:
+    while (spent := time.process_time() - begun) < 5:
         loop.take_step()
         count += 1
     return spent / count
@@ -125,7 +126,7 @@ def typed(choice: Choice) -> dict[str, Any]:
 
 
 def call(mode: str, choice: Choice, results: Path, *options: str) -> None:
-    """Run `main.py --model unetddim` on one core; if it fails, exit with its messages."""
+    """Run `main.py --model unetddim` on one core, and exit with its messages if it fails."""
     command = [sys.executable, str(ROOT / "main.py"), "--model", MODEL, "--mode", mode]
     command += ["--results", str(results), "--run", choice.run, "--wandb", "disabled", *options]
     one_core = {**os.environ, "OMP_NUM_THREADS": "1"}

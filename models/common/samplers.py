@@ -85,13 +85,14 @@ def static_threshold(x0: Tensor, limit: float) -> Tensor:
     return x0.clamp(-limit, limit)
 
 
-def dynamic_threshold(x0: Tensor, limit: float, share: float = 0.995) -> Tensor:
-    """Clip x_0 (B, C, h, w) at a quantile s of each image's |x_0|, then scale it to ±limit.
+def dynamic_threshold(x0: Tensor, limit: float) -> Tensor:
+    """Clip x_0 (B, C, h, w) at the quantile 0.995 of each image's |x_0|, then scale it to ±limit.
 
-    Where s is below the limit, this is the static threshold (Saharia et al. 2022, section 2.3).
+    Where the quantile is below the limit, this is the static threshold (Saharia et al. 2022,
+    section 2.3).
     """
     # One image at a time, because torch.quantile accepts at most 2²⁴ values.
-    quantiles = [torch.quantile(magnitude.flatten(), share) for magnitude in x0.abs()]
+    quantiles = [torch.quantile(magnitude.flatten(), 0.995) for magnitude in x0.abs()]
     s = torch.stack(quantiles).clamp(min=limit)[:, None, None, None]
     return x0.clamp(-s, s) * (limit / s)
 
