@@ -13,13 +13,7 @@ from PIL import Image
 from scipy.stats import binom
 from torch import Tensor
 
-from benchmark.color import (
-    join,
-    rgb_from_8bit,
-    rgb_to_8bit,
-    rgb_to_lab,
-    rgb_to_lightness,
-)
+from benchmark.color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.data.cache import ImageSet
 from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.cartoon.sample import PAINTS, SEED, draw
