@@ -167,8 +167,9 @@ def inception_network() -> nn.Module:
     """Load the Inception-v3 of FID and KID, by torch-fidelity: uint8 (B, 3, H, W) → (B, 2048).
 
     Its weights are a file that the environment variable CHROMABENCH_INCEPTION names, or the one in
-    torch's cache. They are not downloaded automatically: 90 MB, and much slower than all else in a test.
-    Raises UserError for a file that is not genuine, NoBackbone if there is none.
+    torch's cache. They are not downloaded automatically: they are 90 MB, and KID takes much longer
+    than the other metrics. Raises UserError for a file of other weights, NoBackbone if there is
+    none.
     """
     named = os.environ.get(INCEPTION_VARIABLE)
     path = Path(named) if named else _hub() / INCEPTION_URL.rpartition("/")[2]
