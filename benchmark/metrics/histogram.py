@@ -25,9 +25,9 @@ def jensen_shannon(counts1: Tensor, counts2: Tensor) -> Tensor:
     return divergence.clamp(min=0)  # rounding may leave -1e-8 for equal histograms
 
 
-def ab_divergence(ab1: Tensor, ab2: Tensor, bins: int = BINS) -> Tensor:
+def ab_divergence(ab1: Tensor, ab2: Tensor) -> Tensor:
     """Jensen-Shannon divergence of the colors of two batches of ab in Lab units, (B, 2, H, W).
 
     It is taken over all pixels of a batch, wherever they are, and is not differentiable.
     """
-    return jensen_shannon(ab_histogram(ab1, bins), ab_histogram(ab2, bins))
+    return jensen_shannon(ab_histogram(ab1), ab_histogram(ab2))
