@@ -47,21 +47,29 @@ class Statistics:
 
 
 class Sampling(BaseModel):
-    """The options of sampling, chosen at test time. A model that has any subclasses this.
+    """The options of sampling, chosen at test time. A model with such options subclasses this.
 
-    presets: values for models that were trained with a preset, unless the user chooses others.
+    Each option is a pydantic field: `steps: int = Field(10, ge=1, description="Steps of …")`.
+    presets: values for models that were trained with a preset, by its name, such as
+    `{"quick": {"steps": 5}}`; what the user types takes precedence.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def preview(self) -> Self:
-        """The same sampling with less work, for the preview images of a training."""
+        """The sampling of the preview images of a training: here unchanged.
+
+        Override it where sampling takes many steps.
+        """
         return self
 
     def for_validation(self) -> Self:
-        """The sampling by which the best weights are selected: little work, and neutral values of
-        all options that trade diversity for fidelity."""
+        """The sampling by which the best weights are selected: here that of the previews.
+
+        Override it where an option such as a temperature trades diversity for fidelity; return it
+        with the neutral value.
+        """
         return self.preview()
 
 
@@ -119,8 +127,10 @@ class Colorizer(nn.Module, ABC):
         Returns ab in Lab units (B, 2, h, w), or sRGB (B, 3, h, w) if `color_space` is "rgb", at the
         resolution that the model works in. All random draws come from `noise(*shape)`, which
         returns standard normal (B, *shape). `sampling` is resolved, of this model's
-        `sampling_class`. A model whose sampling has `steps` calls `on_step`, unless it is None, at
-        each step, with colors in the form that it returns.
+        `sampling_class`. A model whose sampling has `steps` calls
+        `on_step(step, steps, state, estimate)`, unless it is None, at each step: `step` counts from
+        1, `state` is what the step starts from (noise at first), `estimate` the final color as
+        predicted from there, both in the form that `predict` returns.
         """
 
     @final

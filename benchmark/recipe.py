@@ -24,7 +24,11 @@ ModelType = TypeVar("ModelType", bound=Colorizer)
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch of images: sRGB in [0, 1], (B, 3, H, W); `progress` is the share of training done."""
+    """A batch of images: sRGB in [0, 1], (B, 3, H, W).
+
+    H and W are multiples of the model's `size_divisor`. progress: the share of training done, in
+    [0, 1].
+    """
 
     rgb: Tensor
     progress: float = 0.0
@@ -69,8 +73,11 @@ class Recipe(nn.Module, ABC, Generic[ModelType, SettingsType]):
       the averaged model in eval mode, without gradients.
     - `warnings(values)` is called at the end of an epoch; it is optional.
 
-    All random draws come from `rng`, so that a training can be resumed exactly. Losses are means
-    over the batch and are computed in float32.
+    Random draws come from `rng`: `rng.normal(B, *shape)` and `rng.uniform(B, *shape)` are on the
+    device of the batch. Layers such as dropout may use torch's own generator, which the loop seeds
+    at every step. So a training can be resumed exactly. Losses are means over the batch and are
+    computed in float32. `model.target(batch.rgb)` has full resolution: a network that works at a
+    lower one upsamples its output, or compares it with the reduced target.
     """
 
     select_best_by: ClassVar[Literal["loss", "images"]] = "loss"

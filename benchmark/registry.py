@@ -38,7 +38,7 @@ def entries(folder: Path = MODELS) -> list[Entry]:
 def _entry(folder: Path) -> Entry:
     """Read a model's folder as text: the first line of model.py's docstring is its summary."""
     try:
-        tree = ast.parse((folder / "model.py").read_text(encoding="utf-8"))
+        tree = ast.parse((folder / "model.py").read_text(encoding="utf-8"), "model.py")
     except (OSError, SyntaxError, ValueError) as error:
         return Entry(folder.name, "", f"model.py cannot be read: {error}")
     summary = (ast.get_docstring(tree) or "").partition("\n")[0]

@@ -154,6 +154,9 @@ def resolve(
             end = did_you_mean(name, described) or "."
             raise UserError(f"{model} has no setting {name!r}{end}")
     chosen = {**preset_of(settings_class, preset), **typed}
+    for name in chosen:
+        if name not in described:
+            raise UserError(f"The preset {preset} of models/{model} sets {name!r}, which it lacks.")
     nested = settings_class.model_class.architecture_schema().model_fields
     fields: dict[str, Any] = {k: v for k, v in chosen.items() if k not in nested}
     fields["architecture"] = {k: v for k, v in chosen.items() if k in nested}

@@ -59,7 +59,7 @@ def test_list_shows_the_settings_of_every_model(run: RunCommand) -> None:
         code, text, _ = run("list", entry.name)
         assert code == 0
         names = {line.split()[0] for line in text.splitlines() if line}
-        assert {"epochs", "size", "color_space", "widths"} <= names
+        assert {"epochs", "size", "color_space"} <= names
         assert "presets: quick, standard, large" in text
         assert "tiny" not in text.replace("tiny-imagenet", "")
 
