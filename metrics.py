@@ -22,9 +22,10 @@ from benchmark.metrics.images import (
     ssim,
 )
 from benchmark.metrics.networks import inception_network, lpips_network
+from benchmark.metrics.options import MetricOptions
 from benchmark.metrics.score import Scores, in_batches, score, score_samples
 from benchmark.metrics.sets import AbDivergence, KernelInceptionDistance, kernel_distance
-from benchmark.metrics.table import METRICS, MetricOptions, MetricSuite, load_metric_suite
+from benchmark.metrics.table import METRICS, MetricSuite, load_metric_suite
 
 __all__ = [
     "METRICS",

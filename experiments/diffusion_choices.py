@@ -77,7 +77,7 @@ def table(results: Path, choices: Sequence[Choice]) -> str:
     tests = {}
     for choice in choices:
         (found,) = RunFolder(results, choice.run, SEED).finished_tests()
-        tests[choice.run] = read_test(found.path)
+        tests[choice.run] = read_test(found)
     first = next(iter(tests.values()))[1]
     lines = [
         "| choice | steps | epochs | LPIPS | minus the first | SSIM | ΔE2000 | CF | JSD of ab |",

@@ -18,7 +18,7 @@ from benchmark.data.reading import Preprocessing, find_images, is_grayscale
 from benchmark.errors import UserError
 from benchmark.files import ROOT
 from benchmark.metrics.images import colorfulness
-from benchmark.results.records import TrainingSet
+from benchmark.results.records import ImageSources, TrainingSet
 from benchmark.settings import Settings
 
 DATASET, TEST_IMAGES = ROOT / "Dataset", ROOT / "TestImages"
@@ -41,12 +41,12 @@ class Sources:
     cache: Path
     is_sample: bool = False
 
-    def describe(self) -> dict[str, str | None]:
+    def record(self) -> ImageSources:
         """Return what `locate` needs to find the same images again, as a run records it."""
-        return {
-            "dataset": SAMPLE if self.is_sample else str(self.dataset.resolve()),
-            "test_images": str(self.test_images.resolve()) if self.test_images else None,
-        }
+        return ImageSources(
+            dataset=SAMPLE if self.is_sample else str(self.dataset.resolve()),
+            test_images=str(self.test_images.resolve()) if self.test_images else None,
+        )
 
 
 @dataclass(frozen=True)

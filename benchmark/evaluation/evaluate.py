@@ -1,9 +1,11 @@
 """A test: a colorizer and a protocol become images and scores, in a folder of a run's tests/."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import torch
 from filelock import FileLock
 
@@ -11,6 +13,7 @@ from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer, Sampling
 from benchmark.console import info
 from benchmark.data.cache import ImageSet
+from benchmark.errors import UserError
 from benchmark.evaluation.calibration import (
     PaintedObjects,
     calibrate,
@@ -25,7 +28,7 @@ from benchmark.evaluation.per_image import (
     ScoreTable,
     identify,
     lacks_anything,
-    score_all,
+    score_missing,
     take_over,
     write_table,
 )
@@ -203,15 +206,15 @@ def score_outputs(candidate: Candidate, outputs: Outputs, setup: TestSetup) -> R
     folder, suite = outputs.folder, setup.suite
     previous = PreviousScores.read(folder)
     samples = outputs.count_samples()  # perhaps more than are asked for now
-    if samples > 1 and (previous is None or not previous.describe(outputs, samples)):
-        outputs.write_means(samples)
+    scores = take_over(_identify_with_means(outputs, samples, previous), previous, suite)
     current = previous if previous and _is_current(previous.record, candidate, setup) else None
-    if current is not None and not _has_unmeasured(outputs, samples, suite, current):
+    measured = not scores.is_new and not lacks_anything(scores, samples, suite)
+    if current is not None and measured:
         rows = range(min(setup.num_images, len(setup.images)))
         _draw_figure(folder, [outputs.read(row) for row in rows], setup)
         return _already_tested(candidate, folder, current)
     observer = Observer(setup.num_images, setup.painted)
-    scores = score_all(outputs, samples, suite, previous, observer)
+    score_missing(scores, outputs, samples, suite, observer)
     _draw_figure(folder, observer.first_images, setup)
     if current is not None and not scores.is_new:  # what was unmeasured is undefined
         return _already_tested(candidate, folder, current)
@@ -223,11 +226,18 @@ def score_outputs(candidate: Candidate, outputs: Outputs, setup: TestSetup) -> R
     return record
 
 
-def _has_unmeasured(
-    outputs: Outputs, samples: int, suite: MetricSuite, previous: PreviousScores
-) -> bool:
-    known = take_over(identify(outputs, samples), previous, suite)
-    return known.is_new or lacks_anything(known, samples, suite)
+def _identify_with_means(
+    outputs: Outputs, samples: int, previous: PreviousScores | None
+) -> pd.DataFrame:
+    """Identify the outputs; the means of several samples are written unless they are scored."""
+    if samples > 1:
+        if previous is not None:
+            with suppress(UserError):  # a mean is missing
+                identity = identify(outputs, samples)
+                if identity.equals(previous.identity):
+                    return identity
+        outputs.write_means(samples)
+    return identify(outputs, samples)
 
 
 def _already_tested(

@@ -48,12 +48,11 @@ def read_table(path: Path, sha256: str) -> pd.DataFrame:
     return pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(IDENTITY, str))
 
 
-def read_test(path: Path) -> tuple[RunRecord, pd.DataFrame]:
+def read_test(folder: TestFolder) -> tuple[RunRecord, pd.DataFrame]:
     """Read a test's run.json and per_image.csv and check what each says of the other.
 
     Raises UserError, with the reason, for a test that may not stand in a table.
     """
-    folder = TestFolder(path)
     record = read_record(folder.record, RunRecord)
     table = read_table(folder.per_image, record.per_image_sha256)
     fault = record.refusal or fault_of(record.protocol, record.protocol_hash)
@@ -121,16 +120,14 @@ class PreviousScores:
     def read(cls, folder: TestFolder) -> "PreviousScores | None":
         """The previous scores; None where there are none that can be read."""
         try:
-            return cls(*read_test(folder.path))
+            return cls(*read_test(folder))
         except UserError:
             return None
 
-    def describe(self, outputs: Outputs, count: int) -> bool:
-        """Whether they are of these very files, the mean of `count` samples among them."""
-        try:
-            return identify(outputs, count).equals(self.table[list(IDENTITY)])
-        except UserError:  # a file is missing
-            return False
+    @property
+    def identity(self) -> pd.DataFrame:
+        """The identity columns of the files that they are of."""
+        return self.table[list(IDENTITY)]
 
 
 def identify(outputs: Outputs, count: int) -> pd.DataFrame:
@@ -183,23 +180,21 @@ class ScoreTable:
             self.is_new = True
 
 
-def score_all(
+def score_missing(
+    scores: ScoreTable,
     outputs: Outputs,
     count: int,
     suite: MetricSuite,
-    previous: PreviousScores | None = None,
     observer: Observer | None = None,
-) -> ScoreTable:
-    """Measure all metrics of the written outputs: of each sample and, if several, of their mean.
+) -> None:
+    """Measure what `scores` lack of the outputs: of each sample and, if several, of their mean.
 
     Each image is decoded once, for scoring and for the `observer`, which is shown every image that
-    it asks for. Values that `previous` has of the same files are taken over.
+    it asks for.
     """
-    scores = take_over(identify(outputs, count), previous, suite)
     for sample in sample_names(count):
         _score_sample(scores, outputs, sample, suite, observer)
     _score_diversity(scores, outputs, count, suite)
-    return scores
 
 
 def take_over(
@@ -211,7 +206,7 @@ def take_over(
     metrics = suite.metrics
     unknown = previous.table.columns.difference([*IDENTITY, *metrics])
     known = previous.table.drop(columns=unknown)
-    same = identity.equals(known[list(IDENTITY)])
+    same = identity.equals(previous.identity)
     if not same:  # the distances between samples are those of the previous set of samples
         between = [key for key, metric in metrics.items() if metric.between_samples]
         known = known.drop(columns=known.columns.intersection(between))

@@ -11,7 +11,8 @@ from benchmark.data.cache import ImageSet
 from benchmark.data.manifest import digest_of
 from benchmark.data.reading import Preprocessing
 from benchmark.files import sha256_of_json
-from benchmark.metrics.table import MetricOptions, MetricSuite
+from benchmark.metrics.options import MetricOptions
+from benchmark.metrics.table import MetricSuite
 
 VERSION = 3
 """Raised with every change that changes a score: then old and new rows never share a table."""

@@ -30,7 +30,6 @@ from benchmark.leaderboard import formats, write
 from benchmark.metrics.table import MetricSuite
 from benchmark.results.folders import RunFolder, require_run_name
 from benchmark.results.records import (
-    ImageSources,
     RunRecord,
     Submission,
     SubmissionRecord,
@@ -96,8 +95,8 @@ def submit(
         outputs.delete()
         for row, rgb in enumerate(read_outputs(files, images, entry)):
             save_png(outputs.path(row), rgb)
-        described = ImageSources(**sources.describe())
-        write_record(folder.submission, SubmissionRecord(model=entry.name, images=described))
+        submission = SubmissionRecord(model=entry.name, images=sources.record())
+        write_record(folder.submission, submission)
         record = evaluate.score_outputs(candidate, outputs, setup)
     print(formats.markdown(write(results).for_protocol(setup.protocol.hash)))
     info(f"The images, the figure and the scores are in {outputs.folder.path}.")

@@ -1,6 +1,7 @@
 """Train a model into its run's folder."""
 
 import shutil
+from collections.abc import Iterable
 
 import torch
 
@@ -15,7 +16,6 @@ from benchmark.jobs.weights import model_of, run_beside, run_of_other
 from benchmark.metrics.table import MetricSuite, load_metric_suite
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import (
-    ImageSources,
     TrainingRecord,
     read_record,
     write_record,
@@ -56,15 +56,16 @@ def train(
         preset=preset,
         settings=settings.flat(),
         sources=resolved.sources,
-        images=ImageSources(**sources.describe()),
+        images=sources.record(),
         training_data=data.training_set,
         train_digests=data.train_digests,
     )
-    other = None
+    replacement = None
     if not explicitly_requested:
-        other = _find_replacement(type(network), folder, record, overwrite=job.overwrite)
-    if other is not None:
-        _require_same_settings(other, record, preset_is_typed=job.preset is not None)
+        replacement = _find_replacement(type(network), folder, record, overwrite=job.overwrite)
+    if replacement is not None:
+        other, trained = replacement
+        _require_same_settings(other, trained, record, preset_is_typed=job.preset is not None)
         info(
             f"{model} is not trained: it differs from {network.weights_of} only in its sampler, "
             f"and reads the weights of {other.path}. Train it with --model {model} --mode train."
@@ -83,7 +84,7 @@ def train(
 
 def _find_replacement(
     network: type[Colorizer], folder: RunFolder, record: TrainingRecord, *, overwrite: bool
-) -> RunFolder | None:
+) -> tuple[RunFolder, TrainingRecord] | None:
     """Return the finished run of `weights_of` on the same images, unless an own run was begun.
 
     overwrite: whether the run in `folder` is to be deleted, so that it need not be readable.
@@ -102,21 +103,16 @@ def _find_replacement(
         return None
     trained = read_record(other.settings, TrainingRecord)
     same = trained.training_data.manifest == record.training_data.manifest
-    return other if same else None
+    return (other, trained) if same else None
 
 
 def _require_same_settings(
-    other: RunFolder, record: TrainingRecord, *, preset_is_typed: bool
+    other: RunFolder, trained: TrainingRecord, record: TrainingRecord, *, preset_is_typed: bool
 ) -> None:
     """Raise UserError for a typed setting or preset that `other` was not trained with."""
-    trained = read_record(other.settings, TrainingRecord)
     decided = {"typed", f"preset {record.preset}"} if preset_is_typed else {"typed"}
     names = [name for name, source in record.sources.items() if source in decided]
-    changed = [
-        f"{name} {trained.settings.get(name)} instead of {record.settings[name]}"
-        for name in names
-        if trained.settings.get(name) != record.settings[name]
-    ]
+    changed = _changed_settings(trained, record, names)
     if preset_is_typed and trained.preset != record.preset:
         changed.insert(0, f"preset {trained.preset} instead of {record.preset}")
     if changed:
@@ -147,14 +143,21 @@ def _difference(previous: TrainingRecord, record: TrainingRecord) -> str | None:
     """Say in what a run that was begun differs from the one that is asked for, or None."""
     if previous.model != record.model:
         return f"is a run of {previous.model}"
-    before, now = previous.settings, record.settings
-    changed = [
-        f"{name} {before.get(name)} instead of {now.get(name)}"
-        for name in {**before, **now}
-        if before.get(name) != now.get(name)
-    ]
+    changed = _changed_settings(previous, record, {**previous.settings, **record.settings})
     if changed:
         return f"was begun with {', '.join(changed)}"
     if previous.training_data.manifest != record.training_data.manifest:
         return "was begun on other images than there are now"
     return None
+
+
+def _changed_settings(
+    previous: TrainingRecord, record: TrainingRecord, names: Iterable[str]
+) -> list[str]:
+    """Say for each of the named settings that differs what it was instead of what it is."""
+    before, now = previous.settings, record.settings
+    return [
+        f"{name} {before.get(name)} instead of {now.get(name)}"
+        for name in names
+        if before.get(name) != now.get(name)
+    ]

@@ -13,7 +13,7 @@ from benchmark.errors import UserError
 from benchmark.evaluation.calibration import calibrate, find_painted
 from benchmark.evaluation.observer import Observer
 from benchmark.evaluation.outputs import Outputs
-from benchmark.evaluation.per_image import ScoreTable, read_test, score_all
+from benchmark.evaluation.per_image import ScoreTable, identify, read_test, score_missing
 from benchmark.evaluation.protocol import Protocol, options_of
 from benchmark.evaluation.summary import summarize
 from benchmark.files import sha256_of_file
@@ -47,7 +47,7 @@ def verify(
     """Verify one test. Raises UserError if the truths of its images cannot be found."""
     verification = Verification()
     try:
-        record, table = read_test(folder.path)
+        record, table = read_test(folder)
     except UserError as error:
         verification.faults.append(str(error))
         return verification
@@ -62,7 +62,8 @@ def verify(
     samples = record.samples.count if record.samples else 1
     verification.faults += _check_means(outputs, samples)
     observer = Observer(num_images=0, painted=find_painted(outputs.inputs))
-    rescored = score_all(outputs, samples, suite, observer=observer)
+    rescored = ScoreTable(identify(outputs, samples))
+    score_missing(rescored, outputs, samples, suite, observer)
     verification.faults += _check_values(rescored.table, table)
     verification.faults += _check_summary(record, rescored, table, samples, suite)
     verification.faults += _check_calibration(record, observer)

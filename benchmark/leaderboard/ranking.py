@@ -247,7 +247,7 @@ def _read_tests(results: Path) -> tuple[list[TestResult], dict[str, str]]:
 
 def _read_test(folder: TestFolder) -> TestResult:
     """Read one test. Raises UserError with the reason why it may not be in a table."""
-    record, table = read_test(folder.path)
+    record, table = read_test(folder)
     # Tests are compared image by image, so all are in the order of the images' contents, which does
     # not depend on file names.
     table = table.sort_values(["sha256", "file"], kind="stable", ignore_index=True)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from benchmark.errors import UserError, first_line
 from benchmark.files import sha256_of_file
 from benchmark.metrics.fft_conv import use_fft_convolutions
-from benchmark.metrics.options import LpipsBackbone as LpipsBackbone
+from benchmark.metrics.options import LpipsBackbone
 
 
 class NoBackbone(Exception):

@@ -24,7 +24,7 @@ from benchmark.metrics.networks import (
     inception_network,
     lpips_network,
 )
-from benchmark.metrics.options import MetricOptions as MetricOptions
+from benchmark.metrics.options import MetricOptions
 from benchmark.metrics.sets import (
     KID_SUBSET,
     KID_SUBSETS,

@@ -85,21 +85,25 @@ class RunFolder:
     def all_of(cls, results: Path, run: str) -> Iterator["RunFolder"]:
         """Yield the folder of each seed of a run, in the order of their names."""
         for path in sorted((results / run).glob("seed-*")):
-            seed = path.name.removeprefix("seed-")
-            if seed.isdecimal():
-                yield cls(results, run, int(seed))
+            if (folder := cls.at(path)) is not None:
+                yield folder
+
+    @classmethod
+    def at(cls, path: Path) -> "RunFolder | None":
+        """The run whose folder this is; None for a path that does not end in seed-<N>."""
+        seed = path.name.removeprefix("seed-")
+        return cls(path.parent.parent, path.parent.name, int(seed)) if seed.isdecimal() else None
 
     @classmethod
     def of_weights(cls, path: Path) -> "RunFolder":
         """The run whose folder a file of weights lies in. Raises UserError if it lies in none."""
-        folder = path.resolve().parent.parent
-        seed = folder.name.removeprefix("seed-")
-        if not (folder / SETTINGS).is_file() or not seed.isdecimal():
+        folder = cls.at(path.resolve().parent.parent)
+        if folder is None or not folder.settings.is_file():
             raise UserError(
                 f"{path} lies in no run's folder: {SETTINGS}, beside its folder {WEIGHTS}/, has to "
                 "say what it was trained on."
             )
-        return cls(folder.parent.parent, folder.parent.name, int(seed))
+        return folder
 
 
 class TestFolder:
@@ -130,11 +134,10 @@ class TestFolder:
 
     def run(self) -> RunFolder:
         """The run that this is a test of. Raises UserError if the folder lies in none."""
-        seed = self.path.resolve().parent.parent
-        number = seed.name.removeprefix("seed-")
-        if not number.isdecimal():
+        folder = RunFolder.at(self.path.resolve().parent.parent)
+        if folder is None:
             raise UserError(f"{self.path} lies in no run's folder, Results/<run>/seed-<N>/tests/.")
-        return RunFolder(seed.parent.parent, seed.parent.name, int(number))
+        return folder
 
     @classmethod
     def all_below(cls, results: Path) -> Iterator["TestFolder"]:

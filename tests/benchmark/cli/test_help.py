@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import main
 from benchmark.cli import commands
 from benchmark.leaderboard import ranking
-from benchmark.metrics.table import MetricOptions
+from benchmark.metrics.options import MetricOptions
 from benchmark.settings import DEFAULT_PRESET, FIGURE_IMAGES, SAMPLE_PRESET, Settings
 from tests.support import RunCommand
 

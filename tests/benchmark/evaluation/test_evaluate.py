@@ -25,7 +25,8 @@ from benchmark.evaluation.per_image import IDENTITY, read_table
 from benchmark.figures.images import GAP, save_png
 from benchmark.files import sha256_of_file
 from benchmark.metrics.images import delta_e2000, ssim
-from benchmark.metrics.table import METRICS, MetricOptions, MetricSuite
+from benchmark.metrics.options import MetricOptions
+from benchmark.metrics.table import METRICS, MetricSuite
 from benchmark.randomness import Noise
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import RunRecord, TrainingSet, WeightsUsed, read_record

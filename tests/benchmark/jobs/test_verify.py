@@ -15,7 +15,8 @@ from benchmark.errors import UserError
 from benchmark.files import sha256_of_bytes, sha256_of_file
 from benchmark.jobs.submit import Entry, submit
 from benchmark.jobs.verify import Verification, verify
-from benchmark.metrics.table import MetricOptions, MetricSuite
+from benchmark.metrics.options import MetricOptions
+from benchmark.metrics.table import MetricSuite
 from benchmark.results.folders import TestFolder
 
 NOTHING = MetricSuite(unavailable={"lpips": "left out here", "kid": "left out here, too"})

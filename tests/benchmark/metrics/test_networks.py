@@ -15,8 +15,9 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from benchmark.errors import UserError
 from benchmark.metrics import networks
 from benchmark.metrics.images import lpips
-from benchmark.metrics.networks import LPIPS_BACKBONES, LpipsBackbone, NoBackbone, lpips_network
-from benchmark.metrics.table import MetricOptions, load_metric_suite
+from benchmark.metrics.networks import LPIPS_BACKBONES, NoBackbone, lpips_network
+from benchmark.metrics.options import LpipsBackbone, MetricOptions
+from benchmark.metrics.table import load_metric_suite
 
 
 @pytest.fixture

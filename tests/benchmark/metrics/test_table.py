@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmark.metrics.table import METRICS, MetricOptions, MetricSuite
+from benchmark.metrics.options import MetricOptions
+from benchmark.metrics.table import METRICS, MetricSuite
 
 
 @pytest.mark.parametrize(
