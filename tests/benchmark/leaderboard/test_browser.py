@@ -42,12 +42,20 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def opened(browser: Any, text: str, tmp_path: Path) -> Any:
-    """The browser after opening the page."""
+    """The browser after the page and its script have loaded.
+
+    chromedriver may return from a navigation before that, which a busy machine shows.
+    """
+    from selenium.webdriver.support.wait import WebDriverWait
+
     path = tmp_path / "leaderboard.html"
     path.write_text(text, encoding="utf-8")
     browser.get_log("browser")
     browser.get_log("performance")
     browser.get(path.as_uri())
+    WebDriverWait(browser, 30).until(
+        lambda driver: driver.execute_script("return document.readyState") == "complete"
+    )
     return browser
 
 
