@@ -10,7 +10,7 @@ the project imports this one.
 from pathlib import Path
 
 from benchmark import leaderboard
-from benchmark.data.reading import read_pairs
+from benchmark.data.pairs import read_pairs
 from benchmark.metrics.images import (
     colorfulness,
     colorfulness_gap,

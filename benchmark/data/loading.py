@@ -13,8 +13,9 @@ from benchmark.console import info, progress, shorten
 from benchmark.data.augmentation import stored_size
 from benchmark.data.cache import Cache, ImageSet
 from benchmark.data.cartoon import sample as cartoon
+from benchmark.data.finding import find_images
 from benchmark.data.manifest import Digests, ImageFile, Splits, digest_of, scan, split
-from benchmark.data.reading import Preprocessing, find_images, is_grayscale
+from benchmark.data.reading import Preprocessing, is_grayscale
 from benchmark.errors import UserError
 from benchmark.files import ROOT
 from benchmark.metrics.images import colorfulness

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.console import info, shorten
-from benchmark.data.reading import find_images
+from benchmark.data.finding import find_images
 from benchmark.errors import UserError
 from benchmark.files import read_json, sha256_of_bytes, sha256_of_file, sha256_of_json, write_json
 

@@ -1,22 +1,18 @@
-"""Image files: finding them in a folder and decoding them to 8-bit sRGB."""
+"""Image files: decoding them to 8-bit sRGB."""
 
 import io
 import struct
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from kornia_rs.io import decode_image_png_u8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 from benchmark.colorizer import SMALLEST_SIDE
 from benchmark.errors import UserError
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 SRGB = ImageCms.createProfile("sRGB")
 MOST_PIXELS = 100_000_000  # 300 MB decoded; a larger file is a mistake or meant to fill the memory
 
@@ -44,64 +40,6 @@ class Preprocessing:
     def describe(self) -> dict[str, str | int]:
         """Return the preprocessing as a protocol records it."""
         return {"size": self.size, "filter": f"Pillow {self.filter}", "crop": "center square"}
-
-
-def find_images(folder: Path) -> Iterator[Path]:
-    """Yield every image file below `folder` in order of name, without hidden ones.
-
-    Which files are images is decided by their suffix, one of SUFFIXES.
-    """
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
-            yield path
-
-
-def images_by_name(folder: Path) -> dict[str, Path]:
-    """Map the names of the image files below `folder` to their paths.
-
-    A name is the path within the folder, with forward slashes and without the suffix. UserError if
-    the folder does not exist or holds no image, or if two files differ in their suffix alone.
-    """
-    if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}: check the path.")
-    found: dict[str, Path] = {}
-    for path in find_images(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise UserError(
-                f"{found[name]} and {path} differ in their suffix alone: remove one of them."
-            )
-        found[name] = path
-    if not found:
-        known = ", ".join(sorted(SUFFIXES))
-        raise UserError(f"{folder} holds no image to score: add files that end in {known}.")
-    return found
-
-
-def read_pairs(outputs: Path, truths: Path) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (output, truth) for each name that is in both folders, uint8 (3, H, W) each.
-
-    The pairs are in the order of their names, which are compared without their suffixes. UserError
-    for a folder without images, and for an image without a counterpart, with a counterpart of
-    another size, or that cannot be decoded.
-    """
-    by_name, truth_by_name = images_by_name(outputs), images_by_name(truths)
-    for name in sorted(by_name.keys() ^ truth_by_name.keys()):
-        found, other = (by_name, truths) if name in by_name else (truth_by_name, outputs)
-        raise UserError(
-            f"{found[name]} has no counterpart in {other}: every image needs one of the same name."
-        )
-    for name in sorted(by_name):
-        output, truth = (
-            torch.from_numpy(read_whole(paths[name])) for paths in (by_name, truth_by_name)
-        )
-        if output.shape != truth.shape:
-            raise UserError(
-                f"{by_name[name]} and {truth_by_name[name]} are not of one size: "
-                "an output needs the size of its truth."
-            )
-        yield output, truth
 
 
 def open_rgb(path: Path) -> Image.Image:

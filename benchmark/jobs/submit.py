@@ -13,10 +13,10 @@ from benchmark.color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to
 from benchmark.console import info, shorten
 from benchmark.data.cache import ImageSet
 from benchmark.data.loading import Sources, load_test
+from benchmark.data.pairs import images_by_name
 from benchmark.data.reading import (
     Preprocessing,
     UnusableImage,
-    images_by_name,
     read_square,
     read_whole,
 )
