@@ -15,7 +15,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from benchmark.data.loading import locate
+from benchmark.data.sources import locate
 from benchmark.errors import UserError
 from benchmark.evaluation.per_image import read_test
 from benchmark.metrics.networks import NoBackbone, lpips_network

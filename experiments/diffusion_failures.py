@@ -20,7 +20,8 @@ from torch import Tensor
 
 from benchmark.checkpoints import load_weights
 from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
-from benchmark.data.loading import load_training, locate
+from benchmark.data.loading import load_training
+from benchmark.data.sources import locate
 from benchmark.figures.images import gray_of, save_grid
 from benchmark.metrics.images import colorfulness
 from benchmark.randomness import Noise

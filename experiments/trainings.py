@@ -14,7 +14,10 @@ from typing import Any
 import torch
 
 from benchmark import registry
-from benchmark.data.loading import Sources, TrainingData, load_training, splits_of
+from benchmark.data.loading import TrainingData, load_training
+from benchmark.data.manifest import Digests
+from benchmark.data.sources import Sources
+from benchmark.data.splits import split
 from benchmark.device import make_fabric
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import TrainingRecord, read_record
@@ -70,7 +73,9 @@ def in_parallel(work: Callable[[Choice], None], choices: Sequence[Choice]) -> No
 def copy_validation(sources: Sources, to: Path, count: int) -> Path:
     """Copy the first `count` images that a training holds out for validation into a folder."""
     to.mkdir(parents=True, exist_ok=True)
-    held_out = splits_of(sources, SPLIT_SEED).val
+    digests = Digests(sources.cache / "digests.json")
+    files, tests = sources.images(digests).files, sources.tests(digests).files
+    held_out = split(files, tests, SPLIT_SEED).val
     for image in sorted(held_out, key=lambda image: image.digest)[:count]:
         shutil.copy(image.path, to / f"{image.digest[:16]}{image.path.suffix}")
     return to

@@ -15,7 +15,7 @@ from PIL import Image
 import main
 from benchmark import checkpoints, registry
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
-from benchmark.data import loading
+from benchmark.data import sources
 from benchmark.jobs import run as jobs
 from tests.support import SMALL_RUN, RunCommand
 
@@ -269,9 +269,9 @@ def test_an_empty_dataset_folder_selects_the_built_in_sample(
 ) -> None:
     empty = tmp_path / "Dataset"
     empty.mkdir()
-    monkeypatch.setattr(loading, "DATASET", empty)
-    monkeypatch.setattr(loading, "TEST_IMAGES", tmp_path / "TestImages")
-    monkeypatch.setattr(loading.cartoon, "COUNTS", {"train": 16, "val": 4, "test": 4})
+    monkeypatch.setattr(sources, "DATASET", empty)
+    monkeypatch.setattr(sources, "TEST_IMAGES", tmp_path / "TestImages")
+    monkeypatch.setattr(sources.cartoon, "COUNTS", {"train": 16, "val": 4, "test": 4})
     out = ["--results", str(tmp_path / "out"), "--wandb", "disabled", *SMALL_RUN]
     code, _, err = run("--model", "unet", *out)
     assert code == 0, err

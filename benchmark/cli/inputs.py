@@ -20,7 +20,7 @@ def command(
     They are gray PNG files; `main.py score` scores them once they are colored.
     """
     from benchmark.console import info
-    from benchmark.data.loading import locate_test
+    from benchmark.data.sources import locate_test
     from benchmark.jobs.submit import export_inputs
 
     count = export_inputs(out, locate_test(dataset, truth, results), size)

@@ -47,7 +47,7 @@ def command(
 
     They are scored as a model's images are, and get a row in the leaderboard.
     """
-    from benchmark.data.loading import locate_test
+    from benchmark.data.sources import locate_test
     from benchmark.jobs.submit import Entry, submit
     from benchmark.metrics.table import load_metric_suite
 

@@ -5,27 +5,31 @@ images that no pack holds are decoded into a new pack. Packs are never changed, 
 added, that image alone is decoded.
 """
 
-import json
+import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from benchmark.console import info, progress
 from benchmark.data.manifest import ImageFile
-from benchmark.data.reading import Preprocessing, UnusableImage, read_square
+from benchmark.data.reading import Preprocessing, UnusableImage, fit_square, open_rgb
 from benchmark.files import replacing, sha256_of_json
 
-DECODER = 1
+DECODER = 2
 """Version of the decoding. Raise it when a file is decoded to other pixels than before: then the
 packs of older versions are not read."""
+ROWS_AT_ONCE = 256
+"""Rows of an image that are copied at once to be hashed."""
 
 
 @dataclass(frozen=True)
@@ -33,68 +37,125 @@ class ImageSet:
     """Decoded images of one size.
 
     files: the files of the images. rgb8: uint8 (N, 3, S, S), row i is the image of `files[i]`.
-    failures: the reason why a file could not be used, by its name.
+    failures: the reason why a file could not be used, by its name. contents: the SHA-256 of each
+    image's decoded pixels, before they were resized. notes: what was taken otherwise than an
+    image's file says, by its name. passed_over: why other files of the folder are not read.
     """
 
     files: list[ImageFile]
     rgb8: Tensor
     failures: dict[str, str]
+    contents: list[str] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
+    passed_over: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def select(self, keep: Sequence[bool]) -> "ImageSet":
-        """Return the images for which `keep` is true."""
-        files = [image for image, kept in zip(self.files, keep, strict=True) if kept]
-        return ImageSet(files, self.rgb8[torch.tensor(keep, dtype=torch.bool)], self.failures)
+    def select(self, rows: Sequence[int]) -> "ImageSet":
+        """Return the images of these rows, in their order."""
+        files = [self.files[row] for row in rows]
+        names = {image.name for image in files}
+        contents = [self.contents[row] for row in rows] if self.contents else []
+        notes = {name: note for name, note in self.notes.items() if name in names}
+        return ImageSet(files, self.rgb8[list(rows)], self.failures, contents, notes)
+
+
+@dataclass(frozen=True)
+class Square:
+    """The square of one file.
+
+    rgb8: uint8 (3, S, S). sha256: of the decoded pixels that it was made from. note: what was taken
+    otherwise than the file says, or nothing.
+    """
+
+    rgb8: NDArray[np.uint8]
+    sha256: str
+    note: str
+
+
+def decode_square(path: Path, preprocessing: Preprocessing) -> Square:
+    """Decode a file to a square. Raises UnusableImage with the reason."""
+    image = open_rgb(path)
+    digest = hashlib.sha256(f"{image.size}".encode())
+    for top in range(0, image.height, ROWS_AT_ONCE):
+        bottom = min(top + ROWS_AT_ONCE, image.height)
+        digest.update(image.crop((0, top, image.width, bottom)).tobytes())
+    square = np.asarray(fit_square(image, preprocessing)).transpose(2, 0, 1)
+    return Square(np.ascontiguousarray(square), digest.hexdigest(), "")
+
+
+class PackIndex(BaseModel):
+    """The header of a pack: what is known of each of its images, and a checksum of all.
+
+    digests: SHA-256 of each file. contents: SHA-256 of its decoded pixels. notes: what was taken
+    otherwise than the file says. sha256: of the pack's pixels.
+    """
+
+    digests: list[str]
+    contents: list[str]
+    notes: list[str]
+    sha256: str
 
 
 class Cache:
-    """A cache of decoded images below one folder."""
+    """A cache of decoded images below one folder; without one, every file is decoded."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self.folder = folder
+        self.has_grown = False
+
+    def show_growth(self) -> None:
+        """Say how large the cache is, if images were added."""
+        if self.folder is not None and self.has_grown:
+            total = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+            info(f"The cache of decoded images, {self.folder}, takes {total / 1e6:,.1f} MB.")
 
     def load(self, files: Sequence[ImageFile], preprocessing: Preprocessing) -> ImageSet:
         """Decode images, or read them from packs, in the order of `files`.
 
         Files that cannot be used are left out and named in `failures` of the result.
         """
-        folder = self.folder / f"v{DECODER}-{preprocessing.filter}-{preprocessing.size}"
         wanted = {image.digest: image for image in files}
-        squares = _read_packs(folder, wanted.keys())
+        packs = _Packs(self.folder, preprocessing) if self.folder is not None else None
+        squares = packs.read(wanted.keys()) if packs is not None else {}
         missing = [image for digest, image in wanted.items() if digest not in squares]
         reasons: dict[str, str] = {}
         if missing:
             fresh, reasons = _decode(missing, preprocessing)
-            _write_pack(folder, fresh)
+            if packs is not None:
+                packs.write(fresh)
+                self.has_grown |= bool(fresh)
             squares |= fresh
         used = [image for image in files if image.digest in squares]
-        failures = {
-            image.name: reasons[image.digest] for image in files if image.digest not in squares
-        }
         size = preprocessing.size
         rgb8 = np.zeros((len(used), 3, size, size), np.uint8)
         for row, image in enumerate(used):
-            rgb8[row] = squares[image.digest]
-        return ImageSet(used, torch.from_numpy(rgb8), failures)
+            rgb8[row] = squares[image.digest].rgb8
+        return ImageSet(
+            files=used,
+            rgb8=torch.from_numpy(rgb8),
+            failures={i.name: reasons[i.digest] for i in files if i.digest not in squares},
+            contents=[squares[image.digest].sha256 for image in used],
+            notes={i.name: note for i in used if (note := squares[i.digest].note)},
+        )
 
 
 def _decode(
     files: Sequence[ImageFile], preprocessing: Preprocessing
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+) -> tuple[dict[str, Square], dict[str, str]]:
     """Decode files in threads, which suffice since Pillow releases the GIL.
 
-    Returns the squares, uint8 (3, S, S), and the reasons of failure, both by digest.
+    Returns the squares and the reasons of failure, both by digest.
     """
 
-    def attempt(image: ImageFile) -> np.ndarray | str:
+    def attempt(image: ImageFile) -> Square | str:
         try:
-            return read_square(image.path, preprocessing)
+            return decode_square(image.path, preprocessing)
         except UnusableImage as error:
             return str(error)
 
-    squares: dict[str, np.ndarray] = {}
+    squares: dict[str, Square] = {}
     reasons: dict[str, str] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         outcomes = progress(pool.map(attempt, files), total=len(files), label="decoding")
@@ -106,29 +167,60 @@ def _decode(
     return squares, reasons
 
 
-def _read_packs(folder: Path, wanted: Iterable[str]) -> dict[str, np.ndarray]:
-    squares: dict[str, np.ndarray] = {}
-    wanted = set(wanted)
-    for path in sorted(folder.glob("[!.]*.safetensors")):
-        try:
-            with safe_open(path, framework="np") as pack:
-                digests = json.loads(pack.metadata()["digests"])
-                if wanted.isdisjoint(digests):
-                    continue
-                pixels = pack.get_tensor("rgb8")
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError):
-            info(f"{path} is damaged; its images are decoded again.")
-            path.unlink(missing_ok=True)
-            continue
-        squares |= {d: pixels[row] for row, d in enumerate(digests) if d in wanted}
-    return squares
+class _Packs:
+    """The packs of one preprocessing."""
+
+    def __init__(self, cache: Path, preprocessing: Preprocessing) -> None:
+        self.folder = cache / f"v{DECODER}-{preprocessing.filter}-{preprocessing.size}"
+        self.shape = (3, preprocessing.size, preprocessing.size)
+
+    def read(self, wanted: Iterable[str]) -> dict[str, Square]:
+        """The squares of the wanted digests. A damaged pack is deleted."""
+        squares: dict[str, Square] = {}
+        wanted = set(wanted)
+        for path in sorted(self.folder.glob("[!.]*.safetensors")):
+            try:
+                squares |= self._read_pack(path, wanted)
+            except (SafetensorError, OSError, ValueError, RecursionError):
+                info(f"{path} is damaged; its images are decoded again.")
+                path.unlink(missing_ok=True)
+        return squares
+
+    def _read_pack(self, path: Path, wanted: set[str]) -> dict[str, Square]:
+        """Read the wanted squares of a pack. Raises ValueError if it is not as written."""
+        with safe_open(path, framework="np") as pack:
+            index = PackIndex.model_validate_json((pack.metadata() or {}).get("index", ""))
+            if wanted.isdisjoint(index.digests):
+                return {}
+            rgb8 = pack.get_tensor("rgb8")
+        if (rgb8.dtype, rgb8.shape) != (np.uint8, (len(index.digests), *self.shape)):
+            raise ValueError("its images are of another size")
+        if index.sha256 != _checksum(rgb8, index):
+            raise ValueError("its checksum is another")
+        rows = zip(index.digests, rgb8, index.contents, index.notes, strict=True)
+        return {digest: Square(*parts) for digest, *parts in rows if digest in wanted}
+
+    def write(self, squares: dict[str, Square]) -> None:
+        """Write a pack of the squares, by their digests."""
+        if not squares:
+            return
+        rgb8 = np.stack([square.rgb8 for square in squares.values()])
+        index = PackIndex(
+            digests=list(squares),
+            contents=[square.sha256 for square in squares.values()],
+            notes=[square.note for square in squares.values()],
+            sha256="",
+        )
+        index = index.model_copy(update={"sha256": _checksum(rgb8, index)})
+        metadata = {"index": index.model_dump_json()}
+        content = save({"rgb8": torch.from_numpy(rgb8)}, metadata=metadata)
+        with replacing(self.folder / f"{sha256_of_json(index.digests)[:16]}.safetensors") as part:
+            part.write_bytes(content)
 
 
-def _write_pack(folder: Path, squares: dict[str, np.ndarray]) -> None:
-    if not squares:
-        return
-    digests = list(squares)
-    tensor = torch.from_numpy(np.stack([squares[digest] for digest in digests]))
-    content = save({"rgb8": tensor}, metadata={"digests": json.dumps(digests)})
-    with replacing(folder / f"{sha256_of_json(digests)[:16]}.safetensors") as part:
-        part.write_bytes(content)
+def _checksum(rgb8: NDArray[np.uint8], index: PackIndex) -> str:
+    """The SHA-256 of the pixels and of all that the index says of them."""
+    rest = index.model_copy(update={"sha256": ""}).model_dump_json()
+    digest = hashlib.sha256(rest.encode())
+    digest.update(np.ascontiguousarray(rgb8).data)
+    return digest.hexdigest()

@@ -1,17 +1,114 @@
-"""Finding the image files of a folder."""
+"""Finding the image files of a folder, and naming the files that are passed over."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.data.formats import SUFFIXES
+from benchmark.data.formats import SUFFIXES, remedy_for
+
+
+@dataclass(frozen=True)
+class FolderContents:
+    """The files below a folder, without hidden ones.
+
+    images: the image files, in order of name. passed_over: why a file or a folder is not read, by
+    its name, which is its path within the folder with forward slashes.
+    """
+
+    images: list[Path]
+    passed_over: dict[str, str]
+
+
+def list_folder(folder: Path) -> FolderContents:
+    """List the files below a folder. Which files are images is decided by their suffix.
+
+    Links to folders are followed, but no folder is read twice. A missing folder has no files.
+    """
+    walk = _Walk(folder)
+    images = [path for path in walk.files() if walk.is_image(path)]
+    return FolderContents(sorted(images), dict(sorted(walk.passed_over.items())))
 
 
 def find_images(folder: Path) -> Iterator[Path]:
-    """Yield every image file below `folder` in order of name, without hidden ones.
+    """Yield every image file below `folder` in order of name, without hidden ones."""
+    yield from list_folder(folder).images
 
-    Which files are images is decided by their suffix, one of SUFFIXES.
-    """
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
-            yield path
+
+def describe_passed_over(passed_over: Mapping[str, str]) -> str:
+    """Count the files that are passed over, by reason: `3 (.heic: …), 1 (.txt: …)`."""
+    counts = Counter(passed_over.values()).most_common()
+    return ", ".join(f"{count} ({reason})" for reason, count in counts)
+
+
+class _Walk:
+    """One walk through a folder, which remembers what it has seen."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.passed_over: dict[str, str] = {}
+        self.seen: dict[tuple[int, int], str] = {}
+
+    def files(self) -> Iterator[Path]:
+        """Yield every file. Real folders come before links, so that these are the repetitions."""
+        folders, links = [self.folder], list[Path]()
+        while folders or links:
+            folder = folders.pop() if folders else links.pop(0)
+            if not self._enter(folder):
+                continue
+            for path in self._entries(folder):
+                if not path.is_dir():
+                    yield path
+                elif path.is_symlink():
+                    links.append(path)
+                else:
+                    folders.append(path)
+
+    def is_image(self, path: Path) -> bool:
+        """Whether a file is to be read; otherwise its reason is noted."""
+        if not path.is_file():
+            dangling = path.is_symlink() and not path.exists()
+            self._pass(path, "a link that leads nowhere" if dangling else "not an ordinary file")
+        elif not _is_text(path.name) or not _is_text(str(path.relative_to(self.folder))):
+            self._pass(path, "its name is not UTF-8: rename it")
+        elif path.suffix.lower() not in SUFFIXES:
+            self._pass(path, f"{path.suffix or 'no suffix'}: {remedy_for(path.suffix.lower())}")
+        else:
+            return True
+        return False
+
+    def _enter(self, folder: Path) -> bool:
+        try:
+            stat = folder.stat()
+        except OSError:
+            return False
+        key, name = (stat.st_dev, stat.st_ino), self._name(folder)
+        if key in self.seen:
+            self._pass(folder, f"a link to {self.seen[key]}, which is read already")
+            return False
+        self.seen[key] = name
+        return True
+
+    def _entries(self, folder: Path) -> list[Path]:
+        try:
+            return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        except OSError as error:
+            if folder != self.folder:
+                self._pass(folder, f"cannot be opened: {error.strerror or error}")
+            return []
+
+    def _name(self, path: Path) -> str:
+        # A name that is not UTF-8 holds surrogates, which could be neither printed nor stored.
+        name = path.relative_to(self.folder).as_posix()
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+    def _pass(self, path: Path, reason: str) -> None:
+        self.passed_over[self._name(path)] = reason
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

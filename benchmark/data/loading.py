@@ -1,53 +1,29 @@
-"""Loading of images from the folders that a user names, for training and for tests."""
+"""Loading of the images for training, for validation and for the test."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.colorizer import Statistics
-from benchmark.console import info, progress, shorten
+from benchmark.console import info, shorten
 from benchmark.data.augmentation import stored_size
 from benchmark.data.cache import Cache, ImageSet
-from benchmark.data.cartoon import sample as cartoon
-from benchmark.data.finding import find_images
-from benchmark.data.manifest import Digests, ImageFile, Splits, digest_of, scan, split
+from benchmark.data.copies import exact_copies, near_copies
+from benchmark.data.manifest import Digests, ImageFile, digest_of
 from benchmark.data.reading import Preprocessing, is_grayscale
+from benchmark.data.report import FileReport
+from benchmark.data.sources import Sources
+from benchmark.data.splits import Split, Splits, split, warn_of_splits_in_test
 from benchmark.errors import UserError
-from benchmark.files import ROOT
 from benchmark.metrics.images import colorfulness
-from benchmark.results.records import ImageSources, TrainingSet
+from benchmark.results.records import TrainingRecord, TrainingSet
 from benchmark.settings import Settings
 
-DATASET, TEST_IMAGES = ROOT / "Dataset", ROOT / "TestImages"
-SAMPLE = "cartoon"
 MOST_VALIDATION_IMAGES = 512  # more would take time in each epoch and not make it more certain
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The folders from which images are loaded.
-
-    name: the name of the dataset. dataset: the folder of images for training, validation and, if
-    test_images is None, for tests. test_images: a separate folder of test images, or None.
-    cache: the folder of decoded images. is_sample: whether the dataset is the built-in sample.
-    """
-
-    name: str
-    dataset: Path
-    test_images: Path | None
-    cache: Path
-    is_sample: bool = False
-
-    def record(self) -> ImageSources:
-        """Return what `locate` needs to find the same images again, as a run records it."""
-        return ImageSources(
-            dataset=SAMPLE if self.is_sample else str(self.dataset.resolve()),
-            test_images=str(self.test_images.resolve()) if self.test_images else None,
-        )
 
 
 @dataclass(frozen=True)
@@ -56,7 +32,8 @@ class TrainingData:
 
     train: images at `stored_size` of the training size, with a margin for crops. val: images for
     validation, at the training size. statistics: those of ab over `train`. training_set: what a run
-    records of the images. train_digests: SHA-256 of each file of `train`.
+    records of the images. train_digests, train_contents: SHA-256 of each file of `train`, and of
+    its decoded pixels. report: what is left out, of all splits.
     """
 
     train: ImageSet
@@ -64,127 +41,191 @@ class TrainingData:
     statistics: Statistics
     training_set: TrainingSet
     train_digests: list[str]
+    train_contents: list[str]
+    report: FileReport
 
 
-def has_images(folder: Path) -> bool:
-    """Whether there is a folder with an image file somewhere below it."""
-    return folder.is_dir() and next(find_images(folder), None) is not None
+@dataclass(frozen=True)
+class _Loaded:
+    """Decoded splits. found: the number of image files before any was left out. passed_over: of
+    the dataset and of the folder of test images."""
+
+    splits: Splits
+    sets: dict[str, ImageSet]
+    failures: dict[str, dict[str, str]]
+    passed_over: dict[str, str]
+    found: int
+
+    def report(self) -> FileReport:
+        """What there is to say of the files of these splits."""
+        failures = {name: why for part in self.failures.values() for name, why in part.items()}
+        notes = {name: why for part in self.sets.values() for name, why in part.notes.items()}
+        return FileReport(failures, notes, self.passed_over)
 
 
-def locate(dataset: str | None, test_images: str | None, results: Path) -> Sources:
-    """Return the folders that `--dataset` and `--test_images` name, by default the project's own.
-
-    The word `cartoon` stands for the built-in sample, which is also used if nothing is named and
-    `Dataset/` holds no images. UserError for a folder that does not exist or holds no image.
-    """
-    cache = results / ".cache"
-    for option, given in (("--dataset", dataset), ("--test_images", test_images)):
-        if given and given != SAMPLE:
-            _require_images(option, Path(given))
-    tests = Path(test_images) if test_images else None
-    if tests is None and has_images(TEST_IMAGES):
-        tests = TEST_IMAGES
-    if dataset == SAMPLE or (dataset is None and not has_images(DATASET)):
-        if dataset is None:
-            info(f"{DATASET.name}/ holds no images: the built-in sample, {SAMPLE}, is used.")
-        folder = cache / f"{SAMPLE}-v{cartoon.VERSION}"
-        _draw_sample(folder)
-        return Sources(SAMPLE, folder, tests, cache, is_sample=True)
-    folder = Path(dataset) if dataset else DATASET
-    return Sources(folder.resolve().name, folder, tests, cache)
-
-
-def _require_images(option: str, folder: Path) -> None:
-    if not has_images(folder):
-        exists = folder.is_dir()
-        problem = "holds no image; add some" if exists else "does not exist; check the path"
-        raise UserError(f"{option}: the folder {folder} {problem}.")
-
-
-def locate_test(dataset: str | None, truth: str | None, results: Path) -> Sources:
-    """Return the folders of a test without a training, for which `--truth` alone is enough."""
-    if truth is None or truth == SAMPLE:
-        return locate(dataset or truth, None, results)
-    _require_images("--truth", Path(truth))
-    return locate(truth, truth, results)
-
-
-def _draw_sample(folder: Path) -> None:
-    bar: tqdm[Any] = progress(None, sum(cartoon.COUNTS.values()), "drawing the sample")
-    try:
-        with bar:
-            cartoon.write_sample(
-                folder,
-                counts=cartoon.COUNTS,
-                on_image=lambda done, total: bar.update(done - bar.n),
-            )
-    except OSError as error:
-        raise UserError(
-            f"The built-in sample cannot be drawn into {folder} ({error.strerror or error}): "
-            "make room there, or name another folder with --results."
-        ) from error
-
-
-def splits_of(sources: Sources, split_seed: int) -> Splits:
-    """Split the images of the folders into those for training, validation and test, by content."""
-    digests = Digests(sources.cache / "digests.json")
-    images = scan(sources.dataset, digests)
-    if sources.is_sample:  # the masks below scenes/ are image files, too, but not of the dataset
-        images = [image for image in images if not image.name.startswith("scenes/")]
-    tests = scan(sources.test_images, digests) if sources.test_images else []
-    digests.save()
-    return split(images, tests, split_seed)
-
-
-def load_training(sources: Sources, settings: Settings) -> TrainingData:
+def load_training(sources: Sources, settings: Settings, *, is_tested: bool = False) -> TrainingData:
     """Load the images for training and validation as the settings ask.
 
-    Messages name what is left out. UserError if no image is left for one of the two.
+    Test images are loaded too, so that no copy of one is trained on. Messages name what is left
+    out. is_tested: whether a test is to follow. UserError if a split has no image.
     """
-    splits = splits_of(sources, settings.split_seed)
-    for warning in splits.warnings:
-        info(f"Warning: {warning}")
-    cache = Cache(sources.cache)
-    train = cache.load(splits.train, Preprocessing(stored_size(settings.size)))
-    val = cache.load(splits.val, Preprocessing(settings.size))
-    _report_failures(train.failures | val.failures)
+    size = settings.size
+    sizes = {"train": stored_size(size), "val": size, "test": size, "reserved": size}
+    needed: list[Split] = ["train", "val", "test"] if is_tested else ["train", "val"]
+    loaded = _load(sources, settings.split_seed, sizes, needed)
+    splits, sets = loaded.splits, loaded.sets
+    _show_splits(sources, splits)
+    loaded.report().show()
+    tests = (sets["test"], sets["reserved"])
+    val = _drop_copies(sets["val"], "validation", tests, "the test")
+    train = _drop_copies(sets["train"], "training", tests, "the test")
+    train = _drop_copies(train, "training", [val], "validation")
+    _warn_of_near_copies(train, sets["test"])
     train = _drop_grayscale(train, settings)
-    if not len(train):
-        raise UserError(
-            f"{sources.dataset} holds no image that can be trained on: add images in color."
-        )
-    if not len(val):
-        raise UserError(f"{sources.dataset} leaves no image for validation: add more images.")
+    left = {"train": len(train), "val": len(val), "test": len(sets["test"])}
+    _require_images(sources, loaded.found, left, needed)
     statistics = measure(train)
     training_set = TrainingSet(
         name=sources.name,
         n_train=len(train),
         n_val=len(val),
-        n_unusable=len(train.failures) + len(val.failures),
+        n_unusable=len(loaded.failures["train"]) + len(loaded.failures["val"]),
         manifest=digest_of(train.files + val.files),
         ab_mean=list(statistics.ab_mean),
     )
-    train_digests = sorted(image.digest for image in train.files)
     # Ordered by content, so that the first images are the same whatever the files are called.
     order = sorted(range(len(val)), key=lambda row: val.files[row].digest)
-    rows = order[:MOST_VALIDATION_IMAGES]
-    val = ImageSet([val.files[row] for row in rows], val.rgb8[rows], val.failures)
-    return TrainingData(train, val, statistics, training_set, train_digests)
+    return TrainingData(
+        train=train,
+        val=val.select(order[:MOST_VALIDATION_IMAGES]),
+        statistics=statistics,
+        training_set=training_set,
+        train_digests=sorted(image.digest for image in train.files),
+        train_contents=sorted(train.contents),
+        report=loaded.report(),
+    )
 
 
-def load_test(sources: Sources, size: int, split_seed: int) -> ImageSet:
+def load_test(
+    sources: Sources, size: int, split_seed: int, *, cached: bool = True, quiet: bool = False
+) -> ImageSet:
     """Load the test images at `size` pixels, grayscale ones included.
 
-    UserError if there are none.
+    cached: whether the cache of decoded images and of digests may be used and written. quiet:
+    whether the messages about these images were shown before. UserError if there are none.
     """
-    images = Cache(sources.cache).load(splits_of(sources, split_seed).test, Preprocessing(size))
-    _report_failures(images.failures)
-    if not len(images):
-        folder = sources.test_images or sources.dataset
-        raise UserError(
-            f"{folder} holds no image to test on: add images, or name a folder with --test_images."
+    loaded = _load(sources, split_seed, {"test": size}, ["test"], cached=cached)
+    images, splits = loaded.sets["test"], loaded.splits
+    if not quiet:
+        _show_splits(sources, splits, only="test")
+        loaded.report().show()
+    left = {"train": len(splits.train), "val": len(splits.val), "test": len(images)}
+    _require_images(sources, loaded.found, left, ["test"])
+    return replace(images, failures=loaded.failures["test"], passed_over=loaded.passed_over)
+
+
+def _load(
+    sources: Sources,
+    split_seed: int,
+    sizes: Mapping[str, int],
+    needed: Sequence[Split],
+    *,
+    cached: bool = True,
+) -> _Loaded:
+    """Decode the named splits, each at its size.
+
+    A split for which only files were held out that cannot be used is drawn again without them.
+    """
+    digests = Digests(sources.cache / "digests.json" if cached else None)
+    dataset, tests = sources.images(digests), sources.tests(digests)
+    digests.save()
+    cache = Cache(sources.cache if cached else None)
+    files, failures = dataset.files, {name: dict[str, str]() for name in sizes}
+    while True:
+        splits = split(files, tests.files, split_seed)
+        sets = {
+            name: cache.load(getattr(splits, name), Preprocessing(side))
+            for name, side in sizes.items()
+        }
+        unusable = set[str]()
+        for name, images in sets.items():
+            failures[name] |= images.failures
+            parts: list[ImageFile] = getattr(splits, name)
+            unusable |= {file.digest for file in parts if file.name in images.failures}
+        rest = [file for file in files if file.digest not in unusable]
+        if all(len(sets[name]) for name in needed) or len(rest) == len(files):
+            cache.show_growth()
+            passed_over = dataset.passed_over | tests.passed_over
+            found = len(dataset.files) + len(tests.files)
+            return _Loaded(splits, sets, failures, passed_over, found)
+        files = rest
+
+
+def _show_splits(sources: Sources, splits: Splits, only: Split | None = None) -> None:
+    """Say how many images each split has and why, and what may be meant otherwise."""
+    words: dict[Split, str] = {"train": "training", "val": "validation", "test": "the test"}
+    parts: dict[Split, list[ImageFile]]
+    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
+    shown = [only] if only else [*parts]
+    kinds = Counter(Path(image.name).suffix.lower() for key in shown for image in parts[key])
+    formats = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    counts = [f"{len(parts[key])} for {words[key]}{_origin(splits, key)}" for key in shown]
+    info(f"Images of {sources.name} ({formats or 'none'}): {', '.join(counts)}.")
+    for warning in splits.warnings:
+        info(f"Warning: {warning}")
+    if sources.test_images is not None:
+        warn_of_splits_in_test(sources.test_images, splits.test)
+
+
+def _origin(splits: Splits, key: Split) -> str:
+    return f" ({splits.origins[key]})" if key in splits.origins else ""
+
+
+def _drop_copies(
+    images: ImageSet, purpose: str, others: Sequence[ImageSet], place: str
+) -> ImageSet:
+    """Return `images` without those that are in other sets too, which a message names."""
+    copies: dict[int, str] = {}
+    for other in others:
+        found = exact_copies(images, other)
+        copies |= {row: other.files[there].name for row, there in found.items()}
+    if not copies:
+        return images
+    named = [f"{images.files[row].name} (as {name})" for row, name in sorted(copies.items())]
+    info(
+        f"Warning: {len(copies)} images of {purpose} are in {place} too and were dropped from "
+        f"{purpose}: {shorten(named)}."
+    )
+    return images.select([row for row in range(len(images)) if row not in copies])
+
+
+def _warn_of_near_copies(train: ImageSet, test: ImageSet) -> None:
+    """Name the test images that look like an image of the training."""
+    pairs = [
+        f"{test.files[row].name} and {train.files[other].name}"
+        for row, other in near_copies(test, train)
+    ]
+    if pairs:
+        info(
+            f"Warning: {len(pairs)} images of the test look like images of training and may be "
+            f"copies of them: {shorten(pairs)}. Remove one of each pair if they are."
         )
-    return images
+
+
+def _require_images(
+    sources: Sources, found: int, left: Mapping[str, int], needed: Sequence[Split]
+) -> None:
+    """Raise UserError if a needed split has no image left, with what each split has."""
+    if all(left[key] for key in needed):
+        return
+    folders = f"{sources.dataset}"
+    if sources.test_images not in (None, sources.dataset):
+        folders += f" and {sources.test_images}"
+    raise UserError(
+        f"{folders}: of {found} image files, {left['train']} can be used for "
+        f"training, {left['val']} for validation and {left['test']} for the test, and each needs "
+        "one. Add images in color, at least three in all, or name test images with --test_images."
+    )
 
 
 def measure(images: ImageSet, most: int = 1000) -> Statistics:
@@ -225,16 +266,12 @@ def _drop_grayscale(images: ImageSet, settings: Settings) -> ImageSet:
             "as min_colorfulness asks."
         )
         keep = [k and v >= settings.min_colorfulness for k, v in zip(keep, values, strict=True)]
-    return images if all(keep) else images.select(keep)
+    return images.select([row for row, kept in enumerate(keep) if kept])
 
 
-def _report_failures(failures: dict[str, str]) -> None:
-    if failures:
-        listed = [f"{name} ({reason})" for name, reason in failures.items()]
-        info(f"{len(failures)} files cannot be used and are left out: {shorten(listed)}.")
-
-
-def overlap(images: list[ImageFile], train_digests: list[str]) -> list[str]:
-    """Return the names of the test images that were trained on."""
-    trained = set(train_digests)
-    return [image.name for image in images if image.digest in trained]
+def overlap(images: ImageSet, trained: TrainingRecord) -> list[str]:
+    """Return the names of the test images that were trained on, by file or by decoded pixels."""
+    known = {*trained.train_digests, *trained.train_contents}
+    contents = images.contents or [""] * len(images)
+    pairs = zip(images.files, contents, strict=True)
+    return [file.name for file, content in pairs if not known.isdisjoint((file.digest, content))]

@@ -4,7 +4,7 @@ import traceback
 
 from benchmark import leaderboard, registry
 from benchmark.console import info, shorten
-from benchmark.data.loading import locate
+from benchmark.data.sources import locate
 from benchmark.errors import Interrupted, UserError
 from benchmark.jobs.job import Job, job_for_model, require_frames
 from benchmark.jobs.test import FinishedTest, test

@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmark.color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.console import info, shorten
 from benchmark.data.cache import ImageSet
-from benchmark.data.loading import Sources, load_test
+from benchmark.data.loading import load_test
 from benchmark.data.pairs import images_by_name
 from benchmark.data.reading import (
     Preprocessing,
@@ -20,6 +20,8 @@ from benchmark.data.reading import (
     read_square,
     read_whole,
 )
+from benchmark.data.report import FileReport
+from benchmark.data.sources import Sources
 from benchmark.errors import UserError
 from benchmark.evaluation import evaluate
 from benchmark.evaluation.baselines import test_baselines
@@ -98,6 +100,7 @@ def submit(
         submission = SubmissionRecord(model=entry.name, images=sources.record())
         write_record(folder.submission, submission)
         record = evaluate.score_outputs(candidate, outputs, setup)
+    FileReport.of(images).write(outputs.folder.file_report)
     print(formats.markdown(write(results).for_protocol(setup.protocol.hash)))
     info(f"The images, the figure and the scores are in {outputs.folder.path}.")
     return record

@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from benchmark import registry
 from benchmark.checkpoints import Weights, load_weights
 from benchmark.console import info, shorten
-from benchmark.data.loading import load_test, locate, overlap
+from benchmark.data.loading import load_test, overlap
+from benchmark.data.report import FileReport
+from benchmark.data.sources import locate
 from benchmark.device import make_fabric
 from benchmark.errors import UserError
 from benchmark.evaluation import evaluate
@@ -52,8 +54,10 @@ def test(model: str, job: Job) -> FinishedTest:
     # Where test images come from: what was typed, else what the run was trained with.
     dataset = job.dataset or begun.images.dataset
     sources = locate(dataset, job.test_images or begun.images.test_images, job.results)
-    images = load_test(sources, chosen.size, begun.settings["split_seed"])
-    trained_on = overlap(images.files, begun.train_digests)
+    seed = begun.settings["split_seed"]
+    # A training just before has shown the messages about the same images.
+    images = load_test(sources, chosen.size, seed, quiet=job.trains)
+    trained_on = overlap(images, begun)
     if trained_on:
         names = shorten(trained_on)
         info(f"Warning: the model was trained on {len(trained_on)} of the test images: {names}.")
@@ -87,6 +91,7 @@ def test(model: str, job: Job) -> FinishedTest:
         device=fabric.device,
         overwrite=job.overwrite and not job.trains,
     )
+    FileReport.of(images).write(setup.folder(candidate).file_report)
     frames: list[Path] = []
     if job.frames:
         frames = evaluate.write_frames(candidate, weights.model, setup, device=fabric.device)

@@ -8,7 +8,8 @@ import torch
 from benchmark import registry
 from benchmark.colorizer import Colorizer
 from benchmark.console import info
-from benchmark.data.loading import Sources, load_test, load_training
+from benchmark.data.loading import load_training
+from benchmark.data.sources import Sources
 from benchmark.device import device_name, make_fabric
 from benchmark.errors import UserError
 from benchmark.jobs.job import Job, split_typed
@@ -40,9 +41,7 @@ def train(
     resolved = resolve(settings_class, model, preset, typed)
     settings = resolved.settings
     fabric = make_fabric(job.device, settings.precision)
-    data = load_training(sources, settings)
-    if job.tests:  # Fail before the training if no test is possible.
-        load_test(sources, settings.size, settings.split_seed)
+    data = load_training(sources, settings, is_tested=job.tests)
     recipe_class = registry.load_recipe(model)
     suite = MetricSuite()
     if job.tests or recipe_class.select_best_by == "images":
@@ -59,6 +58,7 @@ def train(
         images=sources.record(),
         training_data=data.training_set,
         train_digests=data.train_digests,
+        train_contents=data.train_contents,
     )
     replacement = None
     if not explicitly_requested:
@@ -78,6 +78,7 @@ def train(
     if job.overwrite and folder.path.exists():
         shutil.rmtree(folder.path)
     _begin(folder, record)
+    data.report.write(folder.file_report)
     info(f"{model} trains on {device_name(fabric.device)} in {fabric._precision.precision}.")
     loop.run(job.wandb, job.compiled)
 

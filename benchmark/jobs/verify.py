@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from benchmark.color import rgb_to_8bit
-from benchmark.data.loading import load_test, locate, locate_test
+from benchmark.data.loading import load_test
+from benchmark.data.sources import locate, locate_test
 from benchmark.errors import UserError
 from benchmark.evaluation.calibration import calibrate, find_painted
 from benchmark.evaluation.observer import Observer

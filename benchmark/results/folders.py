@@ -18,6 +18,8 @@ Sample = int | str
 MEAN = "mean"
 """Stands for the mean of all samples in place of a number."""
 SETTINGS, RECORD = "settings.json", "run.json"
+FILE_REPORT = "file_report.csv"
+"""The list of the image files that were left out or not read as they are."""
 TESTS, WEIGHTS, SAMPLES, IMAGES, FRAMES = "tests", "weights", "samples", "images", "frames"
 
 
@@ -46,6 +48,7 @@ class RunFolder:
         self.submission = self.path / "submission.json"
         self.history = self.path / "history.jsonl"
         self.cost = self.path / "cost.json"
+        self.file_report = self.path / FILE_REPORT
         self.loss_curve = self.path / "loss_curve.png"
         self.state = self.path / "state.pt"
         self.weights = self.path / WEIGHTS
@@ -115,6 +118,7 @@ class TestFolder:
         self.path = path
         self.record = path / RECORD
         self.per_image = path / "per_image.csv"
+        self.file_report = path / FILE_REPORT
         self.figure = path / "figure.png"
         self.objects = path / "objects.csv"
         self.calibration = path / "calibration.png"

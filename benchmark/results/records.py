@@ -47,7 +47,8 @@ class TrainingSet(Strict):
 class TrainingRecord(Strict):
     """settings.json: what a training was started with.
 
-    sources: who decided each of the settings. train_digests: SHA-256 of each training image.
+    sources: who decided each of the settings. train_digests, train_contents: SHA-256 of the file of
+    each training image, and of its decoded pixels.
     """
 
     schema_version: Literal[1] = 1
@@ -58,6 +59,7 @@ class TrainingRecord(Strict):
     images: ImageSources
     training_data: TrainingSet
     train_digests: list[str]
+    train_contents: list[str] = []
 
 
 class SubmissionRecord(Strict):

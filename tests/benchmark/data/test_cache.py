@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save
 
 from benchmark.data import cache as cache_module
-from benchmark.data.cache import Cache, ImageSet
+from benchmark.data.cache import Cache, ImageSet, Square, decode_square
 from benchmark.data.manifest import ImageFile
 from benchmark.data.reading import Preprocessing, read_square
 from benchmark.files import sha256_of_file
@@ -21,11 +24,11 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the decoded files, in the order of decoding."""
     names: list[str] = []
 
-    def watched(path: Path, preprocessing: Preprocessing) -> np.ndarray:
+    def watched(path: Path, preprocessing: Preprocessing) -> Square:
         names.append(path.name)
-        return read_square(path, preprocessing)
+        return decode_square(path, preprocessing)
 
-    monkeypatch.setattr(cache_module, "read_square", watched)
+    monkeypatch.setattr(cache_module, "decode_square", watched)
     return names
 
 
@@ -109,7 +112,17 @@ def test_two_files_of_the_same_content_are_two_rows_and_decoded_once(
     assert len(decoded) == 1
 
 
-@pytest.mark.parametrize("damage", ["truncated", "emptied", "overwritten"])
+def index_of(pack: Path) -> str:
+    with safe_open(pack, framework="np") as opened:
+        index: str = opened.metadata()["index"]
+        return index
+
+
+DAMAGES = ["truncated", "emptied", "overwritten", "a flipped bit of a pixel", "deep", "a list"]
+DAMAGES += ["a flipped bit of a digest", "no index", "other tensors", "other pixels"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_pack_is_reported_and_its_images_decoded_again(
     tmp_path: Path,
     images_folder: Path,
@@ -126,6 +139,13 @@ def test_a_damaged_pack_is_reported_and_its_images_decoded_again(
             "truncated": content[:-1000],
             "emptied": b"",
             "overwritten": b"\xff" * 500 + content[500:],
+            "a flipped bit of a pixel": content[:-7] + bytes([content[-7] ^ 1]) + content[-6:],
+            "a flipped bit of a digest": content.replace(b"1", b"3", 1),
+            "deep": save({"rgb8": torch.zeros(1)}, metadata={"index": "[" * 100_000}),
+            "a list": save({"rgb8": torch.zeros(1)}, metadata={"index": "[]"}),
+            "no index": save({"rgb8": torch.zeros(1)}),
+            "other tensors": save({"rgb": torch.zeros(1)}, metadata={"index": index_of(pack)}),
+            "other pixels": save({"rgb8": torch.zeros(24, 3, 16, 16)}, {"index": index_of(pack)}),
         }[damage]
     )
     decoded.clear()
@@ -177,6 +197,36 @@ def test_unusable_files_alone_give_no_images_and_no_pack(tmp_path: Path) -> None
 def test_selected_rows_keep_their_files(tmp_path: Path, images_folder: Path) -> None:
     files = listed(images_folder)
     images = Cache(tmp_path / "cache").load(files, AT_16)
-    keep = [row % 3 == 0 for row in range(len(files))]
-    check(images.select(keep), files[::3], AT_16)
-    assert len(images.select([False] * len(files))) == 0
+    chosen = images.select(range(21, -1, -3))
+    check(chosen, files[21::-3], AT_16)
+    assert chosen.contents == images.contents[21::-3]
+    assert len(images.select([])) == 0
+
+
+def test_without_a_folder_nothing_is_written_and_nothing_believed(
+    tmp_path: Path, images_folder: Path, decoded: list[str]
+) -> None:
+    files = listed(images_folder)
+    for _ in range(2):
+        decoded.clear()
+        check(Cache(None).load(files, AT_16), files, AT_16)
+        assert len(decoded) == len(files)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_contents_depend_on_the_pixels_alone(
+    tmp_path: Path, make_image: Callable[..., Image.Image]
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    image = make_image(0, 40, 30)
+    image.save(folder / "a.png")
+    image.save(folder / "b.bmp")
+    image.save(folder / "c.webp", lossless=True)
+    image.transpose(Image.Transpose.ROTATE_90).save(folder / "d.png")
+    make_image(1, 40, 30).save(folder / "e.png")
+    image.resize((80, 60), Image.Resampling.NEAREST).save(folder / "f.png")
+    for _ in range(2):  # the second load reads the pack
+        a, b, c, *others = Cache(tmp_path / "cache").load(listed(folder), AT_16).contents
+        assert a == b == c
+        assert len({a, *others}) == 4

@@ -1,8 +1,9 @@
 """Every image file of a folder is found, and whatever is passed over is named."""
 
+import os
 from pathlib import Path
 
-from benchmark.data.finding import find_images
+from benchmark.data.finding import describe_passed_over, find_images, list_folder
 
 
 def test_every_image_is_found_and_no_hidden_file(tmp_path: Path) -> None:
@@ -22,3 +23,48 @@ def test_only_names_below_the_folder_make_a_file_hidden(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "a.jpg").touch()
     assert [path.name for path in find_images(folder)] == ["a.jpg"]
+
+
+def test_whatever_is_passed_over_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    for name in ("b.heic", "c.HEIC", "d.txt", "e"):
+        (tmp_path / name).touch()
+    (tmp_path / "lost.png").symlink_to(tmp_path / "nowhere.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))).touch()
+    found = list_folder(tmp_path)
+    assert [path.name for path in found.images] == ["a.png"]
+    names = {"b.heic", "c.HEIC", "d.txt", "e", "lost.png", "pipe.png", "caf\\xe9.png"}
+    assert found.passed_over.keys() == names
+    assert "not UTF-8" in found.passed_over["caf\\xe9.png"]
+    described = describe_passed_over(found.passed_over)
+    assert described.startswith("2 (.heic: ") or "1 (.heic: " in described
+
+
+def test_links_to_folders_are_followed(tmp_path: Path) -> None:
+    far = tmp_path / "far"
+    (far / "deep").mkdir(parents=True)
+    (far / "deep" / "a.png").touch()
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "test").symlink_to(far)
+    found = list_folder(folder)
+    assert [path.relative_to(folder).as_posix() for path in found.images] == ["test/deep/a.png"]
+    assert found.passed_over == {}
+
+
+def test_no_folder_is_read_twice(tmp_path: Path) -> None:
+    train, far = tmp_path / "data" / "train", tmp_path / "far"
+    for folder in (train, far):
+        folder.mkdir(parents=True)
+        (folder / "a.png").touch()
+    (train / "loop").symlink_to(tmp_path / "data")
+    (tmp_path / "data" / "all").symlink_to(train)  # comes first by name, but train is no link
+    (far / "back").symlink_to(far)
+    for name in ("x", "y"):
+        (tmp_path / "data" / name).symlink_to(far)
+    found = list_folder(tmp_path / "data")
+    names = [path.relative_to(tmp_path / "data").as_posix() for path in found.images]
+    assert names == ["train/a.png", "x/a.png"]
+    assert found.passed_over.keys() == {"all", "train/loop", "y", "x/back"}
+    assert found.passed_over["all"] == "a link to train, which is read already"

@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -14,11 +15,13 @@ from skimage import color as skimage_color
 
 from benchmark.colorizer import Colorizer
 from benchmark.data import loading
+from benchmark.data import sources as sources_module
 from benchmark.data.augmentation import stored_size
 from benchmark.data.cache import ImageSet
 from benchmark.data.cartoon import sample as cartoon
-from benchmark.data.loading import Sources, TrainingData, load_test, load_training, locate, measure
+from benchmark.data.loading import TrainingData, load_test, load_training, measure, overlap
 from benchmark.data.manifest import ImageFile
+from benchmark.data.sources import Sources, locate
 from benchmark.errors import UserError
 from benchmark.evaluation.baselines import Gray
 from benchmark.settings import Settings
@@ -37,7 +40,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the project's own Dataset/ and TestImages/ by empty folders."""
     for name, constant in (("Dataset", "DATASET"), ("TestImages", "TEST_IMAGES")):
         (tmp_path / name).mkdir()
-        monkeypatch.setattr(loading, constant, tmp_path / name)
+        monkeypatch.setattr(sources_module, constant, tmp_path / name)
 
 
 def sources_of(tmp_path: Path, folder: Path, tests: Path | None = None) -> Sources:
@@ -65,7 +68,8 @@ def test_missing_and_empty_folders_are_reported_in_one_sentence(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("no image")
-    problems = {"missing": "does not exist; check the path", "empty": "holds no image; add some"}
+    empty = "holds no image, but 1 (.txt: no image format that is read); add images"
+    problems = {"missing": "does not exist; check the path", "empty": empty}
     for folder, problem in problems.items():
         path = str(tmp_path / folder)
         given = {"--dataset": str(images_folder), "--test_images": None, option: path}
@@ -93,9 +97,10 @@ def test_without_images_the_sample_is_drawn_and_its_masks_are_not_loaded(
     assert "built-in sample" in capsys.readouterr().err
     assert sources == locate("cartoon", None, tmp_path / "Results")
     assert "built-in sample" not in capsys.readouterr().err  # the sample was named
-    splits = loading.splits_of(sources, 0)
-    assert {name: len(getattr(splits, name)) for name in counts} == counts
-    assert splits.warnings == []
+    data, test = load_training(sources, Plain(size=SIZE)), load_test(sources, SIZE, 0)
+    found = {"train": len(data.train), "val": len(data.val), "test": len(test)}
+    assert found == counts
+    assert "arning" not in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_hold_the_sample_is_reported_in_one_sentence(tmp_path: Path) -> None:
@@ -134,13 +139,13 @@ def test_a_folder_of_broken_files_is_reported_in_one_sentence(
     for number in range(30):
         (folder / f"{number}.jpg").write_text(f"text {number}")
     sources = sources_of(tmp_path, folder)
-    with pytest.raises(UserError, match="holds no image that can be trained on") as caught:
+    with pytest.raises(UserError, match="of 30 image files, 0 can be used") as caught:
         load_training(sources, Plain(size=SIZE))
     assert str(folder) in str(caught.value)
     messages = capsys.readouterr().err
-    assert re.search(r"^\d+ files cannot be used", messages)
+    assert "30 files cannot be used" in messages
     assert "(not an image)" in messages
-    with pytest.raises(UserError, match="holds no image to test on") as caught:
+    with pytest.raises(UserError, match="0 for the test") as caught:
         load_test(sources, SIZE, 8000)
     assert str(folder) in str(caught.value)
 
@@ -167,31 +172,112 @@ def test_broken_files_among_good_ones_are_counted_and_named(
         assert name in messages
 
 
-def test_too_few_images_to_validate_on_are_reported_in_one_sentence(
-    tmp_path: Path, images_folder: Path
+@pytest.mark.parametrize("count", [1, 2])
+def test_too_few_images_are_counted_in_one_sentence(
+    tmp_path: Path, fill_folder: Callable[..., list[Path]], count: int
+) -> None:
+    fill_folder(tmp_path / "few", range(count))
+    sources = sources_of(tmp_path, tmp_path / "few")
+    with pytest.raises(
+        UserError, match=f"of {count} image files.* at least three in all"
+    ) as caught:
+        load_training(sources, Plain(size=SIZE), is_tested=True)
+    assert re.search(r"\d can be used for training, \d for validation and 0 for", str(caught.value))
+
+
+@pytest.mark.parametrize("broken", [0, 1, 2, 4])
+def test_three_usable_images_suffice_for_all_splits(
+    tmp_path: Path, fill_folder: Callable[..., list[Path]], broken: int
 ) -> None:
     folder = tmp_path / "few"
-    (folder / "test").mkdir(parents=True)
-    shutil.copy(images_folder / "image_001.png", folder / "test")
-    # A single image is for training or for validation, and the other split is empty.
-    shutil.copy(images_folder / "image_000.png", folder)
-    with pytest.raises(UserError, match=r"add more images|can be trained on"):
-        train_on(tmp_path, folder)
+    fill_folder(folder, range(3))
+    for number in range(broken):
+        (folder / f"{number}.jpg").write_text(f"text {number}")
+    sources = sources_of(tmp_path, folder)
+    data = load_training(sources, Plain(size=SIZE), is_tested=True)
+    test = load_test(sources, SIZE, 8000)
+    assert (len(data.train), len(data.val), len(test)) == (1, 1, 1)
+    assert len(names(data.train) | names(data.val) | names(test)) == 3
+    assert len(data.report.failures) == broken
 
 
-def test_an_image_in_training_and_test_is_reported(
-    tmp_path: Path, images_folder: Path, capsys: pytest.CaptureFixture[str]
+# ---- copies of test images -----------------------------------------------------------------------
+
+
+def copy_as(source: Path, kind: str, to: Path) -> Path:
+    """Write the same pixels in another file; returns it."""
+    image = Image.open(source)
+    if kind == "bytes":
+        shutil.copy(source, to.with_suffix(".png"))
+    elif kind == "comment":
+        to.with_suffix(".png").write_bytes(source.read_bytes() + b"trailing bytes")
+    elif kind == "webp":
+        image.save(to.with_suffix(".webp"), lossless=True)
+    elif kind == "turned":
+        exif = Image.Exif()
+        exif[0x112] = 6
+        image.transpose(Image.Transpose.ROTATE_90).save(to.with_suffix(".tif"), exif=exif)
+    else:
+        image.save(to.with_suffix(f".{kind}"))
+    return next(to.parent.glob(f"{to.name}.*"))
+
+
+@pytest.mark.parametrize("kind", ["bytes", "comment", "webp", "bmp", "tif", "ppm", "turned"])
+def test_a_copy_of_a_test_image_is_not_trained_on(
+    tmp_path: Path, images_folder: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     tests = tmp_path / "tests"
     tests.mkdir()
-    shutil.copy(images_folder / "image_005.png", tests / "other.png")
+    copy = copy_as(images_folder / "image_005.png", kind, tests / "other")
     sources = sources_of(tmp_path, images_folder, tests)
     data = load_training(sources, Plain(size=SIZE))
     assert "image_005.png" not in names(data.train) | names(data.val)
     assert len(data.train) + len(data.val) == 23
-    message = "that are also in the test are left out of"
-    assert re.search(rf"Warning: .*{message} \w+ \(1\): image_005\.png\.", capsys.readouterr().err)
-    assert names(load_test(sources, SIZE, 8000)) == {"other.png"}
+    message = rf"Warning: 1 images of \w+ are in the test too .*image_005\.png \(as {copy.name}\)"
+    assert re.search(message, capsys.readouterr().err)
+    assert names(load_test(sources, SIZE, 8000)) == {copy.name}
+
+
+@pytest.mark.parametrize("change", ["compressed", "resized", "mirrored"])
+def test_an_image_that_looks_like_a_test_image_is_named(
+    tmp_path: Path,
+    make_image: Callable[..., Image.Image],
+    change: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for part, seeds in (("train", range(12)), ("val", range(20, 24)), ("test", range(30, 34))):
+        (tmp_path / "data" / part).mkdir(parents=True)
+        for seed in seeds:
+            make_image(seed, 64, 64).save(tmp_path / "data" / part / f"{seed}.png")
+    sources = sources_of(tmp_path, tmp_path / "data")
+    load_training(sources, Plain(size=SIZE))
+    assert "look like" not in capsys.readouterr().err
+    image = make_image(5, 64, 64)
+    if change == "resized":
+        image = image.resize((90, 90), Image.Resampling.LANCZOS)
+    elif change == "mirrored":
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    image.save(tmp_path / "data" / "test" / "copy.jpg", quality=60)
+    data = load_training(sources, Plain(size=SIZE))
+    assert "1 images of the test look like" in (said := capsys.readouterr().err)
+    assert "test/copy.jpg and train/5.png" in said
+    assert len(data.train) == 12
+
+
+def test_test_images_that_were_trained_on_are_found_in_other_files(
+    tmp_path: Path, images_folder: Path
+) -> None:
+    data = train_on(tmp_path, images_folder)
+    trained = data.train.files[0].path
+    tests = tmp_path / "later"
+    tests.mkdir()
+    Image.open(trained).save(tests / "a.bmp")
+    shutil.copy(data.train.files[1].path, tests / f"b{data.train.files[1].path.suffix}")
+    Image.new("RGB", (32, 32), "red").save(tests / "new.png")
+    record = SimpleNamespace(train_digests=data.train_digests, train_contents=data.train_contents)
+    images = load_test(sources_of(tmp_path, images_folder, tests), SIZE, 8000)
+    found = overlap(images, record)  # type: ignore[arg-type]
+    assert [Path(name).stem for name in found] == ["a", "b"]
 
 
 # ---- gray images ---------------------------------------------------------------------------------
@@ -246,7 +332,7 @@ def test_a_folder_of_grayscale_files_is_reported_in_one_sentence(
 ) -> None:
     for path in with_gray.glob("image_*"):
         path.unlink()
-    with pytest.raises(UserError, match="holds no image that can be trained on"):
+    with pytest.raises(UserError, match=r"0 can be used for training.*in color"):
         train_on(tmp_path, with_gray)
 
 
@@ -276,12 +362,6 @@ def test_too_many_validation_images_are_reduced_to_a_fixed_subset(
     reduced = train_on(tmp_path, images_folder).val
     assert reduced.files == full.files[:1]
     assert torch.equal(reduced.rgb8, full.rgb8[:1])
-
-
-def test_overlap_returns_the_test_images_that_were_trained_on() -> None:
-    images = [ImageFile(name, Path(name), name * 3) for name in "abcd"]
-    assert loading.overlap(images, ["bbb", "ddd", "eee"]) == ["b", "d"]
-    assert loading.overlap(images, []) == []
 
 
 # ---- statistics ----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from PIL import Image
 
 from benchmark import leaderboard
 from benchmark.color import rgb_from_8bit, rgb_to_lab
-from benchmark.data.loading import Sources, locate_test
+from benchmark.data.sources import Sources, locate_test
 from benchmark.errors import UserError
 from benchmark.jobs.submit import Entry, export_inputs, submit
 from benchmark.metrics.table import METRICS, MetricSuite

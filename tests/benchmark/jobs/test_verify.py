@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmark.data.loading import locate_test
+from benchmark.data.sources import locate_test
 from benchmark.errors import UserError
 from benchmark.files import sha256_of_bytes, sha256_of_file
 from benchmark.jobs.submit import Entry, submit

@@ -1,0 +1,53 @@
+"""Copies of images in two sets: the same pixels in another file, and images that look the same."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmark.color import rgb_from_8bit
+from benchmark.data.cache import ImageSet
+
+SIDE = 16
+"""The side of the thumbnails by which images are compared."""
+NEAREST, NEAR, OF_CONTRAST = 3 / 255, 10 / 255, 0.35
+"""Two images look the same if the root mean square distance of their thumbnails, sRGB in [0, 1], is
+below OF_CONTRAST times the standard deviation of one, but at least NEAREST and at most NEAR."""
+
+
+def exact_copies(images: ImageSet, others: ImageSet) -> dict[int, int]:
+    """Map the rows of images that `others` holds too to the rows there.
+
+    They have the same decoded pixels, whatever the format and the comments of their files.
+    """
+    known = {content: row for row, content in enumerate(others.contents)}
+    return {row: known[c] for row, c in enumerate(images.contents) if c in known}
+
+
+def near_copies(images: ImageSet, others: ImageSet) -> Iterator[tuple[int, int]]:
+    """Yield the rows of images and of the image in `others` that looks the same, or its mirror.
+
+    Such images were resized or compressed again, or differ in details.
+    """
+    if not len(images) or not len(others):
+        return
+    these, those = (thumbnails(one.rgb8) for one in (images, others))
+    limits = (OF_CONTRAST * these.std(dim=(2, 3)).mean(dim=1)).clamp(NEAREST, NEAR)
+    both = torch.cat([those.flatten(1), those.flip(-1).flatten(1)])
+    for start in range(0, len(these), 256):
+        part = slice(start, start + 256)
+        distances, nearest = torch.cdist(these[part].flatten(1), both).min(dim=1)
+        near = distances / these[0].numel() ** 0.5 < limits[part]
+        for index in near.nonzero().flatten().tolist():
+            yield start + index, int(nearest[index]) % len(others)
+
+
+def thumbnails(rgb8: Tensor) -> Tensor:
+    """Reduce uint8 (N, 3, S, S) to sRGB in [0, 1], (N, 3, SIDE, SIDE), bilinear, antialiased."""
+    size = (SIDE, SIDE)
+    parts = [
+        F.interpolate(rgb_from_8bit(part), size, mode="bilinear", antialias=True)
+        for part in torch.split(rgb8, 256)
+    ]
+    return torch.cat(parts)
