@@ -15,9 +15,17 @@ def info(message: str) -> None:
 
 
 def shorten(names: Sequence[str]) -> str:
-    """Join the first five names and the number of all others: `a, b, c, d, e and 3 more`."""
+    """Join the first five names and the number of all others: `a, b, c, d, e and 3 more`.
+
+    Characters that cannot be printed are escaped.
+    """
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
+    return ", ".join(map(printable, names[:5])) + more
+
+
+def printable(text: str) -> str:
+    """Return text in which line breaks, control characters and lone surrogates are escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def progress(

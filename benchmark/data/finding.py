@@ -7,6 +7,8 @@ from pathlib import Path
 
 from benchmark.data.formats import SUFFIXES, remedy_for
 
+MOST_BYTES = 2 * 10**9  # no image that is read is as large; to hash the file would take minutes
+
 
 @dataclass(frozen=True)
 class FolderContents:
@@ -71,6 +73,8 @@ class _Walk:
             self._pass(path, "a link that leads nowhere" if dangling else "not an ordinary file")
         elif not _is_text(path.name) or not _is_text(str(path.relative_to(self.folder))):
             self._pass(path, "its name is not UTF-8: rename it")
+        elif path.stat().st_size > MOST_BYTES:
+            self._pass(path, f"larger than {MOST_BYTES // 10**9} GB")
         elif path.suffix.lower() not in SUFFIXES:
             self._pass(path, f"{path.suffix or 'no suffix'}: {remedy_for(path.suffix.lower())}")
         else:

@@ -6,8 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmark.data.finding import find_images
-from benchmark.data.formats import SUFFIXES
+from benchmark.data.finding import describe_passed_over, list_folder
 from benchmark.data.reading import read_whole
 from benchmark.errors import UserError
 
@@ -21,7 +20,8 @@ def images_by_name(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}: check the path.")
     found: dict[str, Path] = {}
-    for path in find_images(folder):
+    contents = list_folder(folder)
+    for path in contents.images:
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
             raise UserError(
@@ -29,8 +29,8 @@ def images_by_name(folder: Path) -> dict[str, Path]:
             )
         found[name] = path
     if not found:
-        known = ", ".join(sorted(SUFFIXES))
-        raise UserError(f"{folder} holds no image to score: add files that end in {known}.")
+        others = describe_passed_over(contents.passed_over) or "it is empty"
+        raise UserError(f"{folder} holds no image to score ({others}): add PNG files.")
     return found
 
 

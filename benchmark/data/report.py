@@ -49,7 +49,7 @@ class FileReport:
             return
         table = pd.DataFrame(rows, columns=["file", "treatment", "reason"])
         write_text(path, table.to_csv(index=False, lineterminator="\n"))
-        info(f"All of them are listed in {path}.")
+        info(f"All files that are left out or not read as they are: {path}")
 
 
 def _shorten(reasons: Mapping[str, str]) -> str:

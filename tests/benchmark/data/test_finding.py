@@ -32,9 +32,11 @@ def test_whatever_is_passed_over_is_named_with_the_reason(tmp_path: Path) -> Non
     (tmp_path / "lost.png").symlink_to(tmp_path / "nowhere.png")
     os.mkfifo(tmp_path / "pipe.png")
     (Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))).touch()
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.truncate(3 * 10**9)  # sparse: it takes no space
     found = list_folder(tmp_path)
     assert [path.name for path in found.images] == ["a.png"]
-    names = {"b.heic", "c.HEIC", "d.txt", "e", "lost.png", "pipe.png", "caf\\xe9.png"}
+    names = {"huge.png", "b.heic", "c.HEIC", "d.txt", "e", "lost.png", "pipe.png", "caf\\xe9.png"}
     assert found.passed_over.keys() == names
     assert "not UTF-8" in found.passed_over["caf\\xe9.png"]
     described = describe_passed_over(found.passed_over)

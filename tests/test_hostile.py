@@ -1,0 +1,151 @@
+"""Hostile image files end no command in a traceback, and none takes long or much memory."""
+
+import csv
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.hostile import hostile_files
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parent.parent
+MOST_SECONDS, MOST_BYTES = 60, 2 * 10**9
+SMALL = ("--size", "32", "--preset", "quick", "--epochs", "1", "--wandb", "disabled")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended. peak: the most memory that it took, in bytes."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+    peak: int
+
+
+def run_alone(folder: Path, *arguments: str | Path) -> Finished:
+    """Run main.py in a process of its own, without a network's weights, and measure it."""
+    command = [sys.executable, ROOT / "main.py", *arguments]
+    changed = {"OMP_NUM_THREADS": "1", "TORCH_HOME": str(folder), "http_proxy": "http://[::]:9"}
+    env = {**os.environ, **changed, "https_proxy": "http://[::]:9"}
+    env.pop("CHROMABENCH_LPIPS", None)
+    with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+        begun = time.monotonic()
+        process = subprocess.Popen(command, stdout=out, stderr=err, env=env, cwd=folder)
+        _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    texts = [(folder / name).read_text("utf-8", "replace") for name in ("out", "err")]
+    unit = 1 if sys.platform == "darwin" else 1024
+    seconds = time.monotonic() - begun
+    return Finished(process.returncode, *texts, seconds, used.ru_maxrss * unit)
+
+
+def check(done: Finished, *codes: int) -> None:
+    """Check what holds for every command."""
+    print(f"{done.seconds:.0f} s, {done.peak / 1e9:.2f} GB, exit code {done.code}")
+    assert "Traceback" not in done.err, done.err[-3000:]
+    assert "Warning: " not in done.err.replace("\nWarning: ", ""), done.err[-3000:]
+    assert done.code in codes, done.err[-3000:]
+    assert done.seconds < MOST_SECONDS
+    assert done.peak < MOST_BYTES
+
+
+@pytest.fixture(scope="module")
+def dataset(
+    tmp_path_factory: pytest.TempPathFactory,
+    make_image: Callable[..., Image.Image],
+    fill_folder: Callable[..., list[Path]],
+) -> Path:
+    """A dataset whose folders train/ and test/ hold hostile files beside good ones."""
+    folder = tmp_path_factory.mktemp("hostile") / "data"
+    for part, seeds in (("train", range(12)), ("val", range(20, 24)), ("test", range(30, 34))):
+        fill_folder(folder / part, seeds)
+    for part, seed in (("train", 40), ("test", 41)):
+        for name, content in hostile_files(make_image(seed, 48, 40)):
+            path = folder / part / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(dataset: Path) -> Path:
+    """The results of a training on hostile files, which is checked here."""
+    options = ["--mode", "train", "--dataset", dataset, "--results", dataset.parent / "Results"]
+    check(run_alone(dataset.parent, "--model", "unet", *options, *SMALL), 0)
+    return dataset.parent / "Results"
+
+
+def hostile_names(dataset: Path) -> set[str]:
+    """The names of the hostile test files."""
+    test = dataset / "test"
+    files = {path.relative_to(test).as_posix() for path in test.rglob("*") if path.is_file()}
+    return {name for name in files if not name.startswith("image_")}
+
+
+def test_a_training_lists_every_file_that_it_leaves_out(dataset: Path, trained: Path) -> None:
+    with (trained / "unet" / "seed-8000" / "file_report.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    left_out = [row["file"] for row in rows if row["treatment"] != "used"]
+    assert len(left_out) > 150
+    assert all(row["reason"] for row in rows)
+
+
+def test_a_test_accounts_for_every_file(dataset: Path, trained: Path) -> None:
+    done = run_alone(dataset.parent, "--model", "unet", "--mode", "test", "--results", trained)
+    check(done, 0)
+    (folder,) = (trained / "unet" / "seed-8000" / "tests").iterdir()
+    with (folder / "file_report.csv").open(encoding="utf-8", newline="") as file:
+        left_out = {r["file"] for r in csv.DictReader(file) if r["treatment"] != "used"}
+    with (folder / "per_image.csv").open(encoding="utf-8", newline="") as file:
+        scored = {row["file"] for row in csv.DictReader(file)}
+    assert len(hostile_names(dataset)) >= 150
+    assert {f"test/{name}" for name in hostile_names(dataset)} <= left_out | scored
+    assert not left_out & scored
+    check(run_alone(dataset.parent, "verify", "unet", "--results", trained), 0)
+
+
+def test_inputs_are_written_for_the_files_that_can_be_used(dataset: Path, trained: Path) -> None:
+    out = dataset.parent / "inputs"
+    options = ["--truth", dataset / "test", "--size", "32", "--results", trained]
+    check(run_alone(dataset.parent, "inputs", out, *options), 0)
+    assert 4 < len(list(out.iterdir())) < len(hostile_names(dataset))
+    done = run_alone(dataset.parent, "score", out, "--name", "mine", *options)
+    check(done, 0)
+    assert "mine" in done.out
+
+
+def test_a_hostile_output_of_another_program_is_scored_or_named(
+    dataset: Path, tmp_path: Path, make_image: Callable[..., Image.Image], run: Callable[..., tuple]
+) -> None:
+    truth, outputs = tmp_path / "truth", tmp_path / "outputs"
+    for folder in (truth, outputs):
+        folder.mkdir()
+    make_image(41, 48, 48).save(truth / "0.png")
+    options = ["--truth", str(truth), "--size", "32", "--results", str(tmp_path / "Results")]
+    for name in sorted(hostile_names(dataset)):
+        hostile = outputs / f"0{Path(name).suffix}"
+        hostile.write_bytes((dataset / "test" / name).read_bytes())
+        begun = time.monotonic()
+        code, _, err = run("score", str(outputs), "--name", "mine", "--resize", *options)
+        assert code in (0, 2), name
+        assert code == 0 or str(outputs) in err, name
+        assert time.monotonic() - begun < MOST_SECONDS, name
+        hostile.unlink()
+
+
+def test_colorize_writes_or_names_every_hostile_photo(dataset: Path, trained: Path) -> None:
+    out = dataset.parent / "colored"
+    options = ["--model", "unet", "--results", trained, "--device", "cpu"]
+    done = run_alone(dataset.parent, "colorize", dataset / "test", "--out", out, *options)
+    check(done, 1)
+    assert len(done.out.splitlines()) > 20
