@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from benchmark.data.finding import find_images
-from benchmark.data.formats import SUFFIXES
+from benchmark.data.formats import suffixes
 from benchmark.data.reading import read_whole
 from benchmark.errors import UserError
 
@@ -29,7 +29,7 @@ def images_by_name(folder: Path) -> dict[str, Path]:
             )
         found[name] = path
     if not found:
-        known = ", ".join(sorted(SUFFIXES))
+        known = ", ".join(sorted(suffixes()))
         raise UserError(f"{folder} holds no image to score: add files that end in {known}.")
     return found
 
