@@ -3,7 +3,7 @@
 import re
 import struct
 
-from PIL import Image, ImageFile, TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 TAG = 0x0112
 SHORT, LONG = 3, 4
@@ -29,7 +29,7 @@ XMP = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 DAMAGED = "its EXIF data are damaged, so the orientation is unknown"
 
 
-def load_and_find_orientation(image: ImageFile.ImageFile) -> tuple[int, tuple[str, ...]]:
+def load_and_find_orientation(image: Image.Image) -> tuple[int, tuple[str, ...]]:
     """Decode an opened image as it is stored; return its orientation, 1 to 8, and notes on it."""
     try:
         if isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -72,7 +72,7 @@ def _take_from_tiff(image: TiffImagePlugin.TiffImageFile) -> int | None:
     return value
 
 
-def _find(image: ImageFile.ImageFile) -> int | None:
+def _find(image: Image.Image) -> int | None:
     exif = image.info.get("exif")
     if exif is None and "Raw profile type exif" in image.info:  # a PNG, as ImageMagick writes it
         try:

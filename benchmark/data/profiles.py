@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageCms
 
-from benchmark.data.opening import UnusableImage
+from benchmark.data.unusable import UnusableImage
 
 SRGB = ImageCms.createProfile("sRGB")
 CIELAB = ImageCms.createProfile("LAB")
@@ -63,7 +63,7 @@ class Colors:
         return rows.convert("RGB")
 
 
-def colors_of(image: ImageFile.ImageFile, stream: IO[bytes], mode: str) -> Colors:
+def colors_of(image: Image.Image, stream: IO[bytes], mode: str) -> Colors:
     """Find how the colors of an opened file, in `mode` once decoded, become sRGB.
 
     What the file says of them counts in the order of the specification of PNG: code points (cICP),
@@ -98,7 +98,7 @@ def _transform_from(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransfo
 
 
 def _statements(
-    image: ImageFile.ImageFile, stream: IO[bytes], mode: str
+    image: Image.Image, stream: IO[bytes], mode: str
 ) -> Iterator[tuple[str, bytes | None]]:
     """Yield what a file says of its colors, with its name, in the order in which it counts.
 
@@ -135,7 +135,7 @@ def _at(stream: IO[bytes], start: int, length: int) -> bytes:
     return data
 
 
-def _embedded(image: ImageFile.ImageFile, stream: IO[bytes]) -> bytes | None:
+def _embedded(image: Image.Image, stream: IO[bytes]) -> bytes | None:
     """Return the color profile in a file, b"" for one that cannot be extracted, None for none."""
     if "icc_profile" in image.info:
         profile = image.info["icc_profile"]
@@ -163,7 +163,7 @@ def _embedded_in_jp2(stream: IO[bytes]) -> bytes | None:
     return None
 
 
-def _code_points(image: ImageFile.ImageFile, stream: IO[bytes]) -> tuple[int, int] | None:
+def _code_points(image: Image.Image, stream: IO[bytes]) -> tuple[int, int] | None:
     """Return the code points of primaries and transfer that a PNG or AVIF file states."""
     if image.format == "PNG":
         place = 8
@@ -195,7 +195,7 @@ def _from_code_points(primaries: int, transfer: int, mode: str) -> bytes | None:
     return _profile(EXPONENTS[transfer], PRIMARIES[primaries], mode)
 
 
-def _from_gamma(image: ImageFile.ImageFile, mode: str) -> bytes | None:
+def _from_gamma(image: Image.Image, mode: str) -> bytes | None:
     """Return the profile of gAMA and cHRM, None if they are those of sRGB but for rounding."""
     gamma = image.info["gamma"]
     primaries = image.info.get("chromaticity", SRGB_PRIMARIES)

@@ -6,17 +6,16 @@ from pathlib import Path
 
 import numpy as np
 from kornia_rs.io import decode_image_png_u8
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageOps
 
-from benchmark.colorizer import SMALLEST_SIDE
-from benchmark.data.opening import UnusableImage as UnusableImage
 from benchmark.data.opening import open_image
 from benchmark.data.orientation import FROM_BOTTOM, SIDEWAYS, TURNS, load_and_find_orientation
 from benchmark.data.profiles import Colors, colors_of
 from benchmark.data.samples import Meaning, meaning_of
+from benchmark.data.unusable import UnusableImage as UnusableImage
+from benchmark.data.unusable import require_sides
 from benchmark.errors import UserError
 
-MOST_PIXELS = 100_000_000  # 300 MB decoded; a larger file is a mistake or meant to fill the memory
 PIXELS_AT_ONCE = 2**20
 
 # A PNG begins with: signature, length and name of the first chunk, width, height, bits, color type.
@@ -72,8 +71,6 @@ def decode(path: Path) -> Decoded:
         return Decoded(image, notes)
     except UnusableImage:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnusableImage(f"more than {MOST_PIXELS:,} pixels") from error
     except MemoryError as error:
         raise UnusableImage("too large for the memory") from error
     # Pillow raises errors of any kind for broken files, among them struct.error and AttributeError.
@@ -89,7 +86,6 @@ def _decode(path: Path) -> tuple[Image.Image | np.ndarray, tuple[str, ...]]:
     behind what is transparent; the orientation.
     """
     with open_image(path) as (image, stream):
-        _require_sides(*image.size)
         meaning = meaning_of(image, stream)
         colors = colors_of(image, stream, meaning.color_mode(image.mode))
         notes = _note_frames(image) + colors.notes
@@ -120,7 +116,7 @@ def _convert(image: Image.Image, meaning: Meaning, colors: Colors, orientation: 
     return upright
 
 
-def _note_frames(image: ImageFile.ImageFile) -> tuple[str, ...]:
+def _note_frames(image: Image.Image) -> tuple[str, ...]:
     # The further images of an MPO file are previews or gain maps of the same photo.
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     return (f"the first of {frames} frames",) if frames > 1 else ()
@@ -168,7 +164,7 @@ def _read_plain_png(path: Path) -> np.ndarray | None:
     if not plain or any(chunk in data for chunk in PNG_CHUNKS_OF_COLOR_OR_ORIENTATION):
         return None
     try:
-        _require_sides(width, height)
+        require_sides(width, height)
         return np.asarray(decode_image_png_u8(data, (height, width), "rgb"))
     except Exception:  # the decoder raises no more specific class
         return None
@@ -193,10 +189,3 @@ def is_grayscale(rgb8: np.ndarray) -> bool:
     """
     spread = rgb8.max(axis=0).astype(int) - rgb8.min(axis=0)
     return bool(np.quantile(spread, 0.99) <= 6)
-
-
-def _require_sides(width: int, height: int) -> None:
-    if min(width, height) < SMALLEST_SIDE:
-        raise UnusableImage(f"{width}×{height}, smaller than {SMALLEST_SIDE} pixels")
-    if width * height > MOST_PIXELS:
-        raise UnusableImage(f"{width}×{height}, more than {MOST_PIXELS:,} pixels")

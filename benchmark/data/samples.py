@@ -4,16 +4,17 @@ from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageFile, TiffImagePlugin
+from PIL import Image, TiffImagePlugin
+from PIL.PngImagePlugin import PngImageFile
 
-from benchmark.data.opening import BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO, UnusableImage
+from benchmark.data.tiff import BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO
+from benchmark.data.unusable import UnusableImage, shares_in_range
 
 WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # gray of more than 8 bits
 ALPHA_MODES = {"LA": "LA", "La": "LA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
 OPAQUE_MODES = {"1": "L", "L": "L", "RGB": "RGB", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
 OPAQUE_MODES |= {"P": "RGB", "CMYK": "CMYK", "LAB": "LAB"}
 PNG_LEVELS = {"L;2": 3, "L;4": 15}
-HALF_A_LEVEL = 1 / 510
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,9 @@ class Meaning:
         """Bring gray values, (H, W), to 16 bits (mode I;16)."""
         if values.dtype == np.uint16 and self.maximum == 65535:
             return Image.fromarray(65535 - values if self.inverted else values)
-        shares = values / self.maximum
-        if not (shares.min() >= -HALF_A_LEVEL and shares.max() <= 1 + HALF_A_LEVEL):  # or NaN
-            raise UnusableImage("its floating-point samples are not all between 0 and 1")
+        shares = shares_in_range(values / self.maximum)
         shares = 1 - shares if self.inverted else shares
-        return Image.fromarray((shares.clip(0, 1) * 65535).round().astype(np.uint16))
+        return Image.fromarray((shares * 65535).round().astype(np.uint16))
 
     def _opacity(self, values: np.ndarray, top: int) -> Image.Image | None:
         if self.transparent is None:
@@ -94,11 +93,11 @@ def _values(rows: Image.Image) -> np.ndarray:
     return values.astype(np.uint16) if values.dtype.kind in "iu" else values.astype(np.float64)
 
 
-def meaning_of(image: ImageFile.ImageFile, stream: IO[bytes]) -> Meaning:
+def meaning_of(image: Image.Image, stream: IO[bytes]) -> Meaning:
     """Find what the samples of a file mean. The image is opened, but must not be decoded yet."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return _of_tiff(image)
-    if image.format == "PNG":
+    if isinstance(image, PngImageFile):
         return _of_png(image, stream)
     return Meaning(maximum=1.0) if image.mode == "F" else Meaning()
 
@@ -110,7 +109,7 @@ def _of_tiff(image: TiffImagePlugin.TiffImageFile) -> Meaning:
     return Meaning(maximum=1.0 if image.mode == "F" else 2.0**bits - 1, inverted=inverted)
 
 
-def _of_png(image: ImageFile.ImageFile, stream: IO[bytes]) -> Meaning:
+def _of_png(image: PngImageFile, stream: IO[bytes]) -> Meaning:
     raw = str(image.tile[0].args) if image.tile else ""
     key = image.info.get("transparency")
     if raw == "LA;16B":
@@ -132,7 +131,7 @@ def _of_png(image: ImageFile.ImageFile, stream: IO[bytes]) -> Meaning:
 def _lower_bytes_are(color: tuple[int, ...], stream: IO[bytes]) -> np.ndarray:
     """Return where the lower bytes of a 16-bit RGB PNG are these: bool (H, W)."""
     place = stream.tell()
-    with Image.open(stream, formats=["PNG"]) as image:
+    with PngImageFile(stream) as image:
         image.tile = [image.tile[0]._replace(args="RGB;16L")]
         image.load()
         matches = np.ones((image.height, image.width), bool)
