@@ -28,8 +28,9 @@ def require_readable(image: TiffImagePlugin.TiffImageFile) -> None:
         raise UnusableImage("a raw camera file; convert it to JPEG or TIFF")
     if SIGNED in tags.get(SAMPLE_FORMAT, (1,)):
         raise UnusableImage(_samples_in_words(tags))
-    if tags.get(PLANES) == SEPARATE_PLANES and bits != 8 and len(image.getbands()) > 1:
-        raise UnusableImage(f"its {bits}-bit samples in separate planes cannot be read")
+    together = tags.get(PLANES, ONE_PLANE) == ONE_PLANE or len(image.getbands()) == 1
+    if not together and (bits != 8 or image.mode not in ("RGB", "RGBA", "CMYK")):
+        raise UnusableImage(_samples_in_words(tags))
     raw = tags.get(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED
     if raw and tags.get(PHOTOMETRIC) == YCBCR and tuple(tags.get(SUBSAMPLING, (2, 2))) != (1, 1):
         raise UnusableImage("its subsampled YCbCr colors, stored uncompressed, cannot be read")
