@@ -1,6 +1,7 @@
 """Image files: decoding them to 8-bit sRGB."""
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +23,8 @@ PIXELS_AT_ONCE = 2**20
 PNG_HEADER = struct.Struct(">8sI4sIIBB")
 PNG_MAGIC = [b"\x89PNG\r\n\x1a\n", 13, b"IHDR"]
 RGB_WITHOUT_ALPHA = 2
-PNG_CHUNKS_OF_COLOR_OR_ORIENTATION = (
-    *(b"tRNS", b"iCCP", b"gAMA", b"cHRM", b"cICP", b"eXIf", b"exif", b"XML:com.adobe.xmp"),
-)
+PNG_CHUNK = struct.Struct(">I4s")  # the length of its data, which a checksum follows, and its name
+PLAIN_PNG_CHUNKS = {b"IHDR", b"IDAT", b"IEND", b"sRGB", b"pHYs", b"sBIT", b"tIME", b"bKGD"}
 
 
 @dataclass(frozen=True)
@@ -97,22 +97,29 @@ def _decode(path: Path) -> tuple[Image.Image | np.ndarray, tuple[str, ...]]:
         return _convert(image, meaning, colors, orientation), notes
 
 
-def _convert(image: Image.Image, meaning: Meaning, colors: Colors, orientation: int) -> np.ndarray:
-    """Convert a decoded image to upright uint8 (H, W, 3), some rows at a time to save memory."""
-    width, height = image.im.size  # `image.size` is that of the upright image in some TIFF files
-    sideways, turn = orientation in SIDEWAYS, TURNS[orientation]
-    upright = np.empty((width, height, 3) if sideways else (height, width, 3), np.uint8)
-    step = max(1, PIXELS_AT_ONCE // width)
-    for top in range(0, height, step):
-        bottom = min(height, top + step)
+def _convert(
+    image: Image.Image, meaning: Meaning, colors: Colors, orientation: int
+) -> Image.Image | np.ndarray:
+    """Convert a decoded image to upright sRGB, an image or uint8 (H, W, 3)."""
+
+    def converted(top: int, bottom: int) -> Image.Image:
         color, opacity = meaning.split(image.crop((0, top, width, bottom)), top)
         rgb = colors.convert(color)
         if opacity is not None:
             rgb = Image.composite(rgb, Image.new("RGB", rgb.size, "white"), opacity)
-        turned = rgb if turn is None else rgb.transpose(turn)
+        return rgb if turn is None else rgb.transpose(turn)
+
+    width, height = image.im.size  # `image.size` is that of the upright image in some TIFF files
+    sideways, turn = orientation in SIDEWAYS, TURNS[orientation]
+    step = max(1, PIXELS_AT_ONCE // width)
+    if step >= height:
+        return converted(0, height)
+    upright = np.empty((width, height, 3) if sideways else (height, width, 3), np.uint8)
+    for top in range(0, height, step):  # some rows at a time, to save memory
+        bottom = min(height, top + step)
         start = height - bottom if orientation in FROM_BOTTOM else top
         part = slice(start, start + bottom - top)
-        upright[(slice(None), part) if sideways else part] = np.asarray(turned)
+        upright[(slice(None), part) if sideways else part] = np.asarray(converted(top, bottom))
     return upright
 
 
@@ -161,13 +168,21 @@ def _read_plain_png(path: Path) -> np.ndarray | None:
         return None
     *magic, width, height, depth, color_type = header
     plain = magic == PNG_MAGIC and (depth, color_type) == (8, RGB_WITHOUT_ALPHA)
-    if not plain or any(chunk in data for chunk in PNG_CHUNKS_OF_COLOR_OR_ORIENTATION):
+    if not plain or not PLAIN_PNG_CHUNKS.issuperset(_png_chunks(data)):
         return None
     try:
         require_sides(width, height)
         return np.asarray(decode_image_png_u8(data, (height, width), "rgb"))
     except Exception:  # the decoder raises no more specific class
         return None
+
+
+def _png_chunks(data: bytes) -> Iterator[bytes]:
+    place = 8
+    while place + PNG_CHUNK.size <= len(data):
+        length, name = PNG_CHUNK.unpack_from(data, place)
+        yield name
+        place += 12 + length
 
 
 def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray:
