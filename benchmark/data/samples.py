@@ -131,6 +131,7 @@ def _of_png(image: PngImageFile, stream: IO[bytes]) -> Meaning:
 def _lower_bytes_are(color: tuple[int, ...], stream: IO[bytes]) -> np.ndarray:
     """Return where the lower bytes of a 16-bit RGB PNG are these: bool (H, W)."""
     place = stream.tell()
+    stream.seek(0)
     with PngImageFile(stream) as image:
         image.tile = [image.tile[0]._replace(args="RGB;16L")]
         image.load()
