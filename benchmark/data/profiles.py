@@ -4,6 +4,7 @@ import io
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import IO
 
 import numpy as np
@@ -11,8 +12,8 @@ from PIL import Image, ImageCms
 
 from benchmark.data.unusable import UnusableImage
 
-SRGB = ImageCms.createProfile("sRGB")
-CIELAB = ImageCms.createProfile("LAB")
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+CIELAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
 SPACES = {"L": "GRAY", "I;16": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "Lab"}
 """The color spaces of profiles, by the modes of images."""
 
@@ -45,7 +46,7 @@ HEAD = 65536  # bytes at the beginning of a file in which its boxes are looked f
 class Colors:
     """How the colors of one file become sRGB.
 
-    mode: L, I;16 (gray of 16 bits), RGB, CMYK or LAB. transform: the conversion of littlecms, None
+    mode: L, I;16 (gray of 16 bits), RGB, CMYK or LAB. transform: the conversion by littlecms, None
     for colors that are sRGB already. notes: what was taken otherwise than the file says.
     """
 
@@ -53,14 +54,21 @@ class Colors:
     transform: ImageCms.ImageCmsTransform | None
     notes: tuple[str, ...]
 
+    @cached_property
+    def _of_gray(self) -> np.ndarray:
+        """The color of every value of gray: uint8 (256 or 65536, 3)."""
+        count, form = (65536, np.uint16) if self.mode == "I;16" else (256, np.uint8)
+        values = Image.fromarray(np.arange(count, dtype=form)[None])
+        if self.transform is not None:
+            return np.asarray(self.transform.apply(values))[0]
+        levels = (np.arange(count) / (count - 1) * 255).round().astype(np.uint8)
+        return levels[:, None].repeat(3, axis=1)
+
     def convert(self, rows: Image.Image) -> Image.Image:
         """Convert a part of the image, in `mode`, to 8-bit sRGB."""
-        if self.transform is not None:
-            return self.transform.apply(rows)
-        if self.mode == "I;16":
-            values = np.asarray(rows).astype(np.float64)
-            rows = Image.fromarray((values / 257).round().astype(np.uint8))
-        return rows.convert("RGB")
+        if self.mode in ("L", "I;16") and (self.transform is not None or self.mode == "I;16"):
+            return Image.fromarray(self._of_gray[np.asarray(rows)])
+        return rows.convert("RGB") if self.transform is None else self.transform.apply(rows)
 
 
 def colors_of(image: Image.Image, stream: IO[bytes], mode: str) -> Colors:
@@ -81,7 +89,7 @@ def colors_of(image: Image.Image, stream: IO[bytes], mode: str) -> Colors:
     as_srgb = transform is None and mode not in ("CMYK", "LAB")
     notes = tuple(f"{text} and was {'taken as sRGB' if as_srgb else 'ignored'}" for text in ignored)
     if transform is None and mode == "LAB":
-        transform = ImageCms.buildTransform(CIELAB, SRGB, mode, "RGB")
+        transform = _transform(CIELAB, mode)
     return Colors(mode, transform, notes)
 
 
@@ -92,9 +100,15 @@ def _transform_from(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransfo
         space = source.profile.xcolor_space.strip()
         if space != SPACES[mode]:
             return None, f"is one of {space} and not of {SPACES[mode]} colors"
-        return ImageCms.buildTransform(source, SRGB, mode, "RGB"), ""
+        return _transform(source, mode), ""
     except (ImageCms.PyCMSError, OSError, ValueError):
         return None, "is damaged"
+
+
+def _transform(source: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
+    # Of gray and CIELAB, littlecms makes a coarse table unless it is told not to optimize.
+    flags = ImageCms.Flags.NONE if mode in ("RGB", "CMYK") else ImageCms.Flags.NOOPTIMIZE
+    return ImageCms.buildTransform(source, SRGB, mode, "RGB", flags=flags)
 
 
 def _statements(
@@ -219,10 +233,11 @@ def _profile(exponent: float | None, primaries: Sequence[float], mode: str) -> b
         if SPACES[mode] == "GRAY":
             tags.append((b"kTRC", curve))
         else:
-            columns = _adapted_primaries(primaries).T
+            with np.errstate(all="raise"):
+                columns = _adapted_primaries(primaries).T
             for color, column in zip((b"r", b"g", b"b"), columns, strict=True):
                 tags += [(color + b"XYZ", _xyz(column)), (color + b"TRC", curve)]
-    except (ValueError, ZeroDivisionError, struct.error, np.linalg.LinAlgError):
+    except (ValueError, ArithmeticError, struct.error, np.linalg.LinAlgError):
         return b""
     return _assemble(SPACES[mode].ljust(4).encode(), tags)
 
