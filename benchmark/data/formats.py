@@ -79,6 +79,8 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"v/1\x01", "OpenEXR"),
     (b"#?RADIANCE", "Radiance"),
     (b"SIMPLE  =", "FITS"),
+    (b"PF\n", "color PFM"),
+    (b"P7\n", "PAM"),
     (b"DDS ", "DDS"),
     (b"\0\0\1\0", "icon"),
     (b"\xd7\xcd\xc6\x9a", "WMF"),

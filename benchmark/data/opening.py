@@ -1,16 +1,17 @@
 """Opening an image file by its content, as one of the formats that are read."""
 
+import ctypes
 import io
 import logging
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import IO
 
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError, _imaging
 
 from benchmark.data import tiff
 from benchmark.data.formats import describe_unread, formats_for, has_heif, is_heif
@@ -19,6 +20,10 @@ from benchmark.data.unusable import MOST_PIXELS, UnusableImage, require_sides
 # A damaged file has a reason in a few words; what Pillow says of it otherwise is not printed.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 warnings.filterwarnings("ignore", module=r"PIL\.")
+
+for handler in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):  # libtiff writes to stderr itself
+    with suppress(OSError, AttributeError):  # where Pillow contains libtiff, it cannot be told
+        getattr(ctypes.CDLL(_imaging.__file__), handler)(None)
 
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 

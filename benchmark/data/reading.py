@@ -73,6 +73,9 @@ def decode(path: Path) -> Decoded:
         raise
     except MemoryError as error:
         raise UnusableImage("too large for the memory") from error
+    except OSError as error:
+        what = f"read ({error.strerror})" if error.strerror else f"decoded ({_in_one_line(error)})"
+        raise UnusableImage(f"cannot be {what}") from error
     # Pillow raises errors of any kind for broken files, among them struct.error and AttributeError.
     except Exception as error:
         raise UnusableImage(f"cannot be decoded ({_in_one_line(error)})") from error

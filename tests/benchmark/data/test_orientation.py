@@ -54,6 +54,30 @@ def shows(path: Path, expected: Image.Image, tolerance: float = 3) -> bool:
     return found.size == expected.size and bool(close)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_are_rotated_upright(tmp_path: Path, orientation: int) -> None:
+    upright = np.zeros((24, 40, 3), np.uint8)
+    upright[:8, :8] = (255, 0, 0)  # a red mark at the top left
+    upright[-8:, :8] = (0, 0, 255)  # a blue one below it
+    # A camera stores the inverse of the transformation that the orientation asks for.
+    inverse = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = Image.fromarray(upright)
+    if orientation in inverse:
+        stored = stored.transpose(inverse[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(np.asarray(decode(tmp_path / "turned.png").image), upright)
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
 @pytest.mark.parametrize("damage", DAMAGED)
 def test_damage_elsewhere_in_exif_does_not_matter(
