@@ -15,7 +15,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError, _imaging
 
 from benchmark.data import tiff
 from benchmark.data.formats import describe_unread, formats_for, has_heif, is_heif
-from benchmark.data.unusable import MOST_PIXELS, UnusableImage, require_sides
+from benchmark.data.unusable import DAMAGED, MOST_PIXELS, UnusableImage, require_sides
 
 # A damaged file has a reason in a few words; what Pillow says of it otherwise is not printed.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -56,8 +56,7 @@ def _open_as(formats: list[str], stream: IO[bytes], head: bytes, path: Path) -> 
     except UnidentifiedImageError as error:
         if head.startswith(tiff.MAGIC):
             return tiff.open_other(path, stream)
-        damaged = head.startswith(READ_MAGIC)
-        reason = "cannot be decoded (its header is damaged)" if damaged else describe_unread(head)
+        reason = DAMAGED if head.startswith(READ_MAGIC) else describe_unread(head)
         raise UnusableImage(reason) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnusableImage(f"more than {MOST_PIXELS:,} pixels") from error

@@ -1,6 +1,7 @@
 """Image files: decoding them to 8-bit sRGB."""
 
 import struct
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,7 @@ def _note_frames(image: Image.Image) -> tuple[str, ...]:
 
 
 def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return textwrap.shorten(str(error), 100, placeholder=" …") or type(error).__name__
 
 
 def open_photo(path: Path) -> Image.Image:

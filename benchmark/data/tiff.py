@@ -8,7 +8,7 @@ from kornia_rs.io import read_image_tiff_f32
 from PIL import Image, TiffImagePlugin
 from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Tags
 
-from benchmark.data.unusable import UnusableImage, require_sides, shares_in_range
+from benchmark.data.unusable import DAMAGED, UnusableImage, require_sides, shares_in_range
 
 MAGIC = b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"
 WIDTH, HEIGHT, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC, ORIENTATION = 256, 257, 258, 259, 262, 274
@@ -51,7 +51,7 @@ def open_other(path: Path, file: IO[bytes]) -> Image.Image:
         form = {tag: tags.get(tag) for tag in (BITS_PER_SAMPLE, SAMPLE_FORMAT, PHOTOMETRIC)}
         reason = _samples_in_words(tags)
     except Exception as error:  # whatever a damaged file makes Pillow raise
-        raise UnusableImage("cannot be decoded (its header is damaged)") from error
+        raise UnusableImage(DAMAGED) from error
     wanted = {BITS_PER_SAMPLE: (32,) * 3, SAMPLE_FORMAT: (FLOATING_POINT,) * 3, PHOTOMETRIC: RGB}
     if form != wanted or tags.get(PLANES, ONE_PLANE) != ONE_PLANE or tags.next:
         raise UnusableImage(reason)
@@ -71,6 +71,8 @@ def open_other(path: Path, file: IO[bytes]) -> Image.Image:
 
 def _samples_in_words(tags: Tags) -> str:
     bits = sorted(set(tags.get(BITS_PER_SAMPLE, (1,))))
+    if len(bits) > 3 or max(bits) > 64:
+        return DAMAGED
     kind = KINDS.get(max(tags.get(SAMPLE_FORMAT, (1,))), "untyped")
     inverted = ", white-is-zero" if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else ""
     planes = " in separate planes" if tags.get(PLANES) == SEPARATE_PLANES else ""

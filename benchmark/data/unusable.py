@@ -6,6 +6,7 @@ from benchmark.colorizer import SMALLEST_SIDE
 
 MOST_PIXELS = 100_000_000  # 300 MB decoded; a larger file is a mistake or meant to fill the memory
 HALF_A_LEVEL = 1 / 510  # of 8 bits
+DAMAGED = "cannot be decoded (its header is damaged)"
 
 
 class UnusableImage(Exception):
