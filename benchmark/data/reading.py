@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from kornia_rs.io import decode_image_png_u8
@@ -18,6 +19,7 @@ from benchmark.data.unusable import UnusableImage as UnusableImage
 from benchmark.data.unusable import require_sides
 from benchmark.errors import UserError
 
+SOUGHT = ("GIF", "TIFF")  # formats in which Pillow looks for frames, and leaves the first for that
 PIXELS_AT_ONCE = 2**18  # a megabyte, which stays in the cache of a processor
 
 # A PNG begins with: signature, length and name of the first chunk, width, height, bits, color type.
@@ -69,6 +71,7 @@ def decode(path: Path) -> Decoded:
     try:
         pixels, notes = _decode(path)
         image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+        image.info = {}  # what the file says of its samples no longer holds of these
         return Decoded(image, notes)
     except UnusableImage:
         raise
@@ -92,7 +95,7 @@ def _decode(path: Path) -> tuple[Image.Image | np.ndarray, tuple[str, ...]]:
     with open_image(path) as (image, stream):
         meaning = meaning_of(image, stream)
         colors = colors_of(image, stream, meaning.color_mode(image.mode))
-        notes = _note_frames(image) + colors.notes
+        notes = _note_frames(image, stream) + colors.notes
         orientation, trouble = load_and_find_orientation(image)
         notes += trouble
         plain = image.mode == "RGB" and colors.transform is None and meaning.transparent is None
@@ -127,9 +130,20 @@ def _convert(
     return upright
 
 
-def _note_frames(image: Image.Image) -> tuple[str, ...]:
-    # The further images of an MPO file are previews or gain maps of the same photo.
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+def _note_frames(image: Image.Image, stream: IO[bytes]) -> tuple[str, ...]:
+    if image.format == "MPO":  # its further images are previews or gain maps of the same photo
+        return ()
+    place = stream.tell()
+    try:
+        if image.format not in SOUGHT:
+            frames = getattr(image, "n_frames", 1)
+        else:
+            with Image.open(stream, formats=[image.format]) as again:
+                frames = getattr(again, "n_frames", 1)
+    except Exception:  # whatever damage in the others makes Pillow raise
+        return ("the first of several frames, of which others are damaged",)
+    finally:
+        stream.seek(place)
     return (f"the first of {frames} frames",) if frames > 1 else ()
 
 

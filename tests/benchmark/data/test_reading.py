@@ -284,6 +284,17 @@ def test_the_first_frame_is_read_and_the_number_of_frames_noted(
     assert np.abs(pixels(path) - (255, 0, 0)).max() <= 4
 
 
+@pytest.mark.parametrize("kind", ["GIF", "TIFF"])
+def test_damage_in_further_frames_does_not_cost_the_first(tmp_path: Path, kind: str) -> None:
+    frames = [Image.new("RGB", (24, 20), color) for color in ("red", "lime", "blue")]
+    path, alone = tmp_path / "frames", len(encoded(frames[0], kind))
+    whole = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    for length in range(alone + 2, len(whole), 53):
+        path.write_bytes(whole[:length])
+        assert np.abs(pixels(path) - (255, 0, 0)).max() <= 4
+        assert all(note.startswith("the first of") for note in decode(path).notes)
+
+
 PEAK = """
 import resource, sys
 from pathlib import Path
