@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchmark.console import info, progress
 from benchmark.data.manifest import ImageFile
-from benchmark.data.reading import Preprocessing, UnusableImage, fit_square, open_rgb
+from benchmark.data.reading import Preprocessing, UnusableImage, decode, fit_square
 from benchmark.files import replacing, sha256_of_json
 
 DECODER = 2
@@ -76,13 +76,14 @@ class Square:
 
 def decode_square(path: Path, preprocessing: Preprocessing) -> Square:
     """Decode a file to a square. Raises UnusableImage with the reason."""
-    image = open_rgb(path)
+    decoded = decode(path)
+    image = decoded.image
     digest = hashlib.sha256(f"{image.size}".encode())
     for top in range(0, image.height, ROWS_AT_ONCE):
         bottom = min(top + ROWS_AT_ONCE, image.height)
         digest.update(image.crop((0, top, image.width, bottom)).tobytes())
     square = np.asarray(fit_square(image, preprocessing)).transpose(2, 0, 1)
-    return Square(np.ascontiguousarray(square), digest.hexdigest(), "")
+    return Square(np.ascontiguousarray(square), digest.hexdigest(), "; ".join(decoded.notes))
 
 
 class PackIndex(BaseModel):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.data.formats import SUFFIXES, remedy_for
+from benchmark.data.formats import remedy_for, suffixes
 
 MOST_BYTES = 2 * 10**9  # no image that is read is as large; to hash the file would take minutes
 
@@ -75,8 +75,9 @@ class _Walk:
             self._pass(path, "its name is not UTF-8: rename it")
         elif path.stat().st_size > MOST_BYTES:
             self._pass(path, f"larger than {MOST_BYTES // 10**9} GB")
-        elif path.suffix.lower() not in SUFFIXES:
-            self._pass(path, f"{path.suffix or 'no suffix'}: {remedy_for(path.suffix.lower())}")
+        elif path.suffix.lower() not in suffixes():
+            remedy = remedy_for(path.suffix) or "no image format"
+            self._pass(path, f"{path.suffix or 'no suffix'}: {remedy}")
         else:
             return True
         return False

@@ -1,30 +1,33 @@
 """Image files: decoding them to 8-bit sRGB."""
 
-import io
 import struct
-import warnings
+import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from kornia_rs.io import decode_image_png_u8
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from benchmark.colorizer import SMALLEST_SIDE
+from benchmark.data.opening import open_image
+from benchmark.data.orientation import FROM_BOTTOM, SIDEWAYS, TURNS, load_and_find_orientation
+from benchmark.data.profiles import Colors, colors_of
+from benchmark.data.samples import Meaning, meaning_of
+from benchmark.data.unusable import UnusableImage as UnusableImage
+from benchmark.data.unusable import require_sides
 from benchmark.errors import UserError
 
-SRGB = ImageCms.createProfile("sRGB")
-MOST_PIXELS = 100_000_000  # 300 MB decoded; a larger file is a mistake or meant to fill the memory
+SOUGHT = ("GIF", "TIFF")  # formats in which Pillow looks for frames, and leaves the first for that
+PIXELS_AT_ONCE = 2**18  # a megabyte, which stays in the cache of a processor
 
 # A PNG begins with: signature, length and name of the first chunk, width, height, bits, color type.
 PNG_HEADER = struct.Struct(">8sI4sIIBB")
 PNG_MAGIC = [b"\x89PNG\r\n\x1a\n", 13, b"IHDR"]
 RGB_WITHOUT_ALPHA = 2
-PNG_CHUNKS_OF_COLOR_OR_ORIENTATION = b"tRNS", b"iCCP", b"eXIf", b"exif"
-
-
-class UnusableImage(Exception):
-    """A file that cannot be used as an image; the text is the reason, in a few words."""
+PNG_CHUNK = struct.Struct(">I4s")  # the length of its data, which a checksum follows, and its name
+PLAIN_PNG_CHUNKS = {b"IHDR", b"IDAT", b"IEND", b"sRGB", b"pHYs", b"sBIT", b"tIME", b"bKGD"}
 
 
 @dataclass(frozen=True)
@@ -42,26 +45,110 @@ class Preprocessing:
         return {"size": self.size, "filter": f"Pillow {self.filter}", "crop": "center square"}
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """An image as its file shows it.
+
+    image: upright, 8-bit sRGB (mode RGB). notes: what was taken otherwise than the file says or was
+    left out, each a few words: "the first of 12 frames".
+    """
+
+    image: Image.Image
+    notes: tuple[str, ...]
+
+
 def open_rgb(path: Path) -> Image.Image:
+    """Decode a file to an upright image in 8-bit sRGB. Raises UnusableImage with the reason."""
+    return decode(path).image
+
+
+def decode(path: Path) -> Decoded:
     """Decode a file to an upright image in 8-bit sRGB. Raises UnusableImage with the reason.
 
-    Transparent images are composited over white; 16-bit gray is scaled to 8 bits.
+    Gray of more than 8 bits is rounded to 8 bits, or converted by its profile at 16; of 16-bit
+    colors the upper 8 bits are used. Colors become sRGB, and are then composited over white.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                _require_sides(*image.size)
-                return _to_srgb(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError as error:
-        raise UnusableImage("not an image") from error
-    except Image.DecompressionBombError as error:
-        raise UnusableImage(f"more than {MOST_PIXELS:,} pixels") from error
+        pixels, notes = _decode(path)
+        image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+        image.info = {}  # what the file says of its samples no longer holds of these
+        return Decoded(image, notes)
     except UnusableImage:
         raise
+    except MemoryError as error:
+        raise UnusableImage("too large for the memory") from error
+    except OSError as error:
+        what = f"read ({error.strerror})" if error.strerror else f"decoded ({_in_one_line(error)})"
+        raise UnusableImage(f"cannot be {what}") from error
     # Pillow raises errors of any kind for broken files, among them struct.error and AttributeError.
     except Exception as error:
-        raise UnusableImage(f"cannot be decoded ({error})") from error
+        raise UnusableImage(f"cannot be decoded ({_in_one_line(error)})") from error
+
+
+def _decode(path: Path) -> tuple[Image.Image | np.ndarray, tuple[str, ...]]:
+    """Return the pixels, as an image or uint8 (H, W, 3), and the notes.
+
+    The steps of every file, in their order: samples wider than 8 bits to 16, white-is-zero, palette
+    and opacity (`Meaning.split`); profile, code points or gAMA to sRGB (`Colors.convert`); white
+    behind what is transparent; the orientation.
+    """
+    with open_image(path) as (image, stream):
+        meaning = meaning_of(image, stream)
+        colors = colors_of(image, stream, meaning.color_mode(image.mode))
+        notes = _note_frames(image, stream) + colors.notes
+        orientation, trouble = load_and_find_orientation(image)
+        notes += trouble
+        plain = image.mode == "RGB" and colors.transform is None and meaning.transparent is None
+        if plain and orientation == 1:
+            return image, notes
+        return _convert(image, meaning, colors, orientation), notes
+
+
+def _convert(
+    image: Image.Image, meaning: Meaning, colors: Colors, orientation: int
+) -> Image.Image | np.ndarray:
+    """Convert a decoded image to upright sRGB, an image or uint8 (H, W, 3)."""
+
+    def converted(top: int, bottom: int) -> Image.Image:
+        color, opacity = meaning.split(image.crop((0, top, width, bottom)), top)
+        rgb = colors.convert(color)
+        if opacity is not None:
+            rgb = Image.composite(rgb, Image.new("RGB", rgb.size, "white"), opacity)
+        return rgb if turn is None else rgb.transpose(turn)
+
+    width, height = image.im.size  # `image.size` is that of the upright image in some TIFF files
+    sideways, turn = orientation in SIDEWAYS, TURNS[orientation]
+    step = max(1, PIXELS_AT_ONCE // width)
+    if step >= height:
+        return converted(0, height)
+    upright = np.empty((width, height, 3) if sideways else (height, width, 3), np.uint8)
+    for top in range(0, height, step):  # some rows at a time, to save memory
+        bottom = min(height, top + step)
+        start = height - bottom if orientation in FROM_BOTTOM else top
+        part = slice(start, start + bottom - top)
+        upright[(slice(None), part) if sideways else part] = np.asarray(converted(top, bottom))
+    return upright
+
+
+def _note_frames(image: Image.Image, stream: IO[bytes]) -> tuple[str, ...]:
+    if image.format == "MPO":  # its further images are previews or gain maps of the same photo
+        return ()
+    place = stream.tell()
+    try:
+        if image.format not in SOUGHT:
+            frames = getattr(image, "n_frames", 1)
+        else:
+            with Image.open(stream, formats=[image.format]) as again:
+                frames = getattr(again, "n_frames", 1)
+    except Exception:  # whatever damage in the others makes Pillow raise
+        return ("the first of several frames, of which others are damaged",)
+    finally:
+        stream.seek(place)
+    return (f"the first of {frames} frames",) if frames > 1 else ()
+
+
+def _in_one_line(error: Exception) -> str:
+    return textwrap.shorten(str(error), 100, placeholder=" …") or type(error).__name__
 
 
 def open_photo(path: Path) -> Image.Image:
@@ -99,13 +186,21 @@ def _read_plain_png(path: Path) -> np.ndarray | None:
         return None
     *magic, width, height, depth, color_type = header
     plain = magic == PNG_MAGIC and (depth, color_type) == (8, RGB_WITHOUT_ALPHA)
-    if not plain or any(chunk in data for chunk in PNG_CHUNKS_OF_COLOR_OR_ORIENTATION):
+    if not plain or not PLAIN_PNG_CHUNKS.issuperset(_png_chunks(data)):
         return None
     try:
-        _require_sides(width, height)
+        require_sides(width, height)
         return np.asarray(decode_image_png_u8(data, (height, width), "rgb"))
     except Exception:  # the decoder raises no more specific class
         return None
+
+
+def _png_chunks(data: bytes) -> Iterator[bytes]:
+    place = 8
+    while place + PNG_CHUNK.size <= len(data):
+        length, name = PNG_CHUNK.unpack_from(data, place)
+        yield name
+        place += 12 + length
 
 
 def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray:
@@ -127,35 +222,3 @@ def is_grayscale(rgb8: np.ndarray) -> bool:
     """
     spread = rgb8.max(axis=0).astype(int) - rgb8.min(axis=0)
     return bool(np.quantile(spread, 0.99) <= 6)
-
-
-def _require_sides(width: int, height: int) -> None:
-    if min(width, height) < SMALLEST_SIDE:
-        raise UnusableImage(f"{width}×{height}, smaller than {SMALLEST_SIDE} pixels")
-    if width * height > MOST_PIXELS:
-        raise UnusableImage(f"{width}×{height}, more than {MOST_PIXELS:,} pixels")
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    """Convert by the color profile of a file: phones write Display P3, cameras Adobe RGB."""
-    profile = image.info.get("icc_profile")
-    if profile is None or image.mode not in ("RGB", "CMYK"):
-        return _to_rgb(image)
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(image, source, SRGB, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):  # a broken profile: the values are taken as sRGB
-        converted = None
-    return _to_rgb(image) if converted is None else converted
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 or 32 bits of gray: Pillow's own conversion clips
-        values = np.asarray(image).astype(np.float64)
-        scaled = np.clip((values / 257).round(), 0, 255).astype(np.uint8)
-        return Image.fromarray(scaled).convert("RGB")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return image.convert("RGB")

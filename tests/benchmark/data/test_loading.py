@@ -68,7 +68,7 @@ def test_missing_and_empty_folders_are_reported_in_one_sentence(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("no image")
-    empty = "holds no image, but 1 (.txt: no image format that is read); add images"
+    empty = "holds no image, but 1 (.txt: no image format); add images"
     problems = {"missing": "does not exist; check the path", "empty": empty}
     for folder, problem in problems.items():
         path = str(tmp_path / folder)

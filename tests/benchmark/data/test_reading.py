@@ -3,6 +3,8 @@
 import io
 import random
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from benchmark.data import reading
 from benchmark.data.reading import (
     Preprocessing,
     UnusableImage,
+    decode,
     is_grayscale,
     open_photo,
     open_rgb,
@@ -22,6 +25,7 @@ from benchmark.data.reading import (
     read_whole,
 )
 from benchmark.errors import UserError
+from tests.image_support import chunk
 
 Make = Callable[..., Image.Image]
 
@@ -39,11 +43,6 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 
 def blank_png(side: int) -> bytes:
     """Return a valid, black 1-bit PNG of side × side, compressed to a few kilobytes."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        check = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
-
     row, compressor = bytes(1 + (side + 7) // 8), zlib.compressobj(1)
     data = b"".join(compressor.compress(row) for _ in range(side)) + compressor.flush()
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
@@ -133,22 +132,6 @@ def test_damage_anywhere_causes_no_error_but_unusable_image(
     assert outcomes == {"RGB", "unusable"}
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_damaged_exif_causes_no_error_but_unusable_image(tmp_path: Path, make_image: Make) -> None:
-    exif = Image.Exif()
-    exif[0x010F], exif[0x0112], exif[0x011A] = "a camera", 6, 72.0
-    whole = encoded(make_image(0), "JPEG", exif=exif)
-    first_entry = whole.index(b"MM\0*") + 10  # after the header and the count of entries
-    outcomes = []
-    for entry in range(3):  # twelve bytes each; the third and fourth are the value's type
-        for kind in range(20):
-            damaged = bytearray(whole)
-            damaged[first_entry + 12 * entry + 3] = kind
-            outcomes.append(used_or_refused(tmp_path / "photo.jpg", bytes(damaged)))
-    assert set(outcomes) <= {"RGB", "unusable"}
-    assert outcomes.count("RGB") > 20
-
-
 def test_a_photo_that_cannot_be_opened_is_reported_in_one_sentence(
     tmp_path: Path, make_image: Make
 ) -> None:
@@ -161,6 +144,28 @@ def test_a_photo_that_cannot_be_opened_is_reported_in_one_sentence(
         open_photo(tmp_path / "broken.jpg")
     with pytest.raises(UserError, match="There is no image"):
         open_photo(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "too large for the memory"),
+        (RecursionError("deep"), r"cannot be decoded \(deep\)"),
+        (ZeroDivisionError(), r"cannot be decoded \(ZeroDivisionError\)"),
+        (OSError("two\nlines"), r"cannot be decoded \(two lines\)"),
+        (OSError(13, "Permission denied"), r"cannot be read \(Permission denied\)"),
+    ],
+)
+def test_every_error_is_a_reason_in_one_line(
+    tmp_path: Path, make_image: Make, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    make_image(0).save(tmp_path / "photo.png")
+    monkeypatch.setattr(reading, "load_and_find_orientation", fail)
+    with pytest.raises(UnusableImage, match=f"^{reason}$"):
+        open_rgb(tmp_path / "photo.png")
 
 
 def test_both_png_decoders_detect_damage(tmp_path: Path, make_image: Make) -> None:
@@ -197,6 +202,9 @@ def test_only_a_plain_png_uses_the_fast_decoder(
         "palette": encoded(plain.quantize(9), "PNG"),
         "jpeg": encoded(plain, "JPEG"),
     }
+    for name in ("gAMA", "cHRM", "cICP", "zTXt", "acTL"):
+        added = chunk(name.encode(), struct.pack(">8I", *[31000, 33000] * 4))
+        files[name] = files["plain"][:33] + added + files["plain"][33:]
     path, by_pillow = tmp_path / "photo.png", []
 
     def recorded(path: Path) -> Image.Image:
@@ -214,16 +222,6 @@ def test_only_a_plain_png_uses_the_fast_decoder(
     monkeypatch.setattr(reading, "decode_image_png_u8", lambda *_: pytest.fail("decoded"))
     with pytest.raises(UserError, match=r"photo\.png cannot be used"):
         read_whole(path)
-
-
-def test_sixteen_bit_gray_is_scaled_and_not_clipped(tmp_path: Path) -> None:
-    values = np.linspace(0, 65535, 32 * 32).round().astype(np.uint16).reshape(32, 32)
-    for name in ("gray.png", "gray.tiff"):
-        Image.fromarray(values).save(tmp_path / name)
-        found = pixels(tmp_path / name)
-        assert (found == found[..., :1]).all()
-        assert np.abs(found[..., 0] - values / 257).max() <= 0.5
-        assert (found.min(), found.max()) == (0, 255)
 
 
 def test_transparent_images_are_composited_over_white(tmp_path: Path) -> None:
@@ -256,28 +254,70 @@ def test_cmyk_jpeg_is_not_inverted(tmp_path: Path) -> None:
     assert np.abs(pixels(tmp_path / "print.jpg") - color).max() <= 6
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_photos_are_rotated_upright(tmp_path: Path, orientation: int) -> None:
-    upright = np.zeros((24, 40, 3), np.uint8)
-    upright[:8, :8] = (255, 0, 0)  # a red mark at the top left
-    upright[-8:, :8] = (0, 0, 255)  # a blue one below it
-    # A camera stores the inverse of the transformation that the orientation asks for.
-    inverse = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
-    stored = Image.fromarray(upright)
-    if orientation in inverse:
-        stored = stored.transpose(inverse[orientation])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "CMYK", "I;16"])
+def test_rows_are_converted_as_the_whole_is(
+    tmp_path: Path, make_image: Make, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    photo = make_image(6, 37, 23)
+    stored = photo.convert("L" if mode == "I;16" else mode)
+    if mode == "RGBA":
+        stored.putalpha(photo.getchannel(1))
+    if mode == "I;16":
+        stored = Image.fromarray(np.asarray(stored).astype(np.uint16) * 200)
+    path = tmp_path / "photo.tif"
+    for orientation in range(1, 9):
+        stored.save(path, tiffinfo={0x0112: orientation})
+        monkeypatch.setattr(reading, "PIXELS_AT_ONCE", 10**6)
+        whole = pixels(path)
+        monkeypatch.setattr(reading, "PIXELS_AT_ONCE", 37 * 5)
+        np.testing.assert_array_equal(pixels(path), whole)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "tif", "webp", "avif"])
+def test_the_first_frame_is_read_and_the_number_of_frames_noted(
+    tmp_path: Path, make_image: Make, suffix: str
+) -> None:
+    path = tmp_path / f"frames.{suffix}"
+    frames = [Image.new("RGB", (24, 20), color) for color in ("red", "lime", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    assert decode(path).notes == ("the first of 3 frames",)
+    assert np.abs(pixels(path) - (255, 0, 0)).max() <= 4
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF"])
+def test_damage_in_further_frames_does_not_cost_the_first(tmp_path: Path, kind: str) -> None:
+    frames = [Image.new("RGB", (24, 20), color) for color in ("red", "lime", "blue")]
+    path, alone = tmp_path / "frames", len(encoded(frames[0], kind))
+    whole = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    for length in range(alone + 2, len(whole), 53):
+        path.write_bytes(whole[:length])
+        assert np.abs(pixels(path) - (255, 0, 0)).max() <= 4
+        assert all(note.startswith("the first of") for note in decode(path).notes)
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from benchmark.data.reading import decode
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+decode(Path(sys.argv[1]))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "CMYK", "P"])
+def test_100_megapixels_take_seven_bytes_each(tmp_path: Path, make_image: Make, mode: str) -> None:
+    path = tmp_path / "large.tif"
     exif = Image.Exif()
-    exif[0x0112] = orientation
-    stored.save(tmp_path / "turned.png", exif=exif)
-    np.testing.assert_array_equal(pixels(tmp_path / "turned.png"), upright)
+    exif[0x0112] = 6
+    make_image(0, 100, 100).convert(mode).resize((10_000, 10_000)).save(
+        path, compression="tiff_lzw", exif=exif
+    )
+    root = Path(__file__).resolve().parents[3]
+    command = [sys.executable, "-c", PEAK, str(path)]
+    peak = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+    assert int(peak) < 750e6
 
 
 def test_the_square_is_the_middle_of_the_long_side(tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""Opening an image file by its content, as one of the formats that are read."""
+
+import ctypes
+import io
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+from typing import IO
+
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError, _imaging
+
+from benchmark.data import tiff
+from benchmark.data.formats import describe_unread, formats_for, has_heif, is_heif
+from benchmark.data.unusable import DAMAGED, MOST_PIXELS, UnusableImage, require_sides
+
+# A damaged file has a reason in a few words; what Pillow says of it otherwise is not printed.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+for handler in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):  # libtiff writes to stderr itself
+    with suppress(OSError, AttributeError):  # where Pillow contains libtiff, it cannot be told
+        getattr(ctypes.CDLL(_imaging.__file__), handler)(None)
+
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+
+READ_MAGIC = b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF"
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[tuple[Image.Image, IO[bytes]]]:
+    """Open a file, but do not decode it: the image and the stream that it is read from.
+
+    UnusableImage if its content is none of the formats that are read, whatever its name says, or if
+    its sides are too small or too large.
+    """
+    # Pillow maps a file that it is given by name into memory: a TIFF that is stored turned is then
+    # read with its sides exchanged, and a file that is cut meanwhile ends the process.
+    with path.open("rb") as file:
+        head = file.read(4096)
+        formats = formats_for(path.suffix)
+        if is_heif(head):
+            formats = _heif_formats()
+        stream = _without_exif(file) if head[4:8] == b"ftyp" and not is_heif(head) else file
+        with _open_as(formats, stream, head, path) as image:
+            require_sides(*image.size)
+            yield image, stream
+
+
+def _open_as(formats: list[str], stream: IO[bytes], head: bytes, path: Path) -> Image.Image:
+    try:
+        image = Image.open(stream, formats=formats)
+    except UnidentifiedImageError as error:
+        if head.startswith(tiff.MAGIC):
+            return tiff.open_other(path, stream)
+        reason = DAMAGED if head.startswith(READ_MAGIC) else describe_unread(head)
+        raise UnusableImage(reason) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnusableImage(f"more than {MOST_PIXELS:,} pixels") from error
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        tiff.require_readable(image)
+    return image
+
+
+def _heif_formats() -> list[str]:
+    if not has_heif():
+        return []
+    import_module("pillow_heif").register_heif_opener()  # an optional library, imported on use
+    return ["HEIF"]
+
+
+def _without_exif(file: IO[bytes]) -> IO[bytes]:
+    """Return an AVIF file whose EXIF data have a type that no reader knows.
+
+    The file itself says how it is turned, and Pillow does not open it if its EXIF data are damaged.
+    """
+    file.seek(0)
+    # An entry of the list of items: its name, version, flags, number and protection, its type.
+    entry = re.compile(rb"(infe.{8})Exif", re.DOTALL)
+    return io.BytesIO(entry.sub(rb"\1skip", file.read()))
