@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.data.formats import remedy_for, suffixes
+from benchmark.data.decoding.formats import remedy_for, suffixes
 
 MOST_BYTES = 2 * 10**9  # no image that is read is as large; to hash the file would take minutes
 

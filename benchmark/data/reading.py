@@ -11,12 +11,17 @@ import numpy as np
 from kornia_rs.io import decode_image_png_u8
 from PIL import Image, ImageOps
 
-from benchmark.data.opening import open_image
-from benchmark.data.orientation import FROM_BOTTOM, SIDEWAYS, TURNS, load_and_find_orientation
-from benchmark.data.profiles import Colors, colors_of
-from benchmark.data.samples import Meaning, meaning_of
-from benchmark.data.unusable import UnusableImage as UnusableImage
-from benchmark.data.unusable import require_sides
+from benchmark.data.decoding.opening import open_image
+from benchmark.data.decoding.orientation import (
+    FROM_BOTTOM,
+    SIDEWAYS,
+    TURNS,
+    load_and_find_orientation,
+)
+from benchmark.data.decoding.profiles import Colors, colors_of
+from benchmark.data.decoding.samples import Meaning, meaning_of
+from benchmark.data.decoding.unusable import UnusableImage as UnusableImage
+from benchmark.data.decoding.unusable import require_sides
 from benchmark.errors import UserError
 
 SOUGHT = ("GIF", "TIFF")  # formats in which Pillow looks for frames, and leaves the first for that

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data import formats, opening
+from benchmark.data.decoding import formats, opening
 from benchmark.data.reading import UnusableImage, decode, open_rgb
 
 Make = Callable[..., Image.Image]

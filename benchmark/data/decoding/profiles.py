@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageCms
 
-from benchmark.data.unusable import UnusableImage
+from benchmark.data.decoding.unusable import UnusableImage
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 CIELAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))

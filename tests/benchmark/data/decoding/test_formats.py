@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmark.data import formats
+from benchmark.data.decoding import formats
 
 ROOT = Path(__file__).resolve().parents[3]
 

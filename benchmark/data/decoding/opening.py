@@ -13,9 +13,9 @@ from typing import IO
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, _imaging
 
-from benchmark.data import tiff
-from benchmark.data.formats import describe_unread, formats_for, has_heif, is_heif
-from benchmark.data.unusable import DAMAGED, MOST_PIXELS, UnusableImage, require_sides
+from benchmark.data.decoding import tiff
+from benchmark.data.decoding.formats import describe_unread, formats_for, has_heif, is_heif
+from benchmark.data.decoding.unusable import DAMAGED, MOST_PIXELS, UnusableImage, require_sides
 
 # A damaged file has a reason in a few words; what Pillow says of it otherwise is not printed.
 logging.getLogger("PIL").addHandler(logging.NullHandler())

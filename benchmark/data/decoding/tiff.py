@@ -8,7 +8,7 @@ from kornia_rs.io import read_image_tiff_f32
 from PIL import Image, TiffImagePlugin
 from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Tags
 
-from benchmark.data.unusable import DAMAGED, UnusableImage, require_sides, shares_in_range
+from benchmark.data.decoding.unusable import DAMAGED, UnusableImage, require_sides, shares_in_range
 
 MAGIC = b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"
 WIDTH, HEIGHT, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC, ORIENTATION = 256, 257, 258, 259, 262, 274

@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 from PIL.PngImagePlugin import PngImageFile
 
-from benchmark.data.tiff import BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO
-from benchmark.data.unusable import UnusableImage, shares_in_range
+from benchmark.data.decoding.tiff import BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO
+from benchmark.data.decoding.unusable import UnusableImage, shares_in_range
 
 WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # gray of more than 8 bits
 ALPHA_MODES = {"LA": "LA", "La": "LA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
