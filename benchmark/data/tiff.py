@@ -17,7 +17,7 @@ PROFILE, DNG_VERSION = 34675, 50706
 WHITE_IS_ZERO, RGB, YCBCR = 0, 2, 6
 UNCOMPRESSED, ONE_PLANE, SEPARATE_PLANES = 1, 1, 2
 SIGNED, FLOATING_POINT = 2, 3
-MOST_FLOAT_PIXELS = 20_000_000  # 240 MB; the decoder of kornia refuses more than 256
+MOST_FLOAT_PIXELS = 10_000_000  # 120 MB; the decoder of kornia refuses strips of more than 128
 KINDS = {1: "unsigned", SIGNED: "signed", FLOATING_POINT: "floating-point", 5: "complex"}
 
 
