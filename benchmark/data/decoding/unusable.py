@@ -22,7 +22,7 @@ def require_sides(width: int, height: int) -> None:
 
 
 def shares_in_range(values: np.ndarray) -> np.ndarray:
-    """Return floating-point samples in [0, 1]; refuse those that are clearly beyond, or NaN."""
+    """Return a copy of samples in [0, 1]; refuse those that are clearly beyond, or NaN."""
     if not (values.min() >= -HALF_A_LEVEL and values.max() <= 1 + HALF_A_LEVEL):
         raise UnusableImage("its floating-point samples are not all between 0 and 1")
     return values.clip(0, 1)

@@ -130,6 +130,12 @@ def test_color_in_floating_point(tmp_path: Path, order: str) -> None:
             read(tmp_path, content(values))
 
 
+def test_large_color_in_floating_point_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    content = tiff(b"cut", (5000, 2001), bits=(32,) * 3, photometric=(2,), kind=(FLOAT,))
+    with pytest.raises(UnusableImage, match="more than 10,000,000 pixels in floating point"):
+        read(tmp_path, content)
+
+
 def test_gray_in_floating_point_beyond_its_range_is_refused(tmp_path: Path) -> None:
     for wrong in (255.0, -0.5, np.nan, np.inf):
         values = RAMP.copy()
