@@ -8,7 +8,7 @@ from benchmark.data.finding import describe_passed_over, find_images, list_folde
 
 def test_every_image_is_found_and_no_hidden_file(tmp_path: Path) -> None:
     visible = ["A.JPG", "b.jpeg", "c.PNG", "d.webp", "e.bmp", "f.tif", "g.Tiff", "deep/er/h.jpg"]
-    others = [".hidden.jpg", ".folder/i.jpg", "deep/.thumbs/j.png", "notes.txt", "k.gif", "jpg"]
+    others = [".hidden.jpg", ".folder/i.jpg", "deep/.thumbs/j.png", "notes.txt", "k.psd", "jpg"]
     for name in visible + others:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

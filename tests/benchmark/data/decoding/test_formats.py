@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmark.data.decoding import formats
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def test_the_suffixes_are_all_that_pillow_knows_for_the_formats() -> None:
@@ -67,5 +67,5 @@ def test_heic_counts_as_read_where_its_library_is_installed(
 
 
 def test_the_list_is_at_hand_without_pillow() -> None:
-    code = "import sys, benchmark.data.formats; sys.exit('PIL' in sys.modules)"
+    code = "import sys, benchmark.data.decoding.formats; sys.exit('PIL' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
