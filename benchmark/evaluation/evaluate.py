@@ -39,7 +39,7 @@ from benchmark.figures.images import save_results
 from benchmark.files import sha256_of_json, write_text
 from benchmark.metrics.table import MetricSuite
 from benchmark.results.environment import now
-from benchmark.results.folders import RunFolder, TestFolder
+from benchmark.results.folders import RunFolder, TestFolder, fit_name
 from benchmark.results.records import (
     Calibration,
     Cost,
@@ -53,6 +53,8 @@ from benchmark.results.records import (
 from benchmark.settings import FIGURE_IMAGES
 
 CPU = torch.device("cpu")
+LONGEST_PART = 100
+"""Bytes of the name of a protocol, and of a label, in the name of a test's folder."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Candidate:
         if self.submission is not None:
             parts += ["resized"] * self.submission.resized
             parts += ["lightness-input"] * (self.submission.lightness == "input")
-        return "-".join(parts)
+        return "-".join(parts).replace("/", "_")
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,9 @@ class TestSetup:
 
     def folder(self, candidate: Candidate) -> TestFolder:
         """tests/<protocol>[-<label>]; part of the hash keeps two sets of one name apart."""
-        parts = [self.protocol.name, self.protocol.hash[:8], candidate.label()]
+        name = fit_name(self.protocol.name, LONGEST_PART)
+        label = fit_name(candidate.label(), LONGEST_PART)
+        parts = [name, self.protocol.hash[:8], label]
         return TestFolder(candidate.folder.tests / "-".join(part for part in parts if part))
 
 

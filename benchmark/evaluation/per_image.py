@@ -31,7 +31,8 @@ All other columns are metrics."""
 
 def write_table(path: Path, table: pd.DataFrame) -> str:
     """Write per_image.csv and return its SHA-256."""
-    content = table.to_csv(index=False, lineterminator="\n").encode()
+    text = table.to_csv(index=False, lineterminator="\n")
+    content = text.encode(errors="backslashreplace")
     with replacing(path) as part:
         part.write_bytes(content)
     return sha256_of_bytes(content)
