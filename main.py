@@ -11,6 +11,7 @@ Nothing here imports torch, so that `--help` answers at once.
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import typer
 
@@ -59,7 +60,7 @@ def _accept_every_character() -> None:
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         reconfigure = getattr(getattr(sys, name), "reconfigure", None)
         if reconfigure is not None:
             with suppress(OSError, ValueError):  # closed, or it cannot be changed any more

@@ -72,7 +72,7 @@ def add(
 
 
 def board_of(found: Leaderboard, name: str) -> ProtocolBoard:
-    (board,) = (board for board in found.boards if board.protocol["name"] == name)
+    (board,) = (board for board in found.boards if board.protocol.name == name)
     return board
 
 

@@ -30,9 +30,9 @@ from benchmark.evaluation.per_image import (
     lacks_anything,
     score_missing,
     take_over,
-    write_table,
 )
 from benchmark.evaluation.protocol import Protocol
+from benchmark.evaluation.recorded import write_table
 from benchmark.evaluation.summary import summarize
 from benchmark.figures.calibration import save_calibration
 from benchmark.figures.images import save_results

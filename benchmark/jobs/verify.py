@@ -13,8 +13,9 @@ from benchmark.errors import UserError
 from benchmark.evaluation.calibration import calibrate, find_painted
 from benchmark.evaluation.observer import Observer
 from benchmark.evaluation.outputs import Outputs
-from benchmark.evaluation.per_image import ScoreTable, identify, read_test, score_missing
+from benchmark.evaluation.per_image import ScoreTable, identify, score_missing
 from benchmark.evaluation.protocol import Protocol, options_of
+from benchmark.evaluation.recorded import read_test
 from benchmark.evaluation.summary import summarize
 from benchmark.files import sha256_of_file
 from benchmark.metrics.table import METRICS, MetricSuite, load_metric_suite
@@ -96,7 +97,7 @@ def _outputs(
             f"{folder.path} does not say where its images are: name --truth or --dataset."
         )
     split_seed = record.settings.get("split_seed", Settings.model_fields["split_seed"].default)
-    size = record.protocol["size"]
+    size = record.protocol.size
     test_images = load_test(sources, size, split_seed)
     if Protocol.of(test_images, sources.name, size, suite).hash != record.protocol_hash:
         raise UserError(

@@ -21,7 +21,7 @@ def markdown(leaderboard: Leaderboard) -> str:
     """All boards as Markdown, each protocol in a section of its own."""
     lines = ["# Leaderboard", ""]
     for board in leaderboard.boards:
-        lines += [f"## {_one_line(board.protocol['name'])}", "", caption(board), ""]
+        lines += [f"## {_one_line(board.protocol.name)}", "", caption(board), ""]
         for table in tables_of(board):
             lines += [f"### {table.title}", "", _markdown_table(table), ""]
             lines += [table.note, ""] if table.note else []
@@ -70,7 +70,7 @@ def _latex_table(table: Table, board: ProtocolBoard) -> str:
         [_marked(cell, LATEX_MARKS, _latex_text(cell.text)) for cell in row] for row in table.rows
     ]
     frame = pd.DataFrame(cells, columns=[_latex_text(column) for column in table.columns])
-    title = f"{table.title}. {board.protocol['name']}: {caption(board)}"
+    title = f"{table.title}. {board.protocol.name}: {caption(board)}"
     return frame.style.hide(axis="index").to_latex(
         hrules=True,
         column_format="l" * len(table.columns),
@@ -106,7 +106,7 @@ def _csv_row(board: ProtocolBoard, row: Row) -> dict[str, Any]:
     record = row.record
     weights = [test.record.weights for test in row.tests]
     columns: dict[str, Any] = {
-        "protocol": board.protocol["name"],
+        "protocol": board.protocol.name,
         "protocol_hash": board.protocol_hash,
         "rank": row.rank,
         "rank_by": board.sort,
