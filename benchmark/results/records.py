@@ -164,6 +164,12 @@ class Estimate(Strict):
     low: Share | None
     high: Share | None
 
+    @model_validator(mode="after")
+    def _has_both_ends(self) -> "Estimate":
+        if (self.low is None) != (self.high is None):
+            raise ValueError("an interval has two ends, or there is none")
+        return self
+
 
 class PaintShares(Strict):
     """The paints that objects were given, over all of them and all samples.
@@ -336,7 +342,8 @@ def read_record(path: Path, schema: type[Schema]) -> Schema:
     except ValidationError as error:
         fault = error.errors()[0]
         place = "".join(f"{str(part)[:100]}." for part in fault["loc"]).removesuffix(".")
-        message = f"{place}: {fault['msg']}" if place else fault["msg"]
+        reason = fault["msg"].removeprefix("Value error, ")
+        message = f"{place}: {reason}" if place else reason
         raise UserError(
             f"{path} is not a {path.name} of this version: {message}. {REMEDY}"
         ) from error
