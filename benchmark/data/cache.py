@@ -55,19 +55,23 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def load(self, files: Sequence[ImageFile], preprocessing: Preprocessing) -> ImageSet:
+    def load(
+        self, files: Sequence[ImageFile], preprocessing: Preprocessing, *, packs: bool = True
+    ) -> ImageSet:
         """Decode images, or read them from packs, in the order of `files`.
 
+        packs: whether packs are read and written; otherwise every file is decoded.
         Files that cannot be used are left out and named in `failures` of the result.
         """
         folder = self.folder / f"v{DECODER}-{preprocessing.filter}-{preprocessing.size}"
         wanted = {image.digest: image for image in files}
-        squares = _read_packs(folder, wanted.keys())
+        squares = _read_packs(folder, wanted.keys()) if packs else {}
         missing = [image for digest, image in wanted.items() if digest not in squares]
         reasons: dict[str, str] = {}
         if missing:
             fresh, reasons = _decode(missing, preprocessing)
-            _write_pack(folder, fresh)
+            if packs:
+                _write_pack(folder, fresh)
             squares |= fresh
         used = [image for image in files if image.digest in squares]
         failures = {

@@ -172,12 +172,14 @@ def load_training(sources: Sources, settings: Settings) -> TrainingData:
     return TrainingData(train, val, statistics, training_set, train_digests)
 
 
-def load_test(sources: Sources, size: int, split_seed: int) -> ImageSet:
+def load_test(sources: Sources, size: int, split_seed: int, *, cached: bool = True) -> ImageSet:
     """Load the test images at `size` pixels, grayscale ones included.
 
-    UserError if there are none.
+    cached: whether decoded images are taken from the cache and put there. UserError if there are
+    none.
     """
-    images = Cache(sources.cache).load(splits_of(sources, split_seed).test, Preprocessing(size))
+    cache, files = Cache(sources.cache), splits_of(sources, split_seed).test
+    images = cache.load(files, Preprocessing(size), packs=cached)
     _report_failures(images.failures)
     if not len(images):
         folder = sources.test_images or sources.dataset

@@ -1,5 +1,6 @@
 """A test: a colorizer and a protocol become images and scores, in a folder of a run's tests/."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,7 @@ from benchmark.results.records import (
     Cost,
     Provenance,
     RunRecord,
+    SamplingValue,
     Submission,
     TrainingSet,
     WeightsUsed,
@@ -87,21 +89,38 @@ class Candidate:
 
     def label(self) -> str:
         """A short text for the test's folder; empty for the best weights and default sampling."""
-        values = self.sampling.model_dump()
-        changed = {key: values[key] for key in self.sampling_changes}
-        parts = [
-            f"{key}{value:g}" if isinstance(value, float) else f"{key}{value}"
-            for key, value in changed.items()
-        ]
-        if self.weights is not None:
-            if (stem := Path(self.weights.file).stem) != "best":
-                parts.append(f"weights-{stem}")
-            if self.weights.trained_as != self.model:
-                parts.append(f"weights-of-{self.weights.trained_as}")
-        if self.submission is not None:
-            parts += ["resized"] * self.submission.resized
-            parts += ["lightness-input"] * (self.submission.lightness == "input")
-        return "-".join(parts).replace("/", "_")
+        sampling = self.sampling.model_dump(mode="json")
+        return label_of(self.model, sampling, self.sampling_changes, self.weights, self.submission)
+
+
+def label_of(
+    model: str,
+    sampling: Mapping[str, SamplingValue],
+    sampling_changes: Sequence[str],
+    weights: WeightsUsed | None,
+    submission: Submission | None,
+) -> str:
+    """What differs in a test from the best weights of its model and the default sampling."""
+    changed = {key: sampling[key] for key in sampling_changes}
+    parts = [
+        f"{key}{value:g}" if isinstance(value, float) else f"{key}{value}"
+        for key, value in changed.items()
+    ]
+    if weights is not None:
+        if (stem := Path(weights.file).stem) != "best":
+            parts.append(f"weights-{stem}")
+        if weights.trained_as != model:
+            parts.append(f"weights-of-{weights.trained_as}")
+    if submission is not None:
+        parts += ["resized"] * submission.resized
+        parts += ["lightness-input"] * (submission.lightness == "input")
+    return "-".join(parts).replace("/", "_")
+
+
+def folder_name(protocol: str, protocol_hash: str, label: str) -> str:
+    """<protocol>-<hash>[-<label>]; part of the hash keeps two sets of one name apart."""
+    parts = [fit_name(protocol, LONGEST_PART), protocol_hash[:8], fit_name(label, LONGEST_PART)]
+    return "-".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -123,11 +142,9 @@ class TestSetup:
     painted: PaintedObjects | None
 
     def folder(self, candidate: Candidate) -> TestFolder:
-        """tests/<protocol>[-<label>]; part of the hash keeps two sets of one name apart."""
-        name = fit_name(self.protocol.name, LONGEST_PART)
-        label = fit_name(candidate.label(), LONGEST_PART)
-        parts = [name, self.protocol.hash[:8], label]
-        return TestFolder(candidate.folder.tests / "-".join(part for part in parts if part))
+        """The folder of a candidate's test."""
+        name = folder_name(self.protocol.name, self.protocol.hash, candidate.label())
+        return TestFolder(candidate.folder.tests / name)
 
 
 def prepare(

@@ -109,13 +109,7 @@ class Outputs:
     def timing(self) -> Timing | None:
         """The time of the outputs that were colored so far; None if none was colored here."""
         done = self._record()
-        if done is None or not done.images:
-            return None
-        return Timing(
-            ms_per_image=round(1000 * done.seconds / done.images, 3),
-            batch_size=done.batch_size,
-            device=done.device,
-        )
+        return done.timing() if done is not None else None
 
     def _record(self) -> OutputsRecord | None:
         try:

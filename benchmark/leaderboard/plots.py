@@ -295,7 +295,7 @@ def _label(board: ProtocolBoard, row: Row) -> str:
 
 
 def _shorten(name: str) -> str:
-    """A name or a device of at most LONGEST_NAME characters, cut in its middle, since its ends differ most.
+    """A name of at most LONGEST_NAME characters, cut in its middle, since its ends differ most.
 
     Characters that XML does not allow are replaced.
     """

@@ -322,6 +322,16 @@ class OutputsRecord(Strict):
     device: str = ""
     environment: dict[str, str] = {}
 
+    def timing(self) -> Timing | None:
+        """The time of the outputs that were colored so far; None if none was."""
+        if not self.images:
+            return None
+        return Timing(
+            ms_per_image=round(1000 * self.seconds / self.images, 3),
+            batch_size=self.batch_size,
+            device=self.device,
+        )
+
 
 # ---- files ---------------------------------------------------------------------------------------
 

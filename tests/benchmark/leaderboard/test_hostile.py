@@ -100,7 +100,8 @@ def try_to_read(folder: TestFolder, what: str) -> ranking.TestResult | None:
         return ranking._read_test(folder)
     except UserError as error:
         message = str(error)
-        assert len(message.splitlines()) == 1 and len(message) < 1200, (what, message)
+        assert len(message.splitlines()) == 1, (what, message)
+        assert len(message) < 1200, (what, message)
         return None
 
 
