@@ -50,7 +50,7 @@ from benchmark.results.records import (
 CPU = torch.device("cpu")
 COLORED_AGAIN = 2
 """The number of images that are colored again."""
-MEAN_DIFFERENCE = 0.5
+MEAN_DIFFERENCE = 0.1
 """How far an image colored again may be from the written one: the mean over its 8-bit values.
 
 Rounding on another processor, or in another batch, changes single values by 1; other weights,
