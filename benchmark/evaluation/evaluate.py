@@ -218,7 +218,13 @@ def write_frames(
 
 def lock(folder: TestFolder) -> FileLock:
     """Lock a test's folder, since two processes may run the same test, above all fixed rows."""
-    folder.path.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder.path} cannot be made ({error.strerror or error}): check the permissions, or "
+            "name another folder with --results."
+        ) from error
     return FileLock(folder.lock)
 
 
