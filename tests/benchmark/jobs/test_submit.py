@@ -222,5 +222,5 @@ def test_a_folder_for_inputs_that_cannot_be_made_is_one_sentence(
 ) -> None:
     (tmp_path / "file").write_text("")
     for out in (tmp_path / ("x" * 300), tmp_path / "file", tmp_path / "file" / "in"):
-        with pytest.raises(UserError, match="name a new folder|cannot be written"):
+        with pytest.raises(UserError, match=r"name a new folder|cannot be written"):
             export_inputs(out, sources, SIZE)
