@@ -10,6 +10,8 @@ Nothing here imports torch, so that `--help` answers at once.
 
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import typer
 
@@ -43,6 +45,40 @@ for name, function in find_commands():
 
 def main() -> None:
     """Run the command line. A user's mistake is one sentence on stderr and exit code 2."""
+    _accept_every_character()
+    try:
+        _run()
+    finally:
+        _flush_stdout()
+
+
+def _accept_every_character() -> None:
+    """Let both streams take every character, and exist.
+
+    Windows writes into files and pipes in an old code page, which lacks characters such as σ, Δ
+    and arrows: they are written as backslash escapes. Without a console there are no streams.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        reconfigure = getattr(getattr(sys, name), "reconfigure", None)
+        if reconfigure is not None:
+            with suppress(OSError, ValueError):  # closed, or it cannot be changed any more
+                reconfigure(errors="backslashreplace")
+
+
+def _flush_stdout() -> None:
+    """Write what is left on stdout; a reader that has closed the pipe, as `head` does, is fine."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (AttributeError, ValueError):  # a stream without that method, or closed
+        pass
+
+
+def _run() -> None:
     try:
         app()
     except Interrupted as stop:

@@ -17,7 +17,7 @@ import typer
 
 from benchmark.data.sources import locate
 from benchmark.errors import UserError
-from benchmark.evaluation.per_image import read_test
+from benchmark.evaluation.recorded import read_test
 from benchmark.metrics.networks import NoBackbone, lpips_network
 from benchmark.results.folders import RunFolder
 from benchmark.statistics import paired_differences

@@ -72,7 +72,7 @@ def add(
 
 
 def board_of(found: Leaderboard, name: str) -> ProtocolBoard:
-    (board,) = (board for board in found.boards if board.protocol["name"] == name)
+    (board,) = (board for board in found.boards if board.protocol.name == name)
     return board
 
 
@@ -85,11 +85,11 @@ def tables(results: Path) -> dict[str, Rows]:
         if line.startswith("#"):
             header = []
         if line.startswith("## ") and line != "## Left out":
-            heading = line[3:]
+            heading = re.sub(r"\\(\W|_)", r"\1", line[3:])
             found[heading] = {}
         elif line.startswith("|"):
             cells = re.split(r"(?<!\\)\|", line)[1:-1]
-            cells = [cell.strip().replace(r"\|", "|") for cell in cells]
+            cells = [re.sub(r"\\(\W|_)", r"\1", cell.strip()) for cell in cells]
             if not header:
                 header = cells
             elif set(line) != {"|", "-"}:

@@ -4,6 +4,7 @@ from typing import Any
 
 from benchmark.evaluation.protocol import VERSION, hash_of
 from benchmark.metrics.table import METRICS, MetricSuite
+from benchmark.results.records import ProtocolRecord
 
 WEIGHTS = {
     "trained_as": "unet",
@@ -35,8 +36,18 @@ COST = {
 
 def make_record(means: dict[str, float | None] | None = None, **changed: Any) -> dict[str, Any]:
     """Return the contents of a valid run.json with these means of metrics and these changes."""
-    protocol = {"name": "photos-64", "version": VERSION, "size": 64, "n_images": 4}
-    protocol["metrics"] = MetricSuite().describe()
+    protocol = {
+        "name": "photos-64",
+        "version": VERSION,
+        "size": 64,
+        "filter": "Pillow lanczos",
+        "crop": "center square",
+        "n_images": 4,
+        "manifest": "d" * 64,
+        "metrics": MetricSuite().describe(),
+        "input": "L* of the truth, float32",
+        "scored": "the 8-bit images as written",
+    }
     protocol = changed.pop("protocol", protocol)
     known = {"ssim": 0.9, **(means or {})}
     record = {
@@ -51,7 +62,7 @@ def make_record(means: dict[str, float | None] | None = None, **changed: Any) ->
         "submission": None,
         "weights": dict(WEIGHTS),
         "protocol": protocol,
-        "protocol_hash": hash_of(protocol),
+        "protocol_hash": hash_of(ProtocolRecord(**protocol)),
         "training_data": dict(TRAINING_DATA),
         "n_expected": 4,
         "n_scored": 4,

@@ -84,12 +84,16 @@ def test_baselines(results: Path, setup: TestSetup, training_set: TrainingSet | 
             setup.folder(candidate).record.unlink()
             raise RuntimeError(f"ground truth {error}: this is a bug")
     if training_set is not None:
-        sha256 = sha256_of_json([training_set.manifest, training_set.ab_mean])[:8]
-        # Each training set has a row of its own, and a table may show several.
-        folder = RunFolder(results, f"{MEAN_AB_RUN}-{sha256}", 0)
+        folder = RunFolder(results, mean_ab_run(training_set), 0)
         candidate = Candidate(folder, MEAN_AB, kind="fixed", training_data=training_set)
         a_mean, b_mean = training_set.ab_mean
         test(candidate, MeanAb((a_mean, b_mean)).eval(), setup)
+
+
+def mean_ab_run(training_set: TrainingSet) -> str:
+    """The run of a training set's mean ab: each set has a row of its own, and a table several."""
+    sha256 = sha256_of_json([training_set.manifest, training_set.ab_mean])
+    return f"{MEAN_AB_RUN}-{sha256[:8]}"
 
 
 def ground_truth_error(scores: Mapping[str, Score], suite: MetricSuite) -> str | None:

@@ -1,5 +1,6 @@
 """A test: a colorizer and a protocol become images and scores, in a folder of a run's tests/."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,21 +31,22 @@ from benchmark.evaluation.per_image import (
     lacks_anything,
     score_missing,
     take_over,
-    write_table,
 )
 from benchmark.evaluation.protocol import Protocol
+from benchmark.evaluation.recorded import write_table
 from benchmark.evaluation.summary import summarize
 from benchmark.figures.calibration import save_calibration
 from benchmark.figures.images import save_results
 from benchmark.files import sha256_of_json, write_text
 from benchmark.metrics.table import MetricSuite
 from benchmark.results.environment import now
-from benchmark.results.folders import RunFolder, TestFolder
+from benchmark.results.folders import RunFolder, TestFolder, fit_name
 from benchmark.results.records import (
     Calibration,
     Cost,
     Provenance,
     RunRecord,
+    SamplingValue,
     Submission,
     TrainingSet,
     WeightsUsed,
@@ -53,6 +55,8 @@ from benchmark.results.records import (
 from benchmark.settings import FIGURE_IMAGES
 
 CPU = torch.device("cpu")
+LONGEST_PART = 100
+"""Bytes of the name of a protocol, and of a label, in the name of a test's folder."""
 
 
 @dataclass(frozen=True)
@@ -85,21 +89,38 @@ class Candidate:
 
     def label(self) -> str:
         """A short text for the test's folder; empty for the best weights and default sampling."""
-        values = self.sampling.model_dump()
-        changed = {key: values[key] for key in self.sampling_changes}
-        parts = [
-            f"{key}{value:g}" if isinstance(value, float) else f"{key}{value}"
-            for key, value in changed.items()
-        ]
-        if self.weights is not None:
-            if (stem := Path(self.weights.file).stem) != "best":
-                parts.append(f"weights-{stem}")
-            if self.weights.trained_as != self.model:
-                parts.append(f"weights-of-{self.weights.trained_as}")
-        if self.submission is not None:
-            parts += ["resized"] * self.submission.resized
-            parts += ["lightness-input"] * (self.submission.lightness == "input")
-        return "-".join(parts)
+        sampling = self.sampling.model_dump(mode="json")
+        return label_of(self.model, sampling, self.sampling_changes, self.weights, self.submission)
+
+
+def label_of(
+    model: str,
+    sampling: Mapping[str, SamplingValue],
+    sampling_changes: Sequence[str],
+    weights: WeightsUsed | None,
+    submission: Submission | None,
+) -> str:
+    """What differs in a test from the best weights of its model and the default sampling."""
+    changed = {key: sampling[key] for key in sampling_changes}
+    parts = [
+        f"{key}{value:g}" if isinstance(value, float) else f"{key}{value}"
+        for key, value in changed.items()
+    ]
+    if weights is not None:
+        if (stem := Path(weights.file).stem) != "best":
+            parts.append(f"weights-{stem}")
+        if weights.trained_as != model:
+            parts.append(f"weights-of-{weights.trained_as}")
+    if submission is not None:
+        parts += ["resized"] * submission.resized
+        parts += ["lightness-input"] * (submission.lightness == "input")
+    return "-".join(parts).replace("/", "_")
+
+
+def folder_name(protocol: str, protocol_hash: str, label: str) -> str:
+    """<protocol>-<hash>[-<label>]; part of the hash keeps two sets of one name apart."""
+    parts = [fit_name(protocol, LONGEST_PART), protocol_hash[:8], fit_name(label, LONGEST_PART)]
+    return "-".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -121,9 +142,9 @@ class TestSetup:
     painted: PaintedObjects | None
 
     def folder(self, candidate: Candidate) -> TestFolder:
-        """tests/<protocol>[-<label>]; part of the hash keeps two sets of one name apart."""
-        parts = [self.protocol.name, self.protocol.hash[:8], candidate.label()]
-        return TestFolder(candidate.folder.tests / "-".join(part for part in parts if part))
+        """The folder of a candidate's test."""
+        name = folder_name(self.protocol.name, self.protocol.hash, candidate.label())
+        return TestFolder(candidate.folder.tests / name)
 
 
 def prepare(
@@ -197,7 +218,13 @@ def write_frames(
 
 def lock(folder: TestFolder) -> FileLock:
     """Lock a test's folder, since two processes may run the same test, above all fixed rows."""
-    folder.path.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder.path} cannot be made ({error.strerror or error}): check the permissions, or "
+            "name another folder with --results."
+        ) from error
     return FileLock(folder.lock)
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import chain, count, takewhile
 from pathlib import Path
@@ -22,7 +23,7 @@ from benchmark.figures.images import save_png
 from benchmark.files import sha256_of_file
 from benchmark.randomness import derive_seed
 from benchmark.results.environment import environment
-from benchmark.results.folders import MEAN, Sample, TestFolder
+from benchmark.results.folders import MEAN, Sample, TestFolder, fit_name
 from benchmark.results.records import (
     OutputsRecord,
     Provenance,
@@ -33,6 +34,9 @@ from benchmark.results.records import (
 
 FRAMES_AT_ONCE = 8
 """The most images whose frames are kept in memory together."""
+LONGEST_STEM = 180
+"""Bytes of an output's name without its suffix. File systems take 255 in all, of which a number and
+the name of a temporary file need some."""
 
 
 class Outputs:
@@ -105,13 +109,7 @@ class Outputs:
     def timing(self) -> Timing | None:
         """The time of the outputs that were colored so far; None if none was colored here."""
         done = self._record()
-        if done is None or not done.images:
-            return None
-        return Timing(
-            ms_per_image=round(1000 * done.seconds / done.images, 3),
-            batch_size=done.batch_size,
-            device=done.device,
-        )
+        return done.timing() if done is not None else None
 
     def _record(self) -> OutputsRecord | None:
         try:
@@ -228,10 +226,23 @@ class Outputs:
 
 
 def file_names(images: ImageSet) -> list[str]:
-    """A PNG's name for each image: its path with __ for /, numbered where two would collide."""
-    names: dict[str, None] = {}
+    """A PNG's name for each image: its path with __ for /, shortened if it is too long.
+
+    Names are numbered where two would collide, which they also do if they differ in upper and lower
+    case or in how their accents are encoded alone: not every file system tells those apart.
+    """
+    names: list[str] = []
+    taken = set[str]()
     for image in images.files:
         stem = Path(image.name).with_suffix("").as_posix().replace("/", "__")
+        stem = fit_name(stem, LONGEST_STEM)
         choices = chain([stem], (f"{stem}~{number}" for number in count(2)))
-        names[next(f"{choice}.png" for choice in choices if f"{choice}.png" not in names)] = None
-    return list(names)
+        chosen = next(choice for choice in choices if _comparable(choice) not in taken)
+        taken.add(_comparable(chosen))
+        names.append(f"{chosen}.png")
+    return names
+
+
+def _comparable(name: str) -> str:
+    """What two names have in common that some file systems take for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

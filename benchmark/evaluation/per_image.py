@@ -1,110 +1,22 @@
-"""Scoring a test: per_image.csv has a row for each image and sample, and metrics of sets go beside.
+"""Scoring a test: its table has a row for each image and sample, and metrics of sets go beside.
 
 What an earlier test measured of the very same files is not measured again.
 """
 
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pandas as pd
 
 from benchmark.errors import UserError
 from benchmark.evaluation.observer import Observer
 from benchmark.evaluation.outputs import Outputs
-from benchmark.evaluation.protocol import fault_of
-from benchmark.files import replacing, sha256_of_bytes
+from benchmark.evaluation.recorded import IDENTITY, read_test, sample_names
 from benchmark.metrics.score import in_batches, score, score_samples
 from benchmark.metrics.sets import SetScore
-from benchmark.metrics.table import METRICS, MetricSuite
-from benchmark.results.folders import MEAN, Sample, TestFolder
-from benchmark.results.records import RunRecord, read_record
-
-IDENTITY = ("file", "sha256", "sample", "output", "output_sha256")
-"""The columns that identify an output: the test image and its hash; the sample, its file and hash.
-All other columns are metrics."""
-
-
-# ---- the file ------------------------------------------------------------------------------------
-
-
-def write_table(path: Path, table: pd.DataFrame) -> str:
-    """Write per_image.csv and return its SHA-256."""
-    content = table.to_csv(index=False, lineterminator="\n").encode()
-    with replacing(path) as part:
-        part.write_bytes(content)
-    return sha256_of_bytes(content)
-
-
-def read_table(path: Path, sha256: str) -> pd.DataFrame:
-    """Read per_image.csv. Raises UserError if it is not the file with this hash."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if sha256_of_bytes(content) != sha256:
-        raise UserError(f"{path} is not the table that run.json was made from: test again.")
-    return pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(IDENTITY, str))
-
-
-def read_test(folder: TestFolder) -> tuple[RunRecord, pd.DataFrame]:
-    """Read a test's run.json and per_image.csv and check what each says of the other.
-
-    Raises UserError, with the reason, for a test that may not stand in a table.
-    """
-    record = read_record(folder.record, RunRecord)
-    table = read_table(folder.per_image, record.per_image_sha256)
-    fault = record.refusal or fault_of(record.protocol, record.protocol_hash)
-    fault = fault or _fault_of_folder(record, folder) or _fault_of_table(record, table)
-    if fault is not None:
-        raise UserError(f"{folder.record}: {fault}.")
-    return record, table
-
-
-def _fault_of_folder(record: RunRecord, folder: TestFolder) -> str | None:
-    run = folder.run()
-    if (record.run, record.seed) != (run.run, run.seed):
-        return f"it is of run {record.run}, seed {record.seed}, and lies in another run's folder"
-    return None
-
-
-def _fault_of_table(record: RunRecord, table: pd.DataFrame) -> str | None:
-    """What per_image.csv lacks of what run.json says, or None."""
-    if record.metrics.keys() != METRICS.keys():
-        differing = record.metrics.keys() ^ METRICS.keys()
-        return f"it has other metrics than this suite: {', '.join(sorted(differing))}"
-    several = record.samples
-    per_image = {key for key, metric in METRICS.items() if metric.per_image}
-    if several is not None and several.mean.keys() != per_image:
-        return "the scores of the mean of its samples are not complete"
-    valued = [
-        key
-        for key, value in record.metrics.items()
-        if value.mean is not None and METRICS[key].gather is None
-    ]
-    lacking = [name for name in (*IDENTITY, *valued) if name not in table]
-    if lacking:
-        return f"per_image.csv has no {', '.join(lacking)}"
-    for key in METRICS:
-        if key in table and not pd.api.types.is_numeric_dtype(table[key]):
-            return f"per_image.csv has a {key} with values that are not numbers"
-    samples = sample_names(several.count if several is not None else 1)
-    counts = table["sample"].value_counts().to_dict()
-    n = record.n_expected
-    if record.protocol["n_images"] != n or counts != dict.fromkeys(map(str, samples), n):
-        return f"per_image.csv does not have the {n} images of each sample that run.json names"
-    for sample, output in zip(table["sample"], table["output"], strict=True):
-        folder = TestFolder.sample_folder(0 if sample == "0" else sample)
-        if Path(output).parent.as_posix() != folder:
-            return f"per_image.csv has an output elsewhere than in {folder}/: {output!r}"
-    return None
-
-
-def sample_names(count: int) -> list[Sample]:
-    """The samples that are scored: each of `count` and, if there are several, their mean."""
-    return [*range(count), *([MEAN] if count > 1 else [])]
-
+from benchmark.metrics.table import MetricSuite
+from benchmark.results.folders import Sample, TestFolder
+from benchmark.results.records import RunRecord
 
 # ---- what was measured before --------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 Two results may stand in one table if and only if their protocols have the same hash.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from benchmark.data.reading import Preprocessing
 from benchmark.files import sha256_of_json
 from benchmark.metrics.options import MetricOptions
 from benchmark.metrics.table import MetricSuite
+from benchmark.results.records import ProtocolRecord
 
 VERSION = 3
 """Raised with every change that changes a score: then old and new rows never share a table."""
@@ -29,7 +29,7 @@ class Protocol:
     preprocessing: Preprocessing
     n_images: int
     manifest: str
-    metrics: Mapping[str, Any]
+    metrics: dict[str, Any]
 
     @classmethod
     def of(cls, images: ImageSet, source: str, size: int, suite: MetricSuite) -> "Protocol":
@@ -37,18 +37,20 @@ class Protocol:
         manifest, metrics = digest_of(images.files), suite.describe()
         return cls(f"{source}-{size}", Preprocessing(size), len(images), manifest, metrics)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ProtocolRecord:
         """Everything that defines the protocol, for run.json."""
-        return {
-            "name": self.name,
-            "version": VERSION,
-            **self.preprocessing.describe(),
-            "n_images": self.n_images,
-            "manifest": self.manifest,
-            "metrics": self.metrics,
-            "input": "L* of the truth, float32",
-            "scored": "the 8-bit images as written",
-        }
+        return ProtocolRecord.model_validate(
+            {
+                "name": self.name,
+                "version": VERSION,
+                **self.preprocessing.describe(),
+                "n_images": self.n_images,
+                "manifest": self.manifest,
+                "metrics": self.metrics,
+                "input": "L* of the truth, float32",
+                "scored": "the 8-bit images as written",
+            }
+        )
 
     @property
     def hash(self) -> str:
@@ -56,16 +58,15 @@ class Protocol:
         return hash_of(self.describe())
 
 
-def hash_of(described: Mapping[str, Any]) -> str:
+def hash_of(described: ProtocolRecord) -> str:
     """The hash of a protocol from its description in run.json."""
-    return sha256_of_json({key: value for key, value in described.items() if key != "name"})
+    return sha256_of_json(described.model_dump(exclude={"name"}))
 
 
-def fault_of(described: Mapping[str, Any], protocol_hash: str) -> str | None:
+def fault_of(described: ProtocolRecord, protocol_hash: str) -> str | None:
     """Why a protocol in run.json is not one of this suite's, or None."""
-    version = described.get("version")
-    if version != VERSION:
-        return f"protocol version {version}, and this suite's is {VERSION}: test it again"
+    if described.version != VERSION:
+        return f"protocol version {described.version}, and this suite's is {VERSION}: test it again"
     if hash_of(described) != protocol_hash:
         return "the protocol's hash is not that of the protocol it describes"
     if options_of(described) is None:
@@ -73,11 +74,10 @@ def fault_of(described: Mapping[str, Any], protocol_hash: str) -> str | None:
     return None
 
 
-def options_of(described: Mapping[str, Any]) -> MetricOptions | None:
+def options_of(described: ProtocolRecord) -> MetricOptions | None:
     """The metric options that a protocol in run.json names; None if its metrics are not theirs."""
-    metrics = described.get("metrics")
     try:
-        options = MetricOptions(**metrics["options"])  # type: ignore[index]
-        return options if MetricSuite(options).describe() == metrics else None
+        options = MetricOptions(**described.metrics["options"])  # type: ignore[arg-type]
+        return options if MetricSuite(options).describe() == described.metrics else None
     except (TypeError, KeyError):
         return None

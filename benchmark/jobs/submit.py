@@ -61,7 +61,12 @@ def export_inputs(out: Path, sources: Sources, size: int) -> int:
 
     An output is later looked for under the name of its input.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    try:
+        taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    except OSError as error:  # for example a name that is too long
+        reason = error.strerror or error
+        raise UserError(f"{out} cannot be used ({reason}): name a new folder.") from error
+    if taken:
         raise UserError(f"{out} exists and is no empty folder: name a new folder for the inputs.")
     images = load_test(sources, size, SPLIT_SEED)
     for name, rgb8 in zip(file_names(images), images.rgb8, strict=True):

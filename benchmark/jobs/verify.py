@@ -1,25 +1,33 @@
 """Verify a test: its written images are scored again and compared with its run.json."""
 
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from benchmark.color import rgb_to_8bit
+from benchmark.console import shorten
+from benchmark.data.cache import ImageSet
 from benchmark.data.loading import load_test
 from benchmark.data.sources import locate, locate_test
 from benchmark.errors import UserError
-from benchmark.evaluation.calibration import calibrate, find_painted
+from benchmark.evaluation.calibration import calibrate, find_painted, object_table
 from benchmark.evaluation.observer import Observer
 from benchmark.evaluation.outputs import Outputs
-from benchmark.evaluation.per_image import ScoreTable, identify, read_test, score_missing
+from benchmark.evaluation.per_image import ScoreTable, identify, score_missing
 from benchmark.evaluation.protocol import Protocol, options_of
+from benchmark.evaluation.recorded import read_test, sample_names
 from benchmark.evaluation.summary import summarize
 from benchmark.files import sha256_of_file
-from benchmark.metrics.table import METRICS, MetricSuite, load_metric_suite
-from benchmark.results.folders import MEAN, RunFolder, TestFolder, is_fixed_run
+from benchmark.jobs.origin import Verification, check_coloring, check_records
+from benchmark.metrics.networks import is_lack_of_weights
+from benchmark.metrics.sets import too_few_images
+from benchmark.metrics.table import METRICS, Metric, MetricSuite, load_metric_suite
+from benchmark.results.folders import IMAGES, MEAN, SAMPLES, RunFolder, TestFolder
 from benchmark.results.records import (
     ImageSources,
     RunRecord,
@@ -34,51 +42,62 @@ RELATIVE, ABSOLUTE = 1e-4, 3e-5
 """How far two measurements of the same thing may be apart: processors round differently."""
 
 
-@dataclass
-class Verification:
-    """The result of verifying one test: its faults, and what could not be checked."""
-
-    faults: list[str] = field(default_factory=list)
-    unchecked: list[str] = field(default_factory=list)
-
-
 def verify(
     folder: TestFolder, dataset: str | None, truth: str | None, lpips_weights: str | None
 ) -> Verification:
     """Verify one test. Raises UserError if the truths of its images cannot be found."""
-    verification = Verification()
+    found = Verification()
     try:
         record, table = read_test(folder)
     except UserError as error:
-        verification.faults.append(str(error))
-        return verification
+        found.faults.append(str(error))
+        return found
     options = options_of(record.protocol)
     assert options is not None  # read_test refuses a protocol of other metrics
     suite = load_metric_suite(options, lpips_weights)
-    outputs = _outputs(folder, record, suite, table, dataset, truth)
-    verification.faults += _check_kind(record)
-    verification.faults += _check_files(outputs, table)
-    if verification.faults:
-        return verification
+    outputs = _outputs(found, folder, record, suite, table, dataset, truth)
     samples = record.samples.count if record.samples else 1
-    verification.faults += _check_means(outputs, samples)
+    check_records(found, folder, record, table)
+    damaged = [*_check_files(outputs, table)]
+    found.faults += [*damaged, *_check_folders(outputs, samples)]
+    if not damaged:
+        try:
+            _score_again(found, outputs, record, table, suite)
+            check_coloring(found, outputs, record, samples)
+        except UserError as error:  # an image with a forged hash may be none
+            found.faults.append(str(error))
+    found.unchecked.append(
+        "what nothing can prove afterwards: times, memory, devices, versions and dates, and the "
+        "figures."
+    )
+    return found
+
+
+def _score_again(
+    found: Verification,
+    outputs: Outputs,
+    record: RunRecord,
+    table: pd.DataFrame,
+    suite: MetricSuite,
+) -> None:
+    """Score the written images, and compare their values and all that follows from them."""
+    samples = record.samples.count if record.samples else 1
+    for row, sample in product(range(len(outputs.inputs)), sample_names(samples)):
+        shape, expected = outputs.read(row, sample).shape, outputs.inputs.rgb8[row].shape
+        if shape != expected:
+            found.faults.append(f"{outputs.relative_path(row, sample)} has another size.")
+            return
+    found.faults += _check_means(outputs, samples)
     observer = Observer(num_images=0, painted=find_painted(outputs.inputs))
     rescored = ScoreTable(identify(outputs, samples))
     score_missing(rescored, outputs, samples, suite, observer)
-    verification.faults += _check_values(rescored.table, table)
-    verification.faults += _check_summary(record, rescored, table, samples, suite)
-    verification.faults += _check_calibration(record, observer)
-    _check_weights(record, folder, verification)
-    verification.unchecked.append("run.json's values for training, cost, time and environment.")
-    verification.unchecked += [
-        f"{suite.metrics[key].label}: {rescored.unavailable[key]}."
-        for key, score in record.metrics.items()
-        if score.mean is not None and key in rescored.unavailable
-    ]
-    return verification
+    found.faults += _check_values(rescored.table, table)
+    _check_summary(found, record, rescored, table, suite)
+    found.faults += _check_calibration(outputs.folder, record, observer)
 
 
 def _outputs(
+    found: Verification,
     folder: TestFolder,
     record: RunRecord,
     suite: MetricSuite,
@@ -96,9 +115,11 @@ def _outputs(
         raise UserError(
             f"{folder.path} does not say where its images are: name --truth or --dataset."
         )
-    split_seed = record.settings.get("split_seed", Settings.model_fields["split_seed"].default)
-    size = record.protocol["size"]
-    test_images = load_test(sources, size, split_seed)
+    split_seed = record.settings.get("split_seed")
+    if not isinstance(split_seed, int):  # fixed and submitted rows have no settings
+        split_seed = Settings.model_fields["split_seed"].default
+    size = record.protocol.size
+    test_images = load_test(sources, size, split_seed, cached=False, quiet=True)
     if Protocol.of(test_images, sources.name, size, suite).hash != record.protocol_hash:
         raise UserError(
             f"The {len(test_images)} test images of {sources.test_images or sources.dataset} are "
@@ -106,9 +127,39 @@ def _outputs(
         )
     # The files may have had other names when they were tested.
     first = table[table["sample"] == "0"]
-    output_of = dict(zip(first["sha256"], first["output"], strict=True))
-    names = [Path(output_of.get(image.digest, "-")).name for image in test_images.files]
-    return Outputs(folder, test_images, names)
+    known = defaultdict[str, list[tuple[str, str]]](list)
+    for file, digest, output in zip(first["file"], first["sha256"], first["output"], strict=True):
+        known[digest].append((file, Path(output).name))
+    of_files = [known[image.digest].pop(0) if known[image.digest] else (image.name, "-")
+                for image in test_images.files]  # fmt: skip
+    renamed = [
+        file != image.name for (file, _), image in zip(of_files, test_images.files, strict=True)
+    ]
+    _check_failed(found, record, test_images, any(renamed))
+    files = [
+        replace(image, name=file)
+        for (file, _), image in zip(of_files, test_images.files, strict=True)
+    ]
+    inputs = ImageSet(files, test_images.rgb8, test_images.failures)
+    return Outputs(folder, inputs, [output for _, output in of_files])
+
+
+def _check_failed(found: Verification, record: RunRecord, images: ImageSet, renamed: bool) -> None:
+    """The files that could not be used are still there, and cannot be used for the same reasons."""
+    if record.failed == images.failures:
+        return
+    if renamed and sorted(record.failed.values()) == sorted(images.failures.values()):
+        found.unchecked.append("the names of files that could not be used: files were renamed.")
+        return
+    names = sorted(
+        name
+        for name in record.failed.keys() | images.failures.keys()
+        if record.failed.get(name) != images.failures.get(name)
+    )
+    found.faults.append(
+        f"`failed` of run.json does not name the files that cannot be used, and why: "
+        f"{shorten(names)}."
+    )
 
 
 def _image_sources(run: RunFolder, record: RunRecord) -> ImageSources | None:
@@ -123,14 +174,6 @@ def _image_sources(run: RunFolder, record: RunRecord) -> ImageSources | None:
     return None
 
 
-def _check_kind(record: RunRecord) -> Iterator[str]:
-    """Fixed rows have names of their own, which no other run has."""
-    if is_fixed_run(record.run) != (record.kind == "fixed"):
-        yield f"the run {record.run} cannot be of kind {record.kind}."
-    if (record.submission is None) == (record.kind == "submitted"):
-        yield "only a submitted run has, and must have, an entry `submission`."
-
-
 def _check_files(outputs: Outputs, table: pd.DataFrame) -> Iterator[str]:
     """Every image of the test is in the table, and its files are the ones that were scored."""
     expected = sorted(image.digest for image in outputs.inputs.files)
@@ -143,6 +186,22 @@ def _check_files(outputs: Outputs, table: pd.DataFrame) -> Iterator[str]:
                 yield f"{output} is missing."
             elif sha256_of_file(path) != sha256:
                 yield f"{output} is not the image that was scored."
+
+
+def _check_folders(outputs: Outputs, samples: int) -> Iterator[str]:
+    """There are no other images than those of the test, and no other samples."""
+    folders = [TestFolder.sample_folder(sample) for sample in sample_names(samples)]
+    expected = {f"{folder}/{name}" for folder in folders for name in outputs.names}
+    top = outputs.folder.path
+    for folder in (IMAGES, SAMPLES):
+        for path in sorted((top / folder).rglob("*")):
+            name = path.relative_to(top).as_posix()
+            if path.is_dir() and not path.is_symlink():
+                known = any(f"{one}/".startswith(f"{name}/") for one in folders)
+            else:
+                known = name in expected
+            if not known:
+                yield f"{name} is not of the test that run.json describes."
 
 
 def _check_means(outputs: Outputs, samples: int) -> Iterator[str]:
@@ -172,13 +231,14 @@ def _check_values(rescored: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:
 
 
 def _check_summary(
+    found: Verification,
     record: RunRecord,
     rescored: ScoreTable,
     table: pd.DataFrame,
-    samples: int,
     suite: MetricSuite,
-) -> Iterator[str]:
+) -> None:
     """The means, deviations and intervals are those of the values."""
+    samples = record.samples.count if record.samples else 1
     keys = [key for key in METRICS if key in table and key not in rescored.table]
     # What cannot be measured here is summarized from the table as it is.
     values = rescored.table.merge(table[["sample", "sha256", "file", *keys]], how="left")
@@ -190,15 +250,28 @@ def _check_summary(
         parts.append((" of the best", record.samples.best, several.best))
     for what, recorded, measured in parts:
         for key, score in measured.items():
-            if score.mean is None and key in rescored.unavailable:
-                continue
-            if key not in recorded:
-                yield f"run.json has no {key}{what}."
-                continue
-            for name in ("label", "unit", "direction", "n", "mean", "std", "low", "high"):
-                old, new = getattr(recorded[key], name), getattr(score, name)
-                if old != new and not _near(old, new):
-                    yield f"{name} of {key}{what} is {old} in run.json and {new} measured."
+            _compare_score(found, f"{key}{what}", recorded[key], score, suite.metrics[key])
+            if recorded[key].mean is not None and key in rescored.unavailable:
+                found.unchecked.append(f"{score.label}{what}: {rescored.unavailable[key]}.")
+
+
+def _compare_score(
+    found: Verification, what: str, recorded: Score, measured: Score, metric: Metric
+) -> None:
+    """Compare a score with the one measured now, if both were measured."""
+    if recorded.mean is None and metric.network and is_lack_of_weights(recorded.reason or ""):
+        found.unchecked.append(f"{what}, which was not measured in the test: {recorded.reason}.")
+        return
+    if measured.mean is None and is_lack_of_weights(measured.reason or ""):
+        # What needs no weights to know is compared: why a metric has no value for these images.
+        expected = too_few_images(recorded.n) if metric.key == "kid" else None
+        if recorded.mean is None and recorded.reason != expected:
+            found.faults.append(f"{what} has no value for a reason that this suite does not give.")
+        return
+    for name in ("n", "mean", "std", "low", "high", "reason"):
+        old, new = getattr(recorded, name), getattr(measured, name)
+        if old != new and not _near(old, new):
+            found.faults.append(f"{name} of {what} is {old} in run.json and {new} measured.")
 
 
 def _near(first: object, second: object) -> bool:
@@ -207,24 +280,19 @@ def _near(first: object, second: object) -> bool:
     return bool(np.isclose(first, second, rtol=RELATIVE, atol=ABSOLUTE))
 
 
-def _check_calibration(record: RunRecord, observer: Observer) -> Iterator[str]:
+def _check_calibration(folder: TestFolder, record: RunRecord, observer: Observer) -> Iterator[str]:
     if observer.painted is None:
         if record.calibration is not None:
             yield "run.json has a calibration, and its images have no known paints."
-    elif calibrate(observer.painted, observer.predicted_paints()) != record.calibration:
-        yield "the calibration is not that of the images."
-
-
-def _check_weights(record: RunRecord, folder: TestFolder, verification: Verification) -> None:
-    """The weights are those that the record names, if they are still there."""
-    weights = record.weights
-    if weights is None:
         return
-    path = Path(weights.file)
-    if weights.run is not None:
-        run = folder.run()
-        path = RunFolder(run.results, weights.run, run.seed).path / weights.file
-    if not path.is_file():
-        verification.unchecked.append(f"the weights: {weights.file} is not there any more.")
-    elif sha256_of_file(path) != weights.sha256:
-        verification.faults.append(f"{path} are not the weights that were tested.")
+    paints = observer.predicted_paints()
+    if calibrate(observer.painted, paints) != record.calibration:
+        yield "the calibration is not that of the images."
+    table = object_table(observer.painted, paints).to_csv(index=False, lineterminator="\n")
+    try:
+        written = folder.objects.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        yield f"{folder.objects.name} cannot be read."
+    else:
+        if written != table:
+            yield f"{folder.objects.name} is not that of the images."

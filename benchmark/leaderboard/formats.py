@@ -1,5 +1,7 @@
 """Write a leaderboard as Markdown, CSV and LaTeX."""
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,25 +23,26 @@ def markdown(leaderboard: Leaderboard) -> str:
     """All boards as Markdown, each protocol in a section of its own."""
     lines = ["# Leaderboard", ""]
     for board in leaderboard.boards:
-        lines += [f"## {_one_line(board.protocol['name'])}", "", caption(board), ""]
+        lines += [f"## {_markdown_text(board.protocol.name)}", "", caption(board), ""]
         for table in tables_of(board):
             lines += [f"### {table.title}", "", _markdown_table(table), ""]
             lines += [table.note, ""] if table.note else []
-        lines += [f"- {note}" for note in notes(board)] + [""]
+        lines += [f"- {_markdown_text(note)}" for note in notes(board)] + [""]
     if leaderboard.refused:
         lines += ["## Left out", ""]
         lines += [
-            f"- `{path}`: {_one_line(reason)}" for path, reason in leaderboard.refused.items()
+            f"- {_markdown_text(path)}: {_markdown_text(reason)}"
+            for path, reason in leaderboard.refused.items()
         ]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _markdown_table(table: Table) -> str:
     """A table whose cells are padded, so that it reads well as plain text too."""
-    rows = [table.columns]
-    rows += [[_marked(cell, MARKS, cell.text) for cell in row] for row in table.rows]
-    safe = [
-        [_one_line(text).replace("|", "\\|").replace("<", "\\<") for text in row] for row in rows
+    # The headings are the suite's own words.
+    safe = [[heading.replace("|", "\\|") for heading in table.columns]]
+    safe += [
+        [_marked(cell, MARKS, _markdown_text(cell.text)) for cell in row] for row in table.rows
     ]
     widths = [max(len(row[column]) for row in safe) for column in range(len(table.columns))]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in safe]
@@ -47,8 +50,21 @@ def _markdown_table(table: Table) -> str:
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _markdown_text(text: str) -> str:
+    """A text as GitHub's Markdown shows it: one line, without markup, HTML or links.
+
+    GitHub also links bare addresses: a backslash breaks those of pages, and an empty comment those
+    of e-mail, which GitHub looks for after it has taken backslashes away.
+    """
+    text = re.sub(r"[\\`*_{}\[\]<>#!|~&$]", r"\\\g<0>", one_line(text))
+    text = text.replace("://", "\\://").replace("@", "<!-- -->@")
+    return re.sub(r"www\.", lambda found: found[0].replace(".", "\\."), text, flags=re.IGNORECASE)
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks and control characters; what is not printable is replaced."""
+    line = " ".join(text.split())
+    return "".join(character if character.isprintable() else "\ufffd" for character in line)
 
 
 def _marked(cell: Cell, marks: Sequence[str], text: str) -> str:
@@ -70,7 +86,7 @@ def _latex_table(table: Table, board: ProtocolBoard) -> str:
         [_marked(cell, LATEX_MARKS, _latex_text(cell.text)) for cell in row] for row in table.rows
     ]
     frame = pd.DataFrame(cells, columns=[_latex_text(column) for column in table.columns])
-    title = f"{table.title}. {board.protocol['name']}: {caption(board)}"
+    title = f"{table.title}. {board.protocol.name}: {caption(board)}"
     return frame.style.hide(axis="index").to_latex(
         hrules=True,
         column_format="l" * len(table.columns),
@@ -84,12 +100,34 @@ _LATEX = {
     "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
     "Δ": r"$\Delta$", "σ": r"$\sigma$", "±": r"$\pm$", "×": r"$\times$", "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$", "…": r"\dots{}", "[": "{[}",
+    "↓": r"$\downarrow$", "…": r"\dots{}", "[": "{[}", "`": r"\textasciigrave{}", "ß": r"\ss{}",
+    "æ": r"\ae{}", "Æ": r"\AE{}", "ø": r"\o{}", "Ø": r"\O{}", "œ": r"\oe{}", "ł": r"\l{}",
+    "–": "--", "—": "---", "’": "'", "·": r"$\cdot$",
 }  # fmt: skip
 
 
+_ACCENTS = {
+    "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u",
+    "\u0307": ".", "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0327": "c",
+}  # fmt: skip
+"""The LaTeX commands of combining accents."""
+
+
 def _latex_text(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in _one_line(text))
+    """A text as plain LaTeX, in ASCII; a character that LaTeX may not have is named by number."""
+    return "".join(map(_latex_character, one_line(text)))
+
+
+def _latex_character(character: str) -> str:
+    if character in _LATEX:
+        return _LATEX[character]
+    if character.isascii():
+        return character
+    base, *accents = list(unicodedata.normalize("NFD", character))
+    if base.isascii() and base.isalpha() and len(accents) == 1 and accents[0] in _ACCENTS:
+        dotless = {"i": r"\i", "j": r"\j"}.get(base, base)
+        return rf"\{_ACCENTS[accents[0]]}{{{dotless}}}"
+    return f"(U+{ord(character):04X})"
 
 
 # ---- CSV -----------------------------------------------------------------------------------------
@@ -97,16 +135,28 @@ def _latex_text(text: str) -> str:
 
 def csv(leaderboard: Leaderboard) -> str:
     """Every row of every board as CSV, with all values at full precision."""
-    rows = [_csv_row(board, row) for board in leaderboard.boards for row in board.rows]
+    rows = [
+        {key: _csv_cell(value) for key, value in _csv_row(board, row).items()}
+        for board in leaderboard.boards
+        for row in board.rows
+    ]
     text: str = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
     return text
+
+
+def _csv_cell(value: Any) -> Any:
+    """A value of one line, with an apostrophe before a text that a spreadsheet would compute."""
+    if not isinstance(value, str):
+        return value
+    text = one_line(value)
+    return f"'{text}" if text.startswith(tuple("=+-@＝＋－＠")) else text
 
 
 def _csv_row(board: ProtocolBoard, row: Row) -> dict[str, Any]:
     record = row.record
     weights = [test.record.weights for test in row.tests]
     columns: dict[str, Any] = {
-        "protocol": board.protocol["name"],
+        "protocol": board.protocol.name,
         "protocol_hash": board.protocol_hash,
         "rank": row.rank,
         "rank_by": board.sort,

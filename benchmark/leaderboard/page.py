@@ -179,7 +179,7 @@ def _gallery(board: ProtocolBoard) -> Gallery | None:
     choices = {key: Choice(key, metric_heading(scores[key])) for key in values}
     chosen = per_image_metric(board)
     order = _worst_first(values[chosen], scores[chosen].direction)
-    fitting = MOST_PIXELS // (len(columns) * int(board.protocol["size"]) ** 2)
+    fitting = MOST_PIXELS // (len(columns) * board.protocol.size**2)
     order = order[: max(1, min(MOST_IMAGES, fitting))]
     names = columns[0].test.sample_table(0)["file"].tolist()
     return Gallery(

@@ -183,7 +183,7 @@ def _against_cost(
     if not points:
         return None
     y_score = board.rows[0].scores[board.sort]
-    device = f" on {known[0]}" if len(known) == 1 else ""
+    device = f" on {_shorten(known[0])}" if len(known) == 1 else ""
     figure, axes = _axes()
     axes.set(xlabel=f"← better · {label}{device}", ylabel=_axis_label(y_score))
     _choose_scale(axes, [point.x for point in points])

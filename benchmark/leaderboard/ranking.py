@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +14,11 @@ from numpy.typing import NDArray
 from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
 from benchmark.evaluation.baselines import GRAY
-from benchmark.evaluation.per_image import read_test
+from benchmark.evaluation.recorded import read_test
 from benchmark.metrics.options import DEFAULT_SORT
 from benchmark.metrics.table import METRICS
 from benchmark.results.folders import Sample, TestFolder
-from benchmark.results.records import RunRecord, Score, SeveralSamples
+from benchmark.results.records import ProtocolRecord, RunRecord, Score, SeveralSamples
 from benchmark.settings import Settings
 from benchmark.statistics import mean_interval, ranks
 
@@ -174,7 +173,7 @@ class ProtocolBoard:
     are not significantly better than the gray input.
     """
 
-    protocol: dict[str, Any]
+    protocol: ProtocolRecord
     protocol_hash: str
     rows: list[Row]
     sort: str
@@ -188,7 +187,7 @@ class ProtocolBoard:
     @property
     def n_images(self) -> int:
         """The number of test images."""
-        return int(self.protocol["n_images"])
+        return self.protocol.n_images
 
     def fixed(self, model: str) -> Row | None:
         """The fixed row of this name."""
@@ -228,7 +227,7 @@ def read(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
     by_protocol = defaultdict(list)
     for test in tests:
         by_protocol[test.record.protocol_hash].append(test)
-    groups = sorted(by_protocol.values(), key=lambda group: str(group[0].record.protocol["name"]))
+    groups = sorted(by_protocol.values(), key=lambda group: group[0].record.protocol.name)
     return Leaderboard([_board(group, sort) for group in groups], refused)
 
 

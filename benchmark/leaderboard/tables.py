@@ -282,7 +282,7 @@ def _calibration_note(rows: Sequence[Row]) -> str:
 
 def caption(board: ProtocolBoard) -> str:
     """The test set and the protocol, and how the values are to be read."""
-    n, size = board.n_images, board.protocol["size"]
+    n, size = board.n_images, board.protocol.size
     interval = (
         "a single image has no interval and no rank"
         if n == 1
@@ -290,7 +290,7 @@ def caption(board: ProtocolBoard) -> str:
     )
     return (
         f"{n} test image{'s' * (n != 1)} of {size}×{size} pixels; protocol "
-        f"{board.protocol_hash[:8]}, version {board.protocol['version']}. Each value is the mean "
+        f"{board.protocol_hash[:8]}, version {board.protocol.version}. Each value is the mean "
         f"over images; {interval}. KID (σ over its subsets) and JSD are each one value of the "
         "whole set."
     )

@@ -6,6 +6,7 @@ hash before it is used, and without a file the metric has a reason in place of a
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -25,9 +26,15 @@ class NoBackbone(Exception):
     """The reason why a network has no weights, as a sentence without its full stop."""
 
 
+def is_lack_of_weights(reason: str) -> bool:
+    """Whether a reason is one that this module gives for a network without weights."""
+    return any(re.fullmatch(pattern, reason) for pattern in _LACKS_OF_WEIGHTS)
+
+
 # ---- LPIPS ---------------------------------------------------------------------------------------
 
 LPIPS_VARIABLE = "CHROMABENCH_LPIPS"
+_LPIPS_REMEDY = f"name a file with --lpips_weights or {LPIPS_VARIABLE}"
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,6 @@ def _find_lpips(key: LpipsBackbone) -> nn.Module | str:
     """Load torchvision's file from its cache or download it; returns the reason on failure."""
     backbone = LPIPS_BACKBONES[key]
     path = _hub() / backbone.url.rpartition("/")[2]
-    remedy = f"name a file with --lpips_weights or {LPIPS_VARIABLE}"
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,9 +154,10 @@ def _find_lpips(key: LpipsBackbone) -> nn.Module | str:
             )
         return _read_lpips(key, path)
     except UserError as error:
-        return f"{error} Delete that file, or {remedy}"
+        return f"{error} Delete that file, or {_LPIPS_REMEDY}"
     except Exception as error:  # network, disk or proxy: the remedy is the same
-        return f"{backbone.name}'s weights cannot be downloaded ({type(error).__name__}); {remedy}"
+        name = type(error).__name__
+        return f"{backbone.name}'s weights cannot be downloaded ({name}); {_LPIPS_REMEDY}"
 
 
 # ---- KID -----------------------------------------------------------------------------------------
@@ -159,6 +166,10 @@ INCEPTION_VARIABLE = "CHROMABENCH_INCEPTION"
 INCEPTION_URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     "weights-inception-2015-12-05-6726825d.pth"
+)
+_NO_INCEPTION = (
+    f"Inception's weights are not available; put {INCEPTION_URL} into torch's cache, folder "
+    f"hub/checkpoints, or name the file by {INCEPTION_VARIABLE}"
 )
 
 
@@ -174,10 +185,7 @@ def inception_network() -> nn.Module:
     named = os.environ.get(INCEPTION_VARIABLE)
     path = Path(named) if named else _hub() / INCEPTION_URL.rpartition("/")[2]
     if not path.is_file() and not named:
-        raise NoBackbone(
-            f"Inception's weights are not available; put {INCEPTION_URL} into torch's cache, "
-            f"folder hub/checkpoints, or name the file by {INCEPTION_VARIABLE}"
-        )
+        raise NoBackbone(_NO_INCEPTION)
     try:
         genuine = sha256_of_file(path).startswith(_digest(INCEPTION_URL))
     except OSError as error:
@@ -215,3 +223,11 @@ def _hub() -> Path:
 def _digest(url: str) -> str:
     """The start of the file's SHA-256, which the makers of both sets of weights put in its name."""
     return url.rpartition("-")[2].removesuffix(".pth")
+
+
+_LACKS_OF_WEIGHTS = (
+    rf"LPIPS: .* Delete that file, or {re.escape(_LPIPS_REMEDY)}",
+    rf"\w+'s weights cannot be downloaded \(\w+\); {re.escape(_LPIPS_REMEDY)}",
+    re.escape(_NO_INCEPTION),
+    "no network was given",
+)

@@ -82,6 +82,11 @@ class KernelInceptionDistance(SetMetric):
         return kernel_distance(torch.cat(self.outputs), torch.cat(self.truths))
 
 
+def too_few_images(count: int) -> str | None:
+    """Why this many images have no KID, or None."""
+    return f"KID needs at least 4 images, and there are {count}" if count < 4 else None
+
+
 def kernel_distance(outputs: Tensor, truths: Tensor) -> SetScore:
     """Mean and deviation of `kernel_mmd` over random subsets of paired features, (N, D) each.
 
@@ -89,9 +94,9 @@ def kernel_distance(outputs: Tensor, truths: Tensor) -> SetScore:
     outputs and the truths of a subset come from different images, and a subset holds at most half
     of them. Raises Undefined for fewer than 4 images.
     """
+    if reason := too_few_images(len(outputs)):
+        raise Undefined(reason)
     size = min(KID_SUBSET, len(outputs) // 2)
-    if size < 2:
-        raise Undefined(f"KID needs at least 4 images, and there are {len(outputs)}")
     # Sorted by content, so that the draw does not depend on the order of the files.
     rows = truths.double().sum(dim=1).argsort(stable=True)
     outputs, truths = outputs[rows], truths[rows]

@@ -6,6 +6,7 @@ Results/<run>/seed-<N>/
         run.json  per_image.csv  figure.png  images/  samples/<k>/  frames/ …
 """
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,18 @@ def require_run_name(option: str, name: str) -> None:
         raise UserError(f"{option}: a name of at most 100 bytes is needed.")
     if is_fixed_run(name) or name.startswith((".", "leaderboard.")):
         raise UserError(f"{option} {name}: that name is reserved for the suite itself.")
+
+
+def fit_name(name: str, most: int) -> str:
+    """Shorten a file's name to `most` bytes, 17 of them for a hash that keeps it unique.
+
+    A name that is short enough is unchanged.
+    """
+    content = name.encode(errors="surrogatepass")
+    if len(content) <= most:
+        return name
+    start = content[: most - 17].decode(errors="ignore")
+    return f"{start}-{hashlib.sha256(content).hexdigest()[:16]}"
 
 
 class RunFolder:

@@ -4,8 +4,9 @@ TrainingRecord is settings.json, SubmissionRecord submission.json, Cost cost.jso
 colorized.json, and RunRecord run.json.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -86,6 +87,13 @@ class Cost(Strict):
 
 # ---- a test --------------------------------------------------------------------------------------
 
+MOST = 2.0**64
+"""The largest number that a record of a test may have: all can be added, formatted and drawn."""
+DEEPEST = 20
+"""The most mappings and lists within each other that a record of a test may have."""
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=-1e-6, le=1 + 1e-6)]
+
 
 class Score(Strict):
     """One metric of a test: the mean of one value an image, or the value of the whole set.
@@ -100,7 +108,7 @@ class Score(Strict):
     std: float | None = Field(description="over images (KID: over subsets), with n - 1")
     low: float | None = Field(description="of the 95 % bootstrap interval of the mean")
     high: float | None
-    n: int
+    n: Count
     reason: str | None = None
 
     @model_validator(mode="after")
@@ -127,8 +135,8 @@ class WeightsUsed(Strict):
 class Timing(Strict):
     """The time of colorizing alone, without reading and writing files."""
 
-    ms_per_image: float
-    batch_size: int
+    ms_per_image: float = Field(ge=0)
+    batch_size: Count
     device: str
 
 
@@ -146,7 +154,7 @@ class SeveralSamples(Strict):
     an oracle chose it, so it is never ranked.
     """
 
-    count: int
+    count: int = Field(ge=2, le=100_000)
     mean: dict[str, Score]
     best: dict[str, Score]
 
@@ -154,9 +162,15 @@ class SeveralSamples(Strict):
 class Estimate(Strict):
     """A value and its 95 % bootstrap interval over images; a single image has no interval."""
 
-    value: float
-    low: float | None
-    high: float | None
+    value: Share
+    low: Share | None
+    high: Share | None
+
+    @model_validator(mode="after")
+    def _has_both_ends(self) -> "Estimate":
+        if (self.low is None) != (self.high is None):
+            raise ValueError("an interval has two ends, or there is none")
+        return self
 
 
 class PaintShares(Strict):
@@ -198,7 +212,32 @@ class Calibration(Strict):
     per_object_perfect: float | None
 
 
+def _items(value: Any) -> Iterable[tuple[Any, Any]]:
+    """The items of a mapping or a list; of anything else none."""
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
+
+
 SamplingValue = int | float | str | bool | None
+
+
+class ProtocolRecord(Strict):
+    """The description of a protocol: the test images, how they are prepared and how scored.
+
+    manifest: a hash of the contents of the images. metrics: what `MetricSuite.describe` gives.
+    """
+
+    name: str
+    version: int
+    size: int = Field(ge=1, le=2**16)
+    filter: str
+    crop: str
+    n_images: int = Field(ge=1)
+    manifest: str
+    metrics: dict[str, str | dict[str, str]]
+    input: str
+    scored: str
 
 
 class RunRecord(Strict):
@@ -218,11 +257,11 @@ class RunRecord(Strict):
     sampling_changes: list[str]
     submission: Submission | None
     weights: WeightsUsed | None
-    protocol: dict[str, Any]
+    protocol: ProtocolRecord
     protocol_hash: str
     training_data: TrainingSet | None
-    n_expected: int
-    n_scored: int
+    n_expected: Count
+    n_scored: Count
     failed: dict[str, str]
     metrics: dict[str, Score]
     samples: SeveralSamples | None
@@ -232,6 +271,22 @@ class RunRecord(Strict):
     cost: Cost | None
     environment: dict[str, str]
     finished: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_plain_values(cls, values: Any) -> Any:
+        """Raise ValueError for numbers and nestings that no test has."""
+        level = {"": values}
+        for _ in range(DEEPEST):
+            level = {
+                f"{at}.{key}": inner for at, value in level.items() for key, inner in _items(value)
+            }
+            for at, value in level.items():
+                if isinstance(value, int | float) and not abs(value) <= MOST:
+                    raise ValueError(f"{at[1:]} is out of range")
+        if level:
+            raise ValueError(f"{next(iter(level))[1:100]} is nested too deeply")
+        return values
 
     @property
     def refusal(self) -> str | None:
@@ -269,6 +324,16 @@ class OutputsRecord(Strict):
     device: str = ""
     environment: dict[str, str] = {}
 
+    def timing(self) -> Timing | None:
+        """The time of the outputs that were colored so far; None if none was."""
+        if not self.images:
+            return None
+        return Timing(
+            ms_per_image=round(1000 * self.seconds / self.images, 3),
+            batch_size=self.batch_size,
+            device=self.device,
+        )
+
 
 # ---- files ---------------------------------------------------------------------------------------
 
@@ -288,9 +353,11 @@ def read_record(path: Path, schema: type[Schema]) -> Schema:
         return schema.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
-        place = ".".join(str(part) for part in fault["loc"])
+        place = "".join(f"{str(part)[:100]}." for part in fault["loc"]).removesuffix(".")
+        reason = fault["msg"].removeprefix("Value error, ")
+        message = f"{place}: {reason}" if place else reason
         raise UserError(
-            f"{path} is not a {path.name} of this version: {place}: {fault['msg']}. {REMEDY}"
+            f"{path} is not a {path.name} of this version: {message}. {REMEDY}"
         ) from error
 
 

@@ -22,6 +22,13 @@ def test_json_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["file.json"]
 
 
+def test_names_that_are_no_utf8_are_read_as_they_were_written(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 \xc3\xa9.png")
+    files.write_json(tmp_path / "file.json", {name: [name]})
+    assert files.read_json(tmp_path / "file.json") == {name: [name]}
+    assert (tmp_path / "file.json").read_bytes().decode()
+
+
 def test_written_files_have_the_default_permissions(tmp_path: Path) -> None:
     files.write_text(tmp_path / "ours.txt", "")
     (tmp_path / "plain.txt").write_text("")

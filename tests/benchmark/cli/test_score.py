@@ -32,8 +32,12 @@ def test_images_of_another_program_get_a_row_that_is_verified(
     options = ["--name", "<script>", "--truth", truth, "--size", "32", *out]
     code, table, err = run("score", str(colored), *options)
     assert code == 0, err
-    assert r"| \<script>, submitted " in table
-    for format_, sign in (("md", r"| \<script>"), ("tex", "textless{}script"), ("csv", "<script>")):
+    assert r"| \<script\>, submitted " in table
+    for format_, sign in (
+        ("md", r"| \<script\>"),
+        ("tex", "textless{}script"),
+        ("csv", "<script>"),
+    ):
         code, text, _ = run("leaderboard", "--format", format_, "--sort", "ssim", *out)
         assert code == 0
         assert sign in text

@@ -21,7 +21,7 @@ from benchmark.evaluation import evaluate
 from benchmark.evaluation.baselines import GroundTruth, MeanAb
 from benchmark.evaluation.baselines import test_baselines as run_baselines
 from benchmark.evaluation.evaluate import Candidate, TestSetup
-from benchmark.evaluation.per_image import IDENTITY, read_table
+from benchmark.evaluation.recorded import IDENTITY, read_table
 from benchmark.figures.images import GAP, save_png
 from benchmark.files import sha256_of_file
 from benchmark.metrics.images import delta_e2000, ssim

@@ -215,3 +215,12 @@ def test_the_record_of_a_submission_is_read_back(
     record = submit_folder(name="<script>")
     (path,) = (tmp_path / "Results/<script>").glob("seed-0/tests/*/run.json")
     assert read_record(path, RunRecord) == record
+
+
+def test_a_folder_for_inputs_that_cannot_be_made_is_one_sentence(
+    tmp_path: Path, sources: Sources
+) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / ("x" * 300), tmp_path / "file", tmp_path / "file" / "in"):
+        with pytest.raises(UserError, match=r"name a new folder|cannot be written"):
+            export_inputs(out, sources, SIZE)

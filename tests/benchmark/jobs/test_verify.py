@@ -13,13 +13,15 @@ from PIL import Image
 from benchmark.data.sources import locate_test
 from benchmark.errors import UserError
 from benchmark.files import sha256_of_bytes, sha256_of_file
+from benchmark.jobs.origin import Verification
 from benchmark.jobs.submit import Entry, submit
-from benchmark.jobs.verify import Verification, verify
+from benchmark.jobs.verify import verify
 from benchmark.metrics.options import MetricOptions
 from benchmark.metrics.table import MetricSuite
 from benchmark.results.folders import TestFolder
 
-NOTHING = MetricSuite(unavailable={"lpips": "left out here", "kid": "left out here, too"})
+REASON = "no network was given"
+NOTHING = MetricSuite(unavailable={"lpips": REASON, "kid": REASON})
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmark.evaluation import baselines
-from benchmark.evaluation.per_image import write_table
+from benchmark.evaluation.recorded import write_table
 from benchmark.leaderboard import page
 from benchmark.leaderboard.plots import Plot, plots_of
 from benchmark.leaderboard.ranking import Leaderboard, read

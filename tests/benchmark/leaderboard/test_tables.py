@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from benchmark import leaderboard
-from benchmark.metrics.table import METRICS
+from benchmark.metrics.options import MetricOptions
+from benchmark.metrics.table import METRICS, MetricSuite
 from tests.leaderboard_support import column, tables
 
 pytestmark = pytest.mark.usefixtures("without_plots")
@@ -175,9 +176,13 @@ def test_a_metric_of_the_whole_set_has_a_deviation_and_no_interval(
 def test_a_heading_names_the_chosen_lpips_backbone(
     tmp_path: Path, add_record: Callable[..., Path], make_record: Make
 ) -> None:
-    values = make_record({"lpips": 0.1})["metrics"]
-    values["lpips"]["label"] = "LPIPS (squeeze)"
-    add_record("a", metrics=values)
+    record = make_record({"lpips": 0.1})
+    options = MetricOptions(lpips_backbone="squeeze")
+    values = record["metrics"]
+    for key in ("lpips", "diversity_lpips"):
+        values[key]["label"] = values[key]["label"].replace("alex", "squeeze")
+    protocol = record["protocol"] | {"metrics": MetricSuite(options).describe()}
+    add_record("a", metrics=values, protocol=protocol)
     (rows,) = tables(tmp_path).values()
     assert column(rows, "LPIPS (squeeze) ↓") == {"a": "**0.100**"}
 
