@@ -37,7 +37,8 @@ class Randomness:
 
 def derive_seed(*parts: object) -> int:
     """Derive a 63-bit seed from `parts`, by SHA-256: similar parts give unrelated streams."""
-    text = "/".join(map(str, parts)).encode()
+    # File names that are no UTF-8 hold lone surrogates, which would be refused otherwise.
+    text = "/".join(map(str, parts)).encode(errors="surrogatepass")
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
 
 
