@@ -144,9 +144,14 @@ def _put(directory: Directory, tag: int, kind: int, value: Any) -> None:
 
 def _untyped(directory: Directory, tag: int) -> Any:
     """Return a value for Pillow to write where it finds the type by the value: text as a string."""
-    value = directory[tag]
+    value = _single(directory[tag])
     plain = directory.tagtype[tag] == ASCII and value.isascii()
     return value.decode("ascii") if plain else value
+
+
+def _single(value: Any) -> Any:
+    """Return the value of a tuple of one; Pillow makes such tuples of some tags."""
+    return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
 def read_metadata(path: Path) -> Metadata:
@@ -206,8 +211,8 @@ def _read_directories(image: Image.Image, metadata: Metadata) -> Directory | dic
     header = stream.read(8)
     if header[2:3] == BIG_TIFF or header[3:4] == BIG_TIFF:
         header += stream.read(8)
-    metadata.prefix = header[:2]
     main = Directory(header)
+    metadata.prefix = header[:2]
     directories = {MAIN: main}
     stream.seek(main.next)
     main.load(stream)
@@ -255,7 +260,7 @@ def _readable(
         if not kept or kind > LAST_TYPE:
             continue
         try:
-            value = directory[tag]
+            value = _single(directory[tag])
             if kind == ASCII:  # its bytes, of whatever encoding
                 value = value.encode("latin-1")
             alone = _new_directory(group, prefix)
@@ -294,6 +299,6 @@ def _left_out(image: Image.Image, main: Mapping[int, Any]) -> list[str]:
         "XMP": "xmp" in info or XMP_IN_PNG in info,
         "IPTC": IPTC in main or (isinstance(in_photoshop, dict) and IPTC_IN_JPEG in in_photoshop),
         "comment": "comment" in info,
-        "text": bool(set(getattr(image, "text", {})) - {XMP_IN_PNG, OLD_PNG_EXIF}),
+        "text of the PNG file": bool(set(getattr(image, "text", {})) - {XMP_IN_PNG, OLD_PNG_EXIF}),
     }
     return [name for name, there in found.items() if there]

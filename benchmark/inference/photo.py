@@ -18,8 +18,8 @@ from benchmark.colorizer import Colorizer, OnStep, Sampling
 from benchmark.figures.images import to_image
 from benchmark.randomness import derive_seed
 
-STRIP_PIXELS = 2**20
-"""The approximate number of pixels of a strip: some 100 MB of intermediate values."""
+STRIP_PIXELS = 2**18
+"""The approximate number of pixels of a strip: some 70 MB of intermediate values."""
 LONGEST_RATIO = 100
 """The most that the long side of the network's input is of its short side.
 

@@ -1,6 +1,7 @@
 """Where colored photos are written: one file for each photo, and never a photo itself."""
 
 import os
+import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -48,18 +49,19 @@ def plan_targets(
     kept, and photos that would still share a name are numbered.
     Raises UserError if nothing can be colored, or if `out` cannot be meant so.
     """
-    folders = [argument for argument in arguments if argument.is_dir()]
-    several = len(arguments) > 1 or bool(folders)
+    several = len(arguments) > 1 or _is_folder(arguments[0])
     folder = Path() if out is None else out
-    if out is not None and not out.is_dir():
+    if out is not None and not _is_folder(out):
         if not several:
             format_of(out)
             return _single(arguments[0], out, with_frames)
-        if out.exists() or out.suffix.lower() in by_suffix():
+        if os.path.lexists(out) or out.suffix.lower() in by_suffix():
             raise UserError(f"--out {out}: name a folder, since several photos may be written.")
     photos, failures = _find_photos(arguments)
     if not photos:
-        raise UserError(failures[0])
+        for failure in failures[:-1]:
+            info(f"Failed: {failure}")
+        raise UserError(failures[-1])
     taken: dict[str, Path] = {}
     targets = [
         _free_target(photo, folder / below, model, with_frames, taken) for photo, below in photos
@@ -68,7 +70,7 @@ def plan_targets(
 
 
 def _single(photo: Path, out: Path, with_frames: bool) -> tuple[list[Target], list[str]]:
-    if not photo.exists():
+    if not _is_file(photo):
         raise UserError(_missing(photo))
     return [Target.of(photo, out, with_frames)], []
 
@@ -86,7 +88,7 @@ def _find_photos(arguments: Sequence[Path]) -> tuple[list[tuple[Path, Path]], li
         if not photos:
             failures.append(
                 f"{argument} holds no image files: name another folder, or the files themselves."
-                if argument.is_dir()
+                if _is_folder(argument)
                 else _missing(argument)
             )
         for photo, below in photos:
@@ -97,10 +99,10 @@ def _find_photos(arguments: Sequence[Path]) -> tuple[list[tuple[Path, Path]], li
 
 
 def _photos_of(argument: Path) -> Iterator[tuple[Path, Path]]:
-    if argument.is_dir():
+    if _is_folder(argument):
         for photo in find_images(argument):
             yield photo, photo.parent.relative_to(argument)
-    elif argument.exists():
+    elif _is_file(argument):
         yield argument, Path()
 
 
@@ -152,13 +154,14 @@ def require_free(targets: Sequence[Target], overwrite: bool) -> None:
     photos = {_identity(target.photo): target.photo for target in targets}
     existing = []
     for path in (path for target in targets for path in target.files):
-        photo = photos.get(_identity(path)) if path.exists() else None
+        identity = _identity(path)
+        photo = None if identity is None else photos.get(identity)
         if photo is not None:
             raise UserError(
                 f"{path} is the photo {photo} itself, which is never written over: name another "
                 "place with --out."
             )
-        if path.is_dir():
+        if _is_folder(path):
             raise UserError(f"{path} is a folder: name another place with --out.")
         if os.path.lexists(path):
             existing.append(str(path))
@@ -170,7 +173,30 @@ def require_free(targets: Sequence[Target], overwrite: bool) -> None:
         )
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    """Return what two paths of one file have in common, also as links and hard links."""
-    status = path.stat()
-    return status.st_dev, status.st_ino
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what all paths of one file have in common, links and hard links among them.
+
+    None if there is no such file.
+    """
+    status = _status(path)
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
+def _is_folder(path: Path) -> bool:
+    status = _status(path)
+    return status is not None and stat.S_ISDIR(status.st_mode)
+
+
+def _is_file(path: Path) -> bool:
+    status = _status(path)
+    return status is not None and stat.S_ISREG(status.st_mode)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Return a file's status, or None if it does not exist. UserError if it cannot be told."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:  # such as a name that is too long
+        raise UserError(f"{path} cannot be used: {error.strerror}.") from error

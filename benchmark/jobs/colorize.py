@@ -91,7 +91,8 @@ def _load(trained: Trained) -> PhotoColorizer:
     path = find_weights(trained.model, trained.folder, trained.weights)
     model = load_weights(path, trained.model, fabric.device).model
     begun = read_record(RunFolder.of_weights(path).settings, TrainingRecord)
-    sampling = choose_sampling(trained.model, type(model), begun.preset, trained.sampling)
+    chosen = choose_sampling(trained.model, type(model), begun.preset, trained.sampling)
+    sampling = model.resolve_sampling(chosen)  # here, so that an error is none of each photo
     size = begun.settings["size"]
     return PhotoColorizer(model, size, trained.folder.seed, sampling, fabric.device)
 
