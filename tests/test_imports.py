@@ -15,7 +15,7 @@ LAYERS = (
     {"main"},
     {"benchmark.cli"},
     {"benchmark.jobs"},
-    {"benchmark.training", "benchmark.leaderboard"},
+    {"benchmark.training", "benchmark.leaderboard", "benchmark.inference"},
     {"benchmark.evaluation"},
     {"benchmark.data", "benchmark.checkpoints", "benchmark.registry"},
     {

@@ -1,4 +1,4 @@
-"""`main.py colorize PHOTO --model NAME`: color one photo at its full resolution."""
+"""`main.py colorize PHOTO... --model NAME`: color photos at their full resolution."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,15 +10,41 @@ from benchmark.cli import options
 
 def command(
     context: typer.Context,
-    photo: Annotated[Path, typer.Argument(help="Path of an image file, in color or gray.")],
+    photos: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PHOTO...",
+            help="Image files, in color or gray, and folders, whose image files are meant.",
+            show_default=False,
+        ),
+    ],
     model: Annotated[str, typer.Option(help="Name of a trained model.")],
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Path of the PNG file to write.  [default: <photo>-<model>.png, in this folder]",
+            help="File to write, in the format of its suffix; for several photos or a folder, the "
+            "folder to write PNG files into.  [default: <photo>-<model>.png, in this folder]",
             rich_help_panel=options.OUTPUT,
         ),
     ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            metavar="<int>",
+            help="Quality of a JPEG, WebP or AVIF file, from 1 to 100.  [default: 95]",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Write over files that exist, but never over a photo.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = False,
     run: options.RunName = None,
     seed: options.Seed = None,
     weights: options.Weights = "best",
@@ -31,16 +57,21 @@ def command(
     device: options.Device = None,
     results: options.Results = options.RESULTS,
 ) -> None:
-    """Color one photo with a trained model.
+    """Color photos with a trained model.
 
-    The result has the photo's resolution, and its lightness stays as it is.
+    Each result has the photo's resolution, and its lightness stays as it is. Prints the files
+    that were written.
     """
-    from benchmark.jobs.colorize import colorize_photo
+    from benchmark.jobs.colorize import Output, Trained, colorize_photos
     from benchmark.jobs.job import DEFAULT_SEED
-    from benchmark.results.folders import RunFolder
+    from benchmark.results.folders import RunFolder, require_run_name
 
+    if run is not None:
+        require_run_name("--run", run)
     sampling = options.sampling_values(context.params, set_)
-    path = out or Path(f"{photo.stem}-{model}.png")
     folder = RunFolder(results, run or model, DEFAULT_SEED if seed is None else seed)
-    colorize_photo(photo, path, model, folder, weights, sampling, device, frames)
-    typer.echo(str(path))
+    trained = Trained(model, folder, weights, sampling, device)
+    output = Output(out, quality, overwrite, frames)
+    code = colorize_photos(photos, trained, output, lambda path: typer.echo(str(path)))
+    if code:
+        raise typer.Exit(code)

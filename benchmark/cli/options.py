@@ -12,7 +12,7 @@ import typer
 from benchmark.errors import UserError
 from benchmark.files import ROOT
 from benchmark.metrics import options as metric_options
-from benchmark.settings import Settings
+from benchmark.settings import Settings, parse_value
 
 RESULTS = ROOT / "Results"
 DATA, TRAINING, TESTING, OUTPUT = "Data", "Training", "Testing", "Output"
@@ -39,14 +39,17 @@ SAMPLING = ("steps", "sampler", "eta", "guidance")
 """The options that are values of a model's `Sampling`, by their names there."""
 
 
-def setting(name: str, group: str | None = TRAINING) -> Any:
-    """Declare an option for a field of Settings, with the field's description and default."""
+def setting(name: str, group: str | None = TRAINING, **more: Any) -> Any:
+    """Declare an option for a field of Settings, with the field's description and default.
+
+    more: further arguments of `typer.Option`.
+    """
     field = Settings.model_fields[name]
     text = f"{field.description}.  [default: {field.default}]"
-    return typer.Option(help=text, rich_help_panel=group)
+    return typer.Option(help=text, rich_help_panel=group, **more)
 
 
-Seed = Annotated[int | None, setting("seed", group=None)]
+Seed = Annotated[int | None, setting("seed", group=None, min=0, metavar="<int>")]
 RunName = Annotated[
     str | None,
     typer.Option(
@@ -169,15 +172,15 @@ Colorfulness = Annotated[
 ]
 
 
-def parse_assignments(assignments: Iterable[str] | None) -> dict[str, str]:
-    """Parse `--set` options into name → text. `_` and `-` are the same in names."""
+def parse_assignments(assignments: Iterable[str] | None) -> dict[str, Any]:
+    """Parse `--set` options into name → value. `_` and `-` are the same in names."""
     pairs = {}
     for text in assignments or []:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise UserError(f"--set {text}: write it as --set key=value.")
         name = key.replace("-", "_")
-        pairs[RENAMED.get(name, name)] = value
+        pairs[RENAMED.get(name, name)] = parse_value(value)
     return pairs
 
 

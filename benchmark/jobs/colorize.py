@@ -1,67 +1,119 @@
-"""Color one photo at its full resolution."""
+"""Color photos at their full resolution."""
 
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-
 from benchmark import registry
 from benchmark.checkpoints import load_weights
-from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.console import info
 from benchmark.data.reading import open_photo
 from benchmark.device import make_fabric
+from benchmark.errors import UserError, first_line
 from benchmark.figures.frames import Frames
-from benchmark.figures.images import save_png
+from benchmark.inference.formats import require_quality, require_sides, save_photo
+from benchmark.inference.metadata import read_metadata
+from benchmark.inference.photo import LONGEST_RATIO, PhotoColorizer, is_compressed
+from benchmark.inference.targets import Target, plan_targets, require_free
 from benchmark.jobs.job import choose_sampling, require_frames
 from benchmark.jobs.weights import find_weights
-from benchmark.randomness import derive_seed
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import TrainingRecord, read_record
 
 
-def colorize_photo(
-    photo: Path,
-    out: Path,
-    model: str,
-    folder: RunFolder,
-    weights: str,
-    sampling: dict[str, Any],
-    device: str | None,
-    with_frames: bool,
-) -> None:
-    """Color one image file at its full resolution and write it as PNG.
+@dataclass(frozen=True)
+class Trained:
+    """Which trained model colors, and how it samples.
 
-    The model works at the size it was trained for; its color is brought to the photo's size and
-    joined to the photo's own lightness. with_frames: also write the sampling from noise to color
-    beside it, at the size that the model works at.
+    folder: of its run. weights, device: as the options of these names. sampling: what was typed.
     """
-    image = open_photo(photo)
-    registry.require(model)
-    if with_frames:
-        require_frames(model)
-    frames = Frames() if with_frames else None
-    fabric = make_fabric(device, "32")
-    path = find_weights(model, folder, weights)
-    loaded = load_weights(path, model, fabric.device)
+
+    model: str
+    folder: RunFolder
+    weights: str
+    sampling: dict[str, Any]
+    device: str | None
+
+
+@dataclass(frozen=True)
+class Output:
+    """How colored photos are written; the fields are named as the options are."""
+
+    out: Path | None
+    quality: int | None
+    overwrite: bool
+    frames: bool
+
+
+def colorize_photos(
+    arguments: Sequence[Path], trained: Trained, output: Output, written: Callable[[Path], None]
+) -> int:
+    """Color photos, and the images of folders, at their full resolution, and write each as a file.
+
+    written: called with the path of each photo that was written. Returns the exit code: 1 if
+    some photos failed, each of which a message names, and 2 if none could be colored.
+    UserError, before anything is computed, for what cannot work for any photo.
+    """
+    registry.require(trained.model)
+    if output.frames:
+        require_frames(trained.model)
+    targets, failures = plan_targets(arguments, output.out, trained.model, output.frames)
+    for target in targets:
+        require_quality(target.path, output.quality)
+    require_free(targets, output.overwrite)
+    colorizer = _load(trained)
+    for failure in failures:
+        info(f"Failed: {failure}")
+    failed, left_out = len(failures), Counter[str]()
+    for target in targets:
+        try:
+            left_out.update(_color(target, colorizer, output))
+        except Exception as error:
+            if len(targets) + len(failures) == 1:
+                raise
+            reason = str(error) if isinstance(error, UserError) else first_line(error)
+            info(f"Failed: {target.photo}: {reason}")
+            failed += 1
+        else:
+            written(target.path)
+    if left_out:
+        names = ", ".join(f"{name} ({count})" for name, count in left_out.items())
+        info(f"Metadata that was left out, with the number of photos: {names}.")
+    if failed:
+        info(f"{failed} of {len(targets) + len(failures)} could not be colored.")
+    return 0 if not failed else 1 if failed < len(targets) + len(failures) else 2
+
+
+def _load(trained: Trained) -> PhotoColorizer:
+    fabric = make_fabric(trained.device, "32")
+    path = find_weights(trained.model, trained.folder, trained.weights)
+    model = load_weights(path, trained.model, fabric.device).model
     begun = read_record(RunFolder.of_weights(path).settings, TrainingRecord)
-    chosen = choose_sampling(model, type(loaded.model), begun.preset, sampling)
+    chosen = choose_sampling(trained.model, type(model), begun.preset, trained.sampling)
+    sampling = model.resolve_sampling(chosen)  # here, so that an error is none of each photo
     size = begun.settings["size"]
-    pixels = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None]
-    lightness = rgb_to_lightness(rgb_from_8bit(pixels))
-    scale = size / min(lightness.shape[2:])
-    small = [max(size, round(side * scale)) for side in lightness.shape[2:]]
-    reduced = F.interpolate(lightness, small, mode="bicubic", antialias=True).clamp(0, 100)
-    seeds = [derive_seed(folder.seed, photo.name, 0)]
-    rgb = loaded.model.colorize(
-        reduced.to(fabric.device), seeds=seeds, sampling=chosen, on_step=frames
-    )
-    ab = rgb_to_lab(rgb)[:, 1:].cpu()
-    full = F.interpolate(ab, lightness.shape[2:], mode="bicubic", antialias=True)
-    save_png(out, join(lightness, full)[0])
+    return PhotoColorizer(model, size, trained.folder.seed, sampling, fabric.device)
+
+
+def _color(target: Target, colorizer: PhotoColorizer, output: Output) -> list[str]:
+    """Color one photo and write it. Returns the names of the metadata that was left out."""
+    photo = target.photo
+    metadata = read_metadata(photo)
+    image = open_photo(photo)
+    require_sides(target.path, image.size)
+    if is_compressed(image.height, image.width):
+        info(
+            f"{photo}: one side is more than {LONGEST_RATIO} times the other, so the model sees it "
+            "compressed, and its colors are less certain."
+        )
+    frames = Frames() if target.frames else None
+    small = colorizer.color(image, photo.name, frames)
+    notes = metadata.notes + save_photo(target.path, image, metadata, output.quality)
+    for note in notes:
+        info(f"{photo}: {note}.")
     if frames is not None:
-        strip, animation = (out.with_name(f"{out.stem}-frames{end}") for end in (".png", ".webp"))
-        frames.save(0, rgb[0], strip, animation)
-        info(f"The sampling from noise to color: {strip}, {animation}")
+        frames.save(0, small, *target.frames)
+        info(f"The sampling from noise to color: {', '.join(map(str, target.frames))}")
+    return metadata.left_out

@@ -13,7 +13,7 @@ from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
 from benchmark.metrics.options import LpipsBackbone, MetricOptions, Variant
 from benchmark.results.folders import RunFolder
-from benchmark.settings import BatchSize, Settings, Size, parse_value, sentence_of
+from benchmark.settings import BatchSize, Settings, Size, sentence_of
 
 DEFAULT_SEED: int = Settings.model_fields["seed"].default
 
@@ -57,8 +57,8 @@ class Job:
     compiled: bool
 
     @classmethod
-    def of(cls, options: Mapping[str, Any], assignments: Mapping[str, str]) -> "Job":
-        """Make a job from the values of the options by name, and from those of `--set` as text.
+    def of(cls, options: Mapping[str, Any], assigned: Mapping[str, Any]) -> "Job":
+        """Make a job from the values of the options by name, and from those of `--set`.
 
         An option that is no field of Job is a setting or a value of the sampling. It has precedence
         over `--set`.
@@ -66,7 +66,6 @@ class Job:
         own = {field.name for field in fields(cls)} - {"typed"}
         others = [name for name in options if name not in {*own, "model", "set_"}]
         typed = {name: options[name] for name in others if options[name] is not None}
-        assigned = {name: parse_value(text) for name, text in assignments.items()}
         return cls(typed={**assigned, **typed}, **{name: options[name] for name in own})
 
     @property

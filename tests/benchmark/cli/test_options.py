@@ -15,12 +15,12 @@ def test_old_names_of_settings_keep_working() -> None:
     assert set(options.RENAMED.values()) <= known
     assert not set(options.RENAMED) & known
     for old, new in options.RENAMED.items():
-        assert options.parse_assignments([f"{old.replace('_', '-')}=1"]) == {new: "1"}
+        assert options.parse_assignments([f"{old.replace('_', '-')}=1"]) == {new: 1}
 
 
 def test_values_of_set_are_split_at_the_first_equals_sign() -> None:
     assert options.parse_assignments(["kl-weight=1", "loss=a=b"]) == {
-        "kl_weight": "1",
+        "kl_weight": 1,
         "loss": "a=b",
     }
     assert options.parse_assignments(None) == {}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.cli.options import sampling_values
+from benchmark.cli.options import parse_assignments, sampling_values
 from benchmark.errors import UserError
 from benchmark.jobs.job import Job, choose_sampling, job_for_model
 from benchmark.registry import load_model
@@ -14,7 +14,8 @@ from benchmark.registry import load_model
 def make_job(assignments: dict[str, str], **options: Any) -> Job:
     """Return a job with these options and `--set` assignments; all other options are None."""
     names = {field.name for field in fields(Job)} - {"typed"}
-    return Job.of({**dict.fromkeys(names), **options}, assignments)
+    assigned = parse_assignments(f"{name}={text}" for name, text in assignments.items())
+    return Job.of({**dict.fromkeys(names), **options}, assigned)
 
 
 def test_an_option_has_precedence_over_set_in_all_commands() -> None:
@@ -22,7 +23,7 @@ def test_an_option_has_precedence_over_set_in_all_commands() -> None:
     assert make_job(assignments, steps=50, eta=None).typed == {"steps": 50, "eta": 0.5}
     parameters = {"steps": 50, "sampler": None, "eta": None, "guidance": None}
     typed = sampling_values(parameters, [f"{name}={text}" for name, text in assignments.items()])
-    assert typed == {"steps": 50, "eta": "0.5"}
+    assert typed == {"steps": 50, "eta": 0.5}
 
 
 def test_tests_skip_every_setting_of_a_training(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,114 @@
+"""Coloring of a photo at its full resolution, in strips, so that memory hardly grows with it.
+
+The network sees the whole photo, reduced to the size that it was trained at. Only its color is
+enlarged, and joined to the photo's own lightness.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from benchmark.color import join, rgb8_to_lab, rgb_to_lab
+from benchmark.colorizer import Colorizer, OnStep, Sampling
+from benchmark.figures.images import to_image
+from benchmark.randomness import derive_seed
+
+STRIP_PIXELS = 2**18
+"""The approximate number of pixels of a strip: some 70 MB of intermediate values."""
+LONGEST_RATIO = 100
+"""The most that the long side of the network's input is of its short side.
+
+So the input is at most as large as a batch of 100 of the squares that it was trained on.
+"""
+
+
+@dataclass(frozen=True)
+class PhotoColorizer:
+    """A trained model with all that it needs to color photos.
+
+    size: the side in pixels of the squares that it was trained on. seed: of the run; with a photo's
+    name it gives the photo's own seed.
+    """
+
+    model: Colorizer
+    size: int
+    seed: int
+    sampling: Sampling
+    device: torch.device
+
+    def color(self, image: Image.Image, name: str, on_step: OnStep | None = None) -> Tensor:
+        """Color an image in 8-bit sRGB in place.
+
+        name: the file name of the photo. on_step: as of `Colorizer.colorize`.
+        Returns the model's own output at the size that it works at: sRGB in [0, 1], (3, h, w).
+        """
+        height, width = network_size(image.height, image.width, self.size)
+        lightness = reduce_lightness(image, height, width).to(self.device)
+        seeds = [derive_seed(self.seed, name, 0)]
+        rgb = self.model.colorize(lightness, seeds=seeds, sampling=self.sampling, on_step=on_step)
+        join_color(image, rgb_to_lab(rgb)[:, 1:].cpu())
+        return rgb[0]
+
+
+def network_size(height: int, width: int, size: int) -> tuple[int, int]:
+    """Return the height and width at which the network sees a photo: its short side is `size`.
+
+    The long side is at most LONGEST_RATIO times that; a longer photo is compressed along it.
+    """
+    scale = size / min(height, width)
+    sides = (max(size, round(side * scale)) for side in (height, width))
+    small_height, small_width = (min(side, LONGEST_RATIO * size) for side in sides)
+    return small_height, small_width
+
+
+def is_compressed(height: int, width: int) -> bool:
+    """Whether the network sees a photo compressed along its long side."""
+    return max(height, width) > LONGEST_RATIO * min(height, width)
+
+
+def reduce_lightness(image: Image.Image, height: int, width: int) -> Tensor:
+    """Return the L* of an image in 8-bit sRGB, reduced bicubically to (1, 1, height, width)."""
+    # The reduction is separable, so that of the rows can be done strip by strip.
+    narrow = torch.empty(1, 1, image.height, width)
+    for top, bottom in strips(image):
+        strip = lightness_of(image, top, bottom)
+        narrow[:, :, top:bottom] = _reduce(strip, bottom - top, width)
+    return _reduce(narrow, height, width).clamp(0, 100)
+
+
+def _reduce(lightness: Tensor, height: int, width: int) -> Tensor:
+    return F.interpolate(lightness, (height, width), mode="bicubic", antialias=True)
+
+
+def join_color(image: Image.Image, ab: Tensor) -> None:
+    """Replace the color of an image in 8-bit sRGB by `ab`, enlarged bicubically, in place.
+
+    ab: (1, 2, h, w), over the whole image. The image keeps its lightness.
+    """
+    planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in ab[0].float().numpy()]
+    scale = ab.shape[2] / image.height
+    for top, bottom in strips(image):
+        size = (image.width, bottom - top)
+        box = (0, top * scale, ab.shape[3], min(bottom * scale, ab.shape[2]))
+        enlarged = [plane.resize(size, Image.Resampling.BICUBIC, box) for plane in planes]
+        strip = torch.from_numpy(np.stack([np.asarray(plane) for plane in enlarged]))[None]
+        rgb = join(lightness_of(image, top, bottom), strip)
+        image.paste(to_image(rgb[0]), (0, top))
+
+
+def strips(image: Image.Image) -> Iterator[tuple[int, int]]:
+    """Yield the first row of each strip of an image, and the row after its last one."""
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        yield top, min(top + rows, image.height)
+
+
+def lightness_of(image: Image.Image, top: int, bottom: int) -> Tensor:
+    """Return the L* of rows of an image in 8-bit sRGB: (1, 1, bottom - top, W)."""
+    strip = np.array(image.crop((0, top, image.width, bottom)))
+    return rgb8_to_lab(torch.from_numpy(strip).permute(2, 0, 1)[None])[:, :1].clamp(0, 100)
