@@ -1,9 +1,11 @@
 """The layout of Results/: every file name of a run and of a test is written here, and nowhere else.
 
 Results/<run>/seed-<N>/
-    settings.json  history.jsonl  cost.json  loss_curve.png  state.pt  samples/  weights/
+    settings.json  history.jsonl  cost.json  diverged.json  loss_curve.png  state.pt
+    samples/  weights/
     tests/<protocol>[-<sampling>]/
         run.json  per_image.csv  figure.png  images/  samples/<k>/  frames/ …
+Results/<run>/.seed-<N>.lock
 """
 
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ Sample = int | str
 """The number of a sample of each input, from 0, or MEAN."""
 MEAN = "mean"
 """Stands for the mean of all samples in place of a number."""
-SETTINGS, RECORD = "settings.json", "run.json"
+SETTINGS, RECORD, LOCK = "settings.json", "run.json", ".lock"
 TESTS, WEIGHTS, SAMPLES, IMAGES, FRAMES = "tests", "weights", "samples", "images", "frames"
 
 
@@ -42,13 +44,17 @@ class RunFolder:
     def __init__(self, results: Path, run: str, seed: int) -> None:
         self.results, self.run, self.seed = results, run, seed
         self.path = results / run / f"seed-{seed}"
+        # Beside the folder, so that it outlives the folder's deletion.
+        self.lock = results / run / f".seed-{seed}.lock"
         self.settings = self.path / SETTINGS
         self.submission = self.path / "submission.json"
         self.history = self.path / "history.jsonl"
         self.cost = self.path / "cost.json"
+        self.divergence = self.path / "diverged.json"
         self.loss_curve = self.path / "loss_curve.png"
         self.state = self.path / "state.pt"
         self.weights = self.path / WEIGHTS
+        self.previews = self.path / SAMPLES
         self.tests = self.path / TESTS
 
     def weights_file(self, which: str | int) -> Path:
@@ -74,7 +80,17 @@ class RunFolder:
 
     def preview(self, epoch: int) -> Path:
         """The figure of validation images that a training colors after an epoch."""
-        return self.path / SAMPLES / f"epoch_{epoch:04d}.png"
+        return self.previews / f"epoch_{epoch:04d}.png"
+
+    def places(self) -> dict[Path, bool]:
+        """The run's folder and what a training writes there; True for folders, False for files."""
+        folders = (self.path, self.weights, self.previews, self.tests)
+        files = (self.settings, self.history, self.cost, self.divergence, self.state)
+        return dict.fromkeys(folders, True) | dict.fromkeys((*files, self.loss_curve), False)
+
+    def test_locks(self) -> list[Path]:
+        """The locks of all tests of the run, finished or not."""
+        return sorted(path for path in self.tests.glob(f"*/{LOCK}") if path.is_file())
 
     def finished_tests(self) -> Iterator["TestFolder"]:
         """Yield the finished tests of the run, by name."""
@@ -119,7 +135,7 @@ class TestFolder:
         self.objects = path / "objects.csv"
         self.calibration = path / "calibration.png"
         self.outputs_record = path / "colorized.json"
-        self.lock = path / ".lock"
+        self.lock = path / LOCK
         self.outputs = (path / IMAGES, path / SAMPLES, path / FRAMES)
 
     @staticmethod

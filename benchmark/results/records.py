@@ -1,26 +1,35 @@
 """The schema of every JSON file of a run and of a test, each read and written through its schema.
 
-TrainingRecord is settings.json, SubmissionRecord submission.json, Cost cost.json, OutputsRecord
-colorized.json, and RunRecord run.json.
+TrainingRecord is settings.json, SubmissionRecord submission.json, Cost cost.json, Divergence
+diverged.json, OutputsRecord colorized.json, and RunRecord run.json.
 """
 
+import os
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from benchmark.errors import UserError
 from benchmark.files import read_json, write_json
+from benchmark.settings import BatchSize, Size
 
-REMEDY = "Delete the folder, or start from the beginning with --overwrite."
-
-Schema = TypeVar("Schema", bound=BaseModel)
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Amount = Annotated[float, Field(ge=0)]
 
 
 class Strict(BaseModel):
-    """The base of all records: no unknown keys, no numbers as strings, no NaN."""
+    """The base of all records: no unknown keys, no numbers as strings, no NaN.
+
+    remedy: what helps a user whose file is not such a record.
+    """
+
+    remedy: ClassVar[str] = "Delete the folder, or start from the beginning with --overwrite."
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+Schema = TypeVar("Schema", bound=Strict)
 
 
 # ---- a run ---------------------------------------------------------------------------------------
@@ -37,11 +46,22 @@ class TrainingSet(Strict):
     """The images that a model was trained on. manifest: a hash of the contents of all of them."""
 
     name: str
-    n_train: int
-    n_val: int
-    n_unusable: int
+    n_train: Count
+    n_val: Count
+    n_unusable: Count
     manifest: str
-    ab_mean: list[float]
+    ab_mean: list[float] = Field(min_length=2, max_length=2)
+
+
+class SettingsOfTests(BaseModel):
+    """The settings of a training that its tests need; all others are any JSON."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+    __pydantic_extra__: dict[str, JsonValue]
+
+    size: Size
+    batch_size: BatchSize
+    split_seed: Count
 
 
 class TrainingRecord(Strict):
@@ -49,6 +69,10 @@ class TrainingRecord(Strict):
 
     sources: who decided each of the settings. train_digests: SHA-256 of each training image.
     """
+
+    remedy: ClassVar[str] = (
+        "Delete its folder, or train from the beginning with --mode train --overwrite."
+    )
 
     schema_version: Literal[1] = 1
     model: str
@@ -59,9 +83,16 @@ class TrainingRecord(Strict):
     training_data: TrainingSet
     train_digests: list[str]
 
+    @model_validator(mode="after")
+    def _has_the_settings_of_tests(self) -> "TrainingRecord":
+        SettingsOfTests.model_validate(self.settings)
+        return self
+
 
 class SubmissionRecord(Strict):
     """submission.json: the run of another program, whose images were handed in."""
+
+    remedy: ClassVar[str] = "Hand the images in again with `main.py score`."
 
     schema_version: Literal[1] = 1
     model: str
@@ -71,15 +102,33 @@ class SubmissionRecord(Strict):
 class Cost(Strict):
     """cost.json: what a training took."""
 
-    parameters: int
-    training_seconds: float
-    images_per_second: float
-    epochs: int
-    steps: int
+    remedy: ClassVar[str] = (
+        "Delete this file to go on without it, or train from the beginning with --mode train "
+        "--overwrite."
+    )
+
+    parameters: Count
+    training_seconds: Amount
+    images_per_second: Amount
+    epochs: Count
+    steps: Count
     device: str
     precision: str
-    peak_device_bytes: int | None = Field(description="on a CPU that of the whole process")
-    best_epoch: int
+    peak_device_bytes: Count | None = Field(description="on a CPU that of the whole process")
+    best_epoch: Count
+
+
+class Divergence(Strict):
+    """diverged.json: where a training diverged, whose folder the next one may have.
+
+    epoch: from 1. best_epoch: that of the best weights before it, 0 if there are none.
+    """
+
+    remedy: ClassVar[str] = "Delete its folder, or train from the beginning with --overwrite."
+
+    epoch: Count
+    best_epoch: Count
+    reason: str
 
 
 # ---- a test --------------------------------------------------------------------------------------
@@ -281,17 +330,33 @@ def read_record(path: Path, schema: type[Schema]) -> Schema:
     try:
         values = read_json(path)
     except UserError as error:
-        raise UserError(f"{error} {REMEDY}" if path.exists() else str(error)) from error
+        raise UserError(
+            f"{error} {schema.remedy}" if os.path.lexists(path) else str(error)
+        ) from error
+    return validate(values, schema, f"{path} is not a {path.name} of this version")
+
+
+def validate(values: Any, schema: type[Schema], problem: str) -> Schema:
+    """Return values as a record. Raises UserError: the problem, the fault and the remedy."""
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        fault = error.errors()[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        raise UserError(
-            f"{path} is not a {path.name} of this version: {place}: {fault['msg']}. {REMEDY}"
-        ) from error
+        raise UserError(f"{problem}: {validation_fault(error)}. {schema.remedy}") from error
+
+
+def validation_fault(error: ValidationError) -> str:
+    """Return the place and the message of a validation's first error, printable and short."""
+    fault = error.errors(include_input=False, include_context=False)[0]
+    place = ".".join(str(part) for part in fault["loc"][:6])
+    text = f"{place}: {fault['msg']}" if place else fault["msg"]
+    return "".join(c if c.isprintable() else "?" for c in text)[:300]
 
 
 def read_cost(path: Path) -> Cost | None:
     """Read a cost.json; None if the training is not finished. Raises UserError if it is damaged."""
-    return read_record(path, Cost) if path.exists() else None
+    return read_record(path, Cost) if os.path.lexists(path) else None
+
+
+def read_divergence(path: Path) -> Divergence | None:
+    """Read a diverged.json; None if the training did not diverge. UserError if it is damaged."""
+    return read_record(path, Divergence) if os.path.lexists(path) else None
