@@ -8,7 +8,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -126,10 +126,12 @@ def _build(
     network: type[Colorizer], architecture: dict[str, Any], tensors: Mapping[str, Tensor]
 ) -> Colorizer:
     """Build the network of an architecture, if it has just these tensors. Raises _Misfit."""
-    # First on the device "meta", where nothing is allocated; a constructor that reads its own
-    # tensors cannot be run there.
-    with suppress(NotImplementedError, RuntimeError), torch.device("meta"), _at_most(len(tensors)):
-        _require_same(network.build(architecture), tensors)
+    try:  # first on the device "meta", where nothing is allocated
+        with torch.device("meta"), _at_most(len(tensors)):
+            _require_same(network.build(architecture), tensors)
+    except (NotImplementedError, RuntimeError) as error:
+        if "meta" not in str(error):  # a constructor that reads its own tensors cannot run there
+            raise
     with _at_most(len(tensors)):
         model = network.build(architecture)
     _require_same(model, tensors)
@@ -214,6 +216,8 @@ def load_state(path: Path) -> Any:
 
     Raises UserError if the file is damaged. Nothing much larger than the file is allocated.
     """
+    if not path.is_file():  # a named pipe would never end
+        raise state_error(path, "is no regular file")
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:

@@ -64,7 +64,8 @@ class RunFolder:
 
     def available_weights(self) -> list[str]:
         """The weights in the folder, as `--weights` names them."""
-        return sorted(path.stem for path in self.weights.glob("[!.]*.safetensors"))
+        found = self.weights.glob("[!.]*.safetensors")
+        return sorted(path.stem for path in found if path.is_file())
 
     def choose_weights(self, which: str) -> Path:
         """The file that `--weights` names. Raises UserError that lists the weights there are."""

@@ -55,6 +55,12 @@ class Tracker:
         self.path = folder.history
         # Epochs that were recorded after the last saved state are trained and recorded again.
         self.rows = [row for row in read_history(self.path) if row["epoch"] < first_epoch]
+        missing = {*range(1, first_epoch)} - {row["epoch"] for row in self.rows}
+        if missing:
+            info(
+                f"Warning: {self.path} lacks {len(missing)} of the {first_epoch - 1} epochs so "
+                "far, and so will the loss curve; the training goes on."
+            )
         self._run = _start_wandb(folder, mode, settings)
 
     def record(self, row: dict[str, Any]) -> None:
