@@ -89,7 +89,9 @@ def test_a_loss_that_is_not_finite_is_reported_with_the_remedy(tmp_path: Path) -
     loop = two_optimizers(tmp_path)
     with torch.no_grad():
         loop.recipe.critic.fill_(torch.inf)
-    with pytest.raises(UserError, match=r"smaller learning rate, for example with --learning_rate 0\.0001"):
+    with pytest.raises(
+        UserError, match=r"smaller learning rate, for example with --learning_rate 0\.0001"
+    ):
         loop.run("disabled")
 
 
