@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.console import info
-from benchmark.errors import UserError, first_line
+from benchmark.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 """The folder of the project, which holds main.py, models/ and, by default, all data."""
@@ -32,10 +32,6 @@ REMEDIES = {
     errno.EPERM: "check the permissions of its folder, or choose another place",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EISDIR: "a folder is in its place: rename or delete it",
-    errno.ENOTDIR: "a file is in the place of a folder: rename or delete it, or choose another "
-    "place",
-    errno.EEXIST: "a file is in the place of a folder: rename or delete it, or choose another "
-    "place",
 }
 """What helps against an error of the operating system, by its number."""
 
@@ -43,6 +39,10 @@ REMEDIES = {
 def write_error(path: Path, error: OSError, what: str = "written") -> UserError:
     """Return the error that says in one sentence why `path` cannot be written, and the remedy."""
     remedy = REMEDIES.get(error.errno or 0, "check the disk and the permissions of its folder")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        blocked = (p for p in path.parents if os.path.lexists(p) and not p.is_dir())
+        obstacle = next(blocked, path.parent)
+        remedy = f"{obstacle} is not a folder: rename or delete it, or choose another place"
     return UserError(f"{path} cannot be {what} ({error.strerror or error}): {remedy}.")
 
 
@@ -161,7 +161,7 @@ def read_text(path: Path) -> str:
             raise UserError(f"{path} cannot be read: it is {kind}.")
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError, MemoryError) as error:
-        raise UserError(f"{path} cannot be read: {first_line(error)}.") from error
+        raise UserError(f"{path} cannot be read: {_reason(error)}.") from error
 
 
 def read_json(path: Path) -> Any:
@@ -170,7 +170,13 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {first_line(error)}.") from error
+        raise UserError(f"{path} cannot be read as JSON: {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error's message; of an OSError without the path."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text.partition("\n")[0] or type(error).__name__
 
 
 def sha256_of_bytes(data: bytes) -> str:

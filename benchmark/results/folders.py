@@ -114,8 +114,10 @@ class RunFolder:
     @classmethod
     def of_weights(cls, path: Path) -> "RunFolder":
         """The run whose folder a file of weights lies in. Raises UserError if it lies in none."""
-        folder = cls.at(path.resolve().parent.parent)
-        if folder is None or not folder.settings.is_file():
+        # As it is named first, for a run's folder may be a link to another place.
+        found = (cls.at(file.parent.parent) for file in (path.absolute(), path.resolve()))
+        folder = next((run for run in found if run is not None and run.settings.is_file()), None)
+        if folder is None:
             raise UserError(
                 f"{path} lies in no run's folder: {SETTINGS}, beside its folder {WEIGHTS}/, has to "
                 "say what it was trained on."
@@ -151,7 +153,8 @@ class TestFolder:
 
     def run(self) -> RunFolder:
         """The run that this is a test of. Raises UserError if the folder lies in none."""
-        folder = RunFolder.at(self.path.resolve().parent.parent)
+        found = (RunFolder.at(p.parent.parent) for p in (self.path.absolute(), self.path.resolve()))
+        folder = next((run for run in found if run is not None), None)
         if folder is None:
             raise UserError(f"{self.path} lies in no run's folder, Results/<run>/seed-<N>/tests/.")
         return folder

@@ -125,6 +125,9 @@ def _fault_of_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any])
             if key != "lr" and (type(group[key]) is not type(value) or group[key] != value):
                 return f"{key} of its groups"
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    keys = {frozenset(entry) for entry in entries.values() if isinstance(entry, dict)}
+    if len(keys) > 1:  # the parameters of an optimizer all have the same entries
+        return "a missing entry"
     for index, entry in entries.items():
         if type(index) is not int or not 0 <= index < len(parameters) or type(entry) is not dict:
             return f"the entry {index!r}"
