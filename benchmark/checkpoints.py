@@ -6,23 +6,49 @@ network was built with, so the file alone rebuilds the model.
 
 import io
 import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from benchmark import registry
 from benchmark.colorizer import Colorizer
-from benchmark.errors import UserError
+from benchmark.errors import Diverged, UserError, first_line
 from benchmark.files import replacing, sha256_of_file
+from benchmark.results.schema import Count, Strict, validate, validation_fault
 
 HEADER = "chromabench"
 """The one key of the file's metadata. Several keys would be written in random order, and the file's
 hash would change with it."""
+
+
+LARGEST_WEIGHT = 1e10
+"""In magnitude; the weights of a training that did not diverge are far below it."""
+
+
+class Header(Strict):
+    """What the header of a file of weights says.
+
+    model: the model under models/ that was trained. architecture: its constructor's arguments.
+    """
+
+    remedy: ClassVar[str] = "Name other weights with --weights, or train the model again."
+
+    model: str
+    architecture: dict[str, JsonValue]
+    epoch: Count
 
 
 @dataclass(frozen=True)
@@ -53,34 +79,128 @@ def load_weights(path: Path, name: str, device: torch.device) -> Weights:
     """Rebuild the model `name` from a file of weights, in eval mode on `device`.
 
     Raises UserError if the file holds no weights that `name` can read: its own, or those of the
-    model that `Colorizer.weights_of` names.
+    model that `Colorizer.weights_of` names. Nothing larger than the file is allocated.
     """
-    header = _read_header(path)
+    header, tensors = _read(path)
     network = registry.load_model(name)
-    if header["model"] not in (name, network.weights_of):
-        raise UserError(f"{path} holds weights of {header['model']}, not of {name}.")
+    if header.model not in (name, network.weights_of):
+        raise UserError(f"{path} holds weights of {header.model}, not of {name}.")
     try:
-        model = network.build(header["architecture"])
-        with safe_open(path, framework="pt") as file:
-            model.load_state_dict({key: file.get_tensor(key) for key in file.keys()})
-    except (RuntimeError, ValidationError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} does not fit models/{name} as it is now: {reason}") from error
-    return Weights(
-        model.to(device).eval(), header["model"], path, header["epoch"], sha256_of_file(path)
-    )
+        model = _build(network, header.architecture, tensors)
+        model.load_state_dict(tensors)
+    except Exception as error:  # a constructor raises anything for arguments that it cannot take
+        reason = validation_fault(error) if isinstance(error, ValidationError) else str(error)
+        raise UserError(
+            f"{path} does not fit models/{name} as it is now: {reason.partition(chr(10))[0]}. "
+            f"{Header.remedy}"
+        ) from error
+    _require_sound(path, tensors)
+    return Weights(model.to(device).eval(), header.model, path, header.epoch, sha256_of_file(path))
 
 
-def _read_header(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> tuple[Header, dict[str, Tensor]]:
+    """Read the header and the tensors of a file of weights. UserError if it is none."""
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(HEADER)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is not a file of weights: {error}.") from error
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(
+            f"{path} is no file of weights, or a damaged one ({error}). {Header.remedy}"
+        ) from error
+    problem = f"{path} was not written by this project"
     if text is None:
-        raise UserError(f"{path} was not written by this project: its header names no model.")
-    header: dict[str, Any] = json.loads(text)
-    return header
+        raise UserError(f"{problem}: its header names no model. {Header.remedy}")
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{problem}: its header is not JSON. {Header.remedy}") from error
+    return validate(values, Header, problem), tensors
+
+
+class _Misfit(Exception):
+    """A network has not the tensors that are to be loaded into it."""
+
+
+def _build(
+    network: type[Colorizer], architecture: dict[str, Any], tensors: Mapping[str, Tensor]
+) -> Colorizer:
+    """Build the network of an architecture, if it has just these tensors. Raises _Misfit."""
+    try:  # first on the device "meta", where nothing is allocated
+        with torch.device("meta"), _at_most(len(tensors)):
+            _require_same(network.build(architecture), tensors)
+    except (NotImplementedError, RuntimeError) as error:
+        if "meta" not in str(error):  # a constructor that reads its own tensors cannot run there
+            raise
+    with _at_most(len(tensors)):
+        model = network.build(architecture)
+    _require_same(model, tensors)
+    return model
+
+
+def _require_same(model: Colorizer, tensors: Mapping[str, Tensor]) -> None:
+    fault = difference(model.state_dict(), tensors)
+    if fault is not None:
+        raise _Misfit(fault)
+
+
+@contextmanager
+def _at_most(count: int) -> Iterator[None]:
+    """Raise _Misfit as soon as modules that are built have many more tensors than `count`."""
+    found = 0
+
+    def check(module: nn.Module, name: str, tensor: object) -> None:
+        nonlocal found
+        found += 1
+        if found > 2 * count + 100:  # some are replaced while a network is built
+            raise _Misfit(f"its architecture has more than the {count} tensors of the file")
+
+    hooks = (
+        register_module_parameter_registration_hook(check),
+        register_module_buffer_registration_hook(check),
+    )
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
+    """Say in what tensors differ from the expected ones by name, shape or type, or None."""
+    for key in expected:
+        if key not in found:
+            return f"{key} is missing"
+    for key, tensor in found.items():
+        if key not in expected:
+            return f"{key!r} is not known"
+        if not isinstance(tensor, Tensor):
+            return f"{key} is no tensor"
+        shapes = tuple(tensor.shape), tuple(expected[key].shape)
+        if shapes[0] != shapes[1]:
+            return f"{key} has the shape {shapes[0]}, where {shapes[1]} is needed"
+        if tensor.dtype != expected[key].dtype:
+            return f"{key} is of type {tensor.dtype}, where {expected[key].dtype} is needed"
+    return None
+
+
+def is_sound(tensor: Tensor) -> bool:
+    """Whether all numbers are finite and of a size that weights have."""
+    if not tensor.numel():
+        return True
+    low, high = torch.aminmax(tensor)
+    # Written so that NaN fails too.
+    return bool(low >= -LARGEST_WEIGHT) and bool(high <= LARGEST_WEIGHT)
+
+
+def _require_sound(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    for key, tensor in tensors.items():
+        if not is_sound(tensor):
+            raise Diverged(
+                f"{path} holds weights that are not finite or beyond {LARGEST_WEIGHT:g} ({key}): "
+                "the training diverged; train again with a smaller learning rate, or name other "
+                "weights with --weights."
+            )
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -91,14 +211,25 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
         part.write_bytes(content.getbuffer())
 
 
-def load_state(path: Path) -> dict[str, Any]:
+def load_state(path: Path) -> Any:
     """Read the state of a training without running pickled code.
 
-    Raises UserError if the file is damaged.
+    Raises UserError if the file is damaged. Nothing much larger than the file is allocated.
     """
+    if not path.is_file():  # a named pipe would never end
+        raise state_error(path, "is no regular file")
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+                raise ValueError("it holds more than its size")
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds of errors for a damaged archive
-        remedy = "delete it to start this run from the beginning"
-        raise UserError(f"{path} is damaged ({type(error).__name__}); {remedy}.") from error
-    return state
+        raise state_error(path, f"is damaged ({first_line(error)})") from error
+
+
+def state_error(path: Path, problem: str) -> UserError:
+    """Return the error of a state that cannot be resumed."""
+    return UserError(
+        f"{path} {problem}: delete it to train this run from the beginning, or start over with "
+        "--overwrite."
+    )

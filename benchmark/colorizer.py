@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from torch import Tensor, nn
 
 from benchmark.color import TOLERANCE, join, rgb_to_lab
+from benchmark.errors import Diverged
 from benchmark.randomness import Noise
 
 SMALLEST_SIDE = 16
@@ -149,7 +150,7 @@ class Colorizer(nn.Module, ABC):
         on_step: called at each step with state and estimate as sRGB (B, 3, H, W); never called
         unless `has_steps`.
         Raises ValueError for other shapes or ranges, UserError for a sampling that these weights
-        do not allow.
+        do not allow, and Diverged if `predict` returns numbers that are not finite.
         """
         _require_lightness(lightness, seeds)
         if self.training:
@@ -170,7 +171,13 @@ class Colorizer(nn.Module, ABC):
         noise = Noise(seeds, lightness.device)
         chosen = self.resolve_sampling(self.sampling_class() if sampling is None else sampling)
         watch = report if on_step is not None else None
-        return finish(self.predict(padded, noise=noise, sampling=chosen, on_step=watch))
+        color = self.predict(padded, noise=noise, sampling=chosen, on_step=watch)
+        if not color.isfinite().all():
+            raise Diverged(
+                "The network's output is not finite: the weights diverged in training; train again "
+                "with a smaller learning rate."
+            )
+        return finish(color)
 
     @classmethod
     def has_steps(cls) -> bool:

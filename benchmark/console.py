@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -11,7 +12,8 @@ Item = TypeVar("Item")
 
 def info(message: str) -> None:
     """Write one line for the user, above a progress bar if there is one."""
-    tqdm.write(message, file=sys.stderr)
+    with suppress(OSError):  # a terminal that was closed must not stop what has to be saved
+        tqdm.write(message, file=sys.stderr)
 
 
 def shorten(names: Sequence[str]) -> str:

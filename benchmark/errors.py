@@ -12,6 +12,10 @@ class UserError(Exception):
     """
 
 
+class Diverged(UserError):
+    """Numbers of a training, or of its weights, are not finite or far beyond all bounds."""
+
+
 class Interrupted(Exception):
     """The user stopped a training, whose state is saved. `main.py` exits with code 130."""
 

@@ -20,7 +20,8 @@ from benchmark.data.sources import Sources
 from benchmark.data.splits import split
 from benchmark.device import make_fabric
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import TrainingRecord, read_record
+from benchmark.results.records import TrainingRecord
+from benchmark.results.schema import read_record
 from benchmark.settings import Settings, parse_value, resolve
 from benchmark.training.loop import Loop
 

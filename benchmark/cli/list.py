@@ -1,12 +1,15 @@
 """`main.py list [MODEL]`: list the models, or the settings of one of them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from benchmark import registry
 from benchmark.cli import options
+from benchmark.console import info
+from benchmark.errors import UserError
 from benchmark.results.folders import RunFolder
 
 
@@ -25,14 +28,30 @@ def command(
         if entry.broken:
             typer.echo(f"{entry.name:<10}  broken: {entry.broken}")
             continue
-        state, size = "-", ""
-        trained = [run for run in RunFolder.all_of(results, entry.name) if run.cost.exists()]
-        if trained:
-            from benchmark.results.records import Cost, read_record
-
-            state = "trained"
-            size = f"{read_record(trained[0].cost, Cost).parameters / 1e6:.2f} M"
+        state, size = _state_of(entry.name, results)
         typer.echo(f"{entry.name:<10}  {state:<8} {size:>8}  {entry.summary}")
+
+
+def _state_of(model: str, results: Path) -> tuple[str, str]:
+    """Whether a model is trained, and its number of parameters.
+
+    A file that cannot be read is named on stderr, and the run counts as damaged.
+    """
+    from benchmark.results.records import read_cost, read_divergence
+
+    state = "-"
+    for run in RunFolder.all_of(results, model):
+        try:
+            cost = read_cost(run.cost)
+            diverged = read_divergence(run.divergence) is not None
+        except UserError as error:
+            info(f"{model}: {error}")
+            state = "damaged"
+            continue
+        if cost is not None:
+            return "trained", f"{cost.parameters / 1e6:.2f} M"
+        state = "diverged" if diverged and state == "-" else state
+    return state, ""
 
 
 def _list_settings(name: str) -> None:

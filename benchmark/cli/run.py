@@ -108,13 +108,13 @@ def train_and_test(
     ] = FIGURE_IMAGES,
     frames: options.Frames = False,
     wandb: Annotated[
-        Literal["online", "offline", "disabled"],
+        Literal["online", "offline", "disabled"] | None,
         typer.Option(
             help="Tracking of the training by Weights & Biases; offline writes into the run's "
-            "folder and sends nothing.",
+            "folder and sends nothing.  [default: WANDB_MODE, otherwise offline]",
             rich_help_panel=OUTPUT,
         ),
-    ] = "offline",
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option(

@@ -1,14 +1,13 @@
 """A test: a colorizer and a protocol become images and scores, in a folder of a run's tests/."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import torch
-from filelock import FileLock
 
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer, Sampling
@@ -37,7 +36,7 @@ from benchmark.evaluation.recorded import write_table
 from benchmark.evaluation.summary import summarize
 from benchmark.figures.calibration import save_calibration
 from benchmark.figures.images import save_results
-from benchmark.files import sha256_of_json, write_text
+from benchmark.files import locked, sha256_of_json, write_text
 from benchmark.metrics.table import MetricSuite
 from benchmark.results.environment import now
 from benchmark.results.folders import RunFolder, TestFolder, fit_name
@@ -50,8 +49,8 @@ from benchmark.results.records import (
     Submission,
     TrainingSet,
     WeightsUsed,
-    write_record,
 )
+from benchmark.results.schema import write_record
 from benchmark.settings import FIGURE_IMAGES
 
 CPU = torch.device("cpu")
@@ -184,7 +183,7 @@ def test(
                 f"{candidate.model} is not stochastic: it is tested with one sample of each image."
             )
         samples = 1
-    with lock(outputs.folder):
+    with lock(outputs.folder, wait=not overwrite):
         if overwrite:
             outputs.delete()
         outputs.colorize_missing(
@@ -216,16 +215,13 @@ def write_frames(
         )
 
 
-def lock(folder: TestFolder) -> FileLock:
-    """Lock a test's folder, since two processes may run the same test, above all fixed rows."""
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{folder.path} cannot be made ({error.strerror or error}): check the permissions, or "
-            "name another folder with --results."
-        ) from error
-    return FileLock(folder.lock)
+def lock(folder: TestFolder, *, wait: bool = True) -> AbstractContextManager[None]:
+    """Lock a test's folder, since two processes may run the same test, above all fixed rows.
+
+    wait: whether to wait for another process in it, or to raise UserError at once.
+    """
+    in_use = f"{folder.path} is in use by another process: wait until that has ended, or stop it."
+    return locked(folder.lock, None if wait else in_use)
 
 
 def score_outputs(candidate: Candidate, outputs: Outputs, setup: TestSetup) -> RunRecord:

@@ -24,13 +24,8 @@ from benchmark.files import sha256_of_file
 from benchmark.randomness import derive_seed
 from benchmark.results.environment import environment
 from benchmark.results.folders import MEAN, Sample, TestFolder, fit_name
-from benchmark.results.records import (
-    OutputsRecord,
-    Provenance,
-    Timing,
-    read_record,
-    write_record,
-)
+from benchmark.results.records import OutputsRecord, Provenance, Timing
+from benchmark.results.schema import read_record, write_record
 
 FRAMES_AT_ONCE = 8
 """The most images whose frames are kept in memory together."""

@@ -20,7 +20,8 @@ from benchmark.inference.targets import Target, plan_targets, require_free
 from benchmark.jobs.job import choose_sampling, require_frames
 from benchmark.jobs.weights import find_weights
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import TrainingRecord, read_record
+from benchmark.results.records import TrainingRecord
+from benchmark.results.schema import read_record
 
 
 @dataclass(frozen=True)

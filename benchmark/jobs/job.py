@@ -34,6 +34,7 @@ class Job:
     typed: the values of settings and of the sampling that were typed, by name, those of `--set`
         among them.
     mode: None for a training and then a test.
+    wandb: None for what the environment says.
     compiled: whether a training compiles the network.
     """
 
@@ -52,7 +53,7 @@ class Job:
     lpips_weights: str | None
     lpips_backbone: LpipsBackbone
     colorfulness: Variant
-    wandb: Literal["online", "offline", "disabled"]
+    wandb: Literal["online", "offline", "disabled"] | None
     overwrite: bool
     compiled: bool
 

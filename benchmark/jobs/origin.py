@@ -40,12 +40,11 @@ from benchmark.results.folders import (
 from benchmark.results.records import (
     OutputsRecord,
     RunRecord,
-    Strict,
     SubmissionRecord,
     TrainingRecord,
     read_cost,
-    read_record,
 )
+from benchmark.results.schema import Strict, read_record
 
 CPU = torch.device("cpu")
 COLORED_AGAIN = 2

@@ -31,12 +31,8 @@ from benchmark.files import replacing
 from benchmark.leaderboard import formats, write
 from benchmark.metrics.table import MetricSuite
 from benchmark.results.folders import RunFolder, require_run_name
-from benchmark.results.records import (
-    RunRecord,
-    Submission,
-    SubmissionRecord,
-    write_record,
-)
+from benchmark.results.records import RunRecord, Submission, SubmissionRecord
+from benchmark.results.schema import write_record
 from benchmark.settings import Settings
 
 SPLIT_SEED: int = Settings.model_fields["split_seed"].default

@@ -25,8 +25,8 @@ from benchmark.results.records import (
     TrainingRecord,
     WeightsUsed,
     read_cost,
-    read_record,
 )
+from benchmark.results.schema import read_record
 from benchmark.settings import sentence_of
 
 

@@ -1,28 +1,45 @@
 """Train a model into its run's folder."""
 
-import shutil
+import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
+from lightning_fabric import Fabric
 
 from benchmark import registry
-from benchmark.colorizer import Colorizer
+from benchmark.colorizer import Colorizer, Sampling
 from benchmark.console import info
 from benchmark.data.loading import load_training
 from benchmark.data.sources import Sources
 from benchmark.device import device_name, make_fabric
 from benchmark.errors import UserError
 from benchmark.jobs.job import Job, split_typed
+from benchmark.jobs.run_lock import delete_run, lock_run, require_places
 from benchmark.jobs.weights import model_of, run_beside, run_of_other
 from benchmark.metrics.table import MetricSuite, load_metric_suite
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import (
-    TrainingRecord,
-    read_record,
-    write_record,
-)
-from benchmark.settings import resolve
+from benchmark.results.records import TrainingRecord, read_divergence
+from benchmark.results.schema import read_record, write_record
+from benchmark.settings import Settings, resolve
 from benchmark.training.loop import Loop
+from benchmark.training.tracking import choose_wandb_mode
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What a training is asked for, before any file of its run is read.
+
+    sources: who decided each of the settings. sampling: of the test after it, as it was typed.
+    """
+
+    model: str
+    preset: str
+    settings: Settings
+    sources: dict[str, str]
+    sampling: Sampling
+    images: Sources
+    fabric: Fabric
 
 
 def train(
@@ -30,57 +47,79 @@ def train(
 ) -> None:
     """Train `model` into its run's folder, from the start or from where it stopped.
 
-    Everything that can be wrong is found before anything is deleted or written. preset: the typed
-    one or the default. explicitly_requested: whether the user asked to train this model; otherwise
-    it is not trained where it can read the weights of another model (`Colorizer.weights_of`).
+    Everything that can be wrong is found before anything is deleted or written, and no other
+    process trains the same run meanwhile. preset: the typed one or the default.
+    explicitly_requested: whether the user asked to train this model; otherwise it is not trained
+    where it can read the weights of another model (`Colorizer.weights_of`).
     """
-    folder = job.folder(model)
+    folder, wandb_mode = job.folder(model), choose_wandb_mode(job.wandb)
     settings_class = registry.load_settings(model)
     known = settings_class.described()
     typed, sampling = split_typed(model, job, known, settings_class.model_class, preset)
     resolved = resolve(settings_class, model, preset, typed)
-    settings = resolved.settings
-    fabric = make_fabric(job.device, settings.precision)
-    data = load_training(sources, settings, is_tested=job.tests)
+    fabric = make_fabric(job.device, resolved.settings.precision)
+    request = _Request(
+        model, preset, resolved.settings, resolved.sources, sampling, sources, fabric
+    )
+    with lock_run(folder):
+        loop = _prepare(request, folder, job, explicitly_requested=explicitly_requested)
+        if loop is not None:
+            loop.run(wandb_mode, job.compiled)
+
+
+def _prepare(
+    request: _Request, folder: RunFolder, job: Job, *, explicitly_requested: bool
+) -> Loop | None:
+    """Load the images and begin the run, or go on with it; None if another run replaces it."""
+    model, settings, fabric = request.model, request.settings, request.fabric
+    data = load_training(request.images, settings, is_tested=job.tests)
     recipe_class = registry.load_recipe(model)
     suite = MetricSuite()
     if job.tests or recipe_class.select_best_by == "images":
         suite = load_metric_suite(job.metric_options, job.lpips_weights)
     torch.manual_seed(settings.seed)  # the first weights
     network = settings.model_class.build(settings.architecture)
-    network.resolve_sampling(sampling)  # a sampling that these weights cannot have ends the job now
+    # A sampling that these weights cannot have ends the job now.
+    network.resolve_sampling(request.sampling)
     network.calibrate(data.statistics)
     record = TrainingRecord(
         model=model,
-        preset=preset,
+        preset=request.preset,
         settings=settings.flat(),
-        sources=resolved.sources,
-        images=sources.record(),
+        sources=request.sources,
+        images=request.images.record(),
         training_data=data.training_set,
         train_digests=data.train_digests,
         train_contents=data.train_contents,
     )
-    replacement = None
-    if not explicitly_requested:
-        replacement = _find_replacement(type(network), folder, record, overwrite=job.overwrite)
-    if replacement is not None:
-        other, trained = replacement
-        _require_same_settings(other, trained, record, preset_is_typed=job.preset is not None)
-        info(
-            f"{model} is not trained: it differs from {network.weights_of} only in its sampler, "
-            f"and reads the weights of {other.path}. Train it with --model {model} --mode train."
-        )
-        if job.overwrite and other is not folder and folder.path.exists():
-            shutil.rmtree(folder.path)
-        return
-    recipe = recipe_class(network, settings)
-    loop = Loop(folder, model, network, recipe, data, fabric, suite)
-    if job.overwrite and folder.path.exists():
-        shutil.rmtree(folder.path)
+    if not explicitly_requested and _is_replaced(type(network), folder, record, job):
+        return None
+    loop = Loop(folder, model, network, recipe_class(network, settings), data, fabric, suite)
+    if job.overwrite:
+        delete_run(folder)
     _begin(folder, record)
     data.report.write(folder.file_report)
     info(f"{model} trains on {device_name(fabric.device)} in {fabric._precision.precision}.")
-    loop.run(job.wandb, job.compiled)
+    return loop
+
+
+def _is_replaced(
+    network: type[Colorizer], folder: RunFolder, record: TrainingRecord, job: Job
+) -> bool:
+    """Whether another run's weights are read instead of a training, as a message then says."""
+    replacement = _find_replacement(network, folder, record, overwrite=job.overwrite)
+    if replacement is None:
+        return False
+    other, trained = replacement
+    _require_same_settings(other, trained, record, preset_is_typed=job.preset is not None)
+    info(
+        f"{record.model} is not trained: it differs from {network.weights_of} only in its "
+        f"sampler, and reads the weights of {other.path}. Train it with --model {record.model} "
+        "--mode train."
+    )
+    if job.overwrite and other is not folder:
+        delete_run(folder)
+    return True
 
 
 def _find_replacement(
@@ -126,18 +165,41 @@ def _require_same_settings(
 
 def _begin(folder: RunFolder, record: TrainingRecord) -> None:
     """Print and write the settings of a run. Raises UserError if its folder holds another run."""
+    require_places(folder)
     remedy = "Give this run a name of its own with --run, or delete the other with --overwrite."
     if folder.submission.exists():
         raise UserError(f"{folder.path} holds images of another program. {remedy}")
-    if folder.settings.exists():
-        difference = _difference(read_record(folder.settings, TrainingRecord), record)
-        if difference is not None:
-            raise UserError(f"{folder.path} {difference}. {remedy}")
-        return
+    if os.path.lexists(folder.settings):
+        previous = read_record(folder.settings, TrainingRecord)
+        if not _start_over_after_divergence(folder, previous, record):
+            difference = _difference(previous, record)
+            if difference is not None:
+                raise UserError(f"{folder.path} {difference}. {remedy}")
+            return
     info(f"{record.model}, preset {record.preset}, into {folder.path}:")
     for name, value in record.settings.items():
         info(f"  {name:<18} {value!s:<28} {record.sources[name]}")
     write_record(folder.settings, record)
+
+
+def _start_over_after_divergence(
+    folder: RunFolder, previous: TrainingRecord, record: TrainingRecord
+) -> bool:
+    """Delete a run of the same model and images whose training diverged. Returns whether it did.
+
+    A message says what is deleted.
+    """
+    same = previous.training_data.manifest == record.training_data.manifest
+    divergence = read_divergence(folder.divergence)
+    if divergence is None or previous.model != record.model or not same:
+        return False
+    kept = f", with weights of epoch {divergence.best_epoch}," if divergence.best_epoch else ""
+    info(
+        f"{folder.path} diverged in epoch {divergence.epoch}: this run{kept} is deleted, and the "
+        "training starts over."
+    )
+    delete_run(folder)
+    return True
 
 
 def _difference(previous: TrainingRecord, record: TrainingRecord) -> str | None:

@@ -34,8 +34,8 @@ from benchmark.results.records import (
     Score,
     SubmissionRecord,
     TrainingRecord,
-    read_record,
 )
+from benchmark.results.schema import read_record
 from benchmark.settings import Settings
 
 RELATIVE, ABSOLUTE = 1e-4, 3e-5

@@ -3,6 +3,7 @@
 A model that differs from another only in its sampler names it as `Colorizer.weights_of`.
 """
 
+import os
 from pathlib import Path
 
 from benchmark import registry
@@ -10,7 +11,8 @@ from benchmark.colorizer import Colorizer
 from benchmark.console import info
 from benchmark.errors import UserError
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import TrainingRecord, read_record
+from benchmark.results.records import TrainingRecord, read_divergence
+from benchmark.results.schema import read_record
 
 
 def find_weights(model: str, folder: RunFolder, which: str) -> Path:
@@ -29,6 +31,12 @@ def find_weights(model: str, folder: RunFolder, which: str) -> Path:
         if other is not None and (other is folder or not folder.available_weights()):
             info(f"{model} has no weights of its own and reads those of {other.path}.")
             return other.choose_weights(which)
+        divergence = read_divergence(folder.divergence)
+        if divergence is not None:
+            info(
+                f"Warning: {folder.path} diverged in epoch {divergence.epoch}: its best weights "
+                f"are those of epoch {divergence.best_epoch}."
+            )
     return folder.choose_weights(which)
 
 
@@ -56,6 +64,6 @@ def run_beside(folder: RunFolder, model: str) -> RunFolder | None:
 
 def model_of(run: RunFolder) -> str | None:
     """Return the model that is trained in a run's folder, or None if no training was begun."""
-    if not run.settings.exists():
+    if not os.path.lexists(run.settings):
         return None
     return read_record(run.settings, TrainingRecord).model

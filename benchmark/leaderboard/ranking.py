@@ -18,7 +18,12 @@ from benchmark.evaluation.recorded import read_test
 from benchmark.metrics.options import DEFAULT_SORT
 from benchmark.metrics.table import METRICS
 from benchmark.results.folders import Sample, TestFolder
-from benchmark.results.records import ProtocolRecord, RunRecord, Score, SeveralSamples
+from benchmark.results.records import (
+    ProtocolRecord,
+    RunRecord,
+    Score,
+    SeveralSamples,
+)
 from benchmark.settings import Settings
 from benchmark.statistics import mean_interval, ranks
 

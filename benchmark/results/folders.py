@@ -1,9 +1,11 @@
 """The layout of Results/: every file name of a run and of a test is written here, and nowhere else.
 
 Results/<run>/seed-<N>/
-    settings.json  history.jsonl  cost.json  loss_curve.png  state.pt  samples/  weights/
+    settings.json  history.jsonl  cost.json  diverged.json  loss_curve.png  state.pt
+    samples/  weights/
     tests/<protocol>[-<sampling>]/
         run.json  per_image.csv  figure.png  images/  samples/<k>/  frames/ …
+Results/<run>/.seed-<N>.lock
 """
 
 import hashlib
@@ -18,7 +20,7 @@ Sample = int | str
 """The number of a sample of each input, from 0, or MEAN."""
 MEAN = "mean"
 """Stands for the mean of all samples in place of a number."""
-SETTINGS, RECORD = "settings.json", "run.json"
+SETTINGS, RECORD, LOCK = "settings.json", "run.json", ".lock"
 FILE_REPORT = "file_report.csv"
 """The list of the image files that were left out or not read as they are."""
 TESTS, WEIGHTS, SAMPLES, IMAGES, FRAMES = "tests", "weights", "samples", "images", "frames"
@@ -57,14 +59,18 @@ class RunFolder:
     def __init__(self, results: Path, run: str, seed: int) -> None:
         self.results, self.run, self.seed = results, run, seed
         self.path = results / run / f"seed-{seed}"
+        # Beside the folder, so that it outlives the folder's deletion.
+        self.lock = results / run / f".seed-{seed}.lock"
         self.settings = self.path / SETTINGS
         self.submission = self.path / "submission.json"
         self.history = self.path / "history.jsonl"
         self.cost = self.path / "cost.json"
         self.file_report = self.path / FILE_REPORT
+        self.divergence = self.path / "diverged.json"
         self.loss_curve = self.path / "loss_curve.png"
         self.state = self.path / "state.pt"
         self.weights = self.path / WEIGHTS
+        self.previews = self.path / SAMPLES
         self.tests = self.path / TESTS
 
     def weights_file(self, which: str | int) -> Path:
@@ -74,7 +80,8 @@ class RunFolder:
 
     def available_weights(self) -> list[str]:
         """The weights in the folder, as `--weights` names them."""
-        return sorted(path.stem for path in self.weights.glob("[!.]*.safetensors"))
+        found = self.weights.glob("[!.]*.safetensors")
+        return sorted(path.stem for path in found if path.is_file())
 
     def choose_weights(self, which: str) -> Path:
         """The file that `--weights` names. Raises UserError that lists the weights there are."""
@@ -90,7 +97,17 @@ class RunFolder:
 
     def preview(self, epoch: int) -> Path:
         """The figure of validation images that a training colors after an epoch."""
-        return self.path / SAMPLES / f"epoch_{epoch:04d}.png"
+        return self.previews / f"epoch_{epoch:04d}.png"
+
+    def places(self) -> dict[Path, bool]:
+        """The run's folder and what a training writes there; True for folders, False for files."""
+        folders = (self.path, self.weights, self.previews, self.tests)
+        files = (self.settings, self.history, self.cost, self.divergence, self.state)
+        return dict.fromkeys(folders, True) | dict.fromkeys((*files, self.loss_curve), False)
+
+    def test_locks(self) -> list[Path]:
+        """The locks of all tests of the run, finished or not."""
+        return sorted(path for path in self.tests.glob(f"*/{LOCK}") if path.is_file())
 
     def finished_tests(self) -> Iterator["TestFolder"]:
         """Yield the finished tests of the run, by name."""
@@ -113,8 +130,10 @@ class RunFolder:
     @classmethod
     def of_weights(cls, path: Path) -> "RunFolder":
         """The run whose folder a file of weights lies in. Raises UserError if it lies in none."""
-        folder = cls.at(path.resolve().parent.parent)
-        if folder is None or not folder.settings.is_file():
+        # As it is named first, for a run's folder may be a link to another place.
+        found = (cls.at(file.parent.parent) for file in (path.absolute(), path.resolve()))
+        folder = next((run for run in found if run is not None and run.settings.is_file()), None)
+        if folder is None:
             raise UserError(
                 f"{path} lies in no run's folder: {SETTINGS}, beside its folder {WEIGHTS}/, has to "
                 "say what it was trained on."
@@ -136,7 +155,7 @@ class TestFolder:
         self.objects = path / "objects.csv"
         self.calibration = path / "calibration.png"
         self.outputs_record = path / "colorized.json"
-        self.lock = path / ".lock"
+        self.lock = path / LOCK
         self.outputs = (path / IMAGES, path / SAMPLES, path / FRAMES)
 
     @staticmethod
@@ -151,7 +170,8 @@ class TestFolder:
 
     def run(self) -> RunFolder:
         """The run that this is a test of. Raises UserError if the folder lies in none."""
-        folder = RunFolder.at(self.path.resolve().parent.parent)
+        found = (RunFolder.at(p.parent.parent) for p in (self.path.absolute(), self.path.resolve()))
+        folder = next((run for run in found if run is not None), None)
         if folder is None:
             raise UserError(f"{self.path} lies in no run's folder, Results/<run>/seed-<N>/tests/.")
         return folder

@@ -1,28 +1,18 @@
 """The schema of every JSON file of a run and of a test, each read and written through its schema.
 
-TrainingRecord is settings.json, SubmissionRecord submission.json, Cost cost.json, OutputsRecord
-colorized.json, and RunRecord run.json.
+TrainingRecord is settings.json, SubmissionRecord submission.json, Cost cost.json, Divergence
+diverged.json, OutputsRecord colorized.json, and RunRecord run.json.
 """
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from benchmark.errors import UserError
-from benchmark.files import read_json, write_json
-
-REMEDY = "Delete the folder, or start from the beginning with --overwrite."
-
-Schema = TypeVar("Schema", bound=BaseModel)
-
-
-class Strict(BaseModel):
-    """The base of all records: no unknown keys, no numbers as strings, no NaN."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
-
+from benchmark.results.schema import Amount, Count, Strict, read_record
+from benchmark.settings import BatchSize, Size
 
 # ---- a run ---------------------------------------------------------------------------------------
 
@@ -38,11 +28,22 @@ class TrainingSet(Strict):
     """The images that a model was trained on. manifest: a hash of the contents of all of them."""
 
     name: str
-    n_train: int
-    n_val: int
-    n_unusable: int
+    n_train: Count
+    n_val: Count
+    n_unusable: Count
     manifest: str
-    ab_mean: list[float]
+    ab_mean: list[float] = Field(min_length=2, max_length=2)
+
+
+class SettingsOfTests(BaseModel):
+    """The settings of a training that its tests need; all others are any JSON."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+    __pydantic_extra__: dict[str, JsonValue]
+
+    size: Size
+    batch_size: BatchSize
+    split_seed: Count
 
 
 class TrainingRecord(Strict):
@@ -51,6 +52,10 @@ class TrainingRecord(Strict):
     sources: who decided each of the settings. train_digests, train_contents: SHA-256 of the file of
     each training image, and of its decoded pixels.
     """
+
+    remedy: ClassVar[str] = (
+        "Delete its folder, or train from the beginning with --mode train --overwrite."
+    )
 
     schema_version: Literal[1] = 1
     model: str
@@ -62,9 +67,16 @@ class TrainingRecord(Strict):
     train_digests: list[str]
     train_contents: list[str] = []
 
+    @model_validator(mode="after")
+    def _has_the_settings_of_tests(self) -> "TrainingRecord":
+        SettingsOfTests.model_validate(self.settings)
+        return self
+
 
 class SubmissionRecord(Strict):
     """submission.json: the run of another program, whose images were handed in."""
+
+    remedy: ClassVar[str] = "Hand the images in again with `main.py score`."
 
     schema_version: Literal[1] = 1
     model: str
@@ -74,15 +86,33 @@ class SubmissionRecord(Strict):
 class Cost(Strict):
     """cost.json: what a training took."""
 
-    parameters: int
-    training_seconds: float
-    images_per_second: float
-    epochs: int
-    steps: int
+    remedy: ClassVar[str] = (
+        "Delete this file to go on without it, or train from the beginning with --mode train "
+        "--overwrite."
+    )
+
+    parameters: Count
+    training_seconds: Amount
+    images_per_second: Amount
+    epochs: Count
+    steps: Count
     device: str
     precision: str
-    peak_device_bytes: int | None = Field(description="on a CPU that of the whole process")
-    best_epoch: int
+    peak_device_bytes: Count | None = Field(description="on a CPU that of the whole process")
+    best_epoch: Count
+
+
+class Divergence(Strict):
+    """diverged.json: where a training diverged, whose folder the next one may have.
+
+    epoch: from 1. best_epoch: that of the best weights before it, 0 if there are none.
+    """
+
+    remedy: ClassVar[str] = "Delete its folder, or train from the beginning with --overwrite."
+
+    epoch: Count
+    best_epoch: Count
+    reason: str
 
 
 # ---- a test --------------------------------------------------------------------------------------
@@ -91,7 +121,6 @@ MOST = 2.0**64
 """The largest number that a record of a test may have: all can be added, formatted and drawn."""
 DEEPEST = 20
 """The most mappings and lists within each other that a record of a test may have."""
-Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=-1e-6, le=1 + 1e-6)]
 
 
@@ -335,32 +364,14 @@ class OutputsRecord(Strict):
         )
 
 
-# ---- files ---------------------------------------------------------------------------------------
-
-
-def write_record(path: Path, record: Strict) -> None:
-    """Write a record as JSON, whole or not at all. A test's run.json is the last of its files."""
-    write_json(path, record.model_dump(mode="json"))
-
-
-def read_record(path: Path, schema: type[Schema]) -> Schema:
-    """Read a JSON file through its schema. Raises UserError that names the file and the fault."""
-    try:
-        values = read_json(path)
-    except UserError as error:
-        raise UserError(f"{error} {REMEDY}" if path.exists() else str(error)) from error
-    try:
-        return schema.model_validate(values)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        place = "".join(f"{str(part)[:100]}." for part in fault["loc"]).removesuffix(".")
-        reason = fault["msg"].removeprefix("Value error, ")
-        message = f"{place}: {reason}" if place else reason
-        raise UserError(
-            f"{path} is not a {path.name} of this version: {message}. {REMEDY}"
-        ) from error
+# ---- files that may be missing -------------------------------------------------------------------
 
 
 def read_cost(path: Path) -> Cost | None:
     """Read a cost.json; None if the training is not finished. Raises UserError if it is damaged."""
-    return read_record(path, Cost) if path.exists() else None
+    return read_record(path, Cost) if os.path.lexists(path) else None
+
+
+def read_divergence(path: Path) -> Divergence | None:
+    """Read a diverged.json; None if the training did not diverge. UserError if it is damaged."""
+    return read_record(path, Divergence) if os.path.lexists(path) else None

@@ -6,13 +6,10 @@ that was not (on a CPU to the bit; GPU kernels may sum in another order).
 """
 
 import math
-import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any, cast
 
 import torch
@@ -20,28 +17,33 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmark.checkpoints import load_state, save_state, save_weights
+from benchmark.checkpoints import save_weights, state_error
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer
 from benchmark.console import info
 from benchmark.data.augmentation import center_crop, random_crop_and_flip
 from benchmark.data.loading import TrainingData
 from benchmark.device import device_name, peak, start_peak
-from benchmark.errors import Interrupted, UserError
+from benchmark.errors import Diverged, Interrupted, UserError
 from benchmark.figures.curves import save_loss_curve
 from benchmark.figures.images import save_results
+from benchmark.files import sha256_of_json
 from benchmark.metrics.table import MetricSuite
 from benchmark.randomness import Randomness, derive_seed
 from benchmark.recipe import Batch, Recipe, Update
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import Cost, write_record
+from benchmark.results.records import Cost, Divergence
+from benchmark.results.schema import write_record
 from benchmark.settings import Settings
 from benchmark.training.compiling import with_compiled
+from benchmark.training.divergence import record_divergence, require_finite, warning_of
 from benchmark.training.ema import Average
 from benchmark.training.sample_validation import SampleValidation
-from benchmark.training.tracking import Tracker
+from benchmark.training.state import TrainingState, tensors_of
+from benchmark.training.stopping import stop_requested
+from benchmark.training.tracking import Tracker, WandbMode, print_epoch
 
-SECONDS_BETWEEN_STATES = 60
+SECONDS_TO_FIRST_STATE, SECONDS_BETWEEN_STATES = 3, 30
 PREVIEW_IMAGES = 4
 VALIDATIONS_PER_RUN = 10
 """How often in a training validation images are sampled, scored and drawn."""
@@ -105,45 +107,70 @@ class Loop:
         self.epochs = math.ceil(self.total / self.steps_per_epoch)  # the last one may be cut short
         self.step = 0
         self.seconds = 0.0
+        self.closed_epochs = 0  # validated and recorded
+        self.untrained = math.nan  # the validation loss before the first step
         self.best = math.inf
         self.best_epoch = 0
         self.sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         self.counts: dict[str, int] = defaultdict(int)
         self.order: tuple[int, Tensor] | None = None
+        self.states_saved = 0
+        self.seconds_to_close = math.inf  # of the last epoch's end; of the first unknown
 
     # ---- the loop ----------------------------------------------------------------------------
 
-    def run(self, wandb_mode: str, compiled: bool = False) -> None:
-        """Train to the end. Raises Interrupted, with the state saved, if the user stops it."""
+    def run(self, wandb_mode: WandbMode, compiled: bool = False) -> None:
+        """Train to the end.
+
+        Raises Interrupted, with the state saved, if the user stops it, and Diverged if the numbers
+        are not finite any more, which the run's folder then records.
+        """
         self.next_step = with_compiled(self.model, self.take_step) if compiled else self.take_step
         self.counts_memory = start_peak(self.device)
         if self.folder.state.exists():
             self._resume()
-        if self.step >= self.total:
+        if self.closed_epochs == self.epochs:
             info(f"{self.folder.path} is already trained: {self.epochs} epochs.")
             return
-        epoch = self.step // self.steps_per_epoch
+        self.folder.cost.unlink(missing_ok=True)  # the training is not finished any more
         settings = self.settings.model_dump(mode="json")
         with (
-            Tracker(self.folder, wandb_mode, settings, epoch + 1) as tracker,
-            _stop_requested() as stop,
+            Tracker(self.folder, wandb_mode, settings, self.closed_epochs + 1) as tracker,
+            stop_requested() as stop,
             tqdm(total=self.total, initial=self.step, unit="step", disable=None) as bar,
         ):
             self.saved = time.monotonic()
-            for self.epoch in range(epoch, self.epochs):  # noqa: B020
-                bar.set_description(f"{self.name} {self.epoch + 1}/{self.epochs}")
-                if self._train_epoch(bar, stop):
-                    tracker.record(self._close_epoch())
-                if self.step == self.total:
-                    # Before the last state is saved: once it says trained, nothing is missing.
-                    save_loss_curve(self.folder.loss_curve, tracker.rows, self.folder.run)
-                    self._write_cost()
-                if stop and self.step < self.total:
+            try:
+                self._train(tracker, bar, stop)
+            except Diverged as error:
+                found = Divergence(
+                    epoch=self.epoch + 1, best_epoch=self.best_epoch, reason=str(error)
+                )
+                raise record_divergence(self.folder, self.name, self.settings, found) from error
+
+    def _train(self, tracker: Tracker, bar: "tqdm[Any]", stop: list[int]) -> None:
+        if not self.step:
+            loss = self._first_loss(self._validate())
+            self.untrained = loss if math.isfinite(loss) else math.inf
+        for self.epoch in range(self.closed_epochs, self.epochs):  # noqa: B020
+            bar.set_description(f"{self.name} {self.epoch + 1}/{self.epochs}")
+            if self._train_epoch(bar, stop):
+                if self._save_is_due(self.seconds_to_close):
                     self._save()
-                    position = f"step {self.step} of {self.total}"
-                    raise Interrupted(f"Stopped and saved at {position}; run it again to resume.")
-                if self.step == self.total or self._save_is_due():
-                    self._save()
+                before = time.monotonic()
+                tracker.record(self._close_epoch())
+                self.closed_epochs += 1
+                self.seconds_to_close = time.monotonic() - before
+            if self.closed_epochs == self.epochs:
+                # Before the last state is saved: once it says trained, nothing is missing.
+                save_loss_curve(self.folder.loss_curve, tracker.rows, self.folder.run)
+                self._write_cost()
+            elif stop:
+                self._save()
+                position = f"step {self.step} of {self.total}"
+                raise Interrupted(f"Stopped and saved at {position}; run it again to resume.")
+            if self.closed_epochs == self.epochs or self._save_is_due():
+                self._save()
 
     def _train_epoch(self, bar: "tqdm[Any]", stop: list[int]) -> bool:
         """Train the rest of an epoch from `self.step` on; False if stopped before its end."""
@@ -237,22 +264,17 @@ class Loop:
         }
         self.sums.clear()
         self.counts.clear()
-        val: dict[str, Any] = self._validate()
+        val = self._validate()
         epoch = self.epoch + 1
-        score = next(iter(val.values()))
+        require_finite(train | val)  # before images are sampled, which would fail
+        score = loss = self._first_loss(val)
         every = math.ceil(self.epochs / VALIDATIONS_PER_RUN)
         due = epoch in (1, self.epochs) or epoch % every == 0
         if self.recipe.select_best_by == "images":
             scores = self.sample_validation.scores(self.average.model, self.device) if due else {}
             score = SampleValidation.selection_score(scores) if due else math.inf
             val |= {f"val/{key}": value for key, value in scores.items()}
-        values = [torch.tensor(value).flatten() for value in [*train.values(), *val.values()]]
-        if not torch.cat(values).isfinite().all():
-            rates = [key for key in self.settings.flat() if key.endswith("_rate")]
-            raise UserError(
-                f"{self.name} diverged in epoch {self.epoch + 1} (a loss is not a number); "
-                f"try a smaller {' or '.join(rates)}."
-            )
+            require_finite(val)
         if score < self.best:
             self.best, self.best_epoch = score, epoch
             self._save_weights("best")
@@ -273,15 +295,17 @@ class Loop:
             **train,
             **val,
         }
-        if epoch % max(1, self.epochs // 20) == 0:
-            numbers = {k: v for k, v in {**train, **val}.items() if not isinstance(v, list)}
-            losses = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
-            heading = f"{self.name} epoch {epoch}/{self.epochs}"
-            info(f"{heading}: {losses}  {speed:.0f} images/s")
         if epoch % max(1, self.epochs // 20) == 0 or epoch == self.epochs:
-            for warning in self.recipe.warnings(row):
+            print_epoch(self.name, row, self.epochs)
+            divergence = warning_of(loss, self.untrained, self.settings)
+            for warning in filter(None, [divergence, *self.recipe.warnings(row)]):
                 info(f"Warning: {self.name}: {warning}")
         return row
+
+    @staticmethod
+    def _first_loss(val: dict[str, Any]) -> float:
+        """The loss that `Recipe.validate` returns first."""
+        return float(next(iter(val.values())))
 
     @torch.no_grad()
     def _validate(self) -> dict[str, Any]:
@@ -313,43 +337,46 @@ class Loop:
 
     # ---- the state: saving and resuming ------------------------------------------------------
 
-    def _save_is_due(self) -> bool:
-        return time.monotonic() - self.saved > SECONDS_BETWEEN_STATES
+    def _save_is_due(self, seconds: float = 0.0) -> bool:
+        """Whether a state is to be saved, if the next chance to do so is in `seconds`."""
+        limit = SECONDS_BETWEEN_STATES if self.states_saved else SECONDS_TO_FIRST_STATE
+        return time.monotonic() - self.saved + seconds > limit
+
+    def _identity(self) -> str:
+        """A hash of what a state belongs to."""
+        manifest = self.data.training_set.manifest
+        return sha256_of_json([self.name, self.settings.flat(), manifest])
 
     def _save(self) -> None:
         self.saved = time.monotonic()
-        state = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "best": self.best,
-            "best_epoch": self.best_epoch,
-            "sums": {key: value.cpu() for key, value in self.sums.items()},
-            "counts": dict(self.counts),
-            "recipe": self.recipe.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizers": {key: o.state_dict() for key, o in self.optimizers.items()},
-            "precision": self.fabric._precision.state_dict(),  # fp16's scale
-        }
-        save_state(self.folder.state, state)
+        self.states_saved += 1
+        TrainingState(
+            identity=self._identity(),
+            step=self.step,
+            seconds=self.seconds,
+            closed_epochs=self.closed_epochs,
+            untrained=self.untrained,
+            best=self.best,
+            best_epoch=self.best_epoch,
+            sums={key: value.cpu() for key, value in self.sums.items()},
+            counts=dict(self.counts),
+            **tensors_of(self.recipe, self.average, self.optimizers, self.fabric),
+        ).save(self.folder.state)
 
     def _resume(self) -> None:
-        state = load_state(self.folder.state)
-        try:
-            self.recipe.load_state_dict(state["recipe"])
-            self.average.load_state_dict(state["average"])
-            for key, optimizer in self.optimizers.items():
-                optimizer.load_state_dict(state["optimizers"][key])
-            self.fabric._precision.load_state_dict(state["precision"])
-        except (RuntimeError, KeyError, ValueError) as error:
-            remedy = "give this training another --run, or --overwrite the old one"
-            raise UserError(
-                f"{self.folder.state} is of another version of models/{self.name}; {remedy}."
-            ) from error
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
-        self.sums.update({key: value.to(self.device) for key, value in state["sums"].items()})
-        self.counts.update(state["counts"])
-        if self.step < self.total:
+        state = TrainingState.load(self.folder.state)
+        fault = state.fault(self._identity(), self.total, self.steps_per_epoch)
+        if fault is not None:
+            raise state_error(self.folder.state, fault)
+        fault = state.restore(self.recipe, self.average, self.optimizers, self.fabric)
+        if fault is not None:
+            raise state_error(self.folder.state, f"is of another {self.name} ({fault})")
+        self.step, self.seconds = state.step, state.seconds
+        self.closed_epochs, self.untrained = state.closed_epochs, state.untrained
+        self.best, self.best_epoch = state.best, state.best_epoch
+        self.sums.update({key: value.to(self.device) for key, value in state.sums.items()})
+        self.counts.update(state.counts)
+        if self.closed_epochs < self.epochs:
             info(f"{self.folder.path}: resumed at step {self.step} of {self.total}.")
 
     def _write_cost(self) -> None:
@@ -365,22 +392,3 @@ class Loop:
             best_epoch=self.best_epoch,
         )
         write_record(self.folder.cost, cost)
-
-
-@contextmanager
-def _stop_requested() -> Iterator[list[int]]:
-    """Yield a list that receives the signal of Ctrl-C or a termination; a second one raises."""
-    received: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, note) for number in numbers}
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

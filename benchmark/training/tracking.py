@@ -1,33 +1,66 @@
-"""The history of a training: always history.jsonl, and wandb where it is enabled."""
+"""The tracking of a training: history.jsonl, messages, and wandb where it is enabled."""
 
 import json
 import os
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from benchmark.console import info
+from benchmark.errors import UserError
 from benchmark.files import write_text
 from benchmark.results.folders import RunFolder
+from benchmark.results.history import read_history
+
+WandbMode = Literal["online", "offline", "disabled", "shared"]
+WANDB_MODES: dict[str, WandbMode] = {
+    "online": "online",
+    "run": "online",
+    "offline": "offline",
+    "dryrun": "offline",
+    "disabled": "disabled",
+    "shared": "shared",
+}
+"""The values of WANDB_MODE, and what each stands for."""
 
 
-def read_history(path: Path, before_epoch: int | None = None) -> list[dict[str, Any]]:
-    """Read the rows of all epochs, or of those before `before_epoch`."""
-    if not path.exists():
-        return []
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [row for row in rows if before_epoch is None or row["epoch"] < before_epoch]
+def choose_wandb_mode(typed: WandbMode | None) -> WandbMode:
+    """Return the mode of wandb: the typed one, else that of the environment, else offline.
+
+    Raises UserError for a WANDB_MODE that does not exist.
+    """
+    if typed is not None:
+        return typed
+    if os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes", "on"):
+        return "disabled"
+    mode = os.environ.get("WANDB_MODE") or "offline"
+    if mode not in WANDB_MODES:
+        raise UserError(f"WANDB_MODE={mode}: its values are {', '.join(WANDB_MODES)}.")
+    return WANDB_MODES[mode]
+
+
+def print_epoch(name: str, row: dict[str, Any], epochs: int) -> None:
+    """Print the losses of an epoch of the model `name`, as its row of the history has them."""
+    numbers = {k: v for k, v in row.items() if "/" in k and not isinstance(v, list)}
+    losses = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
+    speed = f"{row['images_per_second']:.0f} images/s"
+    info(f"{name} epoch {row['epoch']}/{epochs}: {losses}  {speed}")
 
 
 class Tracker:
     """Writes one row an epoch to history.jsonl, and the same to wandb."""
 
     def __init__(
-        self, folder: RunFolder, mode: str, settings: dict[str, Any], first_epoch: int
+        self, folder: RunFolder, mode: WandbMode, settings: dict[str, Any], first_epoch: int
     ) -> None:
-        # Epochs that were recorded after the last saved state are trained and recorded again.
         self.path = folder.history
-        self.rows = read_history(self.path, first_epoch)
+        # Epochs that were recorded after the last saved state are trained and recorded again.
+        self.rows = [row for row in read_history(self.path) if row["epoch"] < first_epoch]
+        missing = {*range(1, first_epoch)} - {row["epoch"] for row in self.rows}
+        if missing:
+            info(
+                f"Warning: {self.path} lacks {len(missing)} of the {first_epoch - 1} epochs so "
+                "far, and so will the loss curve; the training goes on."
+            )
         self._run = _start_wandb(folder, mode, settings)
 
     def record(self, row: dict[str, Any]) -> None:
@@ -53,22 +86,35 @@ class Tracker:
             self._run.finish(exit_code=0 if error is None else 1)
 
 
-def _start_wandb(folder: RunFolder, mode: str, settings: dict[str, Any]) -> Any:
-    """Start a wandb run; None if it is disabled or, with a message, if it cannot start."""
+def _start_wandb(folder: RunFolder, mode: WandbMode, settings: dict[str, Any]) -> Any:
+    """Start a wandb run; None if it is disabled or, with a message, if it cannot start.
+
+    What the variables of wandb choose in the environment has precedence over the values here.
+    """
     if mode == "disabled":
         return None
     os.environ.setdefault("WANDB_SILENT", "true")
     try:
         import wandb
 
+        arguments = _unless_in_environment(
+            project=("WANDB_PROJECT", "chromabench"),
+            name=("WANDB_NAME", f"{folder.run}-seed-{folder.seed}"),
+            dir=("WANDB_DIR", folder.path),
+        )
+        options = _unless_in_environment(
+            x_disable_stats=("WANDB_X_DISABLE_STATS", True),
+            disable_git=("WANDB_DISABLE_GIT", True),
+            init_timeout=("WANDB_INIT_TIMEOUT", 30),
+        )
         return wandb.init(
-            project="chromabench",
-            name=f"{folder.run}-seed-{folder.seed}",
-            dir=folder.path,
-            mode="online" if mode == "online" else "offline",
-            config=settings,
-            settings=wandb.Settings(x_disable_stats=True, disable_git=True, init_timeout=30),
+            **arguments, mode=mode, config=settings, settings=wandb.Settings(**options)
         )
     except Exception as error:  # network, account or disk: no reason to stop a training
         info(f"wandb could not start and is disabled: {type(error).__name__}: {error}")
         return None
+
+
+def _unless_in_environment(**values: tuple[str, Any]) -> dict[str, Any]:
+    """Return the values by name, without those whose variable of the environment is set."""
+    return {name: value for name, (key, value) in values.items() if not os.environ.get(key)}

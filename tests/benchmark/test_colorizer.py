@@ -9,6 +9,7 @@ from torch import Tensor
 
 from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.colorizer import Colorizer, OnStep, Statistics
+from benchmark.errors import Diverged
 from benchmark.evaluation.baselines import Gray, GroundTruth
 from benchmark.randomness import Noise
 from tests.support import blobs
@@ -93,3 +94,21 @@ def test_standardization_is_invertible_and_uses_the_statistics() -> None:
         model.standardize(torch.tensor([10.0, 13.0]).view(1, 2, 1, 1)).flatten(),
         torch.ones(2),
     )
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("color_space", ["lab", "rgb"])
+def test_an_output_that_is_not_finite_is_refused(number: float, color_space: Any) -> None:
+    """A single pixel, which clamping into the gamut would hide."""
+
+    class Broken(Colorizer):
+        def predict(
+            self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
+        ) -> Tensor:
+            color = torch.zeros(len(lightness), self.channels, *lightness.shape[2:])
+            color[-1, -1, -1, -1] = number
+            return color
+
+    model = Broken(color_space=color_space).eval()
+    with pytest.raises(Diverged, match=r"not finite.* smaller learning rate"):
+        model.colorize(50 * torch.ones(2, 1, 16, 16), seeds=[0, 1])

@@ -5,7 +5,11 @@ import hashlib
 import json
 import math
 import os
+import stat
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +106,10 @@ def test_nan_and_infinity_are_not_written_to_json(tmp_path: Path, number: float)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"{'a': 1}"])
+BROKEN = [b"", b"{", b"\xff\xfe\x00", b"{'a': 1}", b"[" * 100_000, b"1" * 5000]
+
+
+@pytest.mark.parametrize("content", BROKEN, ids=lambda content: str(content[:8]))
 def test_broken_json_is_reported_in_one_sentence_that_names_the_file(
     tmp_path: Path, content: bytes
 ) -> None:
@@ -129,3 +136,89 @@ def test_the_hash_of_json_depends_on_its_content_and_not_on_the_order_of_keys() 
     shuffled = json.loads('{"a": {"x": null, "y": 1.5}, "b": [1, 2]}')
     assert files.sha256_of_json(value) == files.sha256_of_json(shuffled)
     assert files.sha256_of_json(value) != files.sha256_of_json({**value, "b": [2, 1]})
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling link", "named pipe"])
+def test_what_is_no_file_is_reported_in_one_sentence(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "file.json"
+    make = {
+        "folder": path.mkdir,
+        "dangling link": lambda: path.symlink_to("nowhere"),
+        "named pipe": lambda: os.mkfifo(path),
+    }
+    make[kind]()
+    with pytest.raises(UserError, match=r"file\.json cannot be read: it is"):
+        files.read_json(path)
+
+
+def test_content_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    flush, rename = os.fsync, os.replace
+
+    def note_flush(handle: int) -> None:
+        order.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        flush(handle)
+
+    def note_rename(source: Path, target: Path) -> None:
+        order.append("rename")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_flush)
+    monkeypatch.setattr(os, "replace", note_rename)
+    files.write_text(tmp_path / "file.txt", "text")
+    assert order == ["file", "rename", "folder"]
+
+
+@pytest.mark.parametrize("name", ["a" * 251 + ".png", "a." + "b" * 253, "ü" * 127])
+def test_names_as_long_as_the_file_system_allows_are_written(tmp_path: Path, name: str) -> None:
+    files.write_text(tmp_path / name, "text")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_only_temporary_files_of_programs_that_have_ended_are_removed(tmp_path: Path) -> None:
+    old, new, other = (tmp_path / name for name in (".part-old.png", ".part-new.png", ".old.png"))
+    for path in (old, new, other):
+        path.touch()
+    for path in (old, other):
+        os.utime(path, (0, time.time() - 2 * files.STALE_AFTER))
+    with files.replacing(tmp_path / "file.txt") as part:
+        assert part.name.startswith(files.PART)
+        part.touch()
+    assert sorted(tmp_path.iterdir()) == sorted([new, other, tmp_path / "file.txt"])
+    files.remove_temporary(tmp_path)
+    assert not new.exists()
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from benchmark.files import locked
+with locked(Path(sys.argv[1]), "in use"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_lock_is_held_by_one_process_and_not_by_a_dead_one(tmp_path: Path) -> None:
+    path = tmp_path / "new" / ".lock"
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(
+        command, cwd=files.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(UserError, match=r"^in use$"), files.locked(path, "in use"):
+            pass
+        other.kill()
+    with files.locked(path, "in use"):
+        pass
+
+
+def test_a_lock_that_cannot_be_written_is_reported_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file" / ".lock", tmp_path / "folder"):
+        with pytest.raises(UserError, match=f"{path} cannot be written"), files.locked(path):
+            pass

@@ -21,9 +21,10 @@ from benchmark.metrics.table import MetricSuite
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import RunRecord, WeightsUsed, read_record
+from benchmark.results.history import read_history
+from benchmark.results.records import RunRecord, WeightsUsed
+from benchmark.results.schema import read_record
 from benchmark.training.loop import Loop
-from benchmark.training.tracking import read_history
 from tests.support import (
     awaken,
     blobs,

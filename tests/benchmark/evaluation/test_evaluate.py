@@ -29,7 +29,8 @@ from benchmark.metrics.options import MetricOptions
 from benchmark.metrics.table import METRICS, MetricSuite
 from benchmark.randomness import Noise
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import RunRecord, TrainingSet, WeightsUsed, read_record
+from benchmark.results.records import RunRecord, TrainingSet, WeightsUsed
+from benchmark.results.schema import read_record
 from metrics import score_folder, write_leaderboard
 from tests.metric_support import Coarse
 from tests.support import awaken, read_rgb, tiny_model

@@ -26,8 +26,8 @@ from benchmark.results.records import (
     TrainingRecord,
     TrainingSet,
     WeightsUsed,
-    write_record,
 )
+from benchmark.results.schema import write_record
 from tests.leaderboard_support import COST
 from tests.support import tiny_model
 

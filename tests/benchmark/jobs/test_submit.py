@@ -17,7 +17,8 @@ from benchmark.errors import UserError
 from benchmark.jobs.submit import Entry, export_inputs, submit
 from benchmark.metrics.table import METRICS, MetricSuite
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import RunRecord, read_record
+from benchmark.results.records import RunRecord
+from benchmark.results.schema import read_record
 from tests.support import read_rgb
 
 NOTHING = MetricSuite(unavailable={"lpips": "left out here", "kid": "left out here, too"})

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import registry
+from benchmark.results.records import TrainingRecord
 from benchmark.settings import Settings
 from tests.support import RunCommand
 
@@ -37,7 +38,7 @@ def test_overwrite_replaces_a_run_whose_settings_cannot_be_read(
         code, _, err = run("--model", model, *mode, *options)
         assert code == 2
         assert f"{folder / 'settings.json'} " in err
-        assert "Delete the folder, or start from the beginning with --overwrite." in err
+        assert TrainingRecord.remedy in err
     assert run("--model", model, "--overwrite", *options, "--set", "widths=9")[0] == 2
     assert (folder / "settings.json").read_text() == content  # a mistake deletes nothing
     steps = ["--steps", "2"] if model == MODEL else []
@@ -85,7 +86,7 @@ def test_settings_that_another_model_was_not_trained_with_are_refused(
         assert f"leave these options out, or train with `--model {MODEL} --mode train`." in err
     code, _, err = run("--model", MODEL, "--overwrite", *options, "--epochs", "2")
     assert code == 2
-    assert not (tmp_path / "out" / MODEL).exists()
+    assert not list((tmp_path / "out").glob(f"{MODEL}/seed-*"))
 
     # A test at another size or in other batches reads the same weights.
     typed = ["--mode", "test", "--size", "40", "--batch_size", "4"]

@@ -10,7 +10,8 @@ import pytest
 
 from benchmark.errors import UserError
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import RunRecord, read_record, write_record
+from benchmark.results.records import RunRecord
+from benchmark.results.schema import read_record, write_record
 
 Make = Callable[..., dict[str, Any]]
 

@@ -1,6 +1,8 @@
 """The training loop, except for what test_contract.py tests on every model."""
 
+import itertools
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 
 from benchmark.colorizer import Colorizer, OnStep
 from benchmark.device import make_fabric
-from benchmark.errors import UserError
+from benchmark.errors import Interrupted, UserError
 from benchmark.randomness import Noise, Randomness
 from benchmark.recipe import Batch, Recipe, Update
 from benchmark.results.folders import RunFolder
@@ -19,6 +21,7 @@ from benchmark.settings import Settings
 from benchmark.training.ema import Average
 from benchmark.training.loop import Loop, rate_at
 from benchmark.training.sample_validation import SampleValidation
+from benchmark.training.state import TrainingState
 from tests.support import blobs, make_loop, training_data
 
 
@@ -89,7 +92,9 @@ def test_a_loss_that_is_not_finite_is_reported_with_the_remedy(tmp_path: Path) -
     loop = two_optimizers(tmp_path)
     with torch.no_grad():
         loop.recipe.critic.fill_(torch.inf)
-    with pytest.raises(UserError, match="smaller learning_rate"):
+    with pytest.raises(
+        UserError, match=r"smaller learning rate, for example with --learning_rate 0\.0001"
+    ):
         loop.run("disabled")
 
 
@@ -185,3 +190,59 @@ def test_accumulated_batches_equal_one_large_batch(tmp_path: Path, name: str) ->
     for key, value in losses[0].items():
         if key.startswith("train/"):
             assert losses[1][key] == pytest.approx(value, rel=2e-3, abs=1e-5), key
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this platform has no SIGHUP")
+def test_the_end_of_the_terminal_saves_like_ctrl_c_unless_it_is_ignored(tmp_path: Path) -> None:
+    previous = signal.getsignal(signal.SIGHUP)
+    try:
+        for handler in (signal.SIG_DFL, signal.SIG_IGN):
+            signal.signal(signal.SIGHUP, handler)
+            loop = two_optimizers(tmp_path / handler.name)
+            take_step = loop.take_step
+
+            def hang_up(loop: Loop = loop, take_step: Any = take_step) -> None:
+                take_step()
+                if loop.step == 0:
+                    signal.raise_signal(signal.SIGHUP)
+
+            loop.take_step = hang_up  # type: ignore[method-assign]
+            if handler is signal.SIG_DFL:
+                with pytest.raises(Interrupted):
+                    loop.run("disabled")
+                assert TrainingState.load(loop.folder.state).step == 1
+            else:  # as under nohup
+                loop.run("disabled")
+                assert loop.folder.cost.is_file()
+            assert signal.getsignal(signal.SIGHUP) is handler
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+
+
+def test_states_are_saved_so_often_that_little_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every step and every end of an epoch takes 20 seconds of this clock."""
+    clock = [0.0]
+    loop = two_optimizers(tmp_path, epochs=4)
+    take_step, close, save = loop.take_step, loop._close_epoch, loop._save
+    saved: list[float] = []
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+
+    def slow(call: Any) -> Any:
+        def called() -> Any:
+            clock[0] += 20
+            return call()
+
+        return called
+
+    def note() -> None:
+        saved.append(clock[0])
+        save()
+
+    loop.take_step = slow(take_step)  # type: ignore[method-assign]
+    loop._close_epoch = slow(close)  # type: ignore[method-assign]
+    loop._save = note  # type: ignore[method-assign]
+    loop.run("disabled")
+    assert saved[0] == 20
+    assert max(after - before for before, after in itertools.pairwise(saved)) <= 60

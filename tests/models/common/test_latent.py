@@ -16,7 +16,7 @@ from benchmark import registry
 from benchmark.color import rgb_from_8bit
 from benchmark.randomness import Noise, Randomness
 from benchmark.recipe import Batch
-from benchmark.training.tracking import read_history
+from benchmark.results.history import read_history
 from models.basicvae.train import Settings
 from models.common.latent import (
     Gaussian,

@@ -1,0 +1,59 @@
+"""Trainings that diverge: what shows it, and what helps."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from benchmark.errors import Diverged
+from benchmark.results.folders import RunFolder
+from benchmark.results.records import Divergence
+from benchmark.results.schema import write_record
+from benchmark.settings import Settings
+
+TIMES_UNTRAINED = 2
+"""A loss beyond this many times that of the untrained network is that of a divergence."""
+
+
+def require_finite(values: Mapping[str, float | list[float]]) -> None:
+    """Raise Diverged that names the first value of an epoch that is not finite."""
+    for key, value in values.items():
+        if not torch.tensor(value).isfinite().all():
+            raise Diverged(f"{key} is not finite")
+
+
+def warning_of(loss: float, untrained: float, settings: Settings) -> str | None:
+    """Say that a finite validation loss is that of a divergence, or None.
+
+    untrained: the validation loss before the first step.
+    """
+    if not 0 < TIMES_UNTRAINED * untrained < loss:
+        return None
+    return (
+        f"it diverges: the validation loss is {loss:.4g}, and that of the untrained network was "
+        f"{untrained:.4g}; {_advice(settings)}."
+    )
+
+
+def record_divergence(
+    folder: RunFolder, name: str, settings: Settings, divergence: Divergence
+) -> Diverged:
+    """Write diverged.json, so that the next training starts over; returns the user's error."""
+    write_record(folder.divergence, divergence)
+    return Diverged(
+        f"{name} diverged in epoch {divergence.epoch} ({divergence.reason.rstrip('.')}): "
+        f"{_advice(settings)}, which starts this run over."
+    )
+
+
+def _advice(settings: Settings) -> str:
+    described = settings.described()
+    rates = {name: value for name, value in settings.flat().items() if name.endswith("_rate")}
+    smaller = {name: min(rate / 10, described[name][0]) for name, rate in rates.items()}
+    typed = " ".join(_option(name, value) for name, value in smaller.items())
+    return f"train again with a smaller learning rate, for example with {typed}"
+
+
+def _option(name: str, value: Any) -> str:
+    own = name in Settings.model_fields
+    return f"--{name} {value:.2g}" if own else f"--set {name}={value:.2g}"
