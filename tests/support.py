@@ -14,6 +14,7 @@ from benchmark.data.cache import ImageSet
 from benchmark.data.loading import TrainingData, measure
 from benchmark.data.manifest import ImageFile
 from benchmark.data.reading import read_whole
+from benchmark.data.report import FileReport
 from benchmark.device import make_fabric
 from benchmark.recipe import Recipe
 from benchmark.results.folders import RunFolder
@@ -56,7 +57,7 @@ def training_data(rgb8: Tensor) -> TrainingData:
         manifest="0",
         ab_mean=list(statistics.ab_mean),
     )
-    return TrainingData(images, images, statistics, training_set, [])
+    return TrainingData(images, images, statistics, training_set, [], [], FileReport())
 
 
 TINY: dict[str, Any] = {

@@ -7,6 +7,7 @@ hash before it is used, and without a file the metric has a reason in place of a
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -107,8 +108,10 @@ def _assemble_lpips(key: LpipsBackbone, tensors: dict[str, Tensor]) -> nn.Module
     """Put the layers into the package's network. Raises RuntimeError for a missing or wrong one."""
     import lpips as package
 
-    # pnet_rand only keeps the package from downloading; every layer is replaced below.
-    network: nn.Module = package.LPIPS(net=key, pnet_rand=True, verbose=False)
+    with warnings.catch_warnings():  # the package asks torchvision in a way that is deprecated
+        warnings.filterwarnings("ignore", module="torchvision.models")
+        # pnet_rand only keeps the package from downloading; every layer is replaced below.
+        network: nn.Module = package.LPIPS(net=key, pnet_rand=True, verbose=False)
     for number in range(1, network.net.N_slices + 1):  # type: ignore[union-attr, operator]
         for place, layer in getattr(network.net, f"slice{number}").named_children():
             prefix = f"features.{place}."

@@ -67,7 +67,7 @@ def test_a_name_that_is_no_utf8_is_printed_with_replacements(run: RunCommand, ph
     (photos / "photos/a.jpg").rename(photos / name)
     code, out, err = run("colorize", name, "--model", "unet")
     assert code == 0, err
-    assert out == "caf?-unet.png\n"
+    assert out == "caf\\udce9-unet.png\n"
     assert (photos / os.fsdecode(b"caf\xe9-unet.png")).is_file()
 
 

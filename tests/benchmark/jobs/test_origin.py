@@ -49,12 +49,12 @@ def made(tmp_path_factory: pytest.TempPathFactory, fill_folder: Callable[..., li
     save_weights(run.weights_file("best"), tiny_model("unetddim"), "unetddim", 1)
     training_set = TrainingSet(
         name="data", n_train=4, n_val=1, n_unusable=0,
-        manifest=digest_of(scan(top / "data" / "train", Digests(top / "digests.json"))),
+        manifest=digest_of(scan(top / "data" / "train", Digests(None)).files),
         ab_mean=[1.0, 2.0],
     )  # fmt: skip
     sources = locate(str(top / "data"), None, results)
     begun = TrainingRecord(
-        model="unetddim", preset="quick", settings={"seed": 8000, "split_seed": 8000},
+        model="unetddim", preset="quick", settings={"seed": 8000, "split_seed": 8000, "size": 32, "batch_size": 3},
         sources={}, images=sources.record(), training_data=training_set, train_digests=[],
     )  # fmt: skip
     write_record(run.settings, begun)
