@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import subprocess
 import sys
 import time
@@ -53,7 +54,7 @@ def check(done: Finished, *codes: int) -> None:
     """Check what holds for every command."""
     print(f"{done.seconds:.0f} s, {done.peak / 1e9:.2f} GB, exit code {done.code}")
     assert "Traceback" not in done.err, done.err[-3000:]
-    assert "Warning: " not in done.err.replace("\nWarning: ", ""), done.err[-3000:]
+    assert not re.search(r"\w+Warning: |warnings\.warn", done.err), done.err[-3000:]
     assert done.code in codes, done.err[-3000:]
     assert done.seconds < MOST_SECONDS
     assert done.peak < MOST_BYTES

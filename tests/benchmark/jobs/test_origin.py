@@ -54,7 +54,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, fill_folder: Callable[..., li
     )  # fmt: skip
     sources = locate(str(top / "data"), None, results)
     begun = TrainingRecord(
-        model="unetddim", preset="quick", settings={"seed": 8000, "split_seed": 8000, "size": 32, "batch_size": 3},
+        model="unetddim", preset="quick",
+        settings={"seed": 8000, "split_seed": 8000, "size": 32, "batch_size": 3},
         sources={}, images=sources.record(), training_data=training_set, train_digests=[],
     )  # fmt: skip
     write_record(run.settings, begun)
