@@ -17,6 +17,7 @@ import typer
 
 from benchmark.cli.commands import Command, Group, find_commands
 from benchmark.cli.run import train_and_test
+from benchmark.console import info
 from benchmark.errors import Interrupted, UserError
 
 # The spinning of waiting threads is limited to some microseconds: beside another program on a full
@@ -71,8 +72,7 @@ def _flush_stdout() -> None:
     """Write what is left on stdout; a reader that has closed the pipe, as `head` does, is fine."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes once more when it ends.
+    except OSError:  # also the end of a terminal; Python flushes once more when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (AttributeError, ValueError):  # a stream without that method, or closed
         pass
@@ -82,10 +82,10 @@ def _run() -> None:
     try:
         app()
     except Interrupted as stop:
-        print(stop, file=sys.stderr)
+        info(str(stop))
         sys.exit(130)  # as a shell reports Ctrl-C
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        info(f"Error: {error}")
         sys.exit(2)
 
 

@@ -1,5 +1,6 @@
 """Streams of the command line: encodings without σ, no streams at all, a reader that goes away."""
 
+import errno
 import io
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import main
+from benchmark.errors import Interrupted, UserError
 
 ROOT = Path(main.__file__).resolve().parent
 TEXT = "σ Δ × ↑ caf\udce9"
@@ -74,3 +76,21 @@ def test_a_reader_that_closes_the_pipe_ends_the_program_without_a_traceback(
     )
     os.close(write)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("raised", "code"), [(UserError("wrong"), 2), (Interrupted("saved"), 130)])
+def test_the_end_of_the_terminal_changes_no_exit_code(
+    monkeypatch: pytest.MonkeyPatch, raised: Exception, code: int
+) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+    def app() -> None:
+        raise raised
+
+    monkeypatch.setattr(main, "app", app)
+    monkeypatch.setattr(sys, "stderr", Closed())
+    with pytest.raises(SystemExit) as stop:
+        main.main()
+    assert stop.value.code == code

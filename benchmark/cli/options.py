@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmark.console import printable
 from benchmark.errors import UserError
 from benchmark.files import ROOT
 from benchmark.metrics import options as metric_options
@@ -71,9 +72,19 @@ Device = Annotated[
         help="Device to compute on: cpu, cuda, mps or the index of a GPU.  [default: the fastest]"
     ),
 ]
+
+
+def _require_utf8(path: Path) -> Path:
+    # Files of weights are read by a library that opens no other names.
+    if any("\ud800" <= c <= "\udfff" for c in str(path)):
+        raise UserError(f"--results {printable(str(path))}: a name in UTF-8 is needed.")
+    return path
+
+
 Results = Annotated[
     Path,
     typer.Option(
+        callback=_require_utf8,
         help="Folder of all runs and of the leaderboard.  [default: Results]",
         file_okay=False,
         show_default=False,

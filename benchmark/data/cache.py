@@ -23,6 +23,7 @@ from torch import Tensor
 from benchmark.console import info, progress
 from benchmark.data.manifest import ImageFile
 from benchmark.data.reading import Preprocessing, UnusableImage, decode, fit_square
+from benchmark.errors import UserError
 from benchmark.files import replacing, sha256_of_json
 
 DECODER = 2
@@ -125,8 +126,7 @@ class Cache:
         if missing:
             fresh, reasons = _decode(missing, preprocessing)
             if packs is not None:
-                packs.write(fresh)
-                self.has_grown |= bool(fresh)
+                self.has_grown |= packs.write(fresh)
             squares |= fresh
         used = [image for image in files if image.digest in squares]
         size = preprocessing.size
@@ -201,10 +201,10 @@ class _Packs:
         rows = zip(index.digests, rgb8, index.contents, index.notes, strict=True)
         return {digest: Square(*parts) for digest, *parts in rows if digest in wanted}
 
-    def write(self, squares: dict[str, Square]) -> None:
-        """Write a pack of the squares, by their digests."""
+    def write(self, squares: dict[str, Square]) -> bool:
+        """Write a pack of the squares, by their digests. Returns whether it was written."""
         if not squares:
-            return
+            return False
         rgb8 = np.stack([square.rgb8 for square in squares.values()])
         index = PackIndex(
             digests=list(squares),
@@ -215,8 +215,14 @@ class _Packs:
         index = index.model_copy(update={"sha256": _checksum(rgb8, index)})
         metadata = {"index": index.model_dump_json()}
         content = save({"rgb8": torch.from_numpy(rgb8)}, metadata=metadata)
-        with replacing(self.folder / f"{sha256_of_json(index.digests)[:16]}.safetensors") as part:
-            part.write_bytes(content)
+        try:
+            path = self.folder / f"{sha256_of_json(index.digests)[:16]}.safetensors"
+            with replacing(path) as part:
+                part.write_bytes(content)
+        except UserError as error:  # no reason to stop: the images are decoded
+            info(f"Decoded images are not kept: {error}")
+            return False
+        return True
 
 
 def _checksum(rgb8: NDArray[np.uint8], index: PackIndex) -> str:

@@ -75,7 +75,10 @@ class Digests:
     def save(self) -> None:
         """Write the store, if a digest was added."""
         if self.changed and self.store is not None:
-            write_json(self.store, self.known)
+            try:
+                write_json(self.store, self.known)
+            except UserError as error:  # no reason to stop: the files are hashed again
+                info(f"Hashes of files are not kept: {error}")
             self.changed = False
 
 

@@ -7,10 +7,8 @@ page.py write what is shown.
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock
-
 from benchmark.errors import UserError
-from benchmark.files import write_text
+from benchmark.files import locked, write_text
 from benchmark.leaderboard.formats import csv, latex, markdown
 from benchmark.leaderboard.page import html
 from benchmark.leaderboard.ranking import Leaderboard, read
@@ -38,7 +36,7 @@ def write(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
     if not results.is_dir():
         raise UserError(f"There is no folder {results}.")
     # Reading and writing are one step, so that the last of several programs to write has read all.
-    with FileLock(results / ".leaderboard.lock"):
+    with locked(results / ".leaderboard.lock"):
         found = read(results, sort)
         # Every text is made before any is written, so that the files belong together.
         texts = [write_format(found) for write_format in FORMATS.values()]

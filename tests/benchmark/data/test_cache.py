@@ -230,3 +230,12 @@ def test_contents_depend_on_the_pixels_alone(
         a, b, c, *others = Cache(tmp_path / "cache").load(listed(folder), AT_16).contents
         assert a == b == c
         assert len({a, *others}) == 4
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, images_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cache").write_text("a file in the place of the folder")
+    files = listed(images_folder)
+    check(Cache(tmp_path / "cache").load(files, AT_16), files, AT_16)
+    assert "are not kept" in capsys.readouterr().err

@@ -111,3 +111,13 @@ def test_a_damaged_store_of_digests_is_made_again(
     assert scan(images_folder, digests) == expected
     digests.save()
     assert Digests(store).known == digests.known
+
+
+def test_a_store_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, images_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cache").write_text("a file in the place of the folder")
+    digests = Digests(tmp_path / "cache" / "digests.json")
+    assert len(scan(images_folder, digests).files) == 24
+    digests.save()
+    assert "are not kept" in capsys.readouterr().err
