@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import RootModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
 from benchmark.console import info
 from benchmark.data.finding import list_folder
@@ -38,8 +38,20 @@ def digest_of(images: Sequence[ImageFile]) -> str:
     return sha256_of_json(sorted(image.digest for image in images))
 
 
-class DigestStore(RootModel[dict[str, tuple[int, int, str]]]):
-    """digests.json: size, time of change in ns, and SHA-256 of each file, by its path."""
+class DigestStore(BaseModel):
+    """digests.json: size, time of change in ns, and SHA-256 of each file, by its path.
+
+    sha256: of all of that.
+    """
+
+    files: dict[str, tuple[int, int, str]]
+    sha256: str
+
+    @model_validator(mode="after")
+    def _is_as_written(self) -> "DigestStore":
+        if self.sha256 != sha256_of_json(self.files):
+            raise ValueError("its checksum is another")
+        return self
 
 
 class Digests:
@@ -53,7 +65,7 @@ class Digests:
         self.known: dict[str, tuple[int, int, str]] = {}
         if store is not None and store.exists():
             try:
-                self.known = DigestStore.model_validate(read_json(store)).root
+                self.known = DigestStore.model_validate(read_json(store)).files
             except (UserError, ValidationError):
                 info(f"{store} is damaged; the files are hashed again.")
         self.changed = False
@@ -76,7 +88,8 @@ class Digests:
         """Write the store, if a digest was added."""
         if self.changed and self.store is not None:
             try:
-                write_json(self.store, self.known)
+                store = DigestStore(files=self.known, sha256=sha256_of_json(self.known))
+                write_json(self.store, store.model_dump(mode="json"))
             except UserError as error:  # no reason to stop: the files are hashed again
                 info(f"Hashes of files are not kept: {error}")
             self.changed = False

@@ -113,6 +113,19 @@ def test_a_damaged_store_of_digests_is_made_again(
     assert Digests(store).known == digests.known
 
 
+def test_a_changed_digit_in_the_store_of_digests_changes_no_digest(
+    tmp_path: Path, images_folder: Path
+) -> None:
+    store = tmp_path / "digests.json"
+    digests = Digests(store)
+    expected = scan(images_folder, digests)
+    digests.save()
+    digest = expected.files[0].digest
+    other = digest.translate(str.maketrans("01", "10"))
+    store.write_text(store.read_text().replace(digest, other))
+    assert scan(images_folder, Digests(store)) == expected
+
+
 def test_a_store_that_cannot_be_written_stops_nothing(
     tmp_path: Path, images_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
