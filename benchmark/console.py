@@ -3,15 +3,18 @@
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 Item = TypeVar("Item")
 
 
 def info(message: str) -> None:
     """Write one line for the user, above a progress bar if there is one."""
+    from tqdm import tqdm  # here, for --help draws nothing
+
     with suppress(OSError):  # a terminal that was closed must not stop what has to be saved
         tqdm.write(message, file=sys.stderr)
 
@@ -34,6 +37,8 @@ def progress(
     items: Iterable[Item] | None, total: int, label: str, unit: str = "images"
 ) -> "tqdm[Any]":
     """Return a progress bar over `items`, which is drawn on a terminal but not into a log file."""
+    from tqdm import tqdm
+
     return tqdm(
         items, total=total, desc=label, unit=f" {unit}", file=sys.stderr, disable=None, leave=False
     )
