@@ -25,7 +25,7 @@ from torch.nn.modules.module import (
 
 from benchmark import registry
 from benchmark.colorizer import Colorizer
-from benchmark.errors import Diverged, UserError, first_line
+from benchmark.errors import Diverged, UserError
 from benchmark.files import replacing, sha256_of_file
 from benchmark.results.schema import Count, Strict, validate, validation_fault
 
@@ -224,7 +224,7 @@ def load_state(path: Path) -> Any:
                 raise ValueError("it holds more than its size")
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds of errors for a damaged archive
-        raise state_error(path, f"is damaged ({first_line(error)})") from error
+        raise state_error(path, f"is damaged ({type(error).__name__})") from error
 
 
 def state_error(path: Path, problem: str) -> UserError:

@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -184,7 +185,8 @@ class _Packs:
                 squares |= self._read_pack(path, wanted)
             except (SafetensorError, OSError, ValueError, RecursionError):
                 info(f"{path} is damaged; its images are decoded again.")
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # a folder that is read-only
+                    path.unlink(missing_ok=True)
         return squares
 
     def _read_pack(self, path: Path, wanted: set[str]) -> dict[str, Square]:

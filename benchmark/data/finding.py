@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.data.decoding.formats import remedy_for, suffixes
+from benchmark.data.split_names import Split, splits_in
 
 MOST_BYTES = 2 * 10**9  # no image that is read is as large; to hash the file would take minutes
 
@@ -25,7 +26,8 @@ class FolderContents:
 def list_folder(folder: Path) -> FolderContents:
     """List the files below a folder. Which files are images is decided by their suffix.
 
-    Links to folders are followed, but no folder is read twice. A missing folder has no files.
+    Links to folders are followed. No folder is read twice, except under the names of two splits. A
+    missing folder has no files.
     """
     walk = _Walk(folder)
     images = [path for path in walk.files() if walk.is_image(path)]
@@ -49,7 +51,7 @@ class _Walk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.passed_over: dict[str, str] = {}
-        self.seen: dict[tuple[int, int], str] = {}
+        self.seen: dict[tuple[int, int], dict[frozenset[Split], str]] = {}
 
     def files(self) -> Iterator[Path]:
         """Yield every file. Real folders come before links, so that these are the repetitions."""
@@ -87,11 +89,16 @@ class _Walk:
             stat = folder.stat()
         except OSError:
             return False
-        key, name = (stat.st_dev, stat.st_ino), self._name(folder)
-        if key in self.seen:
-            self._pass(folder, f"a link to {self.seen[key]}, which is read already")
+        name = self._name(folder)
+        names, splits = self.seen.setdefault((stat.st_dev, stat.st_ino), {}), splits_in(name)
+        parent = folder.absolute().parent.resolve()
+        is_loop = folder.is_symlink() and parent.is_relative_to(folder.resolve())
+        # Under the name of another split a folder is read once more: its images belong to it, too.
+        if names and (is_loop or not splits or splits in names):
+            first = next(iter(names.values()))
+            self._pass(folder, f"a link to {first}, which is read already")
             return False
-        self.seen[key] = name
+        names.setdefault(splits, name)
         return True
 
     def _entries(self, folder: Path) -> list[Path]:

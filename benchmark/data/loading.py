@@ -17,7 +17,8 @@ from benchmark.data.manifest import Digests, ImageFile, digest_of
 from benchmark.data.reading import Preprocessing, is_grayscale
 from benchmark.data.report import FileReport
 from benchmark.data.sources import Sources
-from benchmark.data.splits import Split, Splits, split, warn_of_splits_in_test
+from benchmark.data.split_names import Split
+from benchmark.data.splits import HELD_OUT, Splits, split, warn_of_splits_in_test
 from benchmark.errors import UserError
 from benchmark.metrics.images import colorfulness
 from benchmark.results.records import TrainingRecord, TrainingSet
@@ -150,8 +151,10 @@ def _load(
         unusable = set[str]()
         for name, images in sets.items():
             failures[name] |= images.failures
-            parts: list[ImageFile] = getattr(splits, name)
-            unusable |= {file.digest for file in parts if file.name in images.failures}
+            # Of a split that has folders of its own, nothing else takes the place.
+            if splits.origins.get(name) == HELD_OUT:  # type: ignore[call-overload]
+                parts: list[ImageFile] = getattr(splits, name)
+                unusable |= {file.digest for file in parts if file.name in images.failures}
         rest = [file for file in files if file.digest not in unusable]
         if all(len(sets[name]) for name in needed) or len(rest) == len(files):
             cache.show_growth()
@@ -193,8 +196,8 @@ def _drop_copies(
         return images
     named = [f"{images.files[row].name} (as {name})" for row, name in sorted(copies.items())]
     info(
-        f"Warning: {len(copies)} images of {purpose} are in {place} too and were dropped from "
-        f"{purpose}: {shorten(named)}."
+        f"Warning: images of {purpose} that are in {place} too and were dropped from {purpose} "
+        f"({len(copies)}): {shorten(named)}."
     )
     return images.select([row for row in range(len(images)) if row not in copies])
 
@@ -207,8 +210,8 @@ def _warn_of_near_copies(train: ImageSet, test: ImageSet) -> None:
     ]
     if pairs:
         info(
-            f"Warning: {len(pairs)} images of the test look like images of training and may be "
-            f"copies of them: {shorten(pairs)}. Remove one of each pair if they are."
+            f"Warning: images of the test that look like images of training and may be copies of "
+            f"them ({len(pairs)}): {shorten(pairs)}. Remove one of each pair if they are."
         )
 
 

@@ -33,12 +33,14 @@ class FileReport:
         """Say how many files are concerned, and name the first few."""
         if self.failures:
             named = _shorten(self.failures)
-            info(f"{len(self.failures)} files cannot be used and are left out: {named}.")
+            info(f"Files that cannot be used and are left out ({len(self.failures)}): {named}.")
         if self.notes:
-            info(f"{len(self.notes)} files were not read as they are: {_shorten(self.notes)}.")
+            info(
+                f"Files that are not read as they are ({len(self.notes)}): {_shorten(self.notes)}."
+            )
         if self.passed_over:
             described, named = describe_passed_over(self.passed_over), shorten([*self.passed_over])
-            info(f"{len(self.passed_over)} files are passed over: {described}: {named}.")
+            info(f"Files and folders that are passed over: {described}: {named}.")
 
     def write(self, path: Path) -> None:
         """Write all of it as CSV; without anything to say, there is no such file."""

@@ -167,7 +167,10 @@ def _check_cost(found: Verification, trained: RunFolder, record: RunRecord) -> N
 
 def _check_submission(found: Verification, folder: TestFolder, record: RunRecord) -> None:
     found.compare("model", record.model, record.run, "the name of its folder")
-    path = folder.run().submission
+    run = folder.run()
+    path = run.submission
+    if run.settings.exists() or run.weights.exists():
+        found.faults.append(f"{run.path} holds a training, whose images were not submitted.")
     try:
         submission = read_record(path, SubmissionRecord)
     except UserError as error:
@@ -272,7 +275,11 @@ def _load(found: Verification, folder: TestFolder, record: RunRecord) -> Weights
     if sha256_of_file(path) != recorded.sha256:
         found.faults.append(f"{path} are not the weights that were tested.")
         return None
-    weights = load_weights(path, record.model, CPU)
+    try:
+        weights = load_weights(path, record.model, CPU)
+    except UserError as error:
+        found.faults.append(f"the weights that were tested cannot be loaded: {error}")
+        return None
     found.compare("weights.trained_as", recorded.trained_as, weights.trained_as, str(path))
     found.compare("weights.epoch", recorded.epoch, weights.epoch, str(path))
     return weights

@@ -70,3 +70,17 @@ def test_no_folder_is_read_twice(tmp_path: Path) -> None:
     assert names == ["train/a.png", "x/a.png"]
     assert found.passed_over.keys() == {"all", "train/loop", "y", "x/back"}
     assert found.passed_over["all"] == "a link to train, which is read already"
+
+
+def test_a_link_with_the_name_of_a_split_is_read_under_that_name_too(tmp_path: Path) -> None:
+    for part in ("photos/a", "photos/b"):
+        (tmp_path / part).mkdir(parents=True)
+        (tmp_path / part / "1.png").touch()
+    (tmp_path / "test").symlink_to(tmp_path / "photos" / "b")
+    (tmp_path / "photos" / "b" / "train").symlink_to(tmp_path / "photos")  # a loop
+    (tmp_path / "photos" / "a" / "val").symlink_to(tmp_path / "photos" / "b")
+    found = list_folder(tmp_path)
+    names = [path.relative_to(tmp_path).as_posix() for path in found.images]
+    expected = {"photos/a/1.png", "photos/b/1.png", "photos/a/val/1.png", "test/1.png"}
+    assert expected <= set(names)
+    assert len(names) < 12

@@ -142,7 +142,7 @@ def test_a_folder_of_broken_files_is_reported_in_one_sentence(
         load_training(sources, Plain(size=SIZE))
     assert str(folder) in str(caught.value)
     messages = capsys.readouterr().err
-    assert "30 files cannot be used" in messages
+    assert "cannot be used and are left out (30)" in messages
     assert "(not an image)" in messages
     with pytest.raises(UserError, match="0 for the test") as caught:
         load_test(sources, SIZE, 8000)
@@ -166,7 +166,7 @@ def test_broken_files_among_good_ones_are_counted_and_named(
     assert len(data.train) == 22
     assert data.training_set.n_unusable == 3
     messages = capsys.readouterr().err
-    assert "3 files cannot be used" in messages
+    assert "cannot be used and are left out (3)" in messages
     for name in ("train/text.jpg", "train/truncated.jpg", "train/small.png"):
         assert name in messages
 
@@ -320,3 +320,19 @@ def test_a_large_set_is_measured_on_images_that_are_spread_evenly() -> None:
     few = measure(images_of(rgb8), most=51)
     lab = skimage_color.rgb2lab(np.array([[[200, 80, 20]]], np.uint8))[0, 0]
     np.testing.assert_allclose(few.ab_mean, lab[1:], atol=1e-2)
+
+
+def test_nothing_takes_the_place_of_a_test_folder_of_broken_files(
+    tmp_path: Path, fill_folder: Callable[..., list[Path]]
+) -> None:
+    fill_folder(tmp_path / "data" / "train", range(20))
+    (tmp_path / "data" / "test").mkdir()
+    (tmp_path / "data" / "test" / "a.jpg").write_text("text")
+    sources = sources_of(tmp_path, tmp_path / "data")
+    assert len(load_training(sources, Plain(size=SIZE)).train)
+    for load in (
+        lambda: load_training(sources, Plain(size=SIZE), is_tested=True),
+        lambda: load_test(sources, SIZE, 8000),
+    ):
+        with pytest.raises(UserError, match="0 for the test"):
+            load()

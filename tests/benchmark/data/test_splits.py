@@ -126,6 +126,7 @@ def folders_as(*names: str) -> dict[str, str]:
     """Return the split of each folder when each holds 20 images."""
     dataset = [image(hash((name, n)), f"{name}/{n}.jpg") for name in names for n in range(20)]
     splits = split(dataset, [image(-1, "given.png")], 0)
+    assert splits.warnings == []
     found: dict[str, set[str]] = {name: set() for name in names}
     # The given test image moves those of test folders to `reserved`.
     for part in ("train", "val", "reserved"):
@@ -143,10 +144,17 @@ NAMES = [
     ("TrainSet", "ValSet", "TestSet"),
     ("trainA", "validation", "testB"),
     ("trainval", "1-val", "tests"),
+    ("trainimages", "imagesval", "testimages"),
+    ("Trainingsbilder", "Validierung", "Testbilder"),
+    ("обучение", "валидация", "тест"),
+    ("训练集", "验证集", "测试集"),
+    ("VOCtrainval_06-Nov-2007", "VOCval_06-Nov-2007", "VOCtest_06-Nov-2007"),
+    ("seg_train/seg_train", "seg_val/seg_val", "seg_test/seg_test"),
+    ("ILSVRC2012_img_train", "ILSVRC2012_img_val", "ILSVRC2012_img_test"),
 ]
 
 
-@pytest.mark.parametrize("prefix", ["", "archive/", "a/b/c/"])
+@pytest.mark.parametrize("prefix", ["", "archive/", "a/b/c/", "train_test_split/", "test/"])
 @pytest.mark.parametrize(("train", "val", "test"), NAMES)
 def test_split_folders_are_recognized(prefix: str, train: str, val: str, test: str) -> None:
     names = {f"{prefix}{train}": "train", f"{prefix}{val}": "val", f"{prefix}{test}": "reserved"}
