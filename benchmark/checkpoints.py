@@ -44,7 +44,9 @@ class Header(Strict):
     model: the model under models/ that was trained. architecture: its constructor's arguments.
     """
 
-    remedy: ClassVar[str] = "Name other weights with --weights, or train the model again."
+    remedy: ClassVar[str] = (
+        "Name other weights with --weights, or train the model again with --overwrite."
+    )
 
     model: str
     architecture: dict[str, JsonValue]

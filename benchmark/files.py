@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -87,6 +88,17 @@ def _flush(path: Path, flags: int) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Remove whatever is in the place of a file, if anything. UserError if it cannot be removed."""
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif os.path.lexists(path):
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise write_error(path, error, "removed") from error
 
 
 def _umask() -> int:

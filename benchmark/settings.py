@@ -46,7 +46,7 @@ class Settings(BaseModel):
     }
 
     seed: int = Field(
-        8000, ge=0, description="Seed of the first weights, the batches and the noise"
+        8000, ge=0, lt=2**63, description="Seed of the first weights, the batches and the noise"
     )
     epochs: int = Field(100, ge=1, description="Passes over the training images")
     max_steps: int = Field(

@@ -16,6 +16,7 @@ def command(
             metavar="PHOTO...",
             help="Image files, in color or gray, and folders, whose image files are meant.",
             show_default=False,
+            readable=False,  # an unreadable photo is named, and the others go on
         ),
     ],
     model: Annotated[str, typer.Option(help="Name of a trained model.")],

@@ -111,8 +111,9 @@ class Cache:
     def show_growth(self) -> None:
         """Say how large the cache is, if images were added."""
         if self.folder is not None and self.has_grown:
-            total = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
-            info(f"The cache of decoded images, {self.folder}, takes {total / 1e6:,.1f} MB.")
+            with suppress(OSError):  # another process may remove a file meanwhile
+                total = sum(path.stat().st_size for path in self.folder.rglob("*"))
+                info(f"The cache of decoded images, {self.folder}, takes {total / 1e6:,.1f} MB.")
 
     def load(self, files: Sequence[ImageFile], preprocessing: Preprocessing) -> ImageSet:
         """Decode images, or read them from packs, in the order of `files`.
@@ -181,6 +182,9 @@ class _Packs:
         squares: dict[str, Square] = {}
         wanted = set(wanted)
         for path in sorted(self.folder.glob("[!.]*.safetensors")):
+            if not path.is_file():  # a named pipe would never end
+                info(f"{path} is no regular file and is not read.")
+                continue
             try:
                 squares |= self._read_pack(path, wanted)
             except (SafetensorError, OSError, ValueError, RecursionError):

@@ -17,13 +17,14 @@ from benchmark.data.manifest import Digests, ImageFile, digest_of
 from benchmark.data.reading import Preprocessing, is_grayscale
 from benchmark.data.report import FileReport
 from benchmark.data.sources import Sources
-from benchmark.data.split_names import Split
+from benchmark.data.split_names import Split, splits_in
 from benchmark.data.splits import HELD_OUT, Splits, split, warn_of_splits_in_test
 from benchmark.errors import UserError
 from benchmark.metrics.images import colorfulness
 from benchmark.results.records import TrainingRecord, TrainingSet
 from benchmark.settings import Settings
 
+FEW = 200  # image files; more leave some that can be used in every split
 MOST_VALIDATION_IMAGES = 512  # more would take time in each epoch and not make it more certain
 
 
@@ -73,15 +74,15 @@ def load_training(sources: Sources, settings: Settings, *, is_tested: bool = Fal
     size = settings.size
     sizes = {"train": stored_size(size), "val": size, "test": size, "reserved": size}
     needed: list[Split] = ["train", "val", "test"] if is_tested else ["train", "val"]
-    loaded = _load(sources, settings.split_seed, sizes, needed)
-    splits, sets = loaded.splits, loaded.sets
-    _show_splits(sources, splits)
-    loaded.report().show()
+    loaded = _load(sources, settings.split_seed, sizes)
+    sets = loaded.sets
+    _show_splits(sources, loaded)
     tests = (sets["test"], sets["reserved"])
     val = _drop_copies(sets["val"], "validation", tests, "the test")
     train = _drop_copies(sets["train"], "training", tests, "the test")
     train = _drop_copies(train, "training", [val], "validation")
-    _warn_of_near_copies(train, sets["test"])
+    _warn_of_near_copies(train, "training", sets["test"])
+    _warn_of_near_copies(val, "validation", sets["test"])
     train = _drop_grayscale(train, settings)
     left = {"train": len(train), "val": len(val), "test": len(sets["test"])}
     _require_images(sources, loaded.found, left, needed)
@@ -115,11 +116,10 @@ def load_test(
     cached: whether the cache of decoded images and of digests may be used and written. quiet:
     whether the messages about these images were shown before. UserError if there are none.
     """
-    loaded = _load(sources, split_seed, {"test": size}, ["test"], cached=cached)
+    loaded = _load(sources, split_seed, {"test": size}, cached=cached)
     images, splits = loaded.sets["test"], loaded.splits
     if not quiet:
-        _show_splits(sources, splits, only="test")
-        loaded.report().show()
+        _show_splits(sources, loaded, only="test")
     left = {"train": len(splits.train), "val": len(splits.val), "test": len(images)}
     _require_images(sources, loaded.found, left, ["test"])
     return replace(images, failures=loaded.failures["test"], passed_over=loaded.passed_over)
@@ -129,43 +129,58 @@ def _load(
     sources: Sources,
     split_seed: int,
     sizes: Mapping[str, int],
-    needed: Sequence[Split],
     *,
     cached: bool = True,
 ) -> _Loaded:
-    """Decode the named splits, each at its size.
-
-    A split for which only files were held out that cannot be used is drawn again without them.
-    """
+    """Decode the named splits, each at its size."""
     digests = Digests(sources.cache / "digests.json" if cached else None)
     dataset, tests = sources.images(digests), sources.tests(digests)
     digests.save()
     cache = Cache(sources.cache if cached else None)
-    files, failures = dataset.files, {name: dict[str, str]() for name in sizes}
-    while True:
-        splits = split(files, tests.files, split_seed)
-        sets = {
-            name: cache.load(getattr(splits, name), Preprocessing(side))
-            for name, side in sizes.items()
-        }
-        unusable = set[str]()
-        for name, images in sets.items():
-            failures[name] |= images.failures
-            # Of a split that has folders of its own, nothing else takes the place.
-            if splits.origins.get(name) == HELD_OUT:  # type: ignore[call-overload]
-                parts: list[ImageFile] = getattr(splits, name)
-                unusable |= {file.digest for file in parts if file.name in images.failures}
-        rest = [file for file in files if file.digest not in unusable]
-        if all(len(sets[name]) for name in needed) or len(rest) == len(files):
-            cache.show_growth()
-            passed_over = dataset.passed_over | tests.passed_over
-            found = len(dataset.files) + len(tests.files)
-            return _Loaded(splits, sets, failures, passed_over, found)
-        files = rest
+    drawn_from = dataset.files
+    if len(drawn_from) <= FEW:
+        drawn_from = _without_unusable(
+            dataset.files, tests.files, split_seed, cache, max(sizes.values())
+        )
+    usable = {file.name for file in drawn_from}
+    named = split(dataset.files, tests.files, split_seed)
+    splits = split(drawn_from, tests.files, split_seed)
+    sets, failures = {}, {}
+    for name, side in sizes.items():
+        unusable = [file for file in getattr(named, name) if file.name not in usable]
+        if name == "test" and tests.files:
+            unusable = []
+        preprocessing = Preprocessing(side)
+        sets[name] = cache.load(getattr(splits, name), preprocessing)
+        failures[name] = cache.load(unusable, preprocessing).failures | sets[name].failures
+    cache.show_growth()
+    passed_over = dataset.passed_over | tests.passed_over
+    return _Loaded(splits, sets, failures, passed_over, len(dataset.files) + len(tests.files))
 
 
-def _show_splits(sources: Sources, splits: Splits, only: Split | None = None) -> None:
-    """Say how many images each split has and why, and what may be meant otherwise."""
+def _without_unusable(
+    files: list[ImageFile], tests: list[ImageFile], split_seed: int, cache: Cache, side: int
+) -> list[ImageFile]:
+    """Return the files from which splits are drawn: all but those that cannot be used.
+
+    So each split of a few files gets one that can be used. Files of a validation or test folder
+    stay, since nothing else takes their place.
+    """
+    failures = cache.load(files, Preprocessing(side)).failures
+    splits = split(files, tests, split_seed)
+    given = {
+        file.name
+        for name, part in (("val", splits.val), ("test", splits.test), ("", splits.reserved))
+        if splits.origins.get(name) != HELD_OUT  # type: ignore[call-overload]
+        for file in part
+    }
+    return [file for file in files if file.name not in failures or file.name in given]
+
+
+def _show_splits(sources: Sources, loaded: _Loaded, only: Split | None = None) -> None:
+    """Say how many images each split has and why, and what was left out or may be meant
+    otherwise."""
+    splits = loaded.splits
     words: dict[Split, str] = {"train": "training", "val": "validation", "test": "the test"}
     parts: dict[Split, list[ImageFile]]
     parts = {"train": splits.train, "val": splits.val, "test": splits.test}
@@ -176,8 +191,16 @@ def _show_splits(sources: Sources, splits: Splits, only: Split | None = None) ->
     info(f"Images of {sources.name} ({formats or 'none'}): {', '.join(counts)}.")
     for warning in splits.warnings:
         info(f"Warning: {warning}")
+    for key in shown:
+        unread = [name for name in loaded.passed_over if key in splits_in(name.rpartition("/")[0])]
+        if splits.origins.get(key) == HELD_OUT and unread:
+            info(
+                f"Warning: no file of the folder for {words[key]} is an image that is read "
+                f"({shorten(unread)}), so images are held out for it."
+            )
     if sources.test_images is not None:
         warn_of_splits_in_test(sources.test_images, splits.test)
+    loaded.report().show()
 
 
 def _origin(splits: Splits, key: Split) -> str:
@@ -202,15 +225,15 @@ def _drop_copies(
     return images.select([row for row in range(len(images)) if row not in copies])
 
 
-def _warn_of_near_copies(train: ImageSet, test: ImageSet) -> None:
-    """Name the test images that look like an image of the training."""
+def _warn_of_near_copies(images: ImageSet, purpose: str, test: ImageSet) -> None:
+    """Name the test images that look like one of `images`."""
     pairs = [
-        f"{test.files[row].name} and {train.files[other].name}"
-        for row, other in near_copies(test, train)
+        f"{test.files[row].name} and {images.files[other].name}"
+        for row, other in near_copies(test, images)
     ]
     if pairs:
         info(
-            f"Warning: images of the test that look like images of training and may be copies of "
+            f"Warning: images of the test that look like images of {purpose} and may be copies of "
             f"them ({len(pairs)}): {shorten(pairs)}. Remove one of each pair if they are."
         )
 

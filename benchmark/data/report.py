@@ -9,7 +9,7 @@ import pandas as pd
 from benchmark.console import info, shorten
 from benchmark.data.cache import ImageSet
 from benchmark.data.finding import describe_passed_over
-from benchmark.files import write_text
+from benchmark.files import remove, write_text
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class FileReport:
         parts = {"left out": self.failures, "used": self.notes, "passed over": self.passed_over}
         rows = [(name, what, why) for what, part in parts.items() for name, why in part.items()]
         if not rows:
-            path.unlink(missing_ok=True)
+            remove(path)
             return
         table = pd.DataFrame(rows, columns=["file", "treatment", "reason"])
         write_text(path, table.to_csv(index=False, lineterminator="\n"))

@@ -63,9 +63,14 @@ def _scan(folder: Path, digests: Digests) -> Manifest:
     return found
 
 
-def has_images(folder: Path) -> bool:
-    """Whether there is a folder with an image file somewhere below it."""
-    return bool(list_folder(folder).images)
+def _holds_images(folder: Path) -> bool:
+    """Whether one of the project's own folders holds images; files that are not read are named."""
+    found = list_folder(folder)
+    found.passed_over.pop("README.md", None)
+    if not found.images and found.passed_over:
+        others = describe_passed_over(found.passed_over)
+        info(f"Warning: {folder.name}/ holds no image that is read, but {others}.")
+    return bool(found.images)
 
 
 def locate(dataset: str | None, test_images: str | None, results: Path) -> Sources:
@@ -79,15 +84,20 @@ def locate(dataset: str | None, test_images: str | None, results: Path) -> Sourc
         if given and given != SAMPLE:
             _require_images(option, Path(given))
     tests = Path(test_images) if test_images else None
-    if tests is None and has_images(TEST_IMAGES):
+    if tests is None and _holds_images(TEST_IMAGES):
         tests = TEST_IMAGES
-    if dataset == SAMPLE or (dataset is None and not has_images(DATASET)):
+    if dataset == SAMPLE or (dataset is None and not _holds_images(DATASET)):
         if dataset is None:
             info(f"{DATASET.name}/ holds no images: the built-in sample, {SAMPLE}, is used.")
         folder = cache / f"{SAMPLE}-v{cartoon.VERSION}"
         _draw_sample(folder)
         return Sources(SAMPLE, folder, tests, cache, is_sample=True)
     folder = Path(dataset) if dataset else DATASET
+    if results.resolve().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"--results {results} lies in the dataset {folder}, whose images would be those that "
+            "models color: name a folder elsewhere."
+        )
     return Sources(folder.resolve().name, folder, tests, cache)
 
 

@@ -146,6 +146,7 @@ def read_name(name: str) -> tuple[frozenset[Split], tuple[str, ...]]:
 
 
 def _read_words(text: str) -> tuple[frozenset[Split], tuple[str, ...]]:
+    text = re.sub(r"(?i)(hold|held)[-_ ]out", r"\1out", text)
     words = [word.lower() for word in re.findall(r"[^\W\d_]+", text)]
     meanings = [_split_of_word(word) for word in words]
     others = [

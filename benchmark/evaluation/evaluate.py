@@ -36,7 +36,7 @@ from benchmark.evaluation.recorded import write_table
 from benchmark.evaluation.summary import summarize
 from benchmark.figures.calibration import save_calibration
 from benchmark.figures.images import save_results
-from benchmark.files import locked, sha256_of_json, write_text
+from benchmark.files import locked, remove, sha256_of_json, write_text
 from benchmark.metrics.table import MetricSuite
 from benchmark.results.environment import now
 from benchmark.results.folders import RunFolder, TestFolder, fit_name
@@ -241,7 +241,7 @@ def score_outputs(candidate: Candidate, outputs: Outputs, setup: TestSetup) -> R
     _draw_figure(folder, observer.first_images, setup)
     if current is not None and not scores.is_new:  # what was unmeasured is undefined
         return _already_tested(candidate, folder, current)
-    folder.record.unlink(missing_ok=True)  # the folder is no result until it is complete again
+    remove(folder.record)  # the folder is no result until it is complete again
     per_image_sha256 = write_table(folder.per_image, scores.table)
     calibration = _calibrate(candidate, folder, observer)
     record = _make_record(candidate, setup, outputs, samples, scores, calibration, per_image_sha256)
@@ -275,7 +275,8 @@ def _is_current(record: RunRecord, candidate: Candidate, setup: TestSetup) -> bo
     """Whether a record describes its candidate and protocol as they are today."""
     recorded = (record.weights, record.settings, record.training_data, record.cost)
     today = (candidate.weights, candidate.settings, candidate.training_data, candidate.cost)
-    return recorded == today and record.protocol == setup.protocol.describe()
+    same = recorded == today and record.failed == setup.images.failures
+    return same and record.protocol == setup.protocol.describe()
 
 
 def _draw_figure(folder: TestFolder, images: list[torch.Tensor], setup: TestSetup) -> None:

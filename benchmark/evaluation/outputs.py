@@ -1,6 +1,5 @@
 """The outputs of a test as written: where each lies, and the coloring of those that are missing."""
 
-import shutil
 import time
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from benchmark.errors import UserError
 from benchmark.evaluation.observer import Observer
 from benchmark.figures.frames import Frames
 from benchmark.figures.images import save_png
-from benchmark.files import sha256_of_file
+from benchmark.files import remove, sha256_of_file
 from benchmark.randomness import derive_seed
 from benchmark.results.environment import environment
 from benchmark.results.folders import MEAN, Sample, TestFolder, fit_name
@@ -201,10 +200,8 @@ class Outputs:
 
     def delete(self) -> None:
         """Delete all outputs, and before them what was recorded of them."""
-        self.folder.record.unlink(missing_ok=True)
-        for folder in self.folder.outputs:
-            shutil.rmtree(folder, ignore_errors=True)
-        self.folder.outputs_record.unlink(missing_ok=True)
+        for path in (self.folder.record, *self.folder.outputs, self.folder.outputs_record):
+            remove(path)
 
     # ---- the mean of several samples ---------------------------------------------------------
 

@@ -52,6 +52,8 @@ def write_table(path: Path, table: pd.DataFrame) -> str:
 
 def read_table(path: Path, sha256: str) -> pd.DataFrame:
     """Read per_image.csv. Raises UserError if it is not the file with this hash, or damaged."""
+    if path.exists() and not path.is_file():  # a named pipe would never end
+        raise UserError(f"{path} is no regular file: delete it and test again.")
     try:
         content = path.read_bytes()
     except OSError as error:

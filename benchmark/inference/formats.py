@@ -117,7 +117,7 @@ def _options(
         options["dpi"] = metadata.resolution
     exif = metadata.exif(size)
     if kind.name == "BMP":
-        return options, ["BMP files hold no EXIF data: it is not kept"] if exif else []
+        return options, ["BMP files hold no EXIF data: it is not kept"] if metadata.values else []
     if kind.name == "PNG":
         options["pnginfo"] = PngImagePlugin.PngInfo()
         options["pnginfo"].add(b"sRGB", PERCEPTUAL)

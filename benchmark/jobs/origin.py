@@ -16,7 +16,7 @@ from benchmark import registry
 from benchmark.checkpoints import Weights, load_weights
 from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer, Sampling
-from benchmark.errors import UserError, first_line
+from benchmark.errors import Diverged, UserError, first_line
 from benchmark.evaluation.baselines import (
     GRAY,
     GROUND_TRUTH,
@@ -260,6 +260,8 @@ def check_coloring(found: Verification, outputs: Outputs, record: RunRecord, sam
             colorizer = weights.model
             sampling = _resolve(found, colorizer, record)
         _compare_colored(found, outputs, record, colorizer, sampling, samples)
+    except Diverged as error:
+        found.faults.append(f"the weights that were tested make no images: {error}")
     except Exception as error:  # a contributor's model may raise anything
         found.unchecked.append(f"that the weights make these images: {first_line(error)}.")
 

@@ -193,6 +193,8 @@ def _start_over_after_divergence(
     divergence = read_divergence(folder.divergence)
     if divergence is None or previous.model != record.model or not same:
         return False
+    if divergence.is_finite and _difference(previous, record) is None:
+        return False  # it goes on
     kept = f", with weights of epoch {divergence.best_epoch}," if divergence.best_epoch else ""
     info(
         f"{folder.path} diverged in epoch {divergence.epoch}: this run{kept} is deleted, and the "

@@ -140,8 +140,11 @@ def _outputs(
         replace(image, name=file)
         for (file, _), image in zip(of_files, test_images.files, strict=True)
     ]
-    inputs = ImageSet(files, test_images.rgb8, test_images.failures)
-    return Outputs(folder, inputs, [output for _, output in of_files])
+    # In the order in which they were tested, on which the intervals depend.
+    place = {file: row for row, file in enumerate(first["file"])}
+    order = sorted(range(len(files)), key=lambda row: place.get(files[row].name, len(files)))
+    inputs = ImageSet(files, test_images.rgb8, test_images.failures).select(order)
+    return Outputs(folder, inputs, [of_files[row][1] for row in order])
 
 
 def _check_failed(found: Verification, record: RunRecord, images: ImageSet, renamed: bool) -> None:

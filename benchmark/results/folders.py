@@ -91,7 +91,10 @@ class RunFolder:
                 return path
         available = self.available_weights()
         if not available:
-            raise UserError(f"{self.path} has no weights yet: train first, with --mode train.")
+            raise UserError(
+                f"{self.path} has no weights: train first, with --mode train, and --overwrite if "
+                "it was trained already."
+            )
         names = ", ".join(available)
         raise UserError(f"There are no weights {which!r} in {self.weights}; {names}.")
 

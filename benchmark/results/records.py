@@ -105,7 +105,8 @@ class Cost(Strict):
 class Divergence(Strict):
     """diverged.json: where a training diverged, whose folder the next one may have.
 
-    epoch: from 1. best_epoch: that of the best weights before it, 0 if there are none.
+    epoch: from 1. best_epoch: that of the best weights before it, 0 if there are none. is_finite:
+    whether the training went on, since its numbers are still finite.
     """
 
     remedy: ClassVar[str] = "Delete its folder, or train from the beginning with --overwrite."
@@ -113,6 +114,7 @@ class Divergence(Strict):
     epoch: Count
     best_epoch: Count
     reason: str
+    is_finite: bool = False
 
 
 # ---- a test --------------------------------------------------------------------------------------
@@ -347,9 +349,9 @@ class OutputsRecord(Strict):
     """
 
     provenance: Provenance
-    images: int = 0
-    seconds: float = 0.0
-    batch_size: int = 0
+    images: Count = 0
+    seconds: Annotated[float, Field(ge=0, le=MOST)] = 0.0
+    batch_size: Count = 0
     device: str = ""
     environment: dict[str, str] = {}
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from benchmark.errors import Diverged
+from benchmark.files import remove
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import Divergence
 from benchmark.results.schema import write_record
@@ -33,6 +34,15 @@ def warning_of(loss: float, untrained: float, settings: Settings) -> str | None:
         f"it diverges: the validation loss is {loss:.4g}, and that of the untrained network was "
         f"{untrained:.4g}; {_advice(settings)}."
     )
+
+
+def note_finite(folder: RunFolder, warning: str | None, epoch: int, best_epoch: int) -> None:
+    """Write or remove the record of a divergence that stays finite, after an epoch."""
+    if warning is None:
+        remove(folder.divergence)
+    elif not folder.divergence.exists():
+        found = Divergence(epoch=epoch, best_epoch=best_epoch, reason=warning, is_finite=True)
+        write_record(folder.divergence, found)
 
 
 def record_divergence(

@@ -36,7 +36,12 @@ from benchmark.results.records import Cost, Divergence
 from benchmark.results.schema import write_record
 from benchmark.settings import Settings
 from benchmark.training.compiling import with_compiled
-from benchmark.training.divergence import record_divergence, require_finite, warning_of
+from benchmark.training.divergence import (
+    note_finite,
+    record_divergence,
+    require_finite,
+    warning_of,
+)
 from benchmark.training.ema import Average
 from benchmark.training.sample_validation import SampleValidation
 from benchmark.training.state import TrainingState, tensors_of
@@ -295,9 +300,10 @@ class Loop:
             **train,
             **val,
         }
+        divergence = warning_of(loss, self.untrained, self.settings)
+        note_finite(self.folder, divergence, epoch, self.best_epoch)
         if epoch % max(1, self.epochs // 20) == 0 or epoch == self.epochs:
             print_epoch(self.name, row, self.epochs)
-            divergence = warning_of(loss, self.untrained, self.settings)
             for warning in filter(None, [divergence, *self.recipe.warnings(row)]):
                 info(f"Warning: {self.name}: {warning}")
         return row

@@ -336,3 +336,20 @@ def test_nothing_takes_the_place_of_a_test_folder_of_broken_files(
     ):
         with pytest.raises(UserError, match="0 for the test"):
             load()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_training_and_a_later_test_draw_the_same_splits(
+    tmp_path: Path, fill_folder: Callable[..., list[Path]], seed: int
+) -> None:
+    """Also where some files cannot be used, and whether or not the training knows of the test."""
+    fill_folder(tmp_path / "data", range(20 * seed, 20 * seed + 3 + seed % 4))
+    for number in range(1 + seed % 6):
+        (tmp_path / "data" / f"{number}.jpg").write_text(f"text {seed} {number}")
+    sources = sources_of(tmp_path, tmp_path / "data")
+    tested = load_training(sources, Plain(size=SIZE), is_tested=True)
+    trained = load_training(sources, Plain(size=SIZE))
+    test = load_test(sources, SIZE, 8000)
+    assert names(trained.train) == names(tested.train)
+    assert names(trained.val) == names(tested.val)
+    assert not names(test) & (names(trained.train) | names(trained.val))

@@ -16,6 +16,7 @@ from benchmark.data.manifest import Digests, digest_of, scan
 from benchmark.data.sources import locate
 from benchmark.evaluation import evaluate
 from benchmark.evaluation.baselines import test_baselines
+from benchmark.files import sha256_of_file
 from benchmark.jobs.origin import Verification
 from benchmark.jobs.verify import verify
 from benchmark.metrics.options import MetricOptions
@@ -108,6 +109,36 @@ def edit(path: Path, change: Change) -> None:
     values = json.loads(path.read_text())
     change(values)
     path.write_text(json.dumps(values))
+
+
+def test_a_test_stays_true_when_its_images_are_renamed(
+    results: Path, made: Path, tmp_path: Path
+) -> None:
+    names = sorted(path.name for path in (made / "data" / "test").iterdir())
+    (tmp_path / "renamed").mkdir()
+    for name, other in zip(names, reversed(names), strict=True):
+        shutil.copy(made / "data" / "test" / name, tmp_path / "renamed" / f"x{other}")
+    found = verify(folder_of(results), None, str(tmp_path / "renamed"), None)
+    assert found.faults == []
+
+
+def test_a_test_of_a_model_cannot_be_called_a_submission(results: Path) -> None:
+    nothing = {"weights": None, "settings": {}, "sampling": {}, "sampling_changes": []}
+    nothing |= {"training_data": None, "cost": None, "timing": None}
+    submission = {"lightness": "own", "resized": False}
+    record = folder_of(results).record
+    edit(record, lambda r: r.update(kind="submitted", submission=submission, **nothing))
+    assert any("holds a training" in fault for fault in check(results).faults)
+
+
+def test_weights_that_cannot_be_loaded_were_not_tested(results: Path) -> None:
+    folder = folder_of(results)
+    weights = results / "unetddim" / "seed-8000" / "weights" / "best.safetensors"
+    weights.write_bytes(b"junk")
+    sha256 = sha256_of_file(weights)
+    edit(folder.record, lambda r: r["weights"].update(sha256=sha256))
+    edit(folder.outputs_record, lambda r: r["provenance"].update(weights_sha256=sha256))
+    assert any("cannot be loaded" in fault for fault in check(results).faults)
 
 
 def test_honest_tests_are_true(results: Path, made: Path) -> None:

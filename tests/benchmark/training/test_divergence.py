@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.results.folders import RunFolder
-from benchmark.training.divergence import warning_of
+from benchmark.results.records import Divergence, read_divergence
+from benchmark.training.divergence import note_finite, warning_of
 from tests.support import RunCommand, tiny_recipe
 
 
@@ -43,3 +44,13 @@ def test_a_finite_divergence_is_told_by_the_untrained_network() -> None:
     assert "the validation loss is 3, and that of the untrained network was 1" in warning
     assert "--learning_rate 0." in warning
     assert "--set discriminator_rate=" in warning
+
+
+def test_a_divergence_that_stays_finite_is_recorded_while_it_lasts(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, "unet", 0)
+    note_finite(folder, "it diverges", 3, 1)
+    note_finite(folder, "it still diverges", 4, 1)
+    found = read_divergence(folder.divergence)
+    assert found == Divergence(epoch=3, best_epoch=1, reason="it diverges", is_finite=True)
+    note_finite(folder, None, 5, 5)
+    assert read_divergence(folder.divergence) is None
