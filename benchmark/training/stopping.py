@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
-"""Ctrl-C, a termination, and where it exists, the end of the terminal."""
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+"""Ctrl-C and a termination."""
+END_OF_TERMINAL = getattr(signal, "SIGHUP", None)
+"""Windows has no such signal."""
 
 
 @contextmanager
 def stop_requested() -> Iterator[list[int]]:
     """Yield a list that receives the first of these signals; a second one raises.
 
-    A signal that the process ignores, as SIGHUP under nohup, stays ignored.
+    The end of the terminal is one of them, unless the process ignores it, as under nohup.
     """
     received: list[int] = []
 
@@ -24,11 +24,10 @@ def stop_requested() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         received.append(number)
 
-    previous = {
-        number: signal.signal(number, note)
-        for number in SIGNALS
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
+    numbers = [*SIGNALS]
+    if END_OF_TERMINAL is not None and signal.getsignal(END_OF_TERMINAL) is not signal.SIG_IGN:
+        numbers.append(END_OF_TERMINAL)
+    previous = {number: signal.signal(number, note) for number in numbers}
     try:
         yield received
     finally:
