@@ -8,6 +8,7 @@ benchmark/cli/run.py is the form with --model; each command is another file of b
 Nothing here imports torch, so that `--help` answers at once.
 """
 
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -86,6 +87,11 @@ def _run() -> None:
         sys.exit(130)  # as a shell reports Ctrl-C
     except UserError as error:
         info(f"Error: {error}")
+        sys.exit(2)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        info(f"Error: the output cannot be written ({error.strerror}): make room on the disk.")
         sys.exit(2)
 
 

@@ -181,9 +181,16 @@ def difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> s
         shapes = tuple(tensor.shape), tuple(expected[key].shape)
         if shapes[0] != shapes[1]:
             return f"{key} has the shape {shapes[0]}, where {shapes[1]} is needed"
+        if not is_dense(tensor):
+            return f"{key} is no ordinary tensor"
         if tensor.dtype != expected[key].dtype:
             return f"{key} is of type {tensor.dtype}, where {expected[key].dtype} is needed"
     return None
+
+
+def is_dense(tensor: Tensor) -> bool:
+    """Whether a tensor holds all its numbers, as sparse ones and those of "meta" do not."""
+    return tensor.layout == torch.strided and tensor.device.type != "meta"
 
 
 def is_sound(tensor: Tensor) -> bool:

@@ -73,6 +73,6 @@ def command(
     folder = RunFolder(results, run or model, DEFAULT_SEED if seed is None else seed)
     trained = Trained(model, folder, weights, sampling, device)
     output = Output(out, quality, overwrite, frames)
-    code = colorize_photos(photos, trained, output, lambda path: typer.echo(str(path)))
+    code = colorize_photos(photos, trained, output, print)
     if code:
         raise typer.Exit(code)

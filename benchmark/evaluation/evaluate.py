@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 import torch
+from pydantic import ValidationError
 
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer, Sampling
@@ -39,7 +40,7 @@ from benchmark.figures.images import save_results
 from benchmark.files import locked, remove, sha256_of_json, write_text
 from benchmark.metrics.table import MetricSuite
 from benchmark.results.environment import now
-from benchmark.results.folders import RunFolder, TestFolder, fit_name
+from benchmark.results.folders import SETTINGS, RunFolder, TestFolder, fit_name
 from benchmark.results.records import (
     Calibration,
     Cost,
@@ -50,7 +51,7 @@ from benchmark.results.records import (
     TrainingSet,
     WeightsUsed,
 )
-from benchmark.results.schema import write_record
+from benchmark.results.schema import validation_fault, write_record
 from benchmark.settings import FIGURE_IMAGES
 
 CPU = torch.device("cpu")
@@ -244,7 +245,15 @@ def score_outputs(candidate: Candidate, outputs: Outputs, setup: TestSetup) -> R
     remove(folder.record)  # the folder is no result until it is complete again
     per_image_sha256 = write_table(folder.per_image, scores.table)
     calibration = _calibrate(candidate, folder, observer)
-    record = _make_record(candidate, setup, outputs, samples, scores, calibration, per_image_sha256)
+    try:
+        record = _make_record(
+            candidate, setup, outputs, samples, scores, calibration, per_image_sha256
+        )
+    except ValidationError as error:
+        raise UserError(
+            f"{folder.path} cannot be recorded ({validation_fault(error)}): {SETTINGS} of the run "
+            "holds a value that no training has; train again with --overwrite."
+        ) from error
     write_record(folder.record, record)
     return record
 

@@ -10,7 +10,7 @@ from benchmark.errors import UserError
 from benchmark.files import read_json, write_json
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-Amount = Annotated[float, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0, le=2.0**64)]
 
 
 class Strict(BaseModel):

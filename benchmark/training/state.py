@@ -10,9 +10,9 @@ from lightning_fabric import Fabric
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from benchmark.checkpoints import difference, load_state, save_state, state_error
+from benchmark.checkpoints import difference, is_dense, load_state, save_state, state_error
 from benchmark.errors import first_line
-from benchmark.results.schema import Count, validation_fault
+from benchmark.results.schema import Amount, Count, validation_fault
 from benchmark.training.ema import Average
 
 Tensors = dict[str, Tensor]
@@ -32,7 +32,7 @@ class TrainingState(BaseModel):
 
     identity: str
     step: Count
-    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    seconds: Amount
     closed_epochs: Count
     untrained: Annotated[float, Field(gt=-math.inf)]  # not NaN
     best: Annotated[float, Field(gt=-math.inf)]
@@ -69,7 +69,9 @@ class TrainingState(BaseModel):
         if self.step > total or self.closed_epochs not in (whole, begun - 1):
             return f"holds step {self.step} of {total} and {self.closed_epochs} finished epochs"
         values = self.sums.values()
-        if self.sums.keys() != self.counts.keys() or any(v.numel() != 1 for v in values):
+        if self.sums.keys() != self.counts.keys() or any(
+            v.numel() != 1 or not v.is_floating_point() or not is_dense(v) for v in values
+        ):
             return "holds losses that do not belong together"
         return None
 

@@ -25,7 +25,7 @@ FROM_BOTTOM = (3, 4, 6, 7)
 the last row or column."""
 
 SUB_IFDS = 0x8769, 0x8825, 0xA005  # EXIF, GPS, interoperability
-XMP = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
+XMP = re.compile(rb"tiff:Orientation(?:=[\"']|>)([1-8])")
 DAMAGED = "its EXIF data are damaged, so the orientation is unknown"
 
 
