@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
+from tests.image_support import chunk, directory
+
 KINDS = {
     "JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif",
     "JPEG2000": "jp2", "PPM": "ppm", "TGA": "tga", "PCX": "pcx", "SGI": "sgi", "ICO": "ico",
@@ -60,11 +62,6 @@ def damages(whole: bytes) -> Iterator[tuple[str, bytes]]:
 # ---- files that are more than they seem ----------------------------------------------------------
 
 
-def chunk(kind: bytes, data: bytes) -> bytes:
-    """Return one chunk of a PNG."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
 def png(width: int, height: int, depth: int, color: int, data: bytes, *chunks: bytes) -> bytes:
     """Return a PNG with any header."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
@@ -106,14 +103,12 @@ def bombs() -> Iterator[tuple[str, bytes]]:
 def tiff(samples: np.ndarray, photometric: int = 1, kind: int = 1, **tags: int) -> bytes:
     """Return an uncompressed TIFF of gray samples (H, W); kind: 1 unsigned, 2 signed, 3 float."""
     height, width = samples.shape
-    entries = {
+    entries: dict[int, int | bytes] = {
         256: width, 257: height, 258: samples.itemsize * 8, 259: 1, 262: photometric,
-        273: 8 + 2 + 12 * 11 + 4, 277: 1, 278: height, 279: samples.nbytes, 284: 1, 339: kind,
+        273: samples.tobytes(), 277: 1, 278: height, 279: samples.nbytes, 284: 1, 339: kind,
         **{int(key.removeprefix("tag")): value for key, value in tags.items()},
     }  # fmt: skip
-    fields = b"".join(struct.pack("<HHII", tag, 4, 1, v) for tag, v in sorted(entries.items()))
-    head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + fields + bytes(4)
-    return head + samples.tobytes()
+    return directory("<", [(tag, 4, 1, value) for tag, value in sorted(entries.items())])
 
 
 def odd_samples(image: Image.Image) -> Iterator[tuple[str, bytes]]:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from benchmark.console import info, progress
 from benchmark.data.manifest import ImageFile
-from benchmark.data.reading import Preprocessing, UnusableImage, decode, fit_square
+from benchmark.data.reading import Preprocessing, UnusableImage, decode, square_of
 from benchmark.errors import UserError
 from benchmark.files import replacing, sha256_of_json
 
@@ -84,8 +84,8 @@ def decode_square(path: Path, preprocessing: Preprocessing) -> Square:
     for top in range(0, image.height, ROWS_AT_ONCE):
         bottom = min(top + ROWS_AT_ONCE, image.height)
         digest.update(image.crop((0, top, image.width, bottom)).tobytes())
-    square = np.asarray(fit_square(image, preprocessing)).transpose(2, 0, 1)
-    return Square(np.ascontiguousarray(square), digest.hexdigest(), "; ".join(decoded.notes))
+    rgb8 = square_of(image, preprocessing)
+    return Square(rgb8, digest.hexdigest(), "; ".join(decoded.notes))
 
 
 class PackIndex(BaseModel):

@@ -1,5 +1,6 @@
 """Finding the image files of a folder, and naming the files that are passed over."""
 
+import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -34,11 +35,6 @@ def list_folder(folder: Path) -> FolderContents:
     return FolderContents(sorted(images), dict(sorted(walk.passed_over.items())))
 
 
-def find_images(folder: Path) -> Iterator[Path]:
-    """Yield every image file below `folder` in order of name, without hidden ones."""
-    yield from list_folder(folder).images
-
-
 def describe_passed_over(passed_over: Mapping[str, str]) -> str:
     """Count the files that are passed over, by reason: `3 (.heic: …), 1 (.txt: …)`."""
     counts = Counter(passed_over.values()).most_common()
@@ -70,12 +66,18 @@ class _Walk:
 
     def is_image(self, path: Path) -> bool:
         """Whether a file is to be read; otherwise its reason is noted."""
-        if not path.is_file():
+        try:
+            status = path.stat()
+        except OSError as error:
             dangling = path.is_symlink() and not path.exists()
-            self._pass(path, "a link that leads nowhere" if dangling else "not an ordinary file")
-        elif not _is_text(path.name) or not _is_text(str(path.relative_to(self.folder))):
+            reason = f"cannot be opened: {error.strerror or error}"
+            self._pass(path, "a link that leads nowhere" if dangling else reason)
+            return False
+        if not stat.S_ISREG(status.st_mode):
+            self._pass(path, "not an ordinary file")
+        elif not _is_text(str(path.relative_to(self.folder))):
             self._pass(path, "its name is not UTF-8: rename it")
-        elif path.stat().st_size > MOST_BYTES:
+        elif status.st_size > MOST_BYTES:
             self._pass(path, f"larger than {MOST_BYTES // 10**9} GB")
         elif path.suffix.lower() not in suffixes():
             remedy = remedy_for(path.suffix) or "no image format"
@@ -86,11 +88,11 @@ class _Walk:
 
     def _enter(self, folder: Path) -> bool:
         try:
-            stat = folder.stat()
+            status = folder.stat()
         except OSError:
             return False
         name = self._name(folder)
-        names, splits = self.seen.setdefault((stat.st_dev, stat.st_ino), {}), splits_in(name)
+        names, splits = self.seen.setdefault((status.st_dev, status.st_ino), {}), splits_in(name)
         parent = folder.absolute().parent.resolve()
         is_loop = folder.is_symlink() and parent.is_relative_to(folder.resolve())
         # Under the name of another split a folder is read once more: its images belong to it, too.

@@ -132,49 +132,43 @@ def _load(
     *,
     cached: bool = True,
 ) -> _Loaded:
-    """Decode the named splits, each at its size."""
+    """Decode the named splits, each at its size.
+
+    A few files are split without those that cannot be used, so that each split gets one that can.
+    """
     digests = Digests(sources.cache / "digests.json" if cached else None)
     dataset, tests = sources.images(digests), sources.tests(digests)
     digests.save()
     cache = Cache(sources.cache if cached else None)
-    drawn_from = dataset.files
-    if len(drawn_from) <= FEW:
-        drawn_from = _without_unusable(
-            dataset.files, tests.files, split_seed, cache, max(sizes.values())
-        )
-    usable = {file.name for file in drawn_from}
-    named = split(dataset.files, tests.files, split_seed)
-    splits = split(drawn_from, tests.files, split_seed)
-    sets, failures = {}, {}
+    files, reasons = dataset.files, dict[ImageFile, str]()
+    all_splits = splits = split(files, tests.files, split_seed)
+    if len(files) <= FEW:
+        failures = cache.load(files, Preprocessing(max(sizes.values()))).failures
+        kept = _without_replacement(all_splits)
+        reasons = {
+            file: failures[file.name]
+            for file in files
+            if file.name in failures and file not in kept
+        }
+    if reasons:
+        drawn_from = [file for file in files if file not in reasons]
+        splits = split(drawn_from, tests.files, split_seed)
+    sets, unusable = {}, {}
     for name, side in sizes.items():
-        unusable = [file for file in getattr(named, name) if file.name not in usable]
-        if name == "test" and tests.files:
-            unusable = []
-        preprocessing = Preprocessing(side)
-        sets[name] = cache.load(getattr(splits, name), preprocessing)
-        failures[name] = cache.load(unusable, preprocessing).failures | sets[name].failures
+        sets[name] = cache.load(getattr(splits, name), Preprocessing(side))
+        left_out: list[ImageFile] = getattr(all_splits, name)
+        unusable[name] = {file.name: reasons[file] for file in left_out if file in reasons}
+        unusable[name] |= sets[name].failures
     cache.show_growth()
     passed_over = dataset.passed_over | tests.passed_over
-    return _Loaded(splits, sets, failures, passed_over, len(dataset.files) + len(tests.files))
+    return _Loaded(splits, sets, unusable, passed_over, len(files) + len(tests.files))
 
 
-def _without_unusable(
-    files: list[ImageFile], tests: list[ImageFile], split_seed: int, cache: Cache, side: int
-) -> list[ImageFile]:
-    """Return the files from which splits are drawn: all but those that cannot be used.
-
-    So each split of a few files gets one that can be used. Files of a validation or test folder
-    stay, since nothing else takes their place.
-    """
-    failures = cache.load(files, Preprocessing(side)).failures
-    splits = split(files, tests, split_seed)
-    given = {
-        file.name
-        for name, part in (("val", splits.val), ("test", splits.test), ("", splits.reserved))
-        if splits.origins.get(name) != HELD_OUT  # type: ignore[call-overload]
-        for file in part
-    }
-    return [file for file in files if file.name not in failures or file.name in given]
+def _without_replacement(splits: Splits) -> set[ImageFile]:
+    """The files of validation and test folders: where they cannot be used, no others are drawn."""
+    given = {*splits.reserved}
+    given |= {*splits.val} if splits.origins["val"] != HELD_OUT else set()
+    return given | ({*splits.test} if splits.origins["test"] != HELD_OUT else set())
 
 
 def _show_splits(sources: Sources, loaded: _Loaded, only: Split | None = None) -> None:

@@ -210,7 +210,12 @@ def _png_chunks(data: bytes) -> Iterator[bytes]:
 
 def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray:
     """Decode a file to a square: uint8 (3, S, S). Raises UnusableImage with the reason."""
-    square = fit_square(open_rgb(path), preprocessing)
+    return square_of(open_rgb(path), preprocessing)
+
+
+def square_of(image: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
+    """Cut the square out of a decoded image: uint8 (3, S, S)."""
+    square = fit_square(image, preprocessing)
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 

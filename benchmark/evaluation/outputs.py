@@ -1,7 +1,6 @@
 """The outputs of a test as written: where each lies, and the coloring of those that are missing."""
 
 import time
-import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import chain, count, takewhile
 from pathlib import Path
@@ -22,7 +21,7 @@ from benchmark.figures.images import save_png
 from benchmark.files import remove, sha256_of_file
 from benchmark.randomness import derive_seed
 from benchmark.results.environment import environment
-from benchmark.results.folders import MEAN, Sample, TestFolder, fit_name
+from benchmark.results.folders import MEAN, Sample, TestFolder, comparable, fit_name
 from benchmark.results.records import OutputsRecord, Provenance, Timing
 from benchmark.results.schema import read_record, write_record
 
@@ -229,12 +228,7 @@ def file_names(images: ImageSet) -> list[str]:
         stem = Path(image.name).with_suffix("").as_posix().replace("/", "__")
         stem = fit_name(stem, LONGEST_STEM)
         choices = chain([stem], (f"{stem}~{number}" for number in count(2)))
-        chosen = next(choice for choice in choices if _comparable(choice) not in taken)
-        taken.add(_comparable(chosen))
+        chosen = next(choice for choice in choices if comparable(choice) not in taken)
+        taken.add(comparable(chosen))
         names.append(f"{chosen}.png")
     return names
-
-
-def _comparable(name: str) -> str:
-    """What two names have in common that some file systems take for one."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

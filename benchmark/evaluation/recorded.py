@@ -19,8 +19,8 @@ from benchmark.evaluation.protocol import fault_of, options_of
 from benchmark.files import replacing, sha256_of_bytes
 from benchmark.metrics.table import METRICS, MetricSuite
 from benchmark.results.folders import MEAN, Sample, TestFolder
-from benchmark.results.records import MOST, Calibration, RunRecord
-from benchmark.results.schema import read_record
+from benchmark.results.records import Calibration, RunRecord
+from benchmark.results.schema import MOST, read_record
 
 IDENTITY = ("file", "sha256", "sample", "output", "output_sha256")
 """The columns that identify an output: the test image and its hash; the sample, its file and hash.

@@ -18,22 +18,22 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Directory
 from PIL.TiffImagePlugin import TiffImageFile
 
+from benchmark.data.decoding import orientation
 from benchmark.data.decoding.formats import formats_for
+from benchmark.data.decoding.orientation import OLD_PNG_EXIF, exif_of
 
 MAIN, EXIF, GPS = 0, 0x8769, 0x8825
 """The directories of EXIF data: the main one, and two by the tag that refers to them."""
 SHORT, LONG, RATIONAL, ASCII, LAST_TYPE = 3, 4, 5, 2, 12
 """Types of values in TIFF and EXIF; later ones than the last belong to BigTIFF alone."""
-ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x112, 0x11A, 0x11B, 0x128
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x11A, 0x11B, 0x128
 COLOR_SPACE, WIDTH, HEIGHT = 0xA001, 0xA002, 0xA003
 MAKER_NOTE, IPTC, IPTC_IN_JPEG = 0x927C, 0x83BB, 0x0404
 INCH, CENTIMETER, SRGB = 2, 3, 1
-TURNED = 5, 6, 7, 8
-"""The orientations in which rows and columns are exchanged."""
 LARGEST_RESOLUTION = 65535
 """The largest number of pixels per inch that a JPEG file can hold."""
 BIG_TIFF = b"\x2b"
-XMP_IN_PNG, OLD_PNG_EXIF = "XML:com.adobe.xmp", "Raw profile type exif"
+XMP_IN_PNG = "XML:com.adobe.xmp"
 BYTE_ORDER = {b"II": "<", b"MM": ">"}
 
 MAIN_KEPT = {
@@ -242,11 +242,7 @@ def _exif_stream(image: Image.Image) -> IO[bytes] | None:
     """Return the EXIF data of a file as a stream that begins with a TIFF header, or None."""
     if isinstance(image, TiffImageFile):
         return image.fp
-    data = image.info.get("exif")
-    if data is None and OLD_PNG_EXIF in image.info:  # lines: empty, name, length, then digits
-        data = bytes.fromhex("".join(image.info[OLD_PNG_EXIF].split("\n")[3:]))
-    while data and data.startswith(b"Exif\0\0"):
-        data = data[6:]
+    data = exif_of(image)
     return io.BytesIO(data) if data else None
 
 
@@ -289,7 +285,7 @@ def _resolution(image: Image.Image, main: Mapping[int, Any]) -> tuple[float, flo
     x, y = (float(value) for value in dpi)
     if not all(1 <= value <= LARGEST_RESOLUTION for value in (x, y)):  # NaN fails too
         raise ValueError(f"{x}×{y} pixels per inch")
-    turned = main.get(ORIENTATION) in TURNED
+    turned = main.get(orientation.TAG) in orientation.SIDEWAYS
     return (y, x) if turned else (x, y)
 
 

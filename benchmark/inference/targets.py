@@ -2,7 +2,6 @@
 
 import os
 import stat
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from benchmark.console import info, shorten
 from benchmark.data.finding import describe_passed_over, list_folder
 from benchmark.errors import UserError
 from benchmark.inference.formats import by_suffix, format_of
+from benchmark.results.folders import comparable
 
 LONGEST_NAME = 255
 """The most bytes of a file's name on the usual file systems."""
@@ -142,11 +142,8 @@ def _fit(stem: str, most: int) -> str:
 
 
 def _key(path: Path) -> str:
-    """Return a text that is the same for two paths that may be one file.
-
-    Some file systems take upper and lower case, and both forms of an accent, for the same.
-    """
-    return unicodedata.normalize("NFC", str(path.parent.resolve() / path.name)).casefold()
+    """Return a text that is the same for two paths that may be one file."""
+    return comparable(str(path.parent.resolve() / path.name))
 
 
 def require_free(targets: Sequence[Target], overwrite: bool) -> None:

@@ -130,21 +130,17 @@ def _outputs(
     known = defaultdict[str, list[tuple[str, str]]](list)
     for file, digest, output in zip(first["file"], first["sha256"], first["output"], strict=True):
         known[digest].append((file, Path(output).name))
-    of_files = [known[image.digest].pop(0) if known[image.digest] else (image.name, "-")
-                for image in test_images.files]  # fmt: skip
-    renamed = [
-        file != image.name for (file, _), image in zip(of_files, test_images.files, strict=True)
-    ]
-    _check_failed(found, record, test_images, any(renamed))
-    files = [
-        replace(image, name=file)
-        for (file, _), image in zip(of_files, test_images.files, strict=True)
-    ]
+    files, outputs = [], []
+    for image in test_images.files:
+        name, output = known[image.digest].pop(0) if known[image.digest] else (image.name, "-")
+        files.append(replace(image, name=name))
+        outputs.append(output)
+    _check_failed(found, record, test_images, renamed=files != test_images.files)
     # In the order in which they were tested, on which the intervals depend.
     place = {file: row for row, file in enumerate(first["file"])}
     order = sorted(range(len(files)), key=lambda row: place.get(files[row].name, len(files)))
     inputs = ImageSet(files, test_images.rgb8, test_images.failures).select(order)
-    return Outputs(folder, inputs, [of_files[row][1] for row in order])
+    return Outputs(folder, inputs, [outputs[row] for row in order])
 
 
 def _check_failed(found: Verification, record: RunRecord, images: ImageSet, renamed: bool) -> None:

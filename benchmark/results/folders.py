@@ -9,6 +9,7 @@ Results/<run>/.seed-<N>.lock
 """
 
 import hashlib
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,14 @@ def fit_name(name: str, most: int) -> str:
         return name
     start = content[: most - 17].decode(errors="ignore")
     return f"{start}-{hashlib.sha256(content).hexdigest()[:16]}"
+
+
+def comparable(name: str) -> str:
+    """What two names have in common that some file systems take for one.
+
+    They differ in upper and lower case, or in how their accents are encoded.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 class RunFolder:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from benchmark.results.schema import Amount, Count, Strict, read_record
+from benchmark.results.schema import MOST, Amount, Count, Strict, read_record
 from benchmark.settings import BatchSize, Size
 
 # ---- a run ---------------------------------------------------------------------------------------
@@ -119,8 +119,6 @@ class Divergence(Strict):
 
 # ---- a test --------------------------------------------------------------------------------------
 
-MOST = 2.0**64
-"""The largest number that a record of a test may have: all can be added, formatted and drawn."""
 DEEPEST = 20
 """The most mappings and lists within each other that a record of a test may have."""
 Share = Annotated[float, Field(ge=-1e-6, le=1 + 1e-6)]
@@ -350,7 +348,7 @@ class OutputsRecord(Strict):
 
     provenance: Provenance
     images: Count = 0
-    seconds: Annotated[float, Field(ge=0, le=MOST)] = 0.0
+    seconds: Amount = 0.0
     batch_size: Count = 0
     device: str = ""
     environment: dict[str, str] = {}

@@ -10,7 +10,9 @@ from benchmark.errors import UserError
 from benchmark.files import read_json, write_json
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-Amount = Annotated[float, Field(ge=0, le=2.0**64)]
+MOST = 2.0**64
+"""The largest number that a record may have: all can be added, formatted and drawn."""
+Amount = Annotated[float, Field(ge=0, le=MOST)]
 
 
 class Strict(BaseModel):

@@ -24,6 +24,8 @@ FROM_BOTTOM = (3, 4, 6, 7)
 """Orientations of which the rows are columns of the upright image, and of which the first row is
 the last row or column."""
 
+OLD_PNG_EXIF = "Raw profile type exif"
+"""The text of a PNG in which ImageMagick keeps EXIF data."""
 SUB_IFDS = 0x8769, 0x8825, 0xA005  # EXIF, GPS, interoperability
 XMP = re.compile(rb"tiff:Orientation(?:=[\"']|>)([1-8])")
 DAMAGED = "its EXIF data are damaged, so the orientation is unknown"
@@ -73,14 +75,11 @@ def _take_from_tiff(image: TiffImagePlugin.TiffImageFile) -> int | None:
 
 
 def _find(image: Image.Image) -> int | None:
-    exif = image.info.get("exif")
-    if exif is None and "Raw profile type exif" in image.info:  # a PNG, as ImageMagick writes it
-        try:
-            lines = image.info["Raw profile type exif"].split("\n")
-            exif = bytes.fromhex("".join(lines[3:]))
-        except ValueError as error:
-            raise _DamagedExif from error
-    found = read_orientation(exif) if exif else None
+    try:
+        exif = exif_of(image)
+    except ValueError as error:
+        raise _DamagedExif from error
+    found = _read_orientation(exif) if exif else None
     if found is None:
         xmp = image.info.get("xmp", image.info.get("XML:com.adobe.xmp", b""))
         match = XMP.search(xmp if isinstance(xmp, bytes) else str(xmp).encode())
@@ -88,13 +87,24 @@ def _find(image: Image.Image) -> int | None:
     return found
 
 
-def read_orientation(exif: bytes) -> int | None:
+def exif_of(image: Image.Image) -> bytes:
+    """Return the EXIF data of an opened file, from their TIFF header on; empty if there are none.
+
+    ValueError if their text in a PNG is damaged.
+    """
+    exif: bytes | None = image.info.get("exif")
+    if exif is None and OLD_PNG_EXIF in image.info:  # lines: empty, name, length, then digits
+        exif = bytes.fromhex("".join(image.info[OLD_PNG_EXIF].split("\n")[3:]))
+    while exif and exif.startswith(b"Exif\0\0"):
+        exif = exif[6:]
+    return exif or b""
+
+
+def _read_orientation(exif: bytes) -> int | None:
     """Return the orientation in EXIF data, whatever their other entries are, or None.
 
-    Raises a private error, which `load_and_find_orientation` notes, if they cannot be read so far.
+    Raises _DamagedExif if they cannot be read so far.
     """
-    while exif.startswith(b"Exif\0\0"):
-        exif = exif[6:]
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     try:
         if order is None:

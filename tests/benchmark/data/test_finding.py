@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from benchmark.data.finding import describe_passed_over, find_images, list_folder
+from benchmark.data.finding import describe_passed_over, list_folder
 
 
 def test_every_image_is_found_and_no_hidden_file(tmp_path: Path) -> None:
@@ -13,16 +13,16 @@ def test_every_image_is_found_and_no_hidden_file(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "folder.jpg").mkdir()
-    found = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
+    found = [path.relative_to(tmp_path).as_posix() for path in list_folder(tmp_path).images]
     assert sorted(found) == sorted(visible)
-    assert found == [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
+    assert found == [path.relative_to(tmp_path).as_posix() for path in list_folder(tmp_path).images]
 
 
 def test_only_names_below_the_folder_make_a_file_hidden(tmp_path: Path) -> None:
     folder = tmp_path / ".cache" / "Dataset"
     folder.mkdir(parents=True)
     (folder / "a.jpg").touch()
-    assert [path.name for path in find_images(folder)] == ["a.jpg"]
+    assert [path.name for path in list_folder(folder).images] == ["a.jpg"]
 
 
 def test_whatever_is_passed_over_is_named_with_the_reason(tmp_path: Path) -> None:
