@@ -14,7 +14,7 @@ from benchmark.metrics.options import MetricOptions
 from benchmark.metrics.table import MetricSuite
 from benchmark.results.records import ProtocolRecord
 
-VERSION = 3
+VERSION = 4
 """Raised with every change that changes a score: then old and new rows never share a table."""
 
 
