@@ -65,14 +65,6 @@ class Sampling(BaseModel):
         """
         return self
 
-    def for_validation(self) -> Self:
-        """The sampling by which the best weights are selected: here that of the previews.
-
-        Override it where an option such as a temperature trades diversity for fidelity; return it
-        with the neutral value.
-        """
-        return self.preview()
-
 
 class Colorizer(nn.Module, ABC):
     """A network that colors images; its weights and constructor arguments alone rebuild it.

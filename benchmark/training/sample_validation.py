@@ -1,7 +1,8 @@
 """Validation by samples: a few validation images are colored now and then, and scored.
 
 A noise loss does not measure color, and a sampler can fail where every single prediction is good.
-So the weights of models that sample are selected by the images that they sample.
+So the weights of models that sample are selected by the images that they sample, with the defaults
+of sampling, which are honest draws.
 """
 
 import torch
@@ -29,7 +30,7 @@ class SampleValidation:
     def scores(self, model: Colorizer, device: torch.device) -> dict[str, float]:
         """Mean LPIPS and mean colorfulness of sampled images, and the divergence of their ab."""
         lightness = rgb_to_lightness(rgb_from_8bit(self.truth8)).to(device)
-        sampling = model.sampling_class().for_validation()
+        sampling = model.sampling_class().preview()
         output = model.colorize(lightness, seeds=range(len(lightness)), sampling=sampling)
         pair = (rgb_to_8bit(output).cpu(), self.truth8)
         found = score([pair], self.suite, METRICS)

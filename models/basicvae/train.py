@@ -49,6 +49,8 @@ class Training(Recipe[Colorizer, Settings]):
     The model may be any network that maps L* and a latent to standardized color and p(z | L).
     """
 
+    select_best_by = "images"
+
     def __init__(self, model: Colorizer, settings: Settings) -> None:
         super().__init__(model, settings)
         shape = settings.architecture

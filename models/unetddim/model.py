@@ -11,8 +11,8 @@ By default a second U-Net predicts the mean of the likely colors, as `unet` does
 denoises the difference from that mean.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -34,19 +34,17 @@ from ..common.unet import UNet, UNetEncoder
 ETA = {"ddim": 0.8, "ddpm": 1.0, "dpmpp": 0.0}
 """Defaults of eta; ddpm is ddim with eta 1, and DPM-Solver++ adds no noise, so theirs are fixed.
 
-With ddim, some fresh noise corrects errors of a short training. docs/choices.md explains how this
-and the following defaults were chosen.
+With ddim, some fresh noise corrects errors of a short training. It does not change what
+distribution the samples are drawn from.
 """
-NEUTRAL = {"guidance": 1.0, "temperature": 1.0, "mean_gain": 1.0, "sigma_min": 0.0}
-"""Values with which samples follow the distribution that the network has learned."""
-GUIDED = {"guidance": 1.8, "temperature": 0.85}
-"""Defaults of weights that were trained with condition_dropout and refine no regression."""
-REFINING = {"temperature": 0.82, "sigma_min": 1.6}
-"""Defaults of weights that refine a regression's mean of ab; mean_gain follows from temperature."""
 
 
 class Sampling(colorizer.Sampling):
-    """The options of sampling; None means the default of the weights: `Model.resolve_sampling`."""
+    """The options of sampling. By default a sample is an honest draw.
+
+    With the defaults of guidance, temperature, mean_gain and sigma_min, samples follow the
+    distribution that the network has learned. Other values bend it towards safer or stronger color.
+    """
 
     steps: options.Steps = 50
     sampler: options.Sampler = "ddim"
@@ -57,37 +55,31 @@ class Sampling(colorizer.Sampling):
         description="Fresh noise in each step of ddim: 0 makes it deterministic, 1 adds as much as "
         f"ddpm (default {ETA['ddim']:g}); ddpm always has 1 and dpmpp 0",
     )
-    guidance: float | None = Field(
-        None,
+    guidance: float = Field(
+        1.0,
         ge=0,
         le=20,
         description="Classifier-free guidance scale; 1 turns it off; needs weights trained with "
-        f"condition_dropout (default {GUIDED['guidance']:g}, or 1 where a regression's mean is "
-        "refined)",
+        "condition_dropout",
     )
-    temperature: float | None = Field(
-        None,
+    temperature: float = Field(
+        1.0,
         gt=0,
         le=2,
         description="Factor of all noise that is drawn, or of the difference from the mean that is "
-        "refined: below 1 gives safer and less diverse color (default "
-        f"{REFINING['temperature']:g} where a mean of ab is refined, {GUIDED['temperature']:g} "
-        "with guidance, else 1)",
+        "refined: below 1 gives safer and less diverse color",
     )
-    mean_gain: float | None = Field(
-        None,
-        ge=0,
-        le=4,
-        description="Factor of the mean that is refined: above 1 gives more vivid color (default: "
-        "the factor that compensates for a temperature below 1 where a mean of ab is refined, "
-        "else 1)",
+    mean_gain: Annotated[float, Field(ge=0, le=4)] | Literal["auto"] = Field(
+        1.0,
+        description="Factor of the mean that is refined: above 1 gives more vivid color; auto "
+        "compensates for a temperature below 1",
     )
-    sigma_min: float | None = Field(
-        None,
+    sigma_min: float = Field(
+        0.0,
         ge=0,
         le=100,
-        description="Noise level σ/α below which all remaining noise is removed in one step "
-        f"(default {REFINING['sigma_min']:g} where a mean of ab is refined, else 0)",
+        description="Noise level σ/α below which all remaining noise is removed in one step; the "
+        "finest patches of color are then averaged instead of drawn",
     )
     spacing: samplers.Spacing = Field(
         "trailing", description="Spacing of the steps: trailing includes T, leading includes 0"
@@ -107,20 +99,8 @@ class Sampling(colorizer.Sampling):
             )
         return self
 
-    def with_defaults(self, defaults: Mapping[str, float]) -> Self:
-        """Return the same sampling with each of `defaults` where the value is None."""
-        missing = {key: value for key, value in defaults.items() if getattr(self, key) is None}
-        return self.model_copy(update=missing)
-
     def preview(self) -> Self:
         return self.model_copy(update={"steps": min(self.steps, 10)})
-
-    def for_validation(self) -> Self:
-        """Return a sampling of few steps with neutral values.
-
-        A low temperature would hide the speckle of weights that are not trained enough yet.
-        """
-        return self.preview().model_copy(update=NEUTRAL)
 
 
 class Condition(NamedTuple):
@@ -312,30 +292,22 @@ class Model(Colorizer):
         return full
 
     def resolve_sampling(self, sampling: Any) -> Any:
-        steps = min(sampling.steps, self.schedule.steps)
-        resolved = sampling.with_defaults(self._sampling_defaults(sampling))
-        if resolved.guidance != 1 and not self.condition_dropout:
+        if sampling.guidance != 1 and not self.condition_dropout:
             raise UserError(
-                f"guidance {resolved.guidance:g} needs weights that were trained with L hidden in "
+                f"guidance {sampling.guidance:g} needs weights that were trained with L hidden in "
                 "some of the images: train with --set condition_dropout=0.1, or leave guidance out."
             )
-        if resolved.mean_gain != 1 and self.regression is None:
+        if sampling.mean_gain != 1 and self.regression is None:
             raise UserError(
-                f"mean_gain {resolved.mean_gain:g} needs weights that refine a regression's mean: "
+                f"mean_gain {sampling.mean_gain} needs weights that refine a regression's mean: "
                 "train with --set condition=regression, or leave mean_gain out."
             )
-        return resolved.model_copy(update={"steps": steps})
-
-    def _sampling_defaults(self, sampling: Sampling) -> dict[str, float]:
-        """Return the defaults of these weights, given the values that the sampling sets."""
-        defaults = {**NEUTRAL, "eta": ETA[sampling.sampler]}
-        if self.regression is not None and self.color_space == "lab":
-            defaults |= REFINING
-            temperature = sampling.temperature or defaults["temperature"]
-            defaults["mean_gain"] = self.mean_gain_for(temperature)
-        elif self.regression is None and self.condition_dropout:
-            defaults |= GUIDED
-        return defaults
+        resolved = {"steps": min(sampling.steps, self.schedule.steps)}
+        if sampling.eta is None:
+            resolved["eta"] = ETA[sampling.sampler]
+        if sampling.mean_gain == "auto":
+            resolved["mean_gain"] = self.mean_gain_for(sampling.temperature)
+        return sampling.model_copy(update=resolved)
 
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None

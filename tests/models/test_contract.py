@@ -91,6 +91,11 @@ def test_every_parameter_gets_a_finite_gradient(name: str, color_space: str) -> 
     assert set(parameters) - reached == set()
 
 
+def test_the_best_weights_of_a_stochastic_model_are_selected_by_what_it_samples(name: str) -> None:
+    by_images = registry.load_recipe(name).select_best_by == "images"
+    assert by_images or not registry.load_model(name).stochastic
+
+
 def test_the_optimizers_own_every_parameter_once(name: str) -> None:
     recipe = tiny_recipe(name)
     groups = [group for o in recipe.optimizers().values() for group in o.param_groups]

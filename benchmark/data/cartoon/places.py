@@ -222,13 +222,13 @@ def _road(canvas: Canvas, top: float, bottom: float) -> None:
 
 
 def _traffic(canvas: Canvas, setting: Setting, top: float, bottom: float, most: int) -> None:
-    """Draw up to `most` cars in each of the two lanes, the farther lane first."""
+    """Draw up to one car in the farther lane, and one to `most` in the nearer lane."""
     rng = canvas.rng
     depth = bottom - top
     for lane, facing in ((0.42, -1.0), (0.93, 1.0)):
-        count = int(rng.integers(0 if lane < 0.5 else 1, most + 1))
-        for x in _spread(rng, count, 0.05, 0.95):
-            width = float(rng.uniform(0.9, 1.05)) * (0.29 + 0.09 * lane) * (0.7 + depth)
+        count = int(rng.integers(0, 2) if lane < 0.5 else rng.integers(1, most + 1))
+        for x in _spread(rng, count, 0.1, 0.9):
+            width = float(rng.uniform(0.95, 1.05)) * (0.42 + 0.05 * lane)
             shapes.car(canvas, x, top + depth * lane, width, facing, setting.lights)
 
 
@@ -262,8 +262,8 @@ def _country(canvas: Canvas, setting: Setting) -> None:
             lights=setting.lights,
         )
     if rng.random() < 0.5:
-        _road(canvas, 0.83, 0.97)
-        _traffic(canvas, setting, 0.83, 0.97, 1)
+        _road(canvas, 0.8, 0.98)
+        _traffic(canvas, setting, 0.8, 0.98, 1)
     else:
         _pasture(canvas, setting)
 
@@ -285,38 +285,38 @@ def _kite_flyer(canvas: Canvas, x: float, y: float) -> None:
     """Draw a person and a kite high up on the side with more space."""
     rng = canvas.rng
     side = 1.0 if x < 0.5 else -1.0
-    hand = shapes.person(canvas, x, y, float(rng.uniform(0.28, 0.36)), arm=side)
-    far, size = float(rng.uniform(0.22, 0.34)), float(rng.uniform(0.09, 0.12))
-    shapes.kite(canvas, x + side * far, float(rng.uniform(0.15, 0.32)), size, hand)
+    hand = shapes.person(canvas, x, y, float(rng.uniform(0.4, 0.48)), arm=side)
+    far, size = float(rng.uniform(0.26, 0.38)), float(rng.uniform(0.15, 0.19))
+    shapes.kite(canvas, x + side * far, float(rng.uniform(0.2, 0.32)), size, hand)
 
 
 def _street(canvas: Canvas, setting: Setting) -> None:
     """Draw a row of houses behind a sidewalk and a road."""
     rng = canvas.rng
-    _sky(canvas, setting, 0.66)
-    _hill(canvas, 0.58, 0.03, _grass(setting, 0.3))
-    curb = 0.7
-    canvas.rect((-0.1, 0.63, 1.1, curb), _grass(setting, 0.8))
+    _sky(canvas, setting, 0.56)
+    _hill(canvas, 0.46, 0.03, _grass(setting, 0.3))
+    foot, curb = 0.56, 0.62
+    canvas.rect((-0.1, 0.51, 1.1, curb), _grass(setting, 0.8))
     for x in _spread(rng, 3, -0.08, 1.08):
         width = float(rng.uniform(0.27, 0.35))
         if rng.random() < 0.3:
             shapes.tower_block(
-                canvas, x, 0.68, width, float(rng.uniform(0.42, 0.56)), setting.lights
+                canvas, x, foot, width, float(rng.uniform(0.38, 0.5)), setting.lights
             )
         elif rng.random() < 0.8:
-            height = float(rng.uniform(0.34, 0.42))
-            shapes.house(canvas, x, 0.68, width, height, snowy=setting.snowy, lights=setting.lights)
+            height = float(rng.uniform(0.32, 0.4))
+            shapes.house(canvas, x, foot, width, height, snowy=setting.snowy, lights=setting.lights)
         else:
-            _tree(canvas, setting, x, 0.68, float(rng.uniform(0.32, 0.42)))
-    canvas.rect((-0.1, 0.67, 1.1, curb + 0.03), ink("cfc8bd", "bfb7ab", "sand", 0.8))
+            _tree(canvas, setting, x, foot, float(rng.uniform(0.3, 0.4)))
+    canvas.rect((-0.1, foot - 0.01, 1.1, curb), ink("cfc8bd", "bfb7ab", "sand", 0.8))
     for x in _spread(rng, int(rng.integers(0, 3)), 0.05, 0.95):
-        _tree(canvas, setting, x, 0.7, float(rng.uniform(0.2, 0.28)))
+        _tree(canvas, setting, x, 0.58, float(rng.uniform(0.18, 0.26)))
     for x in _spread(rng, int(rng.integers(0, 3)), 0.1, 0.9):
-        shapes.lamp_post(canvas, x, 0.71, 0.3, setting.lights)
+        shapes.lamp_post(canvas, x, 0.59, 0.3, setting.lights)
     for x in _spread(rng, int(rng.integers(0, 3)), 0.05, 0.95):
-        shapes.person(canvas, x, 0.73, float(rng.uniform(0.2, 0.25)))
-    _road(canvas, 0.74, 1.02)
-    _traffic(canvas, setting, 0.74, 0.99, 2)
+        shapes.person(canvas, x, 0.61, float(rng.uniform(0.3, 0.34)))
+    _road(canvas, curb, 1.02)
+    _traffic(canvas, setting, curb, 0.99, 2)
 
 
 def _lake(canvas: Canvas, setting: Setting) -> None:
@@ -330,10 +330,10 @@ def _lake(canvas: Canvas, setting: Setting) -> None:
     for x in _spread(rng, int(rng.integers(3, 8)), 0, 1):
         _tree(canvas, setting, x, max(ridge(x) + 0.03, shore - 0.02), float(rng.uniform(0.1, 0.2)))
     canvas.mirror(shore, color("3f86b5"), 0.4)
-    for x in _spread(rng, int(rng.integers(1, 4)), 0.1, 0.9):
-        depth = float(rng.uniform(0.1, 0.75))
-        y = shore + depth * (0.92 - shore) + 0.03
-        shapes.sailing_boat(canvas, x, y, 0.2 + 0.18 * depth)
+    for x in _spread(rng, int(rng.integers(1, 3)), 0.1, 0.9):
+        depth = float(rng.uniform(0.2, 0.8))
+        y = shore + depth * (0.92 - shore) + 0.05
+        shapes.sailing_boat(canvas, x, y, 0.36 + 0.18 * depth)
     if rng.random() < 0.6:
         _hill(canvas, 0.92, 0.03, _grass(setting, 1.0))
         _meadow(canvas, setting, 0.97)
@@ -349,7 +349,7 @@ def _beach(canvas: Canvas, setting: Setting) -> None:
     _sky(canvas, setting, horizon)
     canvas.rect((-0.1, horizon, 1.1, 0.8), ink("3f97c4", "7fd0d6", "waves", 1.8))
     for x in _spread(rng, int(rng.integers(0, 3)), 0.1, 0.9):
-        shapes.sailing_boat(canvas, x, horizon + float(rng.uniform(0.05, 0.11)), 0.2)
+        shapes.sailing_boat(canvas, x, horizon + float(rng.uniform(0.08, 0.13)), 0.3)
     level = float(rng.uniform(0.66, 0.7))
     # The random state is restored, so that the foam follows the edge of the sand.
     state = rng.bit_generator.state
@@ -359,9 +359,9 @@ def _beach(canvas: Canvas, setting: Setting) -> None:
     if rng.random() < 0.5:
         shapes.palm(canvas, float(rng.choice([0.08, 0.88])), 0.85, float(rng.uniform(0.6, 0.72)))
     for x in _spread(rng, int(rng.integers(1, 3)), 0.12, 0.88):
-        shapes.parasol(canvas, x, float(rng.uniform(0.84, 0.9)), float(rng.uniform(0.32, 0.42)))
+        shapes.parasol(canvas, x, float(rng.uniform(0.84, 0.9)), float(rng.uniform(0.42, 0.5)))
     for x in _spread(rng, int(rng.integers(0, 3)), 0.1, 0.9):
-        shapes.person(canvas, x, float(rng.uniform(0.9, 0.98)), float(rng.uniform(0.28, 0.36)))
+        shapes.person(canvas, x, float(rng.uniform(0.92, 0.98)), float(rng.uniform(0.42, 0.5)))
 
 
 def _fair(canvas: Canvas, setting: Setting) -> None:
@@ -372,14 +372,14 @@ def _fair(canvas: Canvas, setting: Setting) -> None:
     ridge = _hill(canvas, float(rng.uniform(0.74, 0.78)), 0.03, _grass(setting, 0.6))
     for x in _spread(rng, int(rng.integers(2, 6)), 0, 1):
         _tree(canvas, setting, x, ridge(x) + 0.02, float(rng.uniform(0.12, 0.22)))
-    for x in _spread(rng, int(rng.integers(1, 4)), 0.08, 0.92):
-        radius = float(rng.uniform(0.08, 0.15))
-        shapes.hot_air_balloon(canvas, x, float(rng.uniform(0.18, 0.42)), radius)
+    for x in _spread(rng, int(rng.integers(1, 3)), 0.08, 0.92):
+        radius = float(rng.uniform(0.14, 0.2))
+        shapes.hot_air_balloon(canvas, x, float(rng.uniform(0.2, 0.4)), radius)
     _hill(canvas, 0.85, 0.015, _grass(setting, 1.0))
     _meadow(canvas, setting, 0.92)
     for x in _spread(rng, int(rng.integers(0, 3)), 0.12, 0.88):
-        hand = shapes.person(canvas, x, 0.97, float(rng.uniform(0.28, 0.34)), arm=1.0)
-        shapes.toy_balloons(canvas, *hand, 0.06, int(rng.integers(1, 4)))
+        hand = shapes.person(canvas, x, 0.97, float(rng.uniform(0.42, 0.48)), arm=1.0)
+        shapes.toy_balloons(canvas, *hand, 0.085, int(rng.integers(1, 3)))
 
 
 PLACES: dict[str, Callable[[Canvas, Setting], None]] = {

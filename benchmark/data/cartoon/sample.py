@@ -22,7 +22,7 @@ from PIL import Image
 from benchmark.data.cartoon.canvas import PAINT_LIGHTNESS, Bytes, Canvas, Lab, lab_to_srgb
 from benchmark.data.cartoon.places import LIGHTS, draw_place, random_setting
 
-VERSION = 1  # of the drawings; raise it with every change of an image
+VERSION = 2  # of the drawings; raise it with every change of an image
 SIZE = 96
 SEED = 2016
 COUNTS: Mapping[str, int] = MappingProxyType({"train": 1200, "val": 150, "test": 150})

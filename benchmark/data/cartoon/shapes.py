@@ -164,7 +164,7 @@ def flower(canvas: Canvas, x: float, y: float, height: float, kind: str) -> None
 def house(
     canvas: Canvas, x: float, y: float, width: float, height: float, *, snowy: bool, lights: bool
 ) -> None:
-    """Draw a cottage: walls of plaster or brick, a red tiled roof, a painted door."""
+    """Draw a cottage: walls of plaster or brick, a red tiled roof, a wooden door."""
     rng = canvas.rng
     left, right, eaves = x - width / 2, x + width / 2, y - height * 0.58
     canvas.place("house", (left, y - height, right, y))
@@ -220,12 +220,11 @@ def _roof(canvas: Canvas, x: float, eaves: float, width: float, rise: float, sno
 
 
 def _door(canvas: Canvas, x: float, y: float, width: float, height: float) -> None:
-    """Draw a painted door with a pale frame and a brass knob."""
+    """Draw a wooden door with a pale frame and a brass knob."""
     box = (x - width / 2, y - height, x + width / 2, y)
-    number = canvas.place("door", box, painted=True)
     frame = 0.008
     canvas.rect((box[0] - frame, box[1] - frame, box[2] + frame, y), ink("fbf6ea"))
-    canvas.rect(box, paint(number))
+    canvas.rect(box, ink("8f5f3c", "7a4e30"))
     canvas.ellipses([(x + width * 0.28, y - height * 0.45, 0.006, 0.006)], ink("f3d27a"))
 
 
@@ -283,7 +282,7 @@ def lamp_post(canvas: Canvas, x: float, y: float, height: float, lights: bool) -
 
 def car(canvas: Canvas, x: float, y: float, width: float, facing: float, lights: bool) -> None:
     """Draw a painted car from the side; `facing` is 1 to the right, -1 to the left."""
-    height = width * 0.42
+    height = width * 0.52
     number = canvas.place(
         "car", (x - width / 2, y - height, x + width / 2, y - width * 0.06), painted=True
     )
@@ -294,16 +293,16 @@ def car(canvas: Canvas, x: float, y: float, width: float, facing: float, lights:
 
     shadow = replace(ink("20242c"), alpha=0.45, soft=0.006)
     canvas.ellipses([(x, y - width * 0.01, width * 0.54, width * 0.05)], shadow)
-    roof = [(-0.46, 0.2), (-0.44, 0.42), (0.2, 0.42), (0.36, 0.24)]
-    cabin = roof if van else [(-0.36, 0.22), (-0.24, 0.41), (0.1, 0.41), (0.29, 0.22)]
+    roof = [(-0.46, 0.25), (-0.44, 0.52), (0.2, 0.52), (0.36, 0.29)]
+    cabin = roof if van else [(-0.36, 0.27), (-0.24, 0.51), (0.1, 0.51), (0.29, 0.27)]
     canvas.polygon([at(*p) for p in cabin], paint(number, 4.0, 1.0))
-    body = (x - width / 2, y - width * 0.27, x + width / 2, y - width * 0.07)
+    body = (x - width / 2, y - width * 0.33, x + width / 2, y - width * 0.07)
     canvas.rect(body, paint(number, 2.0, -4.0), width * 0.07)
     _car_windows(canvas, at, van)
-    front, rear = at(0.46, 0.2), at(-0.47, 0.2)
+    front, rear = at(0.46, 0.24), at(-0.47, 0.24)
     lamp = replace(ink("fff3b0"), glows=lights)
     if lights:
-        canvas.glow(*at(0.54, 0.18), 0.05, "fff0b0", 0.6)
+        canvas.glow(*at(0.54, 0.22), 0.05, "fff0b0", 0.6)
     canvas.ellipses([(*front, width * 0.035, width * 0.03)], lamp)
     canvas.ellipses([(*rear, width * 0.025, width * 0.03)], ink("d8332f"))
     canvas.line([at(-0.5, 0.095), at(0.5, 0.095)], 0.008, ink("c9cdd2"))
@@ -317,11 +316,11 @@ def _car_windows(canvas: Canvas, at: Callable[[float, float], Point], van: bool)
     """Draw the windows of a car; `at` maps a position on the car to one in the image."""
     glass = ink("d5ecf5", "8db6cc")
     if van:
-        panes = [[(0.04, 0.27), (0.04, 0.38), (0.18, 0.38), (0.29, 0.27)]]
+        panes = [[(0.04, 0.34), (0.04, 0.47), (0.18, 0.47), (0.29, 0.34)]]
     else:
         panes = [
-            [(-0.3, 0.25), (-0.21, 0.375), (-0.08, 0.375), (-0.08, 0.25)],
-            [(-0.04, 0.25), (-0.04, 0.375), (0.08, 0.375), (0.22, 0.25)],
+            [(-0.29, 0.34), (-0.22, 0.46), (-0.07, 0.46), (-0.07, 0.34)],
+            [(-0.03, 0.34), (-0.03, 0.46), (0.08, 0.46), (0.2, 0.34)],
         ]
     for pane in panes:
         canvas.polygon([at(*p) for p in pane], glass)
@@ -330,12 +329,12 @@ def _car_windows(canvas: Canvas, at: Callable[[float, float], Point], van: bool)
 def sailing_boat(canvas: Canvas, x: float, y: float, width: float) -> None:
     """Draw a sailing boat with a painted hull and white sails."""
     height = width * 1.1
-    box = (x - width / 2, y - width * 0.22, x + width / 2, y)
+    box = (x - width / 2, y - width * 0.28, x + width / 2, y)
     number = canvas.place("boat", box, painted=True)
     shade = replace(ink("2d4a63"), alpha=0.45, soft=0.006)
     canvas.ellipses([(x, y + width * 0.05, width * 0.42, width * 0.06)], shade)
-    canvas.line([(x, y - width * 0.2), (x, y - height)], 0.011, ink("7a5638"))
-    foot = y - width * 0.28
+    canvas.line([(x, y - width * 0.26), (x, y - height)], 0.011, ink("7a5638"))
+    foot = y - width * 0.34
     canvas.polygon(
         [(x + 0.014, y - height), (x + 0.014, foot), (x + width * 0.42, foot)],
         ink("ffffff", "eee7da"),
@@ -405,7 +404,7 @@ def kite(canvas: Canvas, x: float, y: float, size: float, hand: Point) -> None:
 
 
 def parasol(canvas: Canvas, x: float, y: float, width: float) -> None:
-    """Draw a parasol, its panels alternately painted and white."""
+    """Draw a painted parasol, its panels alternately lighter and darker."""
     rise, foot = width * 0.42, y - width * 0.62
     number = canvas.place(
         "parasol", (x - width / 2, foot - rise, x + width / 2, foot), painted=True
@@ -419,8 +418,8 @@ def parasol(canvas: Canvas, x: float, y: float, width: float) -> None:
             (x + start * width * cos(t * pi / 2), foot - rise * sin(t * pi / 2)) for t in turns
         ]
         last = [(x + end * width * cos(t * pi / 2), foot - rise * sin(t * pi / 2)) for t in turns]
-        fill = ink("fffaf0", "efe6d6") if index % 2 else paint(number, 4.0, -4.0)
-        canvas.polygon([*first, *reversed(last)], fill)
+        shade = 5.0 if index % 2 else -2.0
+        canvas.polygon([*first, *reversed(last)], paint(number, shade, shade - 4.0))
 
 
 # -------------------------------------------------------------------------- people and sheep
@@ -437,7 +436,7 @@ def person(canvas: Canvas, x: float, y: float, height: float, arm: float = 0.0) 
     rng = canvas.rng
     skin = ink(SKIN[int(rng.integers(len(SKIN)))])
     hair = ink(HAIR[int(rng.integers(len(HAIR)))])
-    top, hip, half = y - height * 0.76, y - height * 0.4, height * 0.135
+    top, hip, half = y - height * 0.76, y - height * 0.38, height * 0.16
     canvas.place("person", (x - half * 1.6, y - height, x + half * 1.6, y))
     number = canvas.place("shirt", (x - half, top, x + half, hip), painted=True)
     for side in (-1.0, 1.0):

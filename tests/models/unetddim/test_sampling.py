@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmark import registry
 from benchmark.errors import UserError
 from benchmark.randomness import Noise
-from models.unetddim.model import ETA, GUIDED, NEUTRAL, REFINING, Sampling
+from models.unetddim.model import ETA, Sampling
 from tests.models.unetddim.support import CPU, predict_ab, small_model
 from tests.support import blobs, lightness_like
 
@@ -29,32 +29,29 @@ def test_options_that_the_weights_do_not_support_are_refused() -> None:
         small_model(condition="concat").resolve_sampling(Sampling(mean_gain=2))
 
 
-def resolved(**values: Any) -> Sampling:
-    """Return a sampling with neutral values for all options that are not given."""
-    return Sampling(**{"eta": ETA["ddim"], **NEUTRAL, **values})
+HONEST = {"guidance": 1.0, "temperature": 1.0, "mean_gain": 1.0, "sigma_min": 0.0}
+"""The sampling that follows the learned distribution."""
 
 
 @pytest.mark.parametrize("color_space", ["lab", "rgb"])
-def test_weights_that_refine_a_mean_of_ab_have_their_own_defaults(color_space: str) -> None:
-    model = small_model(color_space=color_space, condition_dropout=0.1)
-    mean_gain = model.mean_gain_for(REFINING["temperature"])
-    assert mean_gain > 1
-    refining = resolved(mean_gain=mean_gain, **REFINING)
-    assert model.resolve_sampling(Sampling()) == (refining if color_space == "lab" else resolved())
-    for chosen in (Sampling(**NEUTRAL), Sampling(temperature=1, sigma_min=0)):
-        assert model.resolve_sampling(chosen) == resolved()
-    assert model.resolve_sampling(Sampling(guidance=2)).guidance == 2
-
-
-def test_weights_trained_for_guidance_are_guided_by_default() -> None:
-    guided, unguided = (
-        small_model(condition="concat", condition_dropout=share) for share in (0.1, 0)
+@pytest.mark.parametrize("condition", ["regression", "concat", "encoder"])
+@pytest.mark.parametrize("condition_dropout", [0.0, 0.1])
+def test_every_kind_of_weights_is_sampled_by_honest_draws(
+    color_space: str, condition: str, condition_dropout: float
+) -> None:
+    model = small_model(
+        color_space=color_space, condition=condition, condition_dropout=condition_dropout
     )
-    assert guided.resolve_sampling(Sampling()) == resolved(**GUIDED)
-    neutral = Sampling(guidance=1, temperature=1)
-    assert guided.resolve_sampling(neutral) == resolved()
-    for chosen in (Sampling(), neutral):
-        assert unguided.resolve_sampling(chosen) == resolved()
+    default = model.resolve_sampling(Sampling())
+    assert default == Sampling(**HONEST, eta=ETA["ddim"])
+    assert default.preview() == default.model_copy(update={"steps": 10})
+
+
+def test_the_automatic_mean_gain_follows_from_the_temperature() -> None:
+    model = small_model()
+    automatic = model.resolve_sampling(Sampling(temperature=0.8, mean_gain="auto"))
+    assert automatic.mean_gain == model.mean_gain_for(0.8) > 1
+    assert model.resolve_sampling(Sampling(mean_gain="auto")).mean_gain == 1
 
 
 def test_no_more_steps_are_recorded_than_the_schedule_has() -> None:
@@ -72,11 +69,8 @@ def test_no_more_steps_are_recorded_than_the_schedule_has() -> None:
         ("unetddpm", {"sampler": "ddim"}, {"sampler": "ddim", "eta": 0.8}),
         ("unetddpm", {"sampler": "ddim", "eta": 0.0}, {"sampler": "ddim", "eta": 0.0}),
         ("unetddim", {"guidance": 1.5}, {"guidance": 1.5}),
-        (
-            "unetddim",
-            {"temperature": 1.0, "sigma_min": 0.0},
-            {"temperature": 1.0, "mean_gain": 1.0, "sigma_min": 0.0},
-        ),
+        ("unetddim", {"temperature": 1.0, "mean_gain": "auto"}, {}),
+        ("unetddim", {"temperature": 0.8}, {"temperature": 0.8}),
     ],
 )
 def test_a_record_has_every_value_and_names_what_is_not_a_default(
@@ -99,23 +93,6 @@ def test_eta_of_other_samplers_is_fixed(sampler: Any) -> None:
     assert model.resolve_sampling(Sampling(sampler=sampler)).eta == ETA[sampler]
     with pytest.raises(ValueError, match="eta belongs to the sampler ddim"):
         Sampling(sampler=sampler, eta=ETA["ddim"])
-
-
-@pytest.mark.parametrize(
-    "typed", [{}, {"condition": "concat", "condition_dropout": 0.1}, {"condition_dropout": 0}]
-)
-def test_validation_draws_neutral_samples(typed: dict[str, Any]) -> None:
-    """A low temperature hides noise, so the first epoch would be selected as the best."""
-    model, lightness = small_model(**typed), lightness_like(blobs(1, 32))
-    neutral = {"steps": 10, **NEUTRAL}
-    for_validation = Sampling(temperature=0.5).for_validation()
-    drawn = [
-        model.colorize(lightness, seeds=[1], sampling=sampling)
-        for sampling in (for_validation, Sampling(**neutral))
-    ]
-    assert torch.equal(*drawn)
-    default = model.colorize(lightness, seeds=[1], sampling=Sampling(steps=10))
-    assert not torch.allclose(default, drawn[0], atol=1e-3)
 
 
 # ---- what each option changes --------------------------------------------------------------------
@@ -159,11 +136,11 @@ def test_every_option_gives_another_image() -> None:
         {"sampler": "ddpm"},
         {"sampler": "dpmpp"},
         {"guidance": 1.5},
-        {"mean_gain": 1.0},
+        {"mean_gain": 1.2},
         {"spacing": "leading"},
         {"threshold": "dynamic"},
         {"temperature": 0.7},
-        {"sigma_min": 0.0},
+        {"sigma_min": 1.0},
         {"sigma_min": 3.0},
         {"steps": 4},
     ]
@@ -180,8 +157,7 @@ def test_guidance_0_ignores_the_image_and_higher_guidance_follows_it_more(condit
     one, other = lightness_like(blobs(1, 32)), lightness_like(blobs(1, 32, seed=1))
     colors = {
         guidance: [
-            predict_ab(model, lightness, [1], **{**NEUTRAL, "guidance": guidance})
-            for lightness in (one, other)
+            predict_ab(model, lightness, [1], guidance=guidance) for lightness in (one, other)
         ]
         for guidance in (0.0, 1.0, 3.0)
     }
