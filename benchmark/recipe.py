@@ -82,8 +82,8 @@ class Recipe(nn.Module, ABC, Generic[ModelType, SettingsType]):
 
     select_best_by: ClassVar[Literal["loss", "images"]] = "loss"
     """How the best weights are selected: by the first loss of `validate`, or by validation images
-    that they color (`training/sample_validation.py`). Every stochastic model has the latter, since its
-    loss does not measure what it samples."""
+    that they color (`training/sample_validation.py`). Every stochastic model has the latter, since
+    its loss does not measure what it samples."""
 
     def __init__(self, model: ModelType, settings: SettingsType) -> None:
         super().__init__()

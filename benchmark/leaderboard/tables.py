@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.leaderboard.ranking import ProtocolBoard, Row
-from benchmark.metrics.table import METRICS
+from benchmark.metrics.table import METRICS, Aspect
 from benchmark.results.records import Calibration, Estimate, Score
 
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
@@ -51,7 +51,8 @@ class Column:
 
 SAMPLES_NOTE = (
     "The tables above rank the first sample of each image. Diversity is the mean distance between "
-    "the samples of an image. The mean of the samples is taken in Lab and scored like a sample. "
+    "the samples of an image: more is not better, but none means that seeds change nothing. The "
+    "mean of the samples is taken in Lab and judges fidelity, as a regression's output does. "
     "The best of the samples is chosen by comparison with the truth, which no user has: this is an "
     "oracle and is never ranked."
 )
@@ -60,7 +61,7 @@ SAMPLES_NOTE = (
 def tables_of(board: ProtocolBoard) -> list[Table]:
     """All tables of a board: quality, cost, and the further tables."""
     return [
-        table_of(_quality(board), board.rows, "Quality"),
+        table_of(_quality(board), board.rows, "Quality", _quality_note(board)),
         table_of(_cost(), board.models, "Cost"),
         *further_tables(board),
     ]
@@ -147,6 +148,22 @@ def _identity() -> list[Column]:
 def _quality(board: ProtocolBoard) -> list[Column]:
     rank = Column("rank", lambda row: _number(row.rank, "{}"))
     return [rank, *_identity(), *(_metric(board, key) for key in metric_keys())]
+
+
+def _quality_note(board: ProtocolBoard) -> str:
+    """Which columns judge what, so that no single number hides the trade between them."""
+    scores = board.rows[0].scores
+
+    def labels(aspect: Aspect) -> str:
+        found = [scores[key].label for key in metric_keys() if METRICS[key].judges == aspect]
+        return f"{', '.join(found[:-1])} and {found[-1]}"
+
+    return (
+        f"{labels('fidelity')} judge fidelity to the one true image, for which the mean of all "
+        "likely colors is a good answer: a regression gives it, and of a sampler the mean of its "
+        f"samples is to be compared. {labels('distribution')} judge the distribution of color, for "
+        "which that mean is a bad answer and a sample a good one. No column judges both."
+    )
 
 
 def _metric(board: ProtocolBoard, key: str) -> Column:
@@ -272,8 +289,9 @@ def _calibration_note(rows: Sequence[Row]) -> str:
         "true probability is in parentheses. Total variation is the share of objects that should "
         "have taken another paint: 0 is right, and a perfect sampler with one sample of these "
         f"images has {overall.perfect:.2f} on average and at most {overall.perfect_high:.2f} in 95 "
-        "of 100 cases. Per object, which needs several samples, distinguishes a model that draws "
-        "its colors from one that repeats itself."
+        "of 100 cases. It judges the distribution of color where that is known. Per object, which "
+        "needs several samples, distinguishes a model that draws its colors from one that repeats "
+        "itself."
     )
 
 

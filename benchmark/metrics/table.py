@@ -34,6 +34,9 @@ from benchmark.metrics.sets import (
 )
 
 Direction = Literal["up", "down", "none"]
+Aspect = Literal["fidelity", "distribution", "diversity", "lightness"]
+"""What a metric judges: closeness to the one truth, likeness of the colors of all images to those
+of all truths, difference between samples of one input, or whether the given L* was kept."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Metric:
     """One column of a table: what is measured, and how to read it.
 
     direction: where better values are; "none" for a metric that describes and does not rank.
+    judges: the aspect of a model that the metric is about; no metric is about two of them.
     perfect: what the ground truth itself scores; None where that is not one number.
     measure: maps an ImagePair (and the network, if one is needed) to one value an image, (B,). The
         pair is an output and its truth or, where `between_samples`, two outputs of one input.
@@ -52,6 +56,7 @@ class Metric:
     label: str
     unit: str
     direction: Direction
+    judges: Aspect
     compares: str
     parameters: str
     source: str
@@ -80,25 +85,25 @@ def _fidelity(options: MetricOptions) -> tuple[Metric, ...]:
     backbone = options.lpips_backbone
     return (
         Metric(
-            "ssim", "SSIM", "", "up", BOTH,
+            "ssim", "SSIM", "", "up", "fidelity", BOTH,
             "RGB, Gaussian 11×11 σ 1.5, population covariance, range 1, borders cropped",
             "Wang et al. 2004", 1.0, ssim_of_pair,
         ),
         Metric(
-            "lpips", f"LPIPS ({backbone})", "", "down", BOTH,
+            "lpips", f"LPIPS ({backbone})", "", "down", "fidelity", BOTH,
             f"v0.1, {LPIPS_BACKBONES[backbone].name}", "Zhang et al. 2018", 0.0,
             lambda pair, network: lpips(pair.output, pair.truth, network), network="lpips",
         ),
         Metric(
-            "delta_e2000", "ΔE2000", "", "down", BOTH, "mean over pixels, k = 1",
+            "delta_e2000", "ΔE2000", "", "down", "fidelity", BOTH, "mean over pixels, k = 1",
             "Sharma et al. 2005", 0.0, lambda pair: mean_over_pixels(ciede2000, pair),
         ),
         Metric(
-            "delta_e76", "ΔE76", "", "down", BOTH, "mean over pixels", "CIE 1976", 0.0,
+            "delta_e76", "ΔE76", "", "down", "fidelity", BOTH, "mean over pixels", "CIE 1976", 0.0,
             lambda pair: mean_over_pixels(cie76, pair),
         ),
         Metric(
-            "psnr", "PSNR", "dB", "up", BOTH, "RGB, peak 1", "mean squared error", None,
+            "psnr", "PSNR", "dB", "up", "fidelity", BOTH, "RGB, peak 1", "mean squared error", None,
             lambda pair: psnr(pair.output, pair.truth),
         ),
     )  # fmt: skip
@@ -110,18 +115,20 @@ def _color(options: MetricOptions) -> tuple[Metric, ...]:
     opponents = {"signed": "signed R - G", "absolute": "|R - G| and |(R + G) / 2 - B|"}[variant]
     return (
         Metric(
-            "colorfulness", f"Colorfulness{suffix}", "", "none", "nothing: the output alone",
-            f"{opponents}, scale 0…255", "Hasler and Süsstrunk 2003", None,
+            "colorfulness", f"Colorfulness{suffix}", "", "none", "distribution",
+            "nothing: the output alone", f"{opponents}, scale 0…255",
+            "Hasler and Süsstrunk 2003", None,
             lambda pair: colorfulness(pair.output, variant),
         ),
         Metric(
-            "colorfulness_gap", f"Colorfulness gap{suffix}", "", "down", BOTH,
+            "colorfulness_gap", f"Colorfulness gap{suffix}", "", "down", "distribution", BOTH,
             f"{opponents}, scale 0…255, either way", "Hasler and Süsstrunk 2003", 0.0,
             lambda pair: colorfulness_gap(pair.output, pair.truth, variant),
         ),
         Metric(
-            "lightness_error", "|ΔL*|", "", "down", "L* of output and input", "mean over pixels",
-            "CIE 1976", 0.0, lambda pair: mean_over_pixels(lightness_difference, pair),
+            "lightness_error", "|ΔL*|", "", "down", "lightness", "L* of output and input",
+            "mean over pixels", "CIE 1976", 0.0,
+            lambda pair: mean_over_pixels(lightness_difference, pair),
         ),
     )  # fmt: skip
 
@@ -129,15 +136,16 @@ def _color(options: MetricOptions) -> tuple[Metric, ...]:
 def _of_sets() -> tuple[Metric, ...]:
     return (
         Metric(
-            "kid", "KID", "", "down", "all outputs and all truths",
+            "kid", "KID", "", "down", "distribution", "all outputs and all truths",
             "torch-fidelity's Inception-v3, images resized to 299×299 bilinearly without "
             f"antialiasing as in TensorFlow 1, cubic kernel, {KID_SUBSETS} subsets of at most "
             f"{KID_SUBSET} and n / 2, outputs and truths of different images",
             "Bińkowski et al. 2018", gather=KernelInceptionDistance, network="kid",
         ),
         Metric(
-            "ab_divergence", "JSD of ab", "", "down", "the ab of all outputs and of all truths",
-            "32×32 bins over ±110, nats", "Lin 1991", 0.0, gather=AbDivergence,
+            "ab_divergence", "JSD of ab", "", "down", "distribution",
+            "the ab of all outputs and of all truths", "32×32 bins over ±110, nats",
+            "Lin 1991", 0.0, gather=AbDivergence,
         ),
     )  # fmt: skip
 
@@ -146,14 +154,14 @@ def _diversity(options: MetricOptions) -> tuple[Metric, ...]:
     label = f"Diversity, LPIPS ({options.lpips_backbone})"
     return (
         Metric(
-            "diversity_lpips", label, "", "none", "samples of one input", "mean over pairs",
-            "Zhang et al. 2018", None,
+            "diversity_lpips", label, "", "none", "diversity", "samples of one input",
+            "mean over pairs", "Zhang et al. 2018", None,
             lambda pair, network: lpips(pair.output, pair.truth, network), network="lpips",
             between_samples=True,
         ),
         Metric(
-            "diversity_delta_e2000", "Diversity, ΔE2000", "", "none", "samples of one input",
-            "mean over pairs", "Sharma et al. 2005", None,
+            "diversity_delta_e2000", "Diversity, ΔE2000", "", "none", "diversity",
+            "samples of one input", "mean over pairs", "Sharma et al. 2005", None,
             lambda pair: mean_over_pixels(ciede2000, pair), between_samples=True,
         ),
     )  # fmt: skip

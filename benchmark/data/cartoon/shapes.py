@@ -437,8 +437,9 @@ def person(canvas: Canvas, x: float, y: float, height: float, arm: float = 0.0) 
     skin = ink(SKIN[int(rng.integers(len(SKIN)))])
     hair = ink(HAIR[int(rng.integers(len(HAIR)))])
     top, hip, half = y - height * 0.76, y - height * 0.38, height * 0.16
+    hem = hip + height * 0.02
     canvas.place("person", (x - half * 1.6, y - height, x + half * 1.6, y))
-    number = canvas.place("shirt", (x - half, top, x + half, hip), painted=True)
+    number = canvas.place("shirt", (x - half, top, x + half, hem), painted=True)
     for side in (-1.0, 1.0):
         leg = x + side * half * 0.52
         canvas.rect((leg - half * 0.42, hip, leg + half * 0.42, y - 0.01), ink("3f5d8f", "334d7a"))
@@ -449,9 +450,7 @@ def person(canvas: Canvas, x: float, y: float, height: float, arm: float = 0.0) 
     for side, tip in ((arm or 1.0, hand), (-(arm or 1.0), resting)):
         canvas.line([(x + side * half * 0.8, shoulder), tip], height * 0.075, skin)
         canvas.ellipses([(*tip, height * 0.042, height * 0.042)], skin)
-    canvas.rect(
-        (x - half, top, x + half, hip + height * 0.02), paint(number, 2.0, -4.0), half * 0.45
-    )
+    canvas.rect((x - half, top, x + half, hem), paint(number, 2.0, -4.0), half * 0.45)
     canvas.rect((x - half * 0.3, top - height * 0.05, x + half * 0.3, top + 0.004), skin)
     radius = height * 0.11
     canvas.ellipses([(x, y - height * 0.88, radius * 1.08, radius * 1.1)], hair)
