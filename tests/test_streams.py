@@ -116,13 +116,10 @@ def test_messages_that_are_lost_change_no_exit_code(mistake: str, redirection: s
     assert call(mistake, redirection) == (2, "")
 
 
-@pytest.mark.parametrize("redirection", [">PIPE 2>&1", "<&- >&- 2>&-"])
-def test_a_training_without_streams_is_finished(
-    options: list[str], tmp_path: Path, redirection: str
-) -> None:
+def test_a_training_without_streams_is_finished(options: list[str], tmp_path: Path) -> None:
     """No file of the run gets the number of a closed stream, either."""
     training = ["--model", "unet", "--mode", "train", *options]
-    assert call(shlex.join(training), redirection)[0] == 0
+    assert call(shlex.join(training), "<&- >&- 2>PIPE")[0] == 0
     run = tmp_path / "out/unet/seed-8000"
     assert (run / "cost.json").is_file()
     assert load_weights(run / "weights/last.safetensors", "unet", torch.device("cpu"))
