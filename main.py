@@ -8,16 +8,14 @@ benchmark/cli/run.py is the form with --model; each command is another file of b
 Nothing here imports torch, so that `--help` answers at once.
 """
 
-import errno
 import os
 import sys
-from contextlib import suppress
-from pathlib import Path
 
 import typer
 
 from benchmark.cli.commands import Command, Group, find_commands
 from benchmark.cli.run import train_and_test
+from benchmark.cli.streams import finish_stdout, open_streams
 from benchmark.console import info
 from benchmark.errors import Interrupted, UserError
 
@@ -47,53 +45,37 @@ for name, function in find_commands():
 
 def main() -> None:
     """Run the command line. A user's mistake is one sentence on stderr and exit code 2."""
-    _accept_every_character()
-    try:
-        _run()
-    finally:
-        _flush_stdout()
+    open_streams()
+    code = _run()
+    unwritten = finish_stdout()
+    sys.exit(code or unwritten)
 
 
-def _accept_every_character() -> None:
-    """Let both streams take every character, and exist.
-
-    Windows writes into files and pipes in an old code page, which lacks characters such as σ, Δ
-    and arrows: they are written as backslash escapes. Without a console there are no streams.
-    """
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
-        reconfigure = getattr(getattr(sys, name), "reconfigure", None)
-        if reconfigure is not None:
-            with suppress(OSError, ValueError):  # closed, or it cannot be changed any more
-                reconfigure(errors="backslashreplace")
-
-
-def _flush_stdout() -> None:
-    """Write what is left on stdout; a reader that has closed the pipe, as `head` does, is fine."""
-    try:
-        sys.stdout.flush()
-    except OSError:  # also the end of a terminal; Python flushes once more when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (AttributeError, ValueError):  # a stream without that method, or closed
-        pass
-
-
-def _run() -> None:
+def _run() -> str | int | None:
+    """Run the command and return its exit code."""
     try:
         app()
+    except SystemExit as end:
+        return end.code
     except Interrupted as stop:
         info(str(stop))
-        sys.exit(130)  # as a shell reports Ctrl-C
+        return 130  # as a shell reports Ctrl-C
     except UserError as error:
         info(f"Error: {error}")
-        sys.exit(2)
-    except OSError as error:
-        if error.errno != errno.ENOSPC or error.filename is not None:
-            raise
-        info(f"Error: the output cannot be written ({error.strerror}): make room on the disk.")
-        sys.exit(2)
+        return 2
+    return 0
+
+
+def _use_utf8() -> None:
+    """Start Python again in its UTF-8 mode if it would read the names of files as ASCII.
+
+    That is so if the environment turns off what Python does by itself in the locale C; then a name
+    such as café.png is no text, which neither a table nor the files of weights can hold.
+    """
+    if sys.getfilesystemencoding() == "ascii":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 if __name__ == "__main__":
+    _use_utf8()
     main()

@@ -8,7 +8,7 @@ set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 venv="$root/.venv"
 
-say() { echo "$*" >&2; }
+say() { echo "$*" >&2 || true; } # a closed stderr stops nothing
 
 # Whether this Python has everything that pyproject.toml names directly, in versions it allows.
 prepared() {

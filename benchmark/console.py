@@ -1,8 +1,12 @@
-"""Messages and progress bars for the user, on stderr, since stdout is for data."""
+"""Messages and progress bars for the user, on stderr, and lines of data on stdout.
+
+What is written here may name files and arguments of the user, whose control characters must not
+reach a terminal: they are escaped here, and by no caller.
+"""
 
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -11,26 +15,42 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
+JOINERS = "\u200c\u200d"
+"""Characters without a glyph that Persian words, Indian scripts and emoji are written with."""
+
+
 def info(message: str) -> None:
     """Write one line for the user, above a progress bar if there is one."""
     from tqdm import tqdm  # here, for --help draws nothing
 
-    with suppress(OSError):  # a terminal that was closed must not stop what has to be saved
-        tqdm.write(message, file=sys.stderr)
+    tqdm.write(printable(message), file=sys.stderr)
 
 
-def shorten(names: Sequence[str]) -> str:
-    """Join the first five names and the number of all others: `a, b, c, d, e and 3 more`.
-
-    Characters that cannot be printed are escaped.
-    """
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(map(printable, names[:5])) + more
+def output(line: str) -> None:
+    """Write one line of data on stdout. Documents, which escape what they hold, are printed."""
+    print(printable(line))
 
 
 def printable(text: str) -> str:
-    """Return text in which line breaks, control characters and lone surrogates are escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    """Return text in which line breaks, control characters and lone surrogates are escaped.
+
+    Spaces of every width stay, since they are usual in the names of files.
+    """
+    return "".join(c if _is_printable(c) else ascii(c)[1:-1] for c in text)
+
+
+def _is_printable(character: str) -> bool:
+    return (
+        character.isprintable()
+        or character in JOINERS
+        or unicodedata.category(character) == "Zs"  # spaces
+    )
+
+
+def shorten(names: Sequence[str]) -> str:
+    """Join the first five names and the number of all others: `a, b, c, d, e and 3 more`."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def progress(
@@ -40,5 +60,11 @@ def progress(
     from tqdm import tqdm
 
     return tqdm(
-        items, total=total, desc=label, unit=f" {unit}", file=sys.stderr, disable=None, leave=False
+        items,
+        total=total,
+        desc=printable(label),
+        unit=f" {unit}",
+        file=sys.stderr,
+        disable=None,
+        leave=False,
     )

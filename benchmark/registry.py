@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from benchmark.errors import UserError, did_you_mean
+from benchmark.errors import UserError, did_you_mean, first_line
 from benchmark.files import ROOT
 
 if TYPE_CHECKING:
@@ -96,4 +96,4 @@ def _import(module: str) -> ModuleType:
         return importlib.import_module(module)
     except Exception as error:  # a contributor's file may raise anything
         path = module.replace(".", "/") + ".py"
-        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}.") from error
+        raise UserError(f"{path} cannot be imported: {first_line(error)}.") from error

@@ -63,6 +63,7 @@ def command(
     Each result has the photo's resolution, and its lightness stays as it is. Prints the files
     that were written.
     """
+    from benchmark.console import output
     from benchmark.jobs.colorize import Output, Trained, colorize_photos
     from benchmark.jobs.job import DEFAULT_SEED
     from benchmark.results.folders import RunFolder, require_run_name
@@ -72,7 +73,7 @@ def command(
     sampling = options.sampling_values(context.params, set_)
     folder = RunFolder(results, run or model, DEFAULT_SEED if seed is None else seed)
     trained = Trained(model, folder, weights, sampling, device)
-    output = Output(out, quality, overwrite, frames)
-    code = colorize_photos(photos, trained, output, print)
+    wanted = Output(out, quality, overwrite, frames)
+    code = colorize_photos(photos, trained, wanted, lambda path: output(str(path)))
     if code:
         raise typer.Exit(code)

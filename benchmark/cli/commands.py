@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from benchmark import cli
 from benchmark.cli.options import GROUPS
+from benchmark.console import printable
 from benchmark.errors import UserError, first_line
 
 
@@ -48,6 +49,10 @@ def _broken(path: str, reason: str) -> Callable[[], NoReturn]:
     return command
 
 
+UsageError: Any = typer.BadParameter.__bases__[0]
+"""What typer raises for arguments that it cannot parse. It has no public name for that."""
+
+
 class Command(TyperCommand):
     """A command whose help is plain text in groups."""
 
@@ -74,6 +79,16 @@ class Group(TyperGroup):
         with _plain_errors():
             return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. typer would end silently, with exit code 1, after a BrokenPipeError.
+
+        The standard streams raise none, so it is an error of the program, such as of wandb.
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise RuntimeError(f"a program that was started has ended: {error}") from error
+
 
 def _write_groups(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) -> None:
     """Write a section for each group of parameters.
@@ -94,9 +109,12 @@ def _write_groups(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) 
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Leave out the words `Value error` that pydantic begins the reason of a wrong value with."""
+    """Leave out the words `Value error` that pydantic begins the reason of a wrong value with.
+
+    typer itself writes these errors, so the control characters of arguments are escaped here.
+    """
     try:
         yield
-    except typer.BadParameter as error:
-        error.message = error.message.removeprefix("Value error, ")
+    except UsageError as error:
+        error.message = printable(error.message.removeprefix("Value error, "))
         raise

@@ -8,7 +8,7 @@ import typer
 
 from benchmark import registry
 from benchmark.cli import options
-from benchmark.console import info
+from benchmark.console import info, output
 from benchmark.errors import UserError
 from benchmark.results.folders import RunFolder
 
@@ -26,10 +26,10 @@ def command(
         return
     for entry in registry.entries():
         if entry.broken:
-            typer.echo(f"{entry.name:<10}  broken: {entry.broken}")
+            output(f"{entry.name:<10}  broken: {entry.broken}")
             continue
         state, size = _state_of(entry.name, results)
-        typer.echo(f"{entry.name:<10}  {state:<8} {size:>8}  {entry.summary}")
+        output(f"{entry.name:<10}  {state:<8} {size:>8}  {entry.summary}")
 
 
 def _state_of(model: str, results: Path) -> tuple[str, str]:
@@ -65,7 +65,8 @@ def _list_settings(name: str) -> None:
     for key, field in model.sampling_class.model_fields.items():
         description = f"{field.description} (sampling)"
         _list_setting(key, field.default, model.sampling_class.presets, description)
-    typer.echo(f"\npresets: {', '.join(presets)}")
+    output("")
+    output(f"presets: {', '.join(presets)}")
 
 
 def _list_setting(
@@ -74,4 +75,4 @@ def _list_setting(
     changes = [f"{preset} {own[key]}" for preset, own in presets.items() if key in own]
     value = "depends on the weights" if default is None else f"{default}"
     value += f" ({'; '.join(changes)})" if changes else ""
-    typer.echo(f"{key:<18} {value:<44} {description}")
+    output(f"{key:<18} {value:<44} {description}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmark.console import printable
+from benchmark.console import info
 from benchmark.errors import UserError
 from benchmark.files import ROOT
 from benchmark.metrics import options as metric_options
@@ -74,10 +74,24 @@ Device = Annotated[
 ]
 
 
+def explain_sample(value: str | None) -> str | None:
+    """Return the value of an option unchanged; a message says that `cartoon` is no folder's name
+    if there is such a folder too."""
+    if value is not None:
+        from benchmark.data.sources import SAMPLE  # here, for --help decodes no image
+
+        if value == SAMPLE and Path(value).is_dir():
+            info(
+                f"Warning: {SAMPLE} is the built-in sample and not the folder {SAMPLE} here, which "
+                f"is named as ./{SAMPLE}."
+            )
+    return value
+
+
 def _require_utf8(path: Path) -> Path:
     # Files of weights are read by a library that opens no other names.
     if any("\ud800" <= c <= "\udfff" for c in str(path)):
-        raise UserError(f"--results {printable(str(path))}: a name in UTF-8 is needed.")
+        raise UserError(f"--results {path}: a name in UTF-8 is needed.")
     return path
 
 
@@ -142,6 +156,7 @@ Assignments = Annotated[
 Truth = Annotated[
     str | None,
     typer.Option(
+        callback=explain_sample,
         help="Folder of the true images.  [default: TestImages, or if it is empty, the images held "
         "out from --dataset]",
         rich_help_panel=DATA,
@@ -150,7 +165,9 @@ Truth = Annotated[
 TestDataset = Annotated[
     str | None,
     typer.Option(
-        help=f"{HELD_OUT}  [default: Dataset, or if it is empty, cartoon]", rich_help_panel=DATA
+        callback=explain_sample,
+        help=f"{HELD_OUT}  [default: Dataset, or if it is empty, cartoon]",
+        rich_help_panel=DATA,
     ),
 ]
 TestSize = Annotated[

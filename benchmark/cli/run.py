@@ -33,6 +33,7 @@ def train_and_test(
     dataset: Annotated[
         str | None,
         typer.Option(
+            callback=options.explain_sample,
             help="Folder of training images, or cartoon for the built-in sample.  "
             "[default: Dataset, or if it is empty, cartoon]",
             rich_help_panel=DATA,

@@ -17,6 +17,7 @@ def command(
     truth: Annotated[
         str | None,
         typer.Option(
+            callback=options.explain_sample,
             help=f"Folder of the true images.  [default: {RECORDED}]",
             rich_help_panel=options.DATA,
         ),
@@ -24,7 +25,9 @@ def command(
     dataset: Annotated[
         str | None,
         typer.Option(
-            help=f"{options.HELD_OUT}  [default: {RECORDED}]", rich_help_panel=options.DATA
+            callback=options.explain_sample,
+            help=f"{options.HELD_OUT}  [default: {RECORDED}]",
+            rich_help_panel=options.DATA,
         ),
     ] = None,
     results: options.Results = options.RESULTS,
@@ -35,6 +38,7 @@ def command(
     The images are scored again. The exit code is 1 if a test is not true, and otherwise 2 if a test
     cannot be checked.
     """
+    from benchmark.console import output
     from benchmark.jobs.verify import verify
     from benchmark.results.folders import TestFolder
 
@@ -43,14 +47,14 @@ def command(
         try:
             verification = verify(test, dataset, truth, lpips_weights)
         except UserError as error:
-            typer.echo(f"{test.path}: cannot be checked")
-            typer.echo(f"  {error}")
+            output(f"{test.path}: cannot be checked")
+            output(f"  {error}")
             unclear += 1
             continue
-        typer.echo(f"{test.path}: {'not true' if verification.faults else 'true'}")
+        output(f"{test.path}: {'not true' if verification.faults else 'true'}")
         for fault in verification.faults:
-            typer.echo(f"  {fault}")
+            output(f"  {fault}")
         for part in verification.unchecked:
-            typer.echo(f"  not checked: {part}")
+            output(f"  not checked: {part}")
         wrong += bool(verification.faults)
     raise typer.Exit(1 if wrong else 2 if unclear else 0)

@@ -81,7 +81,7 @@ def locate(dataset: str | None, test_images: str | None, results: Path) -> Sourc
     """
     cache = results / ".cache"
     for option, given in (("--dataset", dataset), ("--test_images", test_images)):
-        if given and given != SAMPLE:
+        if given and (option, given) != ("--dataset", SAMPLE):
             _require_images(option, Path(given))
     tests = Path(test_images) if test_images else None
     if tests is None and _holds_images(TEST_IMAGES):

@@ -75,7 +75,8 @@ def colorize_photos(
             if len(targets) + len(failures) == 1:
                 raise
             reason = str(error) if isinstance(error, UserError) else first_line(error)
-            info(f"Failed: {target.photo}: {reason}")
+            named = str(target.photo) in reason
+            info(f"Failed: {reason}" if named else f"Failed: {target.photo}: {reason}")
             failed += 1
         else:
             written(target.path)

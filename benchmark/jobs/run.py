@@ -5,7 +5,7 @@ import traceback
 from benchmark import leaderboard, registry
 from benchmark.console import info, shorten
 from benchmark.data.sources import locate
-from benchmark.errors import Interrupted, UserError
+from benchmark.errors import Interrupted, UserError, first_line
 from benchmark.jobs.job import Job, job_for_model, require_frames
 from benchmark.jobs.test import FinishedTest, test
 from benchmark.jobs.train import train
@@ -47,7 +47,8 @@ def run_all(job: Job) -> int:
     preset = job.preset or (SAMPLE_PRESET if sources.is_sample else DEFAULT_PRESET)
     failures = {}
     for entry in registry.entries():
-        info(f"\n== {entry.name} ==")
+        info("")
+        info(f"== {entry.name} ==")
         try:
             own = job_for_model(entry.name, job)
             if own.trains:
@@ -60,7 +61,7 @@ def run_all(job: Job) -> int:
             raise
         except Exception as error:  # a contributor's model may raise anything
             traceback.print_exc()
-            failures[entry.name] = f"{type(error).__name__}: {error}"
+            failures[entry.name] = first_line(error)
         if entry.name in failures:
             info(f"{entry.name} failed: {failures[entry.name]}")
     if job.tests and len(failures) < len(registry.entries()):

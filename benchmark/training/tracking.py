@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from benchmark.console import info
-from benchmark.errors import UserError
+from benchmark.errors import UserError, did_you_mean, first_line
 from benchmark.files import write_text
 from benchmark.results.folders import RunFolder
 from benchmark.results.history import read_history
@@ -32,9 +32,11 @@ def choose_wandb_mode(typed: WandbMode | None) -> WandbMode:
         return typed
     if os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes", "on"):
         return "disabled"
-    mode = os.environ.get("WANDB_MODE") or "offline"
+    variable = os.environ.get("WANDB_MODE") or "offline"
+    mode = variable.strip().lower()
     if mode not in WANDB_MODES:
-        raise UserError(f"WANDB_MODE={mode}: its values are {', '.join(WANDB_MODES)}.")
+        nearest = did_you_mean(mode, WANDB_MODES) or "."
+        raise UserError(f"WANDB_MODE={variable}: its values are {', '.join(WANDB_MODES)}{nearest}")
     return WANDB_MODES[mode]
 
 
@@ -94,6 +96,8 @@ def _start_wandb(folder: RunFolder, mode: WandbMode, settings: dict[str, Any]) -
     if mode == "disabled":
         return None
     os.environ.setdefault("WANDB_SILENT", "true")
+    if "WANDB_MODE" in os.environ:
+        os.environ["WANDB_MODE"] = mode  # wandb reads it too, and fails at capital letters
     try:
         import wandb
 
@@ -111,7 +115,7 @@ def _start_wandb(folder: RunFolder, mode: WandbMode, settings: dict[str, Any]) -
             **arguments, mode=mode, config=settings, settings=wandb.Settings(**options)
         )
     except Exception as error:  # network, account or disk: no reason to stop a training
-        info(f"wandb could not start and is disabled: {type(error).__name__}: {error}")
+        info(f"wandb could not start and is disabled: {first_line(error)}")
         return None
 
 

@@ -1,5 +1,7 @@
 """The options that commands share: renamed settings, and the values of `--set`."""
 
+from pathlib import Path
+
 import pytest
 
 from benchmark import registry
@@ -27,3 +29,17 @@ def test_values_of_set_are_split_at_the_first_equals_sign() -> None:
     for wrong in ("widths", "=8"):
         with pytest.raises(UserError, match="key=value"):
             options.parse_assignments([wrong])
+
+
+def test_a_folder_that_is_called_as_the_sample_is_pointed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert options.explain_sample("cartoon") == "cartoon"
+    assert capsys.readouterr().err == ""
+    (tmp_path / "cartoon").mkdir()
+    assert options.explain_sample("cartoon") == "cartoon"
+    assert "is the built-in sample and not the folder cartoon" in capsys.readouterr().err
+    for other in ("./cartoon", None):
+        assert options.explain_sample(other) == other
+    assert capsys.readouterr().err == ""

@@ -77,6 +77,11 @@ def test_missing_and_empty_folders_are_reported_in_one_sentence(
         assert str(caught.value) == f"{option}: the folder {path} {problem}."
 
 
+def test_test_images_are_never_the_sample(tmp_path: Path, images_folder: Path) -> None:
+    with pytest.raises(UserError, match="--test_images: the folder cartoon does not exist"):
+        locate(str(images_folder), "cartoon", tmp_path / "Results")
+
+
 def test_the_projects_own_folders_are_used_when_they_hold_images(
     tmp_path: Path, fill_folder: Callable[..., list[Path]]
 ) -> None:

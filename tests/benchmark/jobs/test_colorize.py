@@ -42,7 +42,8 @@ def test_a_photo_that_fails_stops_no_other(run: RunCommand, photos: Path) -> Non
     written = ["new/a-unet.png", "new/b-unet.png", "new/sub/a-unet.png"]
     assert out.splitlines() == written
     assert sorted(map(str, Path("new").rglob("*.png"))) == written
-    assert "Failed: photos/broken.jpg" in err
+    assert "Failed: photos/broken.jpg cannot be used: " in err
+    assert err.count("broken.jpg") == 1
     assert "Failed: There is no image none.jpg" in err
     assert "2 of 5 could not be colored." in err
     with Image.open(written[0]) as image:

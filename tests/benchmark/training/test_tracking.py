@@ -29,6 +29,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def init(**arguments: Any) -> Any:
         calls.append(arguments)
+        assert os.environ.get("WANDB_MODE", "offline").islower()  # wandb refuses all others
         return run
 
     fake = SimpleNamespace(init=init, Settings=dict, Histogram=list)
@@ -51,6 +52,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         (None, "", "offline"),
         ("online", "disabled", "online"),
         ("disabled", "online", "disabled"),
+        (None, "Disabled", "disabled"),
+        (None, "DryRun", "offline"),
     ],
 )
 def test_the_typed_mode_wins_over_the_environment_and_that_over_the_default(
@@ -73,6 +76,9 @@ def test_an_unknown_mode_is_refused_and_wandb_can_be_disabled(
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "quiet")
     with pytest.raises(UserError, match="WANDB_MODE=quiet: its values are online"):
+        choose_wandb_mode(None)
+    monkeypatch.setenv("WANDB_MODE", "Disabld")
+    with pytest.raises(UserError, match="did you mean 'disabled'"):
         choose_wandb_mode(None)
     assert choose_wandb_mode("offline") == "offline"
     monkeypatch.setenv("WANDB_DISABLED", "true")
