@@ -53,6 +53,7 @@ class Job:
     lpips_weights: str | None
     lpips_backbone: LpipsBackbone
     colorfulness: Variant
+    encoder_weights: str | None
     wandb: Literal["online", "offline", "disabled"] | None
     overwrite: bool
     compiled: bool

@@ -133,7 +133,8 @@ def _check_training(found: Verification, folder: TestFolder, record: RunRecord) 
     for key in sorted(settings.keys() | record.settings.keys()):
         values = record.settings.get(key), settings.get(key)
         found.compare(f"settings.{key}", *values, str(trained.settings))
-    found.compare("training_data", record.training_data, begun.training_data, str(trained.settings))
+    for key in ("training_data", "pretrained"):
+        found.compare(key, getattr(record, key), getattr(begun, key), str(trained.settings))
     if record.weights is not None:
         found.compare(
             "weights.trained_as", record.weights.trained_as, begun.model, str(trained.settings)

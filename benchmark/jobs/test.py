@@ -82,6 +82,7 @@ def test(model: str, job: Job) -> FinishedTest:
         weights=_weights_used(weights, trained, folder),
         settings={**begun.settings, "preset": begun.preset},
         training_data=begun.training_data,
+        pretrained=begun.pretrained,
         cost=read_cost(trained.cost),
     )
     record = evaluate.test(
