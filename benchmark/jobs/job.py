@@ -12,10 +12,12 @@ from benchmark.colorizer import Colorizer, Sampling
 from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
 from benchmark.metrics.options import LpipsBackbone, MetricOptions, Variant
-from benchmark.results.folders import RunFolder
+from benchmark.results.folders import RunFolder, require_run_name
 from benchmark.settings import BatchSize, Settings, Size, sentence_of
 
 DEFAULT_SEED: int = Settings.model_fields["seed"].default
+NO_ENCODER = "none"
+"""The value of the setting `encoder` of a model without a pretrained encoder."""
 
 
 class TestSettings(BaseModel):
@@ -35,6 +37,7 @@ class Job:
         among them.
     mode: None for a training and then a test.
     wandb: None for what the environment says.
+    encoder_weights: a file of the weights of a pretrained encoder.
     compiled: whether a training compiles the network.
     """
 
@@ -86,11 +89,18 @@ class Job:
         return MetricOptions(self.lpips_backbone, self.colorfulness)
 
     def folder(self, model: str) -> RunFolder:
-        """Return the folder of the run that is asked for."""
+        """Return the folder of the run that is asked for.
+
+        Without a name of its own, a run with a pretrained encoder is named after the encoder too:
+        it stands beside the one from scratch.
+        """
         seed = self.typed.get("seed", DEFAULT_SEED)
         if not isinstance(seed, int):
             raise UserError(f"seed: {seed!r} is not a whole number.")
-        return RunFolder(self.results, self.run or model, seed)
+        encoder = self.typed.get("encoder", NO_ENCODER)
+        name = model if encoder == NO_ENCODER else f"{model}-{encoder}"
+        require_run_name("--encoder", name)
+        return RunFolder(self.results, self.run or name, seed)
 
 
 def job_for_model(model: str, job: Job) -> Job:
@@ -115,7 +125,8 @@ def job_for_model(model: str, job: Job) -> Job:
     if job.frames and job.tests and not frames:
         info(f"{_no_frames(model)}: --frames is skipped.")
     typed = {name: value for name, value in job.typed.items() if name in known}
-    return replace(job, typed=typed, frames=frames)
+    encoder_weights = job.encoder_weights if "encoder" in typed else None
+    return replace(job, typed=typed, frames=frames, encoder_weights=encoder_weights)
 
 
 def require_frames(model: str) -> None:

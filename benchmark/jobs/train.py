@@ -137,11 +137,11 @@ def _find_replacement(
     try:
         if model_of(folder) == record.model:
             return None
-        other = run_of_other(network, folder)
+        other = run_of_other(record.model, folder)
     except UserError:
         if not overwrite:
             raise
-        other = run_beside(folder, network.weights_of)
+        other = run_beside(folder, record.model, network.weights_of)
     if other is None or not other.cost.exists():
         return None
     trained = read_record(other.settings, TrainingRecord)

@@ -6,6 +6,7 @@ without them.
 """
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -155,9 +156,15 @@ def _create(
 ) -> Any:
     import timm
 
-    return timm.create_model(
-        part.timm_name, pretrained=pretrained, pretrained_cfg_overlay=overlay, **options
-    )
+    log = logging.getLogger("timm")
+    level = log.level
+    log.setLevel(logging.ERROR)  # it warns of the layers that a pyramid does not need
+    try:
+        return timm.create_model(
+            part.timm_name, pretrained=pretrained, pretrained_cfg_overlay=overlay, **options
+        )
+    finally:
+        log.setLevel(level)
 
 
 def _short(error: Exception) -> str:

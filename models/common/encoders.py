@@ -8,7 +8,7 @@ can hardly learn. The harness loads its weights (`benchmark.colorizer.Pretrained
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -108,23 +108,32 @@ class PretrainedEncoder(Pretrained):
 class _Levels(nn.Module):
     """Maps of an encoder for the levels of one network: the map of the nearest resolution each.
 
-    It is resized to the level, normalized, and projected to the level's width.
+    The coarsest level also gets all maps that are coarser still, which know best what is in the
+    image. Maps are resized to the level, normalized, and projected to its width; several are added.
     """
 
     def __init__(self, encoder: PretrainedEncoder, patch_size: int, widths: Sequence[int]) -> None:
         super().__init__()
         self.patch_size = patch_size
-        self.nearest = [_nearest(encoder.cells, patch_size * 2**i) for i in range(len(widths))]
+        nearest = [_nearest(encoder.cells, patch_size * 2**i) for i in range(len(widths))]
+        self.sources = [[index] for index in nearest]
+        self.sources[-1] = [*range(nearest[-1], len(encoder.cells))]
         self.projections = nn.ModuleList(
-            _projection(encoder.channels[index], width)
-            for index, width in zip(self.nearest, widths, strict=True)
+            nn.ModuleList(_projection(encoder.channels[index], width) for index in indices)
+            for indices, width in zip(self.sources, widths, strict=True)
         )
 
     def forward(self, maps: Sequence[Tensor], height: int, width: int) -> list[Tensor]:
         levels = []
-        for i, (index, project) in enumerate(zip(self.nearest, self.projections, strict=True)):
-            cell = self.patch_size * 2**i
-            levels.append(project(_resize(maps[index], (height // cell, width // cell))))
+        for i, (indices, projections) in enumerate(
+            zip(self.sources, self.projections, strict=True)
+        ):
+            size = (height // (self.patch_size * 2**i), width // (self.patch_size * 2**i))
+            parts = [
+                project(_resize(maps[index], size))
+                for index, project in zip(indices, cast(nn.ModuleList, projections), strict=True)
+            ]
+            levels.append(torch.stack(parts).sum(0) if len(parts) > 1 else parts[0])
         return levels
 
 
