@@ -113,6 +113,8 @@ def job_for_model(model: str, job: Job) -> Job:
     if job.trains:
         known |= {*registry.load_settings(model).described()}
     else:
+        # The encoder is part of the name of a run.
+        known |= {"encoder"} & {*network.architecture_schema().model_fields}
         known |= {"seed", *TestSettings.model_fields}
     skipped = [name for name in job.typed if name not in known]
     of_training = registry.load_settings(model).described() if skipped else {}

@@ -206,6 +206,7 @@ def _require_empty(found: Verification, record: RunRecord, **further: None) -> N
         "sampling": {},
         "sampling_changes": [],
         "weights": None,
+        "pretrained": None,
     }
     for key, value in {**nothing, "cost": None, **further}.items():
         found.compare(key, getattr(record, key), value, f"every run of kind {record.kind}")

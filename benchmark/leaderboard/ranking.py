@@ -275,7 +275,7 @@ def _read_test(folder: TestFolder) -> TestResult:
     return TestResult(folder, record, table)
 
 
-def _board(tests: list[TestResult], sort: str, together: bool) -> ProtocolBoard:
+def _board(tests: list[TestResult], sort: str, together: bool = False) -> ProtocolBoard:
     record, rows = tests[0].record, _rows(tests)
     sort = _usable_sort(rows, sort)
     rows = _ranked(rows, sort, together)

@@ -54,7 +54,7 @@ def load_pretrained(network: Colorizer, weights: str | None) -> PretrainedWeight
     else:
         whole, data, source = _from_timm(part)
     # timm itself brings the layers of the whole network into the form of a feature pyramid.
-    pyramid = _create(part, features_only=True, overlay={"state_dict": whole.state_dict()})
+    pyramid = _create(part, {"state_dict": whole.state_dict()}, features_only=True)
     part.backbone.load_state_dict(pyramid.state_dict())
     part.is_loaded = True
     return PretrainedWeights(name=part.name, data=data, source=source, sha256=digest_of(part))
@@ -133,35 +133,37 @@ def _load_whole(part: Pretrained, tensors: Tensors) -> nn.Module:
 
     The number of classes is that of the tensors, since no feature depends on the classifier.
     """
+    import timm
+
     if "_conv_stem.weight" in tensors:
         tensors = to_timm_names(tensors)
-    published = _create(part, pretrained=False).pretrained_cfg
-    classifier = tensors.get(f"{published['classifier']}.weight")
-    found = [published["num_classes"], 0] if classifier is None else [len(classifier)]
-    errors: list[Exception] = []
-    for num_classes in found:
-        try:
-            return _create(part, overlay={"state_dict": dict(tensors), "num_classes": num_classes})
-        except Exception as error:  # timm's filters raise many kinds for tensors they do not know
-            errors.append(error)
-    raise errors[-1]
+    overlay = {"state_dict": dict(tensors), "label_offset": 0}
+    published = timm.get_pretrained_cfg(part.timm_name)
+    classifier = tensors.get(f"{published.classifier}.weight") if published else None
+    if classifier is not None:
+        return _create(part, {**overlay, "num_classes": len(classifier)})
+    try:
+        return _create(part, overlay)  # the classifier may have another name in older files
+    except Exception:  # timm's filters raise many kinds of errors for tensors they do not know
+        return _create(part, {**overlay, "num_classes": 0})
 
 
 def _create(
-    part: Pretrained,
-    *,
-    pretrained: bool = True,
-    overlay: dict[str, Any] | None = None,
-    **options: Any,
+    part: Pretrained, overlay: dict[str, Any] | None = None, *, features_only: bool = False
 ) -> Any:
+    """Let timm build a whole network, or its feature pyramid, with published weights.
+
+    overlay: what replaces entries of timm's description of these weights.
+    """
     import timm
 
     log = logging.getLogger("timm")
     level = log.level
     log.setLevel(logging.ERROR)  # it warns of the layers that a pyramid does not need
     try:
+        options: dict[str, Any] = {"features_only": True} if features_only else {}
         return timm.create_model(
-            part.timm_name, pretrained=pretrained, pretrained_cfg_overlay=overlay, **options
+            part.timm_name, pretrained=True, pretrained_cfg_overlay=overlay, **options
         )
     finally:
         log.setLevel(level)
