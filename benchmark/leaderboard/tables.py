@@ -141,13 +141,13 @@ def _identity() -> list[Column]:
         _name_column(),
         Column("steps", steps),
         Column("seeds", lambda row: Cell("") if row.is_fixed else _number(len(row.seeds), "{}")),
-        Column("pretrained on", lambda row: Cell(row.pretrained_on, row.pretrained_on or None)),
     ]
 
 
 def _quality(board: ProtocolBoard) -> list[Column]:
     rank = Column("rank", lambda row: _number(row.rank, "{}"))
-    return [rank, *_identity(), *(_metric(board, key) for key in metric_keys())]
+    pretrained = Column("pretrained on", lambda row: Cell(row.pretrained_on, row.pretrained_on))
+    return [rank, *_identity(), *(_metric(board, key) for key in metric_keys()), pretrained]
 
 
 def _metric(board: ProtocolBoard, key: str) -> Column:

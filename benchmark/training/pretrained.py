@@ -121,7 +121,7 @@ def _from_timm(part: Pretrained) -> tuple[nn.Module, str, str]:
         whole = _create(part)
     except Exception as error:  # network, disk or proxy: the remedy is the same
         raise UserError(
-            f"The weights of {part.name} cannot be downloaded ({_short(error)}): {REMEDY}."
+            f"The weights of {part.name} cannot be downloaded ({type(error).__name__}): {REMEDY}."
         ) from error
     tag = published.tag or ""
     data = ", ".join(DATA[word] for word in tag.split("_") if word in DATA) or tag

@@ -43,7 +43,7 @@ EncoderName = Annotated[
     AfterValidator(_check_encoder),
     Field(
         description="Pretrained encoder of L whose features the network also sees: none, "
-        "efficientnet_lite0, or another backbone of timm, such as resnet18 or convnext_tiny"
+        "efficientnet_lite0, or another backbone of timm, such as resnet18 or convnext_small"
     ),
 ]
 EncoderScale = Annotated[
