@@ -13,11 +13,9 @@ from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
 from benchmark.metrics.options import LpipsBackbone, MetricOptions, Variant
 from benchmark.results.folders import RunFolder, require_run_name
-from benchmark.settings import BatchSize, Settings, Size, sentence_of
+from benchmark.settings import NO_ENCODER, BatchSize, Settings, Size, sentence_of
 
 DEFAULT_SEED: int = Settings.model_fields["seed"].default
-NO_ENCODER = "none"
-"""The value of the setting `encoder` of a model without a pretrained encoder."""
 
 
 class TestSettings(BaseModel):

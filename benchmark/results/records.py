@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from benchmark.results.schema import MOST, Amount, Count, Strict, read_record
-from benchmark.settings import BatchSize, Size
+from benchmark.settings import NO_ENCODER, BatchSize, Size
 
 # ---- a run ---------------------------------------------------------------------------------------
 
@@ -308,7 +308,7 @@ class RunRecord(Strict):
     protocol: ProtocolRecord
     protocol_hash: str
     training_data: TrainingSet | None
-    pretrained: PretrainedWeights | None = None
+    pretrained: PretrainedWeights | None = Field(None, description="not in older records")
     n_expected: Count
     n_scored: Count
     failed: dict[str, str]
@@ -344,6 +344,8 @@ class RunRecord(Strict):
             return f"{self.n_scored} of {self.n_expected} images scored"
         if self.kind == "model" and self.weights is None:
             return "the hash of the weights is missing"
+        if self.pretrained is None and self.settings.get("encoder", NO_ENCODER) != NO_ENCODER:
+            return "what its encoder was pretrained on is missing"
         return None
 
 

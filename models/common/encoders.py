@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from benchmark.colorizer import Pretrained
 from benchmark.errors import did_you_mean
+from benchmark.settings import NO_ENCODER
 
 from .blocks import GROUPS
 
-NONE = "none"
 COARSEST = 32
 """Side in pixels of a cell of a backbone's coarsest feature map; inputs are multiples of it."""
 TIMM_NAMES = {"efficientnet_lite0": "tf_efficientnet_lite0"}
@@ -33,7 +33,7 @@ REFUSED = ("alexnet", "squeezenet")
 
 
 def _check_encoder(name: str) -> str:
-    if name != NONE:
+    if name != NO_ENCODER:
         _require_usable(name)
     return name
 
@@ -148,7 +148,7 @@ class PretrainedFeatures(nn.Module):
 
     def __init__(self, name: str, scale: float, patch_size: int, *networks: Sequence[int]) -> None:
         super().__init__()
-        self.encoder = PretrainedEncoder(name, scale) if name != NONE else None
+        self.encoder = PretrainedEncoder(name, scale) if name != NO_ENCODER else None
         self.channels = [widths if self.encoder is not None else () for widths in networks]
         self.levels = nn.ModuleList()
         if self.encoder is not None:
@@ -205,7 +205,10 @@ def _require_usable(name: str) -> None:
         )
     architecture = name.partition(".")[0]
     if not timm.is_model(architecture):
-        end = did_you_mean(name, [NONE, *TIMM_NAMES, *timm.list_models()]) or "; see timm's list"
+        end = (
+            did_you_mean(name, [NO_ENCODER, *TIMM_NAMES, *timm.list_models()])
+            or "; see timm's list"
+        )
         raise ValueError(f"timm has no such backbone{end}")
     try:
         with torch.device("meta"):

@@ -94,6 +94,16 @@ def test_rows_with_a_pretrained_encoder_are_ranked_apart_unless_together(
     assert "--together" not in text.replace("\\", "")
 
 
+def test_a_row_that_hides_its_encoder_is_left_out(
+    tmp_path: Path, add_record: Callable[..., Path]
+) -> None:
+    add_record("honest", {"lpips": 0.2})
+    add_record("hidden", {"lpips": 0.1}, settings={"encoder": "resnet18"})
+    found = leaderboard.write(tmp_path)
+    assert [row.name for row in found.boards[0].rows] == ["honest"]
+    assert "pretrained on is missing" in next(iter(found.refused.values()))
+
+
 def test_rows_are_never_ordered_by_two_metrics(
     tmp_path: Path, add_record: Callable[..., Path]
 ) -> None:

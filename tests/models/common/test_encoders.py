@@ -9,6 +9,7 @@ from skimage import data
 from torch import Tensor, nn
 
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
+from benchmark.colorizer import pretrained_parts
 from benchmark.errors import UserError
 from benchmark.settings import resolve
 from benchmark.training.pretrained import load_pretrained
@@ -16,7 +17,7 @@ from models.common.encoders import PretrainedEncoder, PretrainedFeatures
 from models.common.losses import adamw
 from models.unet.model import Model
 from models.unet.train import Settings
-from tests.support import lightness_like
+from tests.support import awaken, blobs, lightness_like, tiny_model
 
 NAME = "efficientnet_lite0"
 
@@ -130,6 +131,29 @@ def test_a_tuned_encoder_learns_at_its_own_rate_with_the_published_statistics() 
     for key, value in encoder.backbone.state_dict().items():
         same = torch.equal(value, before[key])
         assert same == ("running_" in key or "num_batches" in key), key
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("unetflow", {}),
+        *(("unetddim", {"condition": kind}) for kind in ("regression", "encoder", "concat")),
+    ],
+)
+def test_features_are_computed_once_for_a_whole_sampling_and_matter(
+    name: str, more: dict[str, str]
+) -> None:
+    model = tiny_model(name, encoder=NAME, **more)
+    awaken(model)
+    (encoder,) = pretrained_parts(model)
+    calls: list[None] = []
+    encoder.backbone.register_forward_pre_hook(lambda *_: calls.append(None))
+    sampling = model.sampling_class(steps=3)
+    lightness = lightness_like(blobs(1, 32))
+    first = model.colorize(lightness, seeds=[1], sampling=sampling)
+    assert len(calls) == 1
+    torch.nn.init.constant_(encoder.backbone.bn1.bias, 3.0)
+    assert not torch.equal(first, model.colorize(lightness, seeds=[1], sampling=sampling))
 
 
 @pytest.mark.parametrize(
