@@ -62,7 +62,10 @@ def score_folder(outputs: Path, truths: Path, suite: MetricSuite = MetricSuite()
     return score(in_batches(read_pairs(outputs, truths)), suite)
 
 
-def write_leaderboard(results: Path) -> list[Path]:
-    """Write leaderboard.md, .csv, .tex and .html of all tests in `results`; return their paths."""
-    leaderboard.write(results)
+def write_leaderboard(results: Path, *, together: bool = False) -> list[Path]:
+    """Write leaderboard.md, .csv, .tex and .html of all tests in `results`; return their paths.
+
+    together: whether rows from scratch and rows with a pretrained encoder share their ranks.
+    """
+    leaderboard.write(results, together=together)
     return leaderboard.paths(results)

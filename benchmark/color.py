@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from kornia.color import lab_to_rgb as kornia_lab_to_rgb
 from kornia.color import rgb_to_linear_rgb
 from torch import Tensor
@@ -112,6 +113,11 @@ def _full_precision(color: Tensor) -> Iterator[None]:
 def rgb_to_lightness(rgb: Tensor) -> Tensor:
     """Convert sRGB in [0, 1], (B, 3, H, W), to L* in [0, 100], (B, 1, H, W)."""
     return rgb_to_lab(rgb)[:, :1].clamp(0, 100)
+
+
+def lightness_to_rgb(lightness: Tensor) -> Tensor:
+    """Return the gray images of L*, (B, 1, H, W), in sRGB in [0, 1], (B, 3, H, W)."""
+    return lab_to_rgb(F.pad(lightness, (0, 0, 0, 0, 0, 2))).clamp(0, 1)
 
 
 def join(lightness: Tensor, ab: Tensor) -> Tensor:

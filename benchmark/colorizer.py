@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from torch import Tensor, nn
 
-from benchmark.color import TOLERANCE, join, rgb_to_lab
+from benchmark.color import TOLERANCE, join, lightness_to_rgb, rgb_to_lab
 from benchmark.errors import Diverged
 from benchmark.randomness import Noise
 
@@ -243,6 +243,33 @@ class Colorizer(nn.Module, ABC):
         model = cls(**arguments)
         model.architecture = arguments
         return model
+
+
+class Pretrained(nn.Module):
+    """A part of a network that starts from published weights, which the harness loads.
+
+    name, timm_name: of the encoder, as the settings and as timm have it. backbone: its feature
+    pyramid, as `timm.create_model(timm_name, features_only=True)` builds it, with random weights at
+    first. Before a training the harness loads its published weights and sets `is_loaded`; without
+    them nothing is trained (`benchmark/training/pretrained.py`). In a file of weights it is whole,
+    as all other parts are.
+    """
+
+    def __init__(self, name: str, timm_name: str, backbone: nn.Module) -> None:
+        super().__init__()
+        self.name, self.timm_name = name, timm_name
+        self.backbone: Any = backbone
+        self.is_loaded = False
+
+    @staticmethod
+    def gray(lightness: Tensor) -> Tensor:
+        """Map L* (B, 1, H, W) to gray images in sRGB in [0, 1], (B, 3, H, W)."""
+        return lightness_to_rgb(lightness.float())
+
+
+def pretrained_parts(network: nn.Module) -> list[Pretrained]:
+    """Return the parts of a network that start from published weights."""
+    return [part for part in network.modules() if isinstance(part, Pretrained)]
 
 
 def _require_lightness(lightness: Tensor, seeds: Sequence[int]) -> None:

@@ -92,7 +92,7 @@ class Recipe(nn.Module, ABC, Generic[ModelType, SettingsType]):
 
     @abstractmethod
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Return the optimizers by name; every parameter of the recipe belongs to exactly one."""
+        """Return the optimizers by name; every parameter that is trained belongs to one."""
 
     @abstractmethod
     def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:

@@ -21,6 +21,9 @@ the built-in sample."""
 FIGURE_IMAGES = 4
 """The default number of images in the figure of a test."""
 
+NO_ENCODER = "none"
+"""The value of the setting `encoder` of a model without a pretrained encoder."""
+
 Presets = Mapping[str, Mapping[str, Any]]
 Size = Annotated[int, Field(ge=32, le=2048, description="Side of the square images in pixels")]
 BatchSize = Annotated[int, Field(ge=1, description="Images per batch")]

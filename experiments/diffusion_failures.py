@@ -19,10 +19,16 @@ import typer
 from torch import Tensor
 
 from benchmark.checkpoints import load_weights
-from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
+from benchmark.color import (
+    join,
+    lightness_to_rgb,
+    rgb_from_8bit,
+    rgb_to_lab,
+    rgb_to_lightness,
+)
 from benchmark.data.loading import load_training
 from benchmark.data.sources import locate
-from benchmark.figures.images import gray_of, save_grid
+from benchmark.figures.images import save_grid
 from benchmark.metrics.images import colorfulness
 from benchmark.randomness import Noise
 from benchmark.registry import load_settings
@@ -71,7 +77,7 @@ def main(
         "blotches": colorize(load_model(results, BLOTCHES), lightness),
     }
     print(table(outputs, truth))
-    columns = {"input": gray_of(lightness), **outputs, "truth": truth}
+    columns = {"input": lightness_to_rgb(lightness), **outputs, "truth": truth}
     figure = results / "failures.png"
     save_grid(figure, {title: rgb[:FIGURE_ROWS] for title, rgb in columns.items()})
     typer.echo(f"Written: {figure}", err=True)

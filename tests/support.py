@@ -21,6 +21,7 @@ from benchmark.results.folders import RunFolder
 from benchmark.results.records import TrainingSet
 from benchmark.settings import resolve
 from benchmark.training.loop import Loop
+from benchmark.training.pretrained import load_pretrained
 
 RunCommand = Callable[..., tuple[int, str, str]]
 """The type of the fixture `run`: arguments of main.py → (exit code, stdout, stderr)."""
@@ -113,6 +114,7 @@ def tiny_model(name: str, **typed: Any) -> Colorizer:
 def make_loop(folder: Path, name: str, data: TrainingData, **typed: Any) -> Loop:
     """Return the training of a tiny model, ready to run on the CPU."""
     recipe = tiny_recipe(name, precision="32", **typed)
+    load_pretrained(recipe.model, None)
     recipe.model.calibrate(data.statistics)
     run = RunFolder(folder, name, recipe.settings.seed)
     return Loop(run, name, recipe.model, recipe, data, make_fabric("cpu", "32"))

@@ -19,6 +19,13 @@ def command(
     format_: Annotated[
         Literal["md", "csv", "tex", "html"], typer.Option("--format", help="Format to print.")
     ] = "md",
+    together: Annotated[
+        bool,
+        typer.Option(
+            "--together",
+            help="Rank rows with a pretrained encoder together with those from scratch.",
+        ),
+    ] = False,
     results: options.Results = options.RESULTS,
 ) -> None:
     """Write the leaderboard again from all tests, and print it.
@@ -28,6 +35,6 @@ def command(
     from benchmark import leaderboard
     from benchmark.console import info
 
-    found = leaderboard.write(results, sort)
+    found = leaderboard.write(results, sort, together=together)
     typer.echo(leaderboard.FORMATS[format_](found))
     info(f"Written: {', '.join(map(str, leaderboard.paths(results)))}")

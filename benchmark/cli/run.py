@@ -53,6 +53,25 @@ def train_and_test(
     batch_size: Annotated[int | None, setting("batch_size")] = None,
     accumulate: Annotated[int | None, setting("accumulate")] = None,
     learning_rate: Annotated[float | None, setting("learning_rate")] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Pretrained encoder of L whose features the network also sees: none, "
+            "efficientnet_lite0 (needs no download), or another backbone of timm such as resnet18."
+            "  [default: none]",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    encoder_weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="File of the encoder's weights, .pth or .safetensors, for a machine that cannot "
+            "download them.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
     latent_dim: Annotated[
         int | None,
         typer.Option(

@@ -44,6 +44,7 @@ from benchmark.results.folders import SETTINGS, RunFolder, TestFolder, fit_name
 from benchmark.results.records import (
     Calibration,
     Cost,
+    PretrainedWeights,
     Provenance,
     RunRecord,
     SamplingValue,
@@ -75,6 +76,7 @@ class Candidate:
     settings: dict[str, Any] = field(default_factory=dict)
     submission: Submission | None = None
     training_data: TrainingSet | None = None
+    pretrained: PretrainedWeights | None = None
     cost: Cost | None = None
 
     def provenance(self, protocol: Protocol, images: ImageSet) -> Provenance:
@@ -282,8 +284,10 @@ def _already_tested(
 
 def _is_current(record: RunRecord, candidate: Candidate, setup: TestSetup) -> bool:
     """Whether a record describes its candidate and protocol as they are today."""
-    recorded = (record.weights, record.settings, record.training_data, record.cost)
-    today = (candidate.weights, candidate.settings, candidate.training_data, candidate.cost)
+    recorded, today = (
+        (of.weights, of.settings, of.training_data, of.pretrained, of.cost)
+        for of in (record, candidate)
+    )
     same = recorded == today and record.failed == setup.images.failures
     return same and record.protocol == setup.protocol.describe()
 
@@ -330,6 +334,7 @@ def _make_record(
         protocol=setup.protocol.describe(),
         protocol_hash=setup.protocol.hash,
         training_data=candidate.training_data,
+        pretrained=candidate.pretrained,
         n_expected=len(setup.images),
         n_scored=len(scores.of_sample(0)),
         failed=setup.images.failures,

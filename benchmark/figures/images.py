@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from benchmark.color import join, rgb_from_8bit, rgb_to_8bit
+from benchmark.color import lightness_to_rgb, rgb_from_8bit, rgb_to_8bit
 from benchmark.files import replacing
 
 GAP, HEAD, MARGIN = 4, 22, 64
@@ -28,11 +27,6 @@ def save_png(path: Path, rgb: Tensor) -> None:
 def _save_image(path: Path, image: Image.Image) -> None:
     with replacing(path) as part:
         image.save(part, format="PNG")
-
-
-def gray_of(lightness: Tensor) -> Tensor:
-    """Return the gray images of L* (B, 1, H, W), the input of a model: sRGB (B, 3, H, W)."""
-    return join(lightness, torch.zeros_like(lightness).expand(-1, 2, -1, -1))
 
 
 def grid(
@@ -80,5 +74,9 @@ def save_results(path: Path, lightness: Tensor, output: Tensor, truth8: Tensor) 
     Shapes: lightness (B, 1, H, W), L* in [0, 100]; output (B, 3, H, W), sRGB in [0, 1];
     truth8 (B, 3, H, W), uint8 sRGB.
     """
-    columns = {"input": gray_of(lightness), "output": output, "truth": rgb_from_8bit(truth8)}
+    columns = {
+        "input": lightness_to_rgb(lightness),
+        "output": output,
+        "truth": rgb_from_8bit(truth8),
+    }
     save_grid(path, columns)

@@ -12,8 +12,8 @@ from benchmark.colorizer import Colorizer, Sampling
 from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
 from benchmark.metrics.options import LpipsBackbone, MetricOptions, Variant
-from benchmark.results.folders import RunFolder
-from benchmark.settings import BatchSize, Settings, Size, sentence_of
+from benchmark.results.folders import RunFolder, require_run_name
+from benchmark.settings import NO_ENCODER, BatchSize, Settings, Size, sentence_of
 
 DEFAULT_SEED: int = Settings.model_fields["seed"].default
 
@@ -35,6 +35,7 @@ class Job:
         among them.
     mode: None for a training and then a test.
     wandb: None for what the environment says.
+    encoder_weights: a file of the weights of a pretrained encoder.
     compiled: whether a training compiles the network.
     """
 
@@ -53,6 +54,7 @@ class Job:
     lpips_weights: str | None
     lpips_backbone: LpipsBackbone
     colorfulness: Variant
+    encoder_weights: str | None
     wandb: Literal["online", "offline", "disabled"] | None
     overwrite: bool
     compiled: bool
@@ -85,11 +87,18 @@ class Job:
         return MetricOptions(self.lpips_backbone, self.colorfulness)
 
     def folder(self, model: str) -> RunFolder:
-        """Return the folder of the run that is asked for."""
+        """Return the folder of the run that is asked for.
+
+        Without a name of its own, a run with a pretrained encoder is named after the encoder too:
+        it stands beside the one from scratch.
+        """
         seed = self.typed.get("seed", DEFAULT_SEED)
         if not isinstance(seed, int):
             raise UserError(f"seed: {seed!r} is not a whole number.")
-        return RunFolder(self.results, self.run or model, seed)
+        encoder = self.typed.get("encoder", NO_ENCODER)
+        name = model if encoder == NO_ENCODER else f"{model}-{encoder}"
+        require_run_name("--encoder", name)
+        return RunFolder(self.results, self.run or name, seed)
 
 
 def job_for_model(model: str, job: Job) -> Job:
@@ -102,6 +111,8 @@ def job_for_model(model: str, job: Job) -> Job:
     if job.trains:
         known |= {*registry.load_settings(model).described()}
     else:
+        # The encoder is part of the name of a run.
+        known |= {"encoder"} & {*network.architecture_schema().model_fields}
         known |= {"seed", *TestSettings.model_fields}
     skipped = [name for name in job.typed if name not in known]
     of_training = registry.load_settings(model).described() if skipped else {}
@@ -114,7 +125,8 @@ def job_for_model(model: str, job: Job) -> Job:
     if job.frames and job.tests and not frames:
         info(f"{_no_frames(model)}: --frames is skipped.")
     typed = {name: value for name, value in job.typed.items() if name in known}
-    return replace(job, typed=typed, frames=frames)
+    encoder_weights = job.encoder_weights if "encoder" in typed else None
+    return replace(job, typed=typed, frames=frames, encoder_weights=encoder_weights)
 
 
 def require_frames(model: str) -> None:

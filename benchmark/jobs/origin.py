@@ -15,7 +15,7 @@ from torch import Tensor
 from benchmark import registry
 from benchmark.checkpoints import Weights, load_weights
 from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
-from benchmark.colorizer import Colorizer, Sampling
+from benchmark.colorizer import Colorizer, Sampling, pretrained_parts
 from benchmark.errors import Diverged, UserError, first_line
 from benchmark.evaluation.baselines import (
     GRAY,
@@ -45,6 +45,7 @@ from benchmark.results.records import (
     read_cost,
 )
 from benchmark.results.schema import Strict, read_record
+from benchmark.training.pretrained import digest_of
 
 CPU = torch.device("cpu")
 COLORED_AGAIN = 2
@@ -133,7 +134,8 @@ def _check_training(found: Verification, folder: TestFolder, record: RunRecord) 
     for key in sorted(settings.keys() | record.settings.keys()):
         values = record.settings.get(key), settings.get(key)
         found.compare(f"settings.{key}", *values, str(trained.settings))
-    found.compare("training_data", record.training_data, begun.training_data, str(trained.settings))
+    for key in ("training_data", "pretrained"):
+        found.compare(key, getattr(record, key), getattr(begun, key), str(trained.settings))
     if record.weights is not None:
         found.compare(
             "weights.trained_as", record.weights.trained_as, begun.model, str(trained.settings)
@@ -204,6 +206,7 @@ def _require_empty(found: Verification, record: RunRecord, **further: None) -> N
         "sampling": {},
         "sampling_changes": [],
         "weights": None,
+        "pretrained": None,
     }
     for key, value in {**nothing, "cost": None, **further}.items():
         found.compare(key, getattr(record, key), value, f"every run of kind {record.kind}")
@@ -284,7 +287,19 @@ def _load(found: Verification, folder: TestFolder, record: RunRecord) -> Weights
         return None
     found.compare("weights.trained_as", recorded.trained_as, weights.trained_as, str(path))
     found.compare("weights.epoch", recorded.epoch, weights.epoch, str(path))
+    _check_encoder(found, record, weights)
     return weights
+
+
+def _check_encoder(found: Verification, record: RunRecord, weights: Weights) -> None:
+    """The encoder in the weights is the recorded one; unless it was trained, to the bit."""
+    parts, pretrained, where = pretrained_parts(weights.model), record.pretrained, weights.path
+    names = [part.name for part in parts]
+    recorded = [] if pretrained is None else [pretrained.name]
+    found.compare("the encoder", recorded, names, str(where))
+    if pretrained is None or recorded != names or record.settings.get("encoder_rate"):
+        return
+    found.compare("pretrained.sha256", pretrained.sha256, digest_of(parts[0]), str(where))
 
 
 def _resolve(found: Verification, model: Colorizer, record: RunRecord) -> Sampling:

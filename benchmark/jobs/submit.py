@@ -9,7 +9,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmark.color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
+from benchmark.color import (
+    join,
+    lightness_to_rgb,
+    rgb_from_8bit,
+    rgb_to_8bit,
+    rgb_to_lab,
+    rgb_to_lightness,
+)
 from benchmark.console import info, shorten
 from benchmark.data.cache import ImageSet
 from benchmark.data.loading import load_test
@@ -26,7 +33,7 @@ from benchmark.errors import UserError
 from benchmark.evaluation import evaluate
 from benchmark.evaluation.baselines import test_baselines
 from benchmark.evaluation.outputs import Outputs, file_names
-from benchmark.figures.images import gray_of, save_png
+from benchmark.figures.images import save_png
 from benchmark.files import replacing
 from benchmark.leaderboard import formats, write
 from benchmark.metrics.table import MetricSuite
@@ -66,7 +73,7 @@ def export_inputs(out: Path, sources: Sources, size: int) -> int:
         raise UserError(f"{out} exists and is no empty folder: name a new folder for the inputs.")
     images = load_test(sources, size, SPLIT_SEED)
     for name, rgb8 in zip(file_names(images), images.rgb8, strict=True):
-        gray = gray_of(rgb_to_lightness(rgb_from_8bit(rgb8[None])))[0]
+        gray = lightness_to_rgb(rgb_to_lightness(rgb_from_8bit(rgb8[None])))[0]
         one_channel = rgb_to_8bit(gray.mean(dim=0))  # the three differ by rounding
         with replacing(out / name) as part:
             Image.fromarray(one_channel.numpy()).save(part, format="PNG")

@@ -41,6 +41,8 @@ class FinishedTest:
 
 def test(model: str, job: Job) -> FinishedTest:
     """Test a trained `model` under the protocol of its run, and the fixed rows beside it."""
+    if job.encoder_weights is not None and not job.trains:
+        raise UserError("--encoder_weights is an option of the training: leave it out of a test.")
     network = registry.load_model(model)
     path = find_weights(model, job.folder(model), job.weights)
     trained = RunFolder.of_weights(path)
@@ -72,7 +74,7 @@ def test(model: str, job: Job) -> FinishedTest:
     )
     test_baselines(job.results, setup, begun.training_data)
     # Weights of another model are tested in the folder of the run that was asked for.
-    borrowed = RunFolder(job.results, job.run or model, trained.seed)
+    borrowed = RunFolder(job.results, job.folder(model).run, trained.seed)
     folder = trained if weights.trained_as == model else borrowed
     candidate = evaluate.Candidate(
         folder=folder,
@@ -82,6 +84,7 @@ def test(model: str, job: Job) -> FinishedTest:
         weights=_weights_used(weights, trained, folder),
         settings={**begun.settings, "preset": begun.preset},
         training_data=begun.training_data,
+        pretrained=begun.pretrained,
         cost=read_cost(trained.cost),
     )
     record = evaluate.test(

@@ -23,6 +23,7 @@ from benchmark.results.records import TrainingRecord, read_divergence
 from benchmark.results.schema import read_record, write_record
 from benchmark.settings import Settings, resolve
 from benchmark.training.loop import Loop
+from benchmark.training.pretrained import load_pretrained
 from benchmark.training.tracking import choose_wandb_mode
 
 
@@ -81,6 +82,7 @@ def _prepare(
     network = settings.model_class.build(settings.architecture)
     # A sampling that these weights cannot have ends the job now.
     network.resolve_sampling(request.sampling)
+    pretrained = load_pretrained(network, job.encoder_weights)
     network.calibrate(data.statistics)
     record = TrainingRecord(
         model=model,
@@ -91,6 +93,7 @@ def _prepare(
         training_data=data.training_set,
         train_digests=data.train_digests,
         train_contents=data.train_contents,
+        pretrained=pretrained,
     )
     if not explicitly_requested and _is_replaced(type(network), folder, record, job):
         return None
@@ -134,11 +137,11 @@ def _find_replacement(
     try:
         if model_of(folder) == record.model:
             return None
-        other = run_of_other(network, folder)
+        other = run_of_other(record.model, folder)
     except UserError:
         if not overwrite:
             raise
-        other = run_beside(folder, network.weights_of)
+        other = run_beside(folder, record.model, network.weights_of)
     if other is None or not other.cost.exists():
         return None
     trained = read_record(other.settings, TrainingRecord)
@@ -155,6 +158,8 @@ def _require_same_settings(
     changed = _changed_settings(trained, record, names)
     if preset_is_typed and trained.preset != record.preset:
         changed.insert(0, f"preset {trained.preset} instead of {record.preset}")
+    if (fault := _other_encoder(trained, record)) is not None:
+        changed.append(fault)
     if changed:
         raise UserError(
             f"{record.model} is not trained but reads the weights of {other.path}, which was "
@@ -213,7 +218,17 @@ def _difference(previous: TrainingRecord, record: TrainingRecord) -> str | None:
         return f"was begun with {', '.join(changed)}"
     if previous.training_data.manifest != record.training_data.manifest:
         return "was begun on other images than there are now"
+    if (fault := _other_encoder(previous, record)) is not None:
+        return f"was begun with {fault}"
     return None
+
+
+def _other_encoder(previous: TrainingRecord, record: TrainingRecord) -> str | None:
+    """Say which weights the encoder of `previous` had, if both have one with other weights."""
+    before, now = previous.pretrained, record.pretrained
+    if before is None or now is None or before.sha256 == now.sha256:
+        return None
+    return f"encoder weights of {before.source} instead of {now.source}"
 
 
 def _changed_settings(

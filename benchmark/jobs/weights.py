@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from benchmark import registry
-from benchmark.colorizer import Colorizer
 from benchmark.console import info
 from benchmark.errors import UserError
 from benchmark.results.folders import RunFolder
@@ -27,7 +26,7 @@ def find_weights(model: str, folder: RunFolder, which: str) -> Path:
             "a trained model with --run."
         )
     if not Path(which).is_file():
-        other = run_of_other(registry.load_model(model), folder)
+        other = run_of_other(model, folder)
         if other is not None and (other is folder or not folder.available_weights()):
             info(f"{model} has no weights of its own and reads those of {other.path}.")
             return other.choose_weights(which)
@@ -40,26 +39,32 @@ def find_weights(model: str, folder: RunFolder, which: str) -> Path:
     return folder.choose_weights(which)
 
 
-def run_of_other(network: type[Colorizer], folder: RunFolder) -> RunFolder | None:
-    """Return the run trained as the model that `weights_of` names, whose weights `network` reads.
+def run_of_other(model: str, folder: RunFolder) -> RunFolder | None:
+    """Return the run trained as the model that `weights_of` names, whose weights `model` reads.
 
     It is the run in `folder` itself if that has weights, and otherwise the one of `run_beside`.
     None if the run has no such weights.
     """
-    if network.weights_of is None:
+    other = registry.load_model(model).weights_of
+    if other is None:
         return None
     if not folder.available_weights():
-        return run_beside(folder, network.weights_of)
-    return folder if model_of(folder) == network.weights_of else None
+        return run_beside(folder, model, other)
+    return folder if model_of(folder) == other else None
 
 
-def run_beside(folder: RunFolder, model: str) -> RunFolder | None:
-    """Return the run that has the name of `model` and the seed of `folder`.
+def run_beside(folder: RunFolder, model: str, other: str) -> RunFolder | None:
+    """Return the run of the model `other` that belongs to that of `model` in `folder`, if any.
 
-    None if it has no weights of that model.
+    It has the same seed and holds weights of that model. Beside `<model>-x` it is `<other>-x`, or
+    if that does not exist, and beside all other names, it is `<other>`.
     """
-    run = RunFolder(folder.results, model, folder.seed)
-    return run if run.available_weights() and model_of(run) == model else None
+    alike = [other + folder.run.removeprefix(model)] if folder.run.startswith(f"{model}-") else []
+    for name in (*alike, other):
+        run = RunFolder(folder.results, name, folder.seed)
+        if run.available_weights() and model_of(run) == other:
+            return run
+    return None
 
 
 def model_of(run: RunFolder) -> str | None:

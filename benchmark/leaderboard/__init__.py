@@ -28,8 +28,10 @@ def paths(results: Path) -> list[Path]:
     return [results / f"leaderboard.{suffix}" for suffix in FORMATS]
 
 
-def write(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
+def write(results: Path, sort: str = DEFAULT_SORT, *, together: bool = False) -> Leaderboard:
     """Write the leaderboard of all tests in every format.
+
+    together: whether rows from scratch and rows with a pretrained encoder share their ranks.
 
     Raises UserError if there is no test, or for a metric that does not exist.
     """
@@ -37,7 +39,7 @@ def write(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
         raise UserError(f"There is no folder {results}.")
     # Reading and writing are one step, so that the last of several programs to write has read all.
     with locked(results / ".leaderboard.lock"):
-        found = read(results, sort)
+        found = read(results, sort, together=together)
         # Every text is made before any is written, so that the files belong together.
         texts = [write_format(found) for write_format in FORMATS.values()]
         for path, text in zip(paths(results), texts, strict=True):

@@ -164,6 +164,8 @@ def _csv_row(board: ProtocolBoard, row: Row) -> dict[str, Any]:
         "model": record.model,
         "run": record.run,
         "seeds": " ".join(map(str, row.seeds)),
+        "pretrained_on": row.pretrained_on,
+        "pretrained_sha256": record.pretrained.sha256 if record.pretrained else None,
         "sampling": " ".join(f"{key}={value}" for key, value in record.sampling.items()),
         "weights_sha256": " ".join(one.sha256 for one in weights if one is not None),
         "n": record.n_scored,

@@ -71,6 +71,13 @@ class Row:
         return self.record.kind == "fixed"
 
     @property
+    def pretrained_on(self) -> str:
+        """What the encoder of a model was trained on before; – for a training from scratch."""
+        pretrained = self.record.pretrained
+        unknown = {"fixed": "", "submitted": "not known", "model": "–"}[self.record.kind]
+        return pretrained.label if pretrained is not None else unknown
+
+    @property
     def seeds(self) -> list[int]:
         """The seeds of the row's tests, in ascending order."""
         return [test.record.seed for test in self.tests]
@@ -174,20 +181,28 @@ class Row:
 class ProtocolBoard:
     """The rows of one protocol, best first, fixed ones last.
 
-    sort: the metric that orders them. no_better_than_gray: names of the rows that by that metric
-    are not significantly better than the gray input.
+    sort: the metric that orders them. together: whether rows from scratch and rows with a
+    pretrained encoder are ranked together; otherwise those from scratch come first.
+    no_better_than_gray: names of the rows that by that metric are not significantly better than the
+    gray input.
     """
 
     protocol: ProtocolRecord
     protocol_hash: str
     rows: list[Row]
     sort: str
+    together: bool = False
     no_better_than_gray: list[str] = field(default_factory=list)
 
     @property
     def models(self) -> list[Row]:
         """The rows that compete: all but the fixed ones."""
         return [row for row in self.rows if not row.is_fixed]
+
+    @property
+    def groups(self) -> list[list[Row]]:
+        """The rows that are ranked together: all models, or those from scratch and the others."""
+        return _groups(self.models, self.together)
 
     @property
     def n_images(self) -> int:
@@ -215,8 +230,10 @@ class Leaderboard:
 # ---- reading and ranking -------------------------------------------------------------------------
 
 
-def read(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
+def read(results: Path, sort: str = DEFAULT_SORT, *, together: bool = False) -> Leaderboard:
     """Read and rank every test below `results`. Tests that are left out are named on stderr.
+
+    together: whether rows from scratch and rows with a pretrained encoder share their ranks.
 
     Raises UserError for a metric that does not exist, or if there is no test.
     """
@@ -233,7 +250,7 @@ def read(results: Path, sort: str = DEFAULT_SORT) -> Leaderboard:
     for test in tests:
         by_protocol[test.record.protocol_hash].append(test)
     groups = sorted(by_protocol.values(), key=lambda group: group[0].record.protocol.name)
-    return Leaderboard([_board(group, sort) for group in groups], refused)
+    return Leaderboard([_board(group, sort, together) for group in groups], refused)
 
 
 def _read_tests(results: Path) -> tuple[list[TestResult], dict[str, str]]:
@@ -258,12 +275,12 @@ def _read_test(folder: TestFolder) -> TestResult:
     return TestResult(folder, record, table)
 
 
-def _board(tests: list[TestResult], sort: str) -> ProtocolBoard:
+def _board(tests: list[TestResult], sort: str, together: bool = False) -> ProtocolBoard:
     record, rows = tests[0].record, _rows(tests)
     sort = _usable_sort(rows, sort)
-    rows = _ranked(rows, sort)
+    rows = _ranked(rows, sort, together)
     weak = _no_better_than_gray(rows, sort)
-    return ProtocolBoard(record.protocol, record.protocol_hash, rows, sort, weak)
+    return ProtocolBoard(record.protocol, record.protocol_hash, rows, sort, together, weak)
 
 
 def _rows(tests: Sequence[TestResult]) -> list[Row]:
@@ -289,6 +306,7 @@ def _identity(record: RunRecord) -> str:
         "submission": record.submission.model_dump() if record.submission else None,
         "weights": [weights.trained_as, Path(weights.file).stem] if weights else None,
         "training_data": record.training_data.manifest if record.training_data else None,
+        "pretrained": record.pretrained.sha256 if record.pretrained else None,
     }
     return json.dumps(identity, sort_keys=True)
 
@@ -299,13 +317,32 @@ def _usable_sort(rows: list[Row], sort: str) -> str:
     return WITHOUT_LPIPS if sort == DEFAULT_SORT and not known else sort
 
 
-def _ranked(rows: list[Row], sort: str) -> list[Row]:
-    """The rows in the order of a metric, those without a value below them, the fixed ones last."""
+def _groups(models: Sequence[Row], together: bool) -> list[list[Row]]:
+    """The rows that are ranked together, in their order: all, or first those from scratch."""
+    if together:
+        return [list(models)]
+    kinds = ([row for row in models if _is_pretrained(row) == kind] for kind in (False, True))
+    return [group for group in kinds if group]
+
+
+def _is_pretrained(row: Row) -> bool:
+    return row.record.pretrained is not None
+
+
+def _ranked(rows: Sequence[Row], sort: str, together: bool) -> list[Row]:
+    """The rows in the order of groups and then of a metric, the fixed ones last."""
+    groups = _groups([row for row in rows if not row.is_fixed], together)
+    fixed = [row for row in rows if row.is_fixed]
+    return [row for group in (*groups, fixed) for row in _ranked_group(group, sort)]
+
+
+def _ranked_group(rows: list[Row], sort: str) -> list[Row]:
+    """The rows in the order of a metric, those without a value below them."""
     sign = -1 if METRICS[sort].direction == "up" else 1
 
-    def order(row: Row) -> tuple[bool, bool, float, str]:
+    def order(row: Row) -> tuple[bool, float, str]:
         mean = row.scores[sort].mean
-        return (row.is_fixed, mean is None, sign * (mean or 0.0), row.name)
+        return (mean is None, sign * (mean or 0.0), row.name)
 
     rows = sorted(rows, key=order)
     compared = {

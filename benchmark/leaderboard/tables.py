@@ -147,7 +147,8 @@ def _identity() -> list[Column]:
 
 def _quality(board: ProtocolBoard) -> list[Column]:
     rank = Column("rank", lambda row: _number(row.rank, "{}"))
-    return [rank, *_identity(), *(_metric(board, key) for key in metric_keys())]
+    pretrained = Column("pretrained on", lambda row: Cell(row.pretrained_on, row.pretrained_on))
+    return [rank, *_identity(), *(_metric(board, key) for key in metric_keys()), pretrained]
 
 
 def _quality_note(board: ProtocolBoard) -> str:
@@ -167,15 +168,20 @@ def _quality_note(board: ProtocolBoard) -> str:
 
 
 def _metric(board: ProtocolBoard, key: str) -> Column:
-    """A metric with its interval, the three best values marked; equal values share a mark."""
+    """A metric with its interval, the three best values marked; equal values share a mark.
+
+    Rows that are ranked apart are marked apart.
+    """
     first = board.rows[0].scores[key]
-    means = {row.scores[key].mean for row in board.models} - {None}
-    best: list[Any] = sorted(means, reverse=first.direction == "up")[:MARKED]  # type: ignore[type-var]
+    best_of: dict[int, list[Any]] = {}  # by the identity of a row
+    for group in board.groups if first.direction != "none" else []:
+        means = {row.scores[key].mean for row in group} - {None}
+        best = sorted(means, reverse=first.direction == "up")[:MARKED]  # type: ignore[type-var]
+        best_of |= {id(row): best for row in group}
 
     def cell(row: Row) -> Cell:
-        score = row.scores[key]
-        marked = first.direction != "none" and not row.is_fixed and score.mean in best
-        mark = best.index(score.mean) if marked else None
+        score, best = row.scores[key], best_of.get(id(row), [])
+        mark = best.index(score.mean) if score.mean in best else None
         return Cell(value_text(score, row.std_over_seeds(key)), score.mean, mark)
 
     return Column(metric_heading(first), cell)
@@ -322,6 +328,12 @@ def notes(board: ProtocolBoard) -> list[str]:
         found.append(
             "The rank of a row is one more than the number of rows that are significantly better "
             f"in {sort} (paired bootstrap over images, 95 %)."
+        )
+    if len(board.groups) > 1:
+        found.append(
+            "Rows whose encoder was pretrained on other images stand and are ranked below those "
+            "that were trained from scratch, apart from them; `main.py leaderboard --together` "
+            "ranks all rows together."
         )
     if board.no_better_than_gray:
         names = "; ".join(board.no_better_than_gray)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from benchmark.results.schema import MOST, Amount, Count, Strict, read_record
-from benchmark.settings import BatchSize, Size
+from benchmark.settings import NO_ENCODER, BatchSize, Size
 
 # ---- a run ---------------------------------------------------------------------------------------
 
@@ -35,6 +35,24 @@ class TrainingSet(Strict):
     ab_mean: list[float] = Field(min_length=2, max_length=2)
 
 
+class PretrainedWeights(Strict):
+    """The published weights that the encoder of a training started from.
+
+    name: of the encoder. data: what it was trained on. source: the package, file or repository.
+    sha256: of the tensors of its feature pyramid, the same for every source and file format.
+    """
+
+    name: str
+    data: str
+    source: str
+    sha256: str
+
+    @property
+    def label(self) -> str:
+        """What a table says of it, such as `ImageNet-1k (efficientnet_lite0)`."""
+        return f"{self.data} ({self.name})"
+
+
 class SettingsOfTests(BaseModel):
     """The settings of a training that its tests need; all others are any JSON."""
 
@@ -50,7 +68,7 @@ class TrainingRecord(Strict):
     """settings.json: what a training was started with.
 
     sources: who decided each of the settings. train_digests, train_contents: SHA-256 of the file of
-    each training image, and of its decoded pixels.
+    each training image, and of its decoded pixels. pretrained: None without a pretrained encoder.
     """
 
     remedy: ClassVar[str] = (
@@ -66,6 +84,7 @@ class TrainingRecord(Strict):
     training_data: TrainingSet
     train_digests: list[str]
     train_contents: list[str] = []
+    pretrained: PretrainedWeights | None = None
 
     @model_validator(mode="after")
     def _has_the_settings_of_tests(self) -> "TrainingRecord":
@@ -289,6 +308,7 @@ class RunRecord(Strict):
     protocol: ProtocolRecord
     protocol_hash: str
     training_data: TrainingSet | None
+    pretrained: PretrainedWeights | None = Field(None, description="not in older records")
     n_expected: Count
     n_scored: Count
     failed: dict[str, str]
@@ -324,6 +344,8 @@ class RunRecord(Strict):
             return f"{self.n_scored} of {self.n_expected} images scored"
         if self.kind == "model" and self.weights is None:
             return "the hash of the weights is missing"
+        if self.pretrained is None and self.settings.get("encoder", NO_ENCODER) != NO_ENCODER:
+            return "what its encoder was pretrained on is missing"
         return None
 
 

@@ -58,7 +58,12 @@ def record_divergence(
 
 def _advice(settings: Settings) -> str:
     described = settings.described()
-    rates = {name: value for name, value in settings.flat().items() if name.endswith("_rate")}
+    # A rate whose default is 0 is a share of another one.
+    rates = {
+        name: value
+        for name, value in settings.flat().items()
+        if name.endswith("_rate") and described[name][0]
+    }
     smaller = {name: min(rate / 10, described[name][0]) for name, rate in rates.items()}
     typed = " ".join(_option(name, value) for name, value in smaller.items())
     return f"train again with a smaller learning rate, for example with {typed}"

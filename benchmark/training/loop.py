@@ -43,6 +43,7 @@ from benchmark.training.divergence import (
     warning_of,
 )
 from benchmark.training.ema import Average
+from benchmark.training.pretrained import require_loaded
 from benchmark.training.sample_validation import SampleValidation
 from benchmark.training.state import TrainingState, tensors_of
 from benchmark.training.stopping import stop_requested
@@ -78,6 +79,7 @@ class Loop:
         fabric: Fabric,
         suite: MetricSuite | None = None,
     ) -> None:
+        require_loaded(model)
         self.folder, self.name, self.data, self.fabric = folder, name, data, fabric
         self.settings: Settings = recipe.settings
         self.device = fabric.device
@@ -110,12 +112,10 @@ class Loop:
         if self.settings.max_steps:
             self.total = min(self.total, self.settings.max_steps)
         self.epochs = math.ceil(self.total / self.steps_per_epoch)  # the last one may be cut short
-        self.step = 0
-        self.seconds = 0.0
+        self.step, self.seconds = 0, 0.0
         self.closed_epochs = 0  # validated and recorded
         self.untrained = math.nan  # the validation loss before the first step
-        self.best = math.inf
-        self.best_epoch = 0
+        self.best, self.best_epoch = math.inf, 0
         self.sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         self.counts: dict[str, int] = defaultdict(int)
         self.order: tuple[int, Tensor] | None = None

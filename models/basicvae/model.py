@@ -13,6 +13,7 @@ from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample
 from ..common.encoder_decoder import Decoder, Encoder
+from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
 from ..common.latent import Gaussian, LatentDim, LatentProjection, Prior, PriorKind
 from ..common.options import Blocks, Dilations, PatchSize, Widths
 
@@ -32,12 +33,16 @@ class Model(Colorizer):
         patch_size: PatchSize = 4,
         latent_dim: LatentDim = 256,
         prior: PriorKind = "learned",
+        encoder: EncoderName = "none",
+        encoder_scale: EncoderScale = 2.0,
     ) -> None:
         super().__init__(color_space=color_space)
         self.patch_size = patch_size
         self.size_divisor = patch_size * 2 ** (len(widths) - 1)
         self.latent_dim = latent_dim
-        self.encoder = Encoder(patch_size**2, widths, blocks, dilations)
+        self.pretrained = PretrainedFeatures(encoder, encoder_scale, patch_size, widths)
+        extra = self.pretrained.channels[0]
+        self.encoder = Encoder(patch_size**2, widths, blocks, dilations, extra_channels=extra)
         self.prior = Prior(widths[-1], latent_dim, prior)
         self.latent_projection = LatentProjection(latent_dim, widths[-1])
         self.decoder = Decoder(widths, embedding=widths[-1])
@@ -47,7 +52,8 @@ class Model(Colorizer):
     def encode(self, lightness: Tensor) -> Tensor:
         """Map L* (B, 1, H, W) to the coarsest features, (B, widths[-1], h, w)."""
         patches = F.pixel_unshuffle(self.standardize_lightness(lightness), self.patch_size)
-        encoded: Tensor = self.encoder(patches)
+        (extra,) = self.pretrained(lightness)
+        encoded: Tensor = self.encoder(patches, extra)
         return encoded
 
     def decode(self, encoded: Tensor, latent: Tensor) -> Tensor:

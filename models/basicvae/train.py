@@ -17,6 +17,7 @@ from benchmark.colorizer import Colorizer
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch, Recipe, Update
 
+from ..common.encoders import EncoderRate
 from ..common.latent import Posterior, free_bits, kl_divergence, posterior_collapse
 from ..common.losses import adamw, huber
 from .model import Model
@@ -41,6 +42,7 @@ class Settings(base.Settings):
     free_bits: float = Field(
         4.0, ge=0, description="KL divergence in nats per image below which it is not penalized"
     )
+    encoder_rate: EncoderRate = 0.0
 
 
 class Training(Recipe[Colorizer, Settings]):
@@ -63,7 +65,8 @@ class Training(Recipe[Colorizer, Settings]):
         )
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"model": adamw(self, self.settings.learning_rate, self.settings.weight_decay)}
+        s = self.settings
+        return {"model": adamw(self, s.learning_rate, s.weight_decay, s.encoder_rate)}
 
     def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
         color, kl = self._color_and_kl(self.model, batch, rng)

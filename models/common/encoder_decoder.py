@@ -6,6 +6,7 @@ input of the decoder.
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -17,24 +18,40 @@ class Encoder(nn.Module):
 
     The last blocks may be dilated, which widens their receptive field at the same resolution (Yu et
     al. 2017, "Dilated Residual Networks"). It maps (B, inputs, h, w) to
-    (B, widths[-1], h / 2^(levels - 1), w / 2^(levels - 1)).
+    (B, widths[-1], h / 2^(levels - 1), w / 2^(levels - 1)). At each level a further feature map may
+    be concatenated to the input of the first block; `extra_channels` holds the channels of these
+    maps, or is empty.
     """
 
     def __init__(
-        self, inputs: int, widths: Sequence[int], blocks: int, dilations: Sequence[int] = ()
+        self,
+        inputs: int,
+        widths: Sequence[int],
+        blocks: int,
+        dilations: Sequence[int] = (),
+        *,
+        extra_channels: Sequence[int] = (),
     ) -> None:
         super().__init__()
+        self.first_blocks = []  # the index in layers of the first block of each level
         layers: list[nn.Module] = [conv3(inputs, widths[0])]
         for level, width in enumerate(widths):
             if level:
                 layers.append(conv3(widths[level - 1], width, stride=2))
-            layers += [ResidualBlock(width, width) for _ in range(blocks)]
+            self.first_blocks.append(len(layers))
+            extra = extra_channels[level] if extra_channels else 0
+            layers.append(ResidualBlock(width + extra, width))
+            layers += [ResidualBlock(width, width) for _ in range(blocks - 1)]
         layers += [ResidualBlock(widths[-1], widths[-1], dilation=d) for d in dilations]
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, x: Tensor) -> Tensor:
-        features: Tensor = self.layers(x)
-        return features
+    def forward(self, x: Tensor, extra: Sequence[Tensor] = ()) -> Tensor:
+        """Return the coarsest features; `extra` holds one map per level, or is empty."""
+        for index, layer in enumerate(self.layers):
+            if extra and index in self.first_blocks:
+                x = torch.cat([x, extra[self.first_blocks.index(index)]], dim=1)
+            x = layer(x)
+        return x
 
 
 class Decoder(nn.Module):

@@ -26,6 +26,7 @@ from ..common.adversarial import (
     feature_matching,
     generator_loss,
 )
+from ..common.encoders import EncoderRate
 from ..common.losses import adamw, huber
 from ..common.options import Widths
 from .model import Model
@@ -45,6 +46,7 @@ class Settings(base.Settings):
         gt=0,
         description="Peak learning rate of the generator's AdamW, reached after the warm-up",
     )
+    encoder_rate: EncoderRate = 0.0
     discriminator_rate: float = Field(
         1e-3,
         gt=0,
@@ -138,7 +140,7 @@ class Training(Recipe[Colorizer, Settings]):
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         s = self.settings
         return {
-            "generator": adamw(self.model, s.learning_rate, s.weight_decay),
+            "generator": adamw(self.model, s.learning_rate, s.weight_decay, s.encoder_rate),
             "discriminator": adamw(self.discriminator, s.discriminator_rate, s.weight_decay),
         }
 

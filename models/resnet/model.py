@@ -13,6 +13,7 @@ from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample
 from ..common.encoder_decoder import Decoder, Encoder
+from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
 from ..common.options import Blocks, Dilations, PatchSize, Widths
 
 
@@ -27,11 +28,15 @@ class Model(Colorizer):
         blocks: Blocks = 2,
         dilations: Dilations = [1, 2, 4],
         patch_size: PatchSize = 4,
+        encoder: EncoderName = "none",
+        encoder_scale: EncoderScale = 2.0,
     ) -> None:
         super().__init__(color_space=color_space)
         self.patch_size = patch_size
         self.size_divisor = patch_size * 2 ** (len(widths) - 1)
-        self.encoder = Encoder(patch_size**2, widths, blocks, dilations)
+        self.pretrained = PretrainedFeatures(encoder, encoder_scale, patch_size, widths)
+        extra = self.pretrained.channels[0]
+        self.encoder = Encoder(patch_size**2, widths, blocks, dilations, extra_channels=extra)
         self.decoder = Decoder(widths)
         self.color = nn.Conv2d(widths[0], self.channels, 1)
         self.upsampler = ConvexUpsample(widths[0], patch_size, color_space)
@@ -39,7 +44,8 @@ class Model(Colorizer):
     def forward(self, lightness: Tensor) -> Tensor:
         """Map L* (B, 1, H, W) to standardized color (B, C, H, W)."""
         patches = F.pixel_unshuffle(self.standardize_lightness(lightness), self.patch_size)
-        features = self.decoder(self.encoder(patches))
+        (extra,) = self.pretrained(lightness)
+        features = self.decoder(self.encoder(patches, extra))
         color: Tensor = self.upsampler(self.color(features), features)
         return color
 

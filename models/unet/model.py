@@ -11,6 +11,7 @@ from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Sampling
 from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample
+from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
 from ..common.options import Blocks, PatchSize, Widths
 from ..common.unet import UNet
 
@@ -25,18 +26,23 @@ class Model(Colorizer):
         widths: Widths = [64, 128, 256],
         blocks: Blocks = 2,
         patch_size: PatchSize = 4,
+        encoder: EncoderName = "none",
+        encoder_scale: EncoderScale = 2.0,
     ) -> None:
         super().__init__(color_space=color_space)
         self.patch_size = patch_size
         self.size_divisor = patch_size * 2 ** (len(widths) - 1)
-        self.unet = UNet(patch_size**2, widths, blocks)
+        self.pretrained = PretrainedFeatures(encoder, encoder_scale, patch_size, widths)
+        extra = self.pretrained.channels[0]
+        self.unet = UNet(patch_size**2, widths, blocks, extra_channels=extra)
         self.color = nn.Conv2d(widths[0], self.channels, 1)
         self.upsampler = ConvexUpsample(widths[0], patch_size, color_space, skip=patch_size**2)
 
     def forward(self, lightness: Tensor) -> Tensor:
         """Map L* (B, 1, H, W) to standardized color (B, C, H, W)."""
         patches = F.pixel_unshuffle(self.standardize_lightness(lightness), self.patch_size)
-        features = self.unet(patches)
+        (extra,) = self.pretrained(lightness)
+        features = self.unet(patches, extra=extra)
         color: Tensor = self.upsampler(self.color(features), features, patches)
         return color
 

@@ -12,12 +12,13 @@ from benchmark.colorizer import Colorizer
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch, Recipe, Update
 
+from ..common.encoders import EncoderRate
 from ..common.losses import adamw, huber, mse
 from .model import Model
 
 
 class Settings(base.Settings):
-    """The general settings, and the loss."""
+    """The general settings, the loss, and the learning rate of a pretrained encoder."""
 
     model_class: ClassVar[type[Colorizer]] = Model
     presets: ClassVar[base.Presets] = {
@@ -28,6 +29,7 @@ class Settings(base.Settings):
     loss: Literal["huber", "mse"] = Field(
         "huber", description="Loss between standardized colors: huber, or mse for the squared error"
     )
+    encoder_rate: EncoderRate = 0.0
 
 
 class Training(Recipe[Colorizer, Settings]):
@@ -37,7 +39,8 @@ class Training(Recipe[Colorizer, Settings]):
     """
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}
+        s = self.settings
+        return {"model": adamw(self.model, s.learning_rate, s.weight_decay, s.encoder_rate)}
 
     def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
         yield Update("model", {"color": self._loss(self.model, batch)})

@@ -28,6 +28,7 @@ from ..common import diffusion_options as options
 from ..common import samplers
 from ..common.blocks import ConvexUpsample, TimeEmbedding, conv3, zeroed
 from ..common.diffusion import Schedule, target_of, usable_schedule, x0_of
+from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
 from ..common.options import AttentionLevels, Blocks, PatchSize, Widths, require_levels
 from ..common.unet import UNet, UNetEncoder
 
@@ -106,9 +107,9 @@ class Sampling(colorizer.Sampling):
 class Condition(NamedTuple):
     """The inputs of the denoiser that are computed from L.
 
-    patches: those of L as channels, (B, patch_size², h, w). maps: an encoder's features,
-    (B, widths[i], h / 2^i, w / 2^i), or empty. features and mean: a regression's features,
-    (B, F, h, w), and its mean color, (B, C, h, w), or None.
+    patches: those of L as channels, (B, patch_size², h, w). maps: the features of an encoder,
+    pretrained or not, (B, widths[i], h / 2^i, w / 2^i), or empty. features and mean: a regression's
+    features, (B, F, h, w), and its mean color, (B, C, h, w), or None.
     """
 
     patches: Tensor
@@ -162,6 +163,8 @@ class Model(Colorizer):
         condition: options.ConditionKind = "regression",
         regression_widths: options.RegressionWidths = [],
         condition_dropout: options.ConditionDropout = 0.1,
+        encoder: EncoderName = "none",
+        encoder_scale: EncoderScale = 2.0,
     ) -> None:
         super().__init__(color_space=color_space)
         require_levels(attention, widths)
@@ -185,6 +188,8 @@ class Model(Colorizer):
         inputs = patch_size**2 + self.channels
         inputs += regression_widths[0] + self.channels if refining else 0
         self.time = TimeEmbedding(embedding, timesteps)
+        networks = [widths, regression_widths] if refining else [widths]
+        self.pretrained = PretrainedFeatures(encoder, encoder_scale, patch_size, *networks)
         self.unet = UNet(
             inputs,
             widths,
@@ -192,7 +197,7 @@ class Model(Colorizer):
             embedding=embedding,
             dropout=dropout,
             attention=attention,
-            extra_channels=widths if condition == "encoder" else (),
+            extra_channels=widths if condition == "encoder" else self.pretrained.channels[0],
         )
         self.out = zeroed(conv3(widths[0], self.channels))
         self._add_upsampler(widths, regression_widths if refining else None)
@@ -227,9 +232,13 @@ class Model(Colorizer):
         self.mean: nn.Conv2d | None = None
         patch = self.patch_size**2
         if condition == "encoder":
-            self.encoder = UNetEncoder(patch, widths, blocks, dropout=dropout)
+            extra = self.pretrained.channels[0]
+            self.encoder = UNetEncoder(patch, widths, blocks, dropout=dropout, extra_channels=extra)
         if condition == "regression":
-            self.regression = UNet(patch, regression_widths, blocks, dropout=dropout)
+            extra = self.pretrained.channels[1]
+            self.regression = UNet(
+                patch, regression_widths, blocks, dropout=dropout, extra_channels=extra
+            )
             self.mean = nn.Conv2d(regression_widths[0], self.channels, 1)
             self.register_buffer("explained_variance", torch.full((), 0.5))
 
@@ -251,16 +260,18 @@ class Model(Colorizer):
         mean = condition.mean.detach()
         alpha, sigma = self.schedule.at(t)
         inputs = torch.cat([x - alpha * mean, condition.patches, mean, condition.features], 1)
-        residual = self.out(self.unet(inputs, self.time(t)))
+        residual = self.out(self.unet(inputs, self.time(t), condition.maps))
         return residual + target_of(self.prediction, mean, torch.zeros_like(mean), alpha, sigma)
 
     def encode_condition(self, lightness: Tensor) -> Condition:
         """Return the inputs of the denoiser that are computed from L* (B, 1, H, W)."""
         patches = F.pixel_unshuffle(self.standardize_lightness(lightness), self.patch_size)
-        maps = self.encoder.levels(patches) if self.encoder is not None else ()
+        maps, *of_regression = self.pretrained(lightness)
+        if self.encoder is not None:
+            maps = self.encoder.levels(patches, extra=maps)
         if self.regression is None or self.mean is None:
             return Condition(patches, maps)
-        features = self.regression(patches)
+        features = self.regression(patches, extra=of_regression[0])
         return Condition(patches, maps, features, self.mean(features).float())
 
     @torch.no_grad()

@@ -25,6 +25,7 @@ from ..common.diffusion import (
     target_of,
     usable_schedule,
 )
+from ..common.encoders import EncoderRate
 from ..common.losses import adamw, huber
 from ..common.options import require_levels
 from .model import Model
@@ -89,6 +90,7 @@ class Settings(base.Settings):
     weighting: Weighting = Field(
         "uniform", description="Weighting of the noise levels in the loss: uniform or min-snr"
     )
+    encoder_rate: EncoderRate = 0.0
     snr_gamma: float = Field(5.0, gt=0, description="Largest signal to noise ratio in min-snr")
     weight_floor: float = Field(
         0.1,
@@ -111,7 +113,8 @@ class Training(Recipe[Model, Settings]):
     select_best_by = "images"
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}
+        s = self.settings
+        return {"model": adamw(self.model, s.learning_rate, s.weight_decay, s.encoder_rate)}
 
     def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
         yield Update("model", denoising_losses(self.model, batch, rng, self.settings))

@@ -15,19 +15,22 @@ from benchmark import settings as base
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch, Recipe, Update
 
+from ..common.encoders import EncoderRate
 from ..common.flow import interpolate, stratified_times
 from ..common.losses import adamw, huber, mse
 from .model import Model
 
 
 class Settings(base.Settings):
-    """The general settings."""
+    """The general settings, and the learning rate of a pretrained encoder."""
 
     model_class = Model
     presets: ClassVar[base.Presets] = {
         "quick": {"epochs": 10, "widths": [32, 64], "patch_size": 8},
         "large": {"widths": [128, 256, 384, 512]},
     }
+
+    encoder_rate: EncoderRate = 0.0
 
 
 class Training(Recipe[Model, Settings]):
@@ -36,7 +39,8 @@ class Training(Recipe[Model, Settings]):
     select_best_by = "images"
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"model": adamw(self.model, self.settings.learning_rate, self.settings.weight_decay)}
+        s = self.settings
+        return {"model": adamw(self.model, s.learning_rate, s.weight_decay, s.encoder_rate)}
 
     def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
         yield Update("model", self._losses(self.model, batch, rng))
@@ -47,14 +51,12 @@ class Training(Recipe[Model, Settings]):
     def _losses(self, model: Model, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
         fine = model.target(batch.rgb)
         coarse = F.avg_pool2d(fine, model.patch_size)
-        patches = model.patchify(batch.lightness)
-        mean = model.regress(patches)
-        fixed_mean = mean.detach()
-        start = fixed_mean + model.spread * rng.normal(*coarse.shape)
+        condition = model.encode_condition(batch.lightness)
+        start = condition.mean.detach() + model.spread * rng.normal(*coarse.shape)
         t = stratified_times(rng.uniform(len(fine)))
-        velocity = model(interpolate(start, coarse, t), t, fixed_mean, patches)
+        velocity = model(interpolate(start, coarse, t), t, condition)
         return {
             "velocity": mse(velocity, coarse - start),
-            "mean": mse(mean, coarse),
-            "upsample": huber(model.upsample(coarse, patches), fine),
+            "mean": mse(condition.mean, coarse),
+            "upsample": huber(model.upsample(coarse, condition), fine),
         }

@@ -13,6 +13,7 @@ from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Sampling
 from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample
+from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
 from ..common.latent import Gaussian, LatentDim, LatentProjection, Prior, PriorKind
 from ..common.options import Blocks, PatchSize, Widths
 from ..common.unet import UNet
@@ -39,6 +40,8 @@ class Model(Colorizer):
         patch_size: PatchSize = 4,
         latent_dim: LatentDim = 256,
         prior: PriorKind = "learned",
+        encoder: EncoderName = "none",
+        encoder_scale: EncoderScale = 2.0,
     ) -> None:
         super().__init__(color_space=color_space)
         self.patch_size = patch_size
@@ -46,14 +49,23 @@ class Model(Colorizer):
         self.latent_dim = latent_dim
         self.prior = Prior(widths[-1], latent_dim, prior)
         self.latent_projection = LatentProjection(latent_dim, widths[-1])
-        self.unet = UNet(patch_size**2, widths, blocks, embedding=widths[-1], embed="decoder")
+        self.pretrained = PretrainedFeatures(encoder, encoder_scale, patch_size, widths)
+        self.unet = UNet(
+            patch_size**2,
+            widths,
+            blocks,
+            embedding=widths[-1],
+            embed="decoder",
+            extra_channels=self.pretrained.channels[0],
+        )
         self.color = nn.Conv2d(widths[0], self.channels, 1)
         self.upsampler = ConvexUpsample(widths[0], patch_size, color_space, skip=patch_size**2)
 
     def encode(self, lightness: Tensor) -> Encoded:
         """Map L* (B, 1, H, W) to what is computed from it once for any number of latents."""
         patches = F.pixel_unshuffle(self.standardize_lightness(lightness), self.patch_size)
-        return self.unet.levels(patches), patches
+        (extra,) = self.pretrained(lightness)
+        return self.unet.levels(patches, extra=extra), patches
 
     def decode(self, encoded: Encoded, latent: Tensor) -> Tensor:
         """Return the standardized color (B, C, H, W) of an encoded L and z (B, latent_dim)."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from benchmark import registry
 from benchmark.checkpoints import load_weights
 from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
+from benchmark.colorizer import pretrained_parts
 from benchmark.errors import Interrupted
 from benchmark.evaluation import evaluate
 from benchmark.evaluation.baselines import Gray
@@ -25,6 +26,7 @@ from benchmark.results.history import read_history
 from benchmark.results.records import RunRecord, WeightsUsed
 from benchmark.results.schema import read_record
 from benchmark.training.loop import Loop
+from benchmark.training.pretrained import digest_of
 from tests.support import (
     awaken,
     blobs,
@@ -260,6 +262,33 @@ def test_every_training_step_runs_in_training_mode(name: str, tmp_path: Path) ->
     assert modes
     assert all(modes)
     assert not loop.average.model.training
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_training_with_a_frozen_encoder_resumes_exactly_and_leaves_it_as_it_is(
+    name: str, tmp_path: Path
+) -> None:
+    data = training_data(blobs(24, 36))  # three steps
+    more = {"encoder": "efficientnet_lite0", "encoder_scale": 1}
+    whole = make_loop(tmp_path / "whole", name, data, **more)
+    (part,) = pretrained_parts(whole.model)
+    digest = digest_of(part)
+    whole.run("disabled")
+    assert digest_of(part) == digest
+    first = make_loop(tmp_path / "halves", name, data, **more)
+    interrupt_at(first, step=1)
+    with pytest.raises(Interrupted):
+        first.run("disabled")
+    second = make_loop(tmp_path / "halves", name, data, **more)
+    second.run("disabled")
+    found = [load_weights(loop.folder.weights_file("last"), name, CPU) for loop in (whole, second)]
+    assert found[0].sha256 == found[1].sha256
+    (loaded,) = pretrained_parts(found[0].model)
+    assert digest_of(loaded) == digest
+    owned = {p for o in whole.optimizers.values() for g in o.param_groups for p in g["params"]}
+    trained = {p for p in whole.recipe.parameters() if p.requires_grad}
+    assert owned == trained
+    assert not owned & {*part.parameters()}
 
 
 def interrupt_at(loop: Loop, step: int) -> None:

@@ -150,6 +150,7 @@ def test_honest_tests_are_true(results: Path, made: Path) -> None:
             assert not any("weights" in part.split(":")[0] for part in found.unchecked)
 
 
+PRETRAINED = {"name": "resnet18", "data": "ImageNet-1k", "source": "x", "sha256": "0" * 64}
 FORGERIES: dict[str, Change] = {
     "model": lambda r: r.update(model="unet"),
     "unknown model": lambda r: r.update(model="best"),
@@ -166,6 +167,7 @@ FORGERIES: dict[str, Change] = {
     "settings": lambda r: r["settings"].update(epochs=1000),
     "setting left out": lambda r: r["settings"].pop("preset"),
     "training data": lambda r: r["training_data"].update(n_train=100_000),
+    "pretraining": lambda r: r.update(pretrained=PRETRAINED),
     "cost": lambda r: r["cost"].update(training_seconds=1.0),
     "submission": lambda r: r.update(submission={"lightness": "own", "resized": False}),
     "failed left out": lambda r: r.update(failed={}),
@@ -194,6 +196,7 @@ FIXED: dict[str, tuple[str, Change]] = {
     "gray with weights": ("gray", lambda r: r.update(cost=COST.model_dump())),
     "mean of other data": ("mean-ab-*", lambda r: r["training_data"].update(ab_mean=[9.0, 9.0])),
     "mean of one number": ("mean-ab-*", lambda r: r["training_data"].update(ab_mean=[9.0])),
+    "gray that was pretrained": ("gray", lambda r: r.update(pretrained=PRETRAINED)),
     "sampling of the truth": ("ground-truth", lambda r: r["sampling"].update(steps=3)),
 }
 

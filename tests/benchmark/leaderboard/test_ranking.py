@@ -60,6 +60,50 @@ def test_tied_models_share_a_rank(tmp_path: Path, add_record: Callable[..., Path
     assert [row.name for row in found.models] == ["c", "a", "b"]
 
 
+def test_rows_with_a_pretrained_encoder_are_ranked_apart_unless_together(
+    tmp_path: Path, add_record: Callable[..., Path]
+) -> None:
+    pretrained = {
+        "name": "efficientnet_lite0", "data": "ImageNet-1k", "source": "file", "sha256": "1" * 64,
+    }  # fmt: skip
+    add_record("scratch", {"lpips": 0.2, "ssim": 0.5})
+    add_record("worse", {"lpips": 0.4, "ssim": 0.5})
+    add_record("encoder", {"lpips": 0.1, "ssim": 0.5}, pretrained=pretrained)
+    add_record("weaker", {"lpips": 0.3, "ssim": 0.5}, pretrained=pretrained)
+    add_record("gray", {"lpips": 0.9}, kind="fixed")
+    (apart,) = leaderboard.write(tmp_path).boards
+    assert [(row.name, row.rank) for row in apart.models] == [
+        ("scratch", 1), ("worse", 2), ("encoder", 1), ("weaker", 2)
+    ]  # fmt: skip
+    text = (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
+    assert "ImageNet-1k (efficientnet\\_lite0)" in text
+    assert text.count("**0.200") == text.count("**0.100") == 1  # the best value of each group
+    assert "leaderboard --together" in text.replace("\\", "")
+    columns = {model: row["pretrained on"] for model, row in tables(tmp_path)["photos-64"].items()}
+    expected = "ImageNet-1k (efficientnet_lite0)"
+    assert columns == {
+        "scratch": "–", "worse": "–", "encoder": expected, "weaker": expected, "gray": ""
+    }  # fmt: skip
+
+    (together,) = leaderboard.write(tmp_path, together=True).boards
+    assert [(row.name, row.rank) for row in together.models] == [
+        ("encoder", 1), ("scratch", 2), ("weaker", 3), ("worse", 4)
+    ]  # fmt: skip
+    text = (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
+    assert text.count("*0.200") == text.count("**0.100") == 1
+    assert "--together" not in text.replace("\\", "")
+
+
+def test_a_row_that_hides_its_encoder_is_left_out(
+    tmp_path: Path, add_record: Callable[..., Path]
+) -> None:
+    add_record("honest", {"lpips": 0.2})
+    add_record("hidden", {"lpips": 0.1}, settings={"encoder": "resnet18"})
+    found = leaderboard.write(tmp_path)
+    assert [row.name for row in found.boards[0].rows] == ["honest"]
+    assert "pretrained on is missing" in next(iter(found.refused.values()))
+
+
 def test_rows_are_never_ordered_by_two_metrics(
     tmp_path: Path, add_record: Callable[..., Path]
 ) -> None:
