@@ -18,10 +18,10 @@ from torch import Tensor
 
 from benchmark import registry
 from benchmark.checkpoints import load_weights
-from benchmark.color import rgb_from_8bit, rgb_to_lightness
+from benchmark.color import lightness_to_rgb, rgb_from_8bit, rgb_to_lightness
 from benchmark.data.cartoon.sample import COUNTS, SEED, draw
 from benchmark.data.reading import Preprocessing, fit_square
-from benchmark.figures.images import gray_of, save_grid
+from benchmark.figures.images import save_grid
 from benchmark.results.folders import RunFolder
 from benchmark.settings import SAMPLE_PRESET, Settings
 
@@ -44,7 +44,7 @@ def main(
     """Color the images and write the figure."""
     truth = true_images(Settings.model_fields["size"].default)
     lightness = rgb_to_lightness(truth)
-    columns = {"input": gray_of(lightness)}
+    columns = {"input": lightness_to_rgb(lightness)}
     for name in [entry.name for entry in registry.entries()]:
         columns[name] = colored(name, lightness, results, seed, first=0)
         if name == TWICE:

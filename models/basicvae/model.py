@@ -8,20 +8,18 @@ The posterior, which infers a latent from true color, is needed in training only
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Sampling
-from benchmark.randomness import Noise
+from benchmark.colorizer import ColorSpace
 
 from ..common.blocks import ConvexUpsample
 from ..common.encoder_decoder import Decoder, Encoder
 from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
-from ..common.latent import Gaussian, LatentDim, LatentProjection, Prior, PriorKind
+from ..common.latent import Gaussian, LatentDim, LatentProjection, Prior, PriorKind, whole_image
 from ..common.options import Blocks, Dilations, PatchSize, Widths
+from ..common.variational import VariationalColorizer
 
 
-class Model(Colorizer):
+class Model(VariationalColorizer):
     """The conditional VAE of Sohn et al. 2015: decoder p(ab | L, z) and prior p(z | L)."""
-
-    stochastic = True
 
     def __init__(
         self,
@@ -39,7 +37,8 @@ class Model(Colorizer):
         super().__init__(color_space=color_space)
         self.patch_size = patch_size
         self.size_divisor = patch_size * 2 ** (len(widths) - 1)
-        self.latent_dim = latent_dim
+        self.latent_dim = self.region_dim = latent_dim
+        self.posterior_widths = widths
         self.pretrained = PretrainedFeatures(encoder, encoder_scale, patch_size, widths)
         extra = self.pretrained.channels[0]
         self.encoder = Encoder(patch_size**2, widths, blocks, dilations, extra_channels=extra)
@@ -58,18 +57,16 @@ class Model(Colorizer):
 
     def decode(self, encoded: Tensor, latent: Tensor) -> Tensor:
         """Return the standardized color (B, C, H, W) of an encoded L and z (B, latent_dim)."""
-        features = self.decoder(encoded, self.latent_projection(latent))
+        modulation = self.latent_projection(latent[:, :, None, None])[:, :, 0, 0]
+        features = self.decoder(encoded, modulation)
         color: Tensor = self.upsampler(self.color(features), features)
         return color
 
-    def forward(self, lightness: Tensor, latent: Tensor) -> tuple[Tensor, Gaussian]:
-        """Map L* (B, 1, H, W) and z (B, latent_dim) to color (B, C, H, W) and p(z | L)."""
-        encoded = self.encode(lightness)
-        return self.decode(encoded, latent), self.prior(encoded)
+    def regions(self, encoded: Tensor) -> Tensor:
+        """Return the regions of an encoded L, (B, 1, h, w): the whole image is the only one."""
+        return whole_image(encoded)
 
-    def predict(
-        self, lightness: Tensor, *, noise: Noise, sampling: Sampling, on_step: OnStep | None
-    ) -> Tensor:
-        encoded = self.encode(lightness)
-        latent = self.prior(encoded).sample(noise(self.latent_dim))
-        return self.unstandardize(self.decode(encoded, latent))
+    def prior_of(self, encoded: Tensor) -> Gaussian:
+        """Return p(z | L), (B, latent_dim)."""
+        gaussian: Gaussian = self.prior(encoded, self.regions(encoded))
+        return gaussian

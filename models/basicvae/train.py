@@ -13,20 +13,20 @@ from pydantic import Field
 from torch import Tensor
 
 from benchmark import settings as base
-from benchmark.colorizer import Colorizer
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch, Recipe, Update
 
 from ..common.encoders import EncoderRate
 from ..common.latent import Posterior, free_bits, kl_divergence, posterior_collapse
 from ..common.losses import adamw, huber
+from ..common.variational import VariationalColorizer
 from .model import Model
 
 
 class Settings(base.Settings):
     """The general settings, and those of the KL divergence."""
 
-    model_class: ClassVar[type[Colorizer]] = Model
+    model_class: ClassVar[type[VariationalColorizer]] = Model
     presets: ClassVar[base.Presets] = {
         # In few steps, a latent of many dimensions or with a high KL weight stays unused.
         "quick": {"epochs": 6, "widths": [32, 64], "latent_dim": 16, "kl_weight": 3e-4},
@@ -45,23 +45,23 @@ class Settings(base.Settings):
     encoder_rate: EncoderRate = 0.0
 
 
-class Training(Recipe[Colorizer, Settings]):
+class Training(Recipe[VariationalColorizer, Settings]):
     """Minimize the negative evidence lower bound (ELBO) of a model and its posterior.
 
-    The model may be any network that maps L* and a latent to standardized color and p(z | L).
+    The model may be any `VariationalColorizer`.
     """
 
     select_best_by = "images"
 
-    def __init__(self, model: Colorizer, settings: Settings) -> None:
+    def __init__(self, model: VariationalColorizer, settings: Settings) -> None:
         super().__init__(model, settings)
         shape = settings.architecture
         self.posterior = Posterior(
             model.channels,
             shape["patch_size"],
-            shape["widths"],
+            model.posterior_widths,
             shape["blocks"],
-            shape["latent_dim"],
+            model.region_dim,
         )
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -72,7 +72,9 @@ class Training(Recipe[Colorizer, Settings]):
         color, kl = self._color_and_kl(self.model, batch, rng)
         yield Update("model", {"color": color, "kl": self._weighted_kl(kl, batch.progress)})
 
-    def validate(self, model: Colorizer, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
+    def validate(
+        self, model: VariationalColorizer, batch: Batch, rng: Randomness
+    ) -> dict[str, Tensor]:
         """Return the negative ELBO without free bits, its two parts, and the KL per dimension."""
         color, kl = self._color_and_kl(model, batch, rng)
         weighted = self.settings.kl_weight * kl.sum(1).mean()
@@ -89,17 +91,18 @@ class Training(Recipe[Colorizer, Settings]):
         return [text] if text else []
 
     def _color_and_kl(
-        self, model: Colorizer, batch: Batch, rng: Randomness
+        self, model: VariationalColorizer, batch: Batch, rng: Randomness
     ) -> tuple[Tensor, Tensor]:
         """Return the Huber loss of the decoded color, and KL(posterior ‖ prior) in nats, (B, D).
 
         The color is decoded from a sample of the posterior.
         """
         real = model.target(batch.rgb)
-        q = self.posterior(model.standardize_lightness(batch.lightness), real)
-        latent = q.sample(rng.normal(*q.mean.shape))
-        color, p = model(batch.lightness, latent)
-        return huber(color, real), kl_divergence(q, p)
+        encoded = model.encode(batch.lightness)
+        lightness = model.standardize_lightness(batch.lightness)
+        q = self.posterior(lightness, real, model.regions(encoded))
+        color = model.decode(encoded, q.sample(rng.normal(*q.mean.shape)))
+        return huber(color, real), kl_divergence(q, model.prior_of(encoded))
 
     def _weighted_kl(self, kl: Tensor, progress: float) -> Tensor:
         """Return the loss of KL (B, D), with free bits and a warm-up (Bowman et al. 2016)."""

@@ -1,35 +1,57 @@
-"""A U-Net with a latent: skips carry L to every level, and each latent gives another coloring.
+"""A U-Net with a latent for each region of an image: each draw gives another coloring.
 
 Patches of 4×4 pixels of L become channels, so the residual U-Net works at a quarter of the
-resolution. The latent modulates the blocks from the coarsest level up to the last but one, where
-hues are decided, so edges follow L only. The posterior, which infers a latent from true color, is
-needed in training only (train.py).
+resolution. Soft regions are found in L; each has a latent vector, which is added to the features of
+its positions at every level of the encoder. So an object has one color, and its neighbor another.
+The posterior, which infers the latents from true color, is needed in training only
+(basicvae/train.py).
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Sampling
-from benchmark.randomness import Noise
+from benchmark.colorizer import ColorSpace
 
 from ..common.blocks import ConvexUpsample
 from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
-from ..common.latent import Gaussian, LatentDim, LatentProjection, Prior, PriorKind
+from ..common.latent import (
+    Gaussian,
+    LatentDim,
+    LatentProjection,
+    Prior,
+    PriorKind,
+    RegionCount,
+    Regions,
+    region_dim_of,
+    spread,
+)
 from ..common.options import Blocks, PatchSize, Widths
 from ..common.unet import UNet
-
-Encoded = tuple[list[Tensor], Tensor]
-"""The features of every level, (B, widths[i], h / 2^i, w / 2^i), and the patches of L, which are
-(B, patch_size², h, w)."""
+from ..common.variational import VariationalColorizer
 
 
-class Model(Colorizer):
-    """The conditional VAE of Sohn et al. 2015 on a U-Net, as Kohl et al. 2018 use it.
+class Encoded(NamedTuple):
+    """What is computed from L once for any number of latents.
 
-    Their Probabilistic U-Net segments images and injects the latent at the finest level.
+    levels: the features of every level, (B, widths[i], h / 2^i, w / 2^i). patches: those of L,
+    (B, patch_size², h, w). shares: those of the regions, (B, K, h, w). features: those that the
+    regions were found in, (B, F, h, w).
     """
 
-    stochastic = True
+    levels: Sequence[Tensor]
+    patches: Tensor
+    shares: Tensor
+    features: Tensor
+
+
+class Model(VariationalColorizer):
+    """The conditional VAE of Sohn et al. 2015 on a U-Net, as Kohl et al. 2018 use it.
+
+    Their Probabilistic U-Net has one latent vector for an image; here every region has one.
+    """
 
     def __init__(
         self,
@@ -39,6 +61,7 @@ class Model(Colorizer):
         blocks: Blocks = 2,
         patch_size: PatchSize = 4,
         latent_dim: LatentDim = 256,
+        regions: RegionCount = 16,
         prior: PriorKind = "learned",
         encoder: EncoderName = "none",
         encoder_scale: EncoderScale = 2.0,
@@ -47,15 +70,18 @@ class Model(Colorizer):
         self.patch_size = patch_size
         self.size_divisor = patch_size * 2 ** (len(widths) - 1)
         self.latent_dim = latent_dim
-        self.prior = Prior(widths[-1], latent_dim, prior)
-        self.latent_projection = LatentProjection(latent_dim, widths[-1])
+        self.region_dim = region_dim_of(latent_dim, regions)
+        self.posterior_widths = [2 * widths[0]]
+        self.find_regions = Regions(widths, regions)
+        self.prior = Prior(self.find_regions.width, self.region_dim, prior)
+        self.latent_projections = nn.ModuleList(
+            LatentProjection(self.region_dim, width) for width in widths
+        )
         self.pretrained = PretrainedFeatures(encoder, encoder_scale, patch_size, widths)
         self.unet = UNet(
             patch_size**2,
             widths,
             blocks,
-            embedding=widths[-1],
-            embed="decoder",
             extra_channels=self.pretrained.channels[0],
         )
         self.color = nn.Conv2d(widths[0], self.channels, 1)
@@ -65,23 +91,25 @@ class Model(Colorizer):
         """Map L* (B, 1, H, W) to what is computed from it once for any number of latents."""
         patches = F.pixel_unshuffle(self.standardize_lightness(lightness), self.patch_size)
         (extra,) = self.pretrained(lightness)
-        return self.unet.levels(patches, extra=extra), patches
+        levels = self.unet.levels(patches, extra=extra)
+        return Encoded(levels, patches, *self.find_regions(levels))
 
     def decode(self, encoded: Encoded, latent: Tensor) -> Tensor:
         """Return the standardized color (B, C, H, W) of an encoded L and z (B, latent_dim)."""
-        levels, patches = encoded
-        features = self.unet.decode(levels, self.latent_projection(latent))
-        color: Tensor = self.upsampler(self.color(features), features, patches)
+        at_position = spread(latent, encoded.shares)
+        levels = [
+            x + project(F.adaptive_avg_pool2d(at_position, (x.shape[2], x.shape[3])))
+            for x, project in zip(encoded.levels, self.latent_projections, strict=True)
+        ]
+        features = self.unet.decode(levels)
+        color: Tensor = self.upsampler(self.color(features), features, encoded.patches)
         return color
 
-    def forward(self, lightness: Tensor, latent: Tensor) -> tuple[Tensor, Gaussian]:
-        """Map L* (B, 1, H, W) and z (B, latent_dim) to color (B, C, H, W) and p(z | L)."""
-        levels, patches = self.encode(lightness)
-        return self.decode((levels, patches), latent), self.prior(levels[-1])
+    def regions(self, encoded: Encoded) -> Tensor:
+        """Return the shares of the regions of an encoded L, (B, K, h, w)."""
+        return encoded.shares
 
-    def predict(
-        self, lightness: Tensor, *, noise: Noise, sampling: Sampling, on_step: OnStep | None
-    ) -> Tensor:
-        levels, patches = self.encode(lightness)
-        latent = self.prior(levels[-1]).sample(noise(self.latent_dim))
-        return self.unstandardize(self.decode((levels, patches), latent))
+    def prior_of(self, encoded: Encoded) -> Gaussian:
+        """Return p(z | L), (B, latent_dim)."""
+        gaussian: Gaussian = self.prior(encoded.features, encoded.shares)
+        return gaussian

@@ -4,11 +4,13 @@ The contract of every model is tested in test_contract.py.
 """
 
 import math
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Normal
 
@@ -22,9 +24,14 @@ from models.common.latent import (
     Gaussian,
     GaussianHead,
     Posterior,
+    Regions,
     free_bits,
     kl_divergence,
+    pool,
     posterior_collapse,
+    region_dim_of,
+    spread,
+    whole_image,
 )
 from tests.support import awaken, blobs, make_loop, tiny_model, tiny_recipe, training_data
 
@@ -79,18 +86,57 @@ def test_the_posterior_takes_any_size_and_ignores_the_rest_of_the_batch(
     posterior = Posterior(2, 2, [8, 16], 1, 5)  # patches of 2×2 and two levels: multiples of 4
     awaken(posterior)
     lightness, color = torch.randn(3, 1, *size), torch.randn(3, 2, *size)
-    q = posterior(lightness, color)
-    assert q.mean.shape == q.log_variance.shape == (3, 5)
-    alone = posterior(lightness[1:2], color[1:2])
+    shares = torch.randn(3, 7, size[0] // 4, size[1] // 4).softmax(1)
+    q = posterior(lightness, color, shares)
+    assert q.mean.shape == q.log_variance.shape == (3, 7 * 5)
+    alone = posterior(lightness[1:2], color[1:2], shares[1:2])
     torch.testing.assert_close(alone.mean, q.mean[1:2])
     torch.testing.assert_close(alone.log_variance, q.log_variance[1:2])
-    assert not torch.allclose(posterior(lightness, -color).mean, q.mean)
+    assert not torch.allclose(posterior(lightness, -color, shares).mean, q.mean)
+
+
+def test_a_region_has_the_features_of_its_pixels_and_gives_them_its_latent() -> None:
+    """With hard regions: pooling is the mean over each, spreading is a lookup."""
+    torch.manual_seed(0)
+    numbers = torch.randint(0, 3, (2, 6, 5))
+    shares = F.one_hot(numbers, 4).permute(0, 3, 1, 2).float()  # the fourth has no pixels
+    features = torch.randn(2, 8, 6, 5)
+    pooled = pool(features, shares)
+    for image, region in product(range(2), range(3)):
+        expected = features[image][:, numbers[image] == region].mean(1)
+        torch.testing.assert_close(pooled[image, region], expected, rtol=2e-3, atol=1e-4)
+    assert pooled[:, 3].abs().max() == 0
+    latent = torch.randn(2, 4 * 3)
+    at_position = spread(latent, shares)
+    for image, y, x in product(range(2), range(6), range(5)):
+        region = int(numbers[image, y, x])
+        expected = latent[image, 3 * region : 3 * region + 3]
+        torch.testing.assert_close(at_position[image, :, y, x], expected)
+    whole = pool(features, whole_image(features))[:, 0]
+    torch.testing.assert_close(whole, features.mean(dim=(2, 3)), rtol=2e-3, atol=1e-4)
+
+
+def test_equal_objects_at_two_places_are_told_apart() -> None:
+    torch.manual_seed(0)
+    regions = Regions([8, 16], 5)
+    levels = [torch.zeros(1, 8, 4, 6), torch.zeros(1, 16, 2, 3)]
+    shares, features = regions(levels)
+    assert shares.shape == (1, 5, 4, 6)
+    assert features.shape == (1, regions.width, 4, 6)
+    torch.testing.assert_close(shares.sum(1), torch.ones(1, 4, 6))
+    assert (shares[..., 1:-1, 1] - shares[..., 1:-1, -2]).abs().max() > 1e-3
+
+
+def test_regions_share_the_dimensions_of_the_latent_equally() -> None:
+    assert region_dim_of(256, 16) == 16
+    with pytest.raises(ValueError, match="256 is not a multiple of the 15 regions"):
+        region_dim_of(256, 15)
 
 
 def test_a_gaussian_head_starts_near_the_standard_normal_and_stays_finite() -> None:
     torch.manual_seed(0)
-    head, features = GaussianHead(64, 16), torch.randn(8, 64, 3, 5)
-    standard = Gaussian.standard(8, 16, CPU)
+    head, features = GaussianHead(64, 16), torch.randn(8, 3, 64)
+    standard = Gaussian.standard(8, 3 * 16, CPU)
     assert kl_divergence(head(features), standard).max() < 0.1
     wild = kl_divergence(head(1e4 * features), head(-1e4 * features))
     assert torch.isfinite(wild).all()
@@ -177,9 +223,10 @@ def test_samples_are_drawn_from_the_learned_prior(name: str, color_space: str) -
     lightness = 100 * torch.rand(2, 1, 32, 32)
     with torch.no_grad():
         head.weight.zero_()
-        head.bias[: model.latent_dim].normal_(0, 3)
-        head.bias[model.latent_dim :] = -10
-        mean = head.bias[: model.latent_dim].expand(2, -1)
+        head.bias[: model.region_dim].normal_(0, 3)
+        head.bias[model.region_dim :] = -10
+        regions = model.latent_dim // model.region_dim
+        mean = head.bias[: model.region_dim].repeat(2, regions)
         encoded = model.encode(lightness)
         expected, opposite = (model.unstandardize(model.decode(encoded, m)) for m in (mean, -mean))
         drawn = model.predict(lightness, noise=Noise([1, 2], CPU), sampling=None, on_step=None)
