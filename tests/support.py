@@ -71,6 +71,7 @@ TINY: dict[str, Any] = {
     "dilations": [1],
     "discriminator_widths": [8, 16],
     "latent_dim": 16,
+    "regions": 2,
     "free_bits": 0,
     "shift": 1.5,
     "condition_dropout": 0.0,  # guidance would go beyond the eight images that are overfitted

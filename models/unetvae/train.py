@@ -13,8 +13,14 @@ class Settings(basicvae.Settings):
 
     model_class = Model
     presets: ClassVar[base.Presets] = {
-        # In few steps, a latent of many dimensions or with a high KL weight stays unused.
-        "quick": {"epochs": 6, "widths": [24, 48, 96], "latent_dim": 16, "kl_weight": 3e-4},
+        # With a lower KL weight, the latents of few steps also color what L decides, such as grass.
+        "quick": {
+            "epochs": 12,
+            "widths": [24, 48, 96],
+            "latent_dim": 64,
+            "kl_weight": 2e-3,
+            "ema_decay": 0.99,
+        },
         "large": {"widths": [128, 256, 384, 512]},
     }
 
