@@ -286,8 +286,8 @@ def _kite_flyer(canvas: Canvas, x: float, y: float) -> None:
     rng = canvas.rng
     side = 1.0 if x < 0.5 else -1.0
     hand = shapes.person(canvas, x, y, float(rng.uniform(0.4, 0.48)), arm=side)
-    far, size = float(rng.uniform(0.26, 0.38)), float(rng.uniform(0.15, 0.19))
-    shapes.kite(canvas, x + side * far, float(rng.uniform(0.2, 0.32)), size, hand)
+    far, size = float(rng.uniform(0.28, 0.38)), float(rng.uniform(0.2, 0.24))
+    shapes.kite(canvas, x + side * far, float(rng.uniform(0.24, 0.34)), size, hand)
 
 
 def _street(canvas: Canvas, setting: Setting) -> None:
@@ -313,8 +313,8 @@ def _street(canvas: Canvas, setting: Setting) -> None:
         _tree(canvas, setting, x, 0.58, float(rng.uniform(0.18, 0.26)))
     for x in _spread(rng, int(rng.integers(0, 3)), 0.1, 0.9):
         shapes.lamp_post(canvas, x, 0.59, 0.3, setting.lights)
-    for x in _spread(rng, int(rng.integers(0, 3)), 0.05, 0.95):
-        shapes.person(canvas, x, 0.61, float(rng.uniform(0.3, 0.34)))
+    for x in _spread(rng, int(rng.integers(0, 2)), 0.05, 0.95):
+        shapes.person(canvas, x, 0.62, float(rng.uniform(0.38, 0.44)))
     _road(canvas, curb, 1.02)
     _traffic(canvas, setting, curb, 0.99, 2)
 
@@ -379,7 +379,7 @@ def _fair(canvas: Canvas, setting: Setting) -> None:
     _meadow(canvas, setting, 0.92)
     for x in _spread(rng, int(rng.integers(0, 3)), 0.12, 0.88):
         hand = shapes.person(canvas, x, 0.97, float(rng.uniform(0.42, 0.48)), arm=1.0)
-        shapes.toy_balloons(canvas, *hand, 0.085, int(rng.integers(1, 3)))
+        shapes.toy_balloons(canvas, *hand, 0.1, int(rng.integers(1, 3)))
 
 
 PLACES: dict[str, Callable[[Canvas, Setting], None]] = {

@@ -329,12 +329,12 @@ def _car_windows(canvas: Canvas, at: Callable[[float, float], Point], van: bool)
 def sailing_boat(canvas: Canvas, x: float, y: float, width: float) -> None:
     """Draw a sailing boat with a painted hull and white sails."""
     height = width * 1.1
-    box = (x - width / 2, y - width * 0.28, x + width / 2, y)
+    box = (x - width / 2, y - width * 0.32, x + width / 2, y)
     number = canvas.place("boat", box, painted=True)
     shade = replace(ink("2d4a63"), alpha=0.45, soft=0.006)
     canvas.ellipses([(x, y + width * 0.05, width * 0.42, width * 0.06)], shade)
-    canvas.line([(x, y - width * 0.26), (x, y - height)], 0.011, ink("7a5638"))
-    foot = y - width * 0.34
+    canvas.line([(x, y - width * 0.3), (x, y - height)], 0.011, ink("7a5638"))
+    foot = y - width * 0.38
     canvas.polygon(
         [(x + 0.014, y - height), (x + 0.014, foot), (x + width * 0.42, foot)],
         ink("ffffff", "eee7da"),
