@@ -22,6 +22,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from benchmark.console import info, progress
+from benchmark.data.decoding.formats import format_by_suffix
 from benchmark.data.manifest import ImageFile
 from benchmark.data.reading import Preprocessing, UnusableImage, decode, square_of
 from benchmark.errors import UserError
@@ -91,8 +92,8 @@ def decode_square(path: Path, preprocessing: Preprocessing) -> Square:
 class PackIndex(BaseModel):
     """The header of a pack: what is known of each of its images, and a checksum of all.
 
-    digests: SHA-256 of each file. contents: SHA-256 of its decoded pixels. notes: what was taken
-    otherwise than the file says. sha256: of the pack's pixels.
+    digests: what each decoding depends on, its `_key`. contents: SHA-256 of its decoded pixels.
+    notes: what was taken otherwise than the file says. sha256: of the pack's pixels.
     """
 
     digests: list[str]
@@ -120,28 +121,37 @@ class Cache:
 
         Files that cannot be used are left out and named in `failures` of the result.
         """
-        wanted = {image.digest: image for image in files}
+        wanted = {_key(image): image for image in files}
         packs = _Packs(self.folder, preprocessing) if self.folder is not None else None
         squares = packs.read(wanted.keys()) if packs is not None else {}
-        missing = [image for digest, image in wanted.items() if digest not in squares]
+        missing = [image for key, image in wanted.items() if key not in squares]
         reasons: dict[str, str] = {}
         if missing:
             fresh, reasons = _decode(missing, preprocessing)
             if packs is not None:
                 self.has_grown |= packs.write(fresh)
             squares |= fresh
-        used = [image for image in files if image.digest in squares]
+        used = [image for image in files if _key(image) in squares]
         size = preprocessing.size
         rgb8 = np.zeros((len(used), 3, size, size), np.uint8)
         for row, image in enumerate(used):
-            rgb8[row] = squares[image.digest].rgb8
+            rgb8[row] = squares[_key(image)].rgb8
         return ImageSet(
             files=used,
             rgb8=torch.from_numpy(rgb8),
-            failures={i.name: reasons[i.digest] for i in files if i.digest not in squares},
-            contents=[squares[image.digest].sha256 for image in used],
-            notes={i.name: note for i in used if (note := squares[i.digest].note)},
+            failures={i.name: reasons[_key(i)] for i in files if _key(i) not in squares},
+            contents=[squares[_key(image)].sha256 for image in used],
+            notes={i.name: note for i in used if (note := squares[_key(i)].note)},
         )
+
+
+def _key(image: ImageFile) -> str:
+    """What the decoding of a file depends on, whatever its name and its copies are.
+
+    It is the digest, and for suffixes of formats without a signature also the format that is tried.
+    """
+    tried = format_by_suffix(image.path.suffix)
+    return f"{image.digest}:{tried}" if tried else image.digest
 
 
 def _decode(
@@ -149,7 +159,7 @@ def _decode(
 ) -> tuple[dict[str, Square], dict[str, str]]:
     """Decode files in threads, which suffice since Pillow releases the GIL.
 
-    Returns the squares and the reasons of failure, both by digest.
+    Returns the squares and the reasons of failure, both by key.
     """
 
     def attempt(image: ImageFile) -> Square | str:
@@ -164,9 +174,9 @@ def _decode(
         outcomes = progress(pool.map(attempt, files), total=len(files), label="decoding")
         for image, outcome in zip(files, outcomes, strict=True):
             if isinstance(outcome, str):
-                reasons[image.digest] = outcome
+                reasons[_key(image)] = outcome
             else:
-                squares[image.digest] = outcome
+                squares[_key(image)] = outcome
     return squares, reasons
 
 

@@ -97,10 +97,10 @@ def _decode(path: Path) -> tuple[Image.Image | np.ndarray, tuple[str, ...]]:
     and opacity (`Meaning.split`); profile, code points or gAMA to sRGB (`Colors.convert`); white
     behind what is transparent; the orientation.
     """
-    with open_image(path) as (image, stream):
+    with open_image(path) as (image, stream, damage):
         meaning = meaning_of(image, stream)
         colors = colors_of(image, stream, meaning.color_mode(image.mode))
-        notes = _note_frames(image, stream) + colors.notes
+        notes = damage + _note_frames(image, stream) + colors.notes
         orientation, trouble = load_and_find_orientation(image)
         notes += trouble
         plain = image.mode == "RGB" and colors.transform is None and meaning.transparent is None

@@ -102,11 +102,13 @@ def remedy_for(suffix: str) -> str:
 
 def formats_for(suffix: str) -> list[str]:
     """Return the formats as which a file of this suffix may be read, the most frequent first."""
-    return [
-        name
-        for name, named in FORMATS.items()
-        if name not in WITHOUT_SIGNATURE or suffix.lower() in named
-    ]
+    named = format_by_suffix(suffix)
+    return [name for name in FORMATS if name not in WITHOUT_SIGNATURE or name == named]
+
+
+def format_by_suffix(suffix: str) -> str | None:
+    """Return the format without a signature that a suffix names, None for all other suffixes."""
+    return next((name for name in WITHOUT_SIGNATURE if suffix.lower() in FORMATS[name]), None)
 
 
 def is_heif(head: bytes) -> bool:

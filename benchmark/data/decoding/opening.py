@@ -4,12 +4,14 @@ import ctypes
 import io
 import logging
 import re
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, _imaging
 
@@ -27,12 +29,22 @@ for handler in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):  # libtiff writ
 
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+PNG_COLOR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"tRNS", b"sBIT")
 READ_MAGIC = b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF"
 
 
+class Opened(NamedTuple):
+    """An image that is not decoded yet, the stream that it is read from, and notes on damage."""
+
+    image: Image.Image
+    stream: IO[bytes]
+    notes: tuple[str, ...]
+
+
 @contextmanager
-def open_image(path: Path) -> Iterator[tuple[Image.Image, IO[bytes]]]:
-    """Open a file, but do not decode it: the image and the stream that it is read from.
+def open_image(path: Path) -> Iterator[Opened]:
+    """Open a file, but do not decode it.
 
     UnusableImage if its content is none of the formats that are read, whatever its name says, or if
     its sides are too small or too large.
@@ -44,10 +56,15 @@ def open_image(path: Path) -> Iterator[tuple[Image.Image, IO[bytes]]]:
         formats = formats_for(path.suffix)
         if is_heif(head):
             formats = _heif_formats()
-        stream = _without_exif(file) if head[4:8] == b"ftyp" and not is_heif(head) else file
+        stream: IO[bytes] = file
+        notes: tuple[str, ...] = ()
+        if head[4:8] == b"ftyp" and not is_heif(head):
+            stream = _without_exif(file)
+        elif head.startswith(PNG_MAGIC):
+            stream, notes = _without_damaged_chunks(file)
         with _open_as(formats, stream, head, path) as image:
             require_sides(*image.size)
-            yield image, stream
+            yield Opened(image, stream, notes)
 
 
 def _open_as(formats: list[str], stream: IO[bytes], head: bytes, path: Path) -> Image.Image:
@@ -81,3 +98,41 @@ def _without_exif(file: IO[bytes]) -> IO[bytes]:
     # An entry of the list of items: its name, version, flags, number and protection, its type.
     entry = re.compile(rb"(infe.{8})Exif", re.DOTALL)
     return io.BytesIO(entry.sub(rb"\1skip", file.read()))
+
+
+def _without_damaged_chunks(file: IO[bytes]) -> tuple[IO[bytes], tuple[str, ...]]:
+    """Leave out the ancillary chunks of a PNG file whose checksum is wrong.
+
+    No reader needs them. Those that say what the samples mean are noted; the rest, such as texts
+    and times, concern nobody.
+    """
+    damaged = list(_damaged_chunks(file))
+    file.seek(0)
+    if not damaged:
+        return file, ()
+    content, kept, place = file.read(), [], 0
+    for _, start, end in damaged:
+        kept.append(content[place:start])
+        place = end
+    named = dict.fromkeys(name.decode() for name, *_ in damaged if name in PNG_COLOR_CHUNKS)
+    notes = tuple(f"its {name} chunk is damaged and was ignored" for name in named)
+    return io.BytesIO(b"".join([*kept, content[place:]])), notes
+
+
+def _damaged_chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, start and end of each whole ancillary chunk whose checksum is wrong."""
+    place = len(PNG_MAGIC)
+    while True:
+        file.seek(place)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        length, name = struct.unpack(">I4s", head)
+        end = place + 12 + length
+        if name[:1].islower():  # ancillary
+            rest = file.read(length + 4)
+            if len(rest) < length + 4:
+                return
+            if zlib.crc32(name + rest[:-4]) != int.from_bytes(rest[-4:], "big"):
+                yield name, place, end
+        place = end

@@ -1,4 +1,7 @@
-"""How an image file is turned, read without the rest of its EXIF data, which are often damaged."""
+"""What EXIF data say of an image: how it is turned, and whether its colors are Adobe RGB.
+
+Only these entries are read, since the rest of EXIF data is often damaged.
+"""
 
 import re
 import struct
@@ -6,6 +9,9 @@ import struct
 from PIL import Image, TiffImagePlugin
 
 TAG = 0x0112
+EXIF_IFD, INTEROPERABILITY_IFD = 0x8769, 0xA005
+COLOR_SPACE, INTEROPERABILITY_INDEX = 0xA001, 1
+ADOBE_RGB, UNCALIBRATED = 2, 65535
 SHORT, LONG = 3, 4
 TURNS = {
     1: None,
@@ -26,7 +32,7 @@ the last row or column."""
 
 OLD_PNG_EXIF = "Raw profile type exif"
 """The text of a PNG in which ImageMagick keeps EXIF data."""
-SUB_IFDS = 0x8769, 0x8825, 0xA005  # EXIF, GPS, interoperability
+SUB_IFDS = EXIF_IFD, 0x8825, INTEROPERABILITY_IFD  # the second is GPS
 XMP = re.compile(rb"tiff:Orientation(?:=[\"']|>)([1-8])")
 DAMAGED = "its EXIF data are damaged, so the orientation is unknown"
 
@@ -98,6 +104,28 @@ def exif_of(image: Image.Image) -> bytes:
     while exif and exif.startswith(b"Exif\0\0"):
         exif = exif[6:]
     return exif or b""
+
+
+def states_adobe_rgb(image: Image.Image) -> bool:
+    """Whether the EXIF data of an opened file say that its colors are Adobe RGB (1998).
+
+    Cameras say so by the index R03 of the "DCF optional color space" (Exif 2.3, section 4.6.5) and
+    some programs by the color space 2. False if the entries are damaged.
+    """
+    exif = Image.Exif()
+    try:
+        data = exif_of(image)
+        if data:
+            exif.load(b"Exif\0\0" + data)
+        elif isinstance(image, TiffImagePlugin.TiffImageFile):
+            exif = image.getexif()
+        else:
+            return False
+        space = exif.get_ifd(EXIF_IFD).get(COLOR_SPACE)
+        index = str(exif.get_ifd(INTEROPERABILITY_IFD).get(INTEROPERABILITY_INDEX, ""))
+    except Exception:  # whatever a damaged entry makes Pillow raise
+        return False
+    return space == ADOBE_RGB or (space == UNCALIBRATED and index.startswith("R03"))
 
 
 def _read_orientation(exif: bytes) -> int | None:

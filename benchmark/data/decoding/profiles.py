@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 
+from benchmark.data.decoding.orientation import states_adobe_rgb
+from benchmark.data.decoding.tiff import PRIMARY_CHROMATICITIES, TRANSFER_FUNCTION, WHITE_POINT
 from benchmark.data.decoding.unusable import UnusableImage
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
@@ -25,6 +27,10 @@ D65 = (0.3127, 0.3290)
 SRGB_PRIMARIES = (*D65, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 """x and y of white, red, green and blue, in the order of a PNG's cHRM chunk."""
 
+# Adobe RGB (1998), sections 4.3.1.1 and 4.3.4.2.
+ADOBE_RGB_PRIMARIES = (*D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
+ADOBE_RGB_EXPONENT = 563 / 256
+
 # Code points of ITU-T H.273. The curves of television are taken as that of sRGB, as browsers do.
 PRIMARIES = {
     1: SRGB_PRIMARIES,
@@ -37,6 +43,7 @@ EXPONENTS = {1: None, 4: 2.2, 5: 2.8, 6: None, 8: 1.0, 13: None, 14: None, 15: N
 UNSPECIFIED = 2
 HDR = {16: "PQ", 18: "HLG"}
 
+STATED_IN_TIFF = {TRANSFER_FUNCTION, PRIMARY_CHROMATICITIES}
 SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 JP2_SPACES = (0, 12, 15, 16, 17, 18)  # two levels, CMYK, two levels, sRGB, gray, sYCC
 HEAD = 65536  # bytes at the beginning of a file in which its boxes are looked for
@@ -75,8 +82,9 @@ def colors_of(image: Image.Image, stream: IO[bytes], mode: str) -> Colors:
     """Find how the colors of an opened file, in `mode` once decoded, become sRGB.
 
     What the file says of them counts in the order of the specification of PNG: code points (cICP),
-    the color profile, the sRGB chunk, gAMA and cHRM. What is damaged or is meant for another color
-    space is ignored and noted. UnusableImage for colors beyond the range of a display.
+    the color profile, the sRGB chunk, gAMA and cHRM; then come the tags of a TIFF and EXIF data.
+    What is damaged or is meant for another color space is ignored and noted. UnusableImage for
+    colors beyond the range of a display.
     """
     transform, ignored = None, []
     for name, profile in _statements(image, stream, mode):
@@ -127,8 +135,15 @@ def _statements(
         yield name, profile
     if points is not None and image.format != "PNG":
         yield "its color space", _from_code_points(*points, mode)
-    if image.format != "PNG":
-        return
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and STATED_IN_TIFF & set(image.tag_v2):
+        yield "its TransferFunction or PrimaryChromaticities", _from_tiff(image, mode)
+    if image.format == "PNG":
+        yield from _chunks_of_png(image, mode)
+    if mode == "RGB" and states_adobe_rgb(image):
+        yield "its EXIF color space", _profile(ADOBE_RGB_EXPONENT, ADOBE_RGB_PRIMARIES, mode)
+
+
+def _chunks_of_png(image: Image.Image, mode: str) -> Iterator[tuple[str, bytes | None]]:
     if "srgb" in image.info:
         yield "its sRGB chunk", None
     if "gamma" in image.info:
@@ -220,6 +235,37 @@ def _from_gamma(image: Image.Image, mode: str) -> bytes | None:
     return _profile(1 / gamma, primaries, mode) if gamma > 0 else b""
 
 
+def _from_tiff(image: TiffImagePlugin.TiffImageFile, mode: str) -> bytes | None:
+    """Return the profile of what the tags of a TIFF file say; None for sRGB.
+
+    A white point alone says nothing that is not adapted away.
+    """
+    if mode not in ("L", "I;16", "RGB"):
+        return None
+    table = image.tag_v2.get(TRANSFER_FUNCTION)
+    chromaticities = image.tag_v2.get(PRIMARY_CHROMATICITIES) if mode == "RGB" else None
+    white = image.tag_v2.get(WHITE_POINT) or D65
+    primaries = (*white, *chromaticities) if chromaticities is not None else SRGB_PRIMARIES
+    if len(primaries) != len(SRGB_PRIMARIES):
+        return b""
+    if table is None:
+        usual = np.allclose(primaries, SRGB_PRIMARIES, atol=0.005)
+        return None if usual else _profile(None, primaries, mode)
+    length = 1 << (len(table).bit_length() - 1)
+    if len(table) == length:  # one table of 2^bits values, or one for each channel
+        curves = [_tabulated(table)] * 3
+    elif len(table) == 3 * (length := length // 2):
+        curves = [_tabulated(table[i * length : (i + 1) * length]) for i in range(3)]
+    else:
+        return b""
+    return _profile_of(curves, primaries, mode)
+
+
+def _tabulated(values: Sequence[int]) -> bytes:
+    """Write a curve of light in [0, 65535] at equal steps of the samples."""
+    return b"curv\0\0\0\0" + struct.pack(f">I{len(values)}H", len(values), *map(int, values))
+
+
 def _profile(exponent: float | None, primaries: Sequence[float], mode: str) -> bytes:
     """Make the color profile of a curve and of primaries; b"" if they are impossible.
 
@@ -229,13 +275,21 @@ def _profile(exponent: float | None, primaries: Sequence[float], mode: str) -> b
     try:
         kind, parameters = (0, [exponent]) if exponent is not None else (3, SRGB_CURVE)
         curve = b"para\0\0\0\0" + struct.pack(">H2x", kind) + _fixed(*parameters)
+    except (ValueError, OverflowError, struct.error):
+        return b""
+    return _profile_of([curve] * 3, primaries, mode)
+
+
+def _profile_of(curves: Sequence[bytes], primaries: Sequence[float], mode: str) -> bytes:
+    """Make the color profile of the curve of each channel; b"" for impossible primaries."""
+    try:
         tags = [(b"wtpt", _xyz(D50))]
         if SPACES[mode] == "GRAY":
-            tags.append((b"kTRC", curve))
+            tags.append((b"kTRC", curves[0]))
         else:
             with np.errstate(all="raise"):
                 columns = _adapted_primaries(primaries).T
-            for color, column in zip((b"r", b"g", b"b"), columns, strict=True):
+            for color, curve, column in zip((b"r", b"g", b"b"), curves, columns, strict=True):
                 tags += [(color + b"XYZ", _xyz(column)), (color + b"TRC", curve)]
     except (ValueError, ArithmeticError, struct.error, np.linalg.LinAlgError):
         return b""

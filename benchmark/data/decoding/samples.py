@@ -14,6 +14,7 @@ WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # gray of more than 
 ALPHA_MODES = {"LA": "LA", "La": "LA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
 OPAQUE_MODES = {"1": "L", "L": "L", "RGB": "RGB", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
 OPAQUE_MODES |= {"P": "RGB", "CMYK": "CMYK", "LAB": "LAB"}
+TGA_DESCRIPTOR = 17  # the place of the byte whose lower half is the number of alpha bits
 PNG_LEVELS = {"L;2": 3, "L;4": 15}
 
 
@@ -24,6 +25,7 @@ class Meaning:
     maximum: the value of white, or of full intensity, of samples wider than 8 bits. inverted:
     whether 0 is white in these. gray_in_rgb: whether three equal channels were one in the file.
     transparent: the value of the pixels that are transparent, in the decoded samples, or None.
+    opaque: whether what Pillow takes for alpha means nothing.
     matches: where the part of each sample that is not decoded is that of the transparent value:
     bool (H, W), or None if all of it is decoded.
     """
@@ -32,6 +34,7 @@ class Meaning:
     inverted: bool = False
     gray_in_rgb: bool = False
     transparent: int | tuple[int, ...] | None = None
+    opaque: bool = False
     matches: np.ndarray | None = None
 
     def color_mode(self, mode: str) -> str:
@@ -60,7 +63,7 @@ class Meaning:
             return self._scaled(values), self._opacity(values, top)
         if mode in ALPHA_MODES or (mode == "P" and rows.has_transparency_data):
             layer = rows.convert(ALPHA_MODES.get(mode, "RGBA"))
-            alpha = layer.getchannel("A")
+            alpha = None if self.opaque else layer.getchannel("A")
             return (layer.getchannel(0) if color_mode == "L" else layer.convert(color_mode)), alpha
         color = rows if mode == color_mode else rows.convert(color_mode)
         if self.transparent is None:
@@ -99,7 +102,18 @@ def meaning_of(image: Image.Image, stream: IO[bytes]) -> Meaning:
         return _of_tiff(image)
     if isinstance(image, PngImageFile):
         return _of_png(image, stream)
+    if image.format == "TGA":
+        return Meaning(opaque=not _has_alpha_bits(stream))
     return Meaning(maximum=1.0) if image.mode == "F" else Meaning()
+
+
+def _has_alpha_bits(stream: IO[bytes]) -> bool:
+    """Whether a TGA file says in its descriptor that some bits of a pixel are alpha."""
+    place = stream.tell()
+    stream.seek(TGA_DESCRIPTOR)
+    descriptor = stream.read(1)
+    stream.seek(place)
+    return bool(descriptor) and bool(descriptor[0] & 15)
 
 
 def _of_tiff(image: TiffImagePlugin.TiffImageFile) -> Meaning:

@@ -1,5 +1,6 @@
 """Each file is decoded once, and images are returned in the order of the files."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -239,3 +240,16 @@ def test_a_cache_that_cannot_be_written_stops_nothing(
     files = listed(images_folder)
     check(Cache(tmp_path / "cache").load(files, AT_16), files, AT_16)
     assert "are not kept" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_copies_under_other_suffixes_change_nothing(tmp_path: Path, backward: bool) -> None:
+    """A TGA file is known by its suffix alone, so a copy under another one cannot be read."""
+    content = struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 20, 20, 24, 0) + bytes(1200)
+    for name in ("a.png", "b.tga", "c.jpg"):
+        (tmp_path / name).write_bytes(content)
+    files = sorted(listed(tmp_path), key=lambda image: image.name, reverse=backward)
+    for cache in (Cache(None), Cache(tmp_path / ".cache"), Cache(tmp_path / ".cache")):
+        images = cache.load(files, AT_16)
+        assert [image.name for image in images.files] == ["b.tga"]
+        assert sorted(images.failures) == ["a.png", "c.jpg"]

@@ -15,6 +15,7 @@ from PIL import Image
 
 from benchmark.data.decoding import formats, opening
 from benchmark.data.reading import UnusableImage, decode, open_rgb
+from tests.image_support import chunk, png
 
 Make = Callable[..., Image.Image]
 EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
@@ -145,3 +146,28 @@ def test_nothing_is_printed_of_a_damaged_file(
             with contextlib.suppress(UnusableImage):
                 decode(path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_damaged_chunk_that_no_reader_needs_loses_no_png(
+    tmp_path: Path, make_image: Make
+) -> None:
+    pixels, path = np.asarray(make_image(5, 40, 24)), tmp_path / "photo.png"
+
+    def with_damaged(name: bytes, data: bytes) -> bytes:
+        whole = chunk(name, data)
+        return png(pixels, 8, 2, whole[:-1] + bytes([whole[-1] ^ 1]))
+
+    for name in (b"tEXt", b"tIME", b"pHYs", b"eXIf"):
+        path.write_bytes(with_damaged(name, b"a\0text"))
+        assert decode(path).notes == ()
+        np.testing.assert_array_equal(np.asarray(open_rgb(path)), pixels)
+    for name, data in ((b"gAMA", struct.pack(">I", 100000)), (b"tRNS", bytes(6))):
+        path.write_bytes(with_damaged(name, data))
+        assert decode(path).notes == (f"its {name.decode()} chunk is damaged and was ignored",)
+        np.testing.assert_array_equal(np.asarray(open_rgb(path)), pixels)
+    content = png(pixels, 8, 2)
+    late = chunk(b"tEXt", b"a\0text")[:-1] + b"\0"
+    path.write_bytes(content[:-12] + late + content[-12:])
+    np.testing.assert_array_equal(np.asarray(open_rgb(path)), pixels)
+    place = content.index(b"IDAT")
+    assert "decoded" in refused(path, content[: place + 8] + b"\xff" + content[place + 9 :])

@@ -310,3 +310,75 @@ def test_impossible_statements_are_noted(
     np.testing.assert_array_equal(shown(path), np.asarray(make_image(5)))
     (note,) = decode(path).notes
     assert "chunk is damaged and was taken as sRGB" in note
+
+
+# ---- what EXIF data and the tags of a TIFF say ---------------------------------------------------
+
+ADOBE_RGB = icc(
+    b"RGB ",
+    {
+        # The published colorants of the profile, adapted to D50.
+        b"rXYZ": b"XYZ \0\0\0\0" + fixed((0.60974, 0.31111, 0.01947)),
+        b"gXYZ": b"XYZ \0\0\0\0" + fixed((0.20528, 0.62567, 0.06087)),
+        b"bXYZ": b"XYZ \0\0\0\0" + fixed((0.14919, 0.06322, 0.74457)),
+        b"wtpt": b"XYZ \0\0\0\0" + fixed((0.9642, 1, 0.8249)),
+        **{c + b"TRC": power(563 / 256) for c in CHANNELS},
+    },
+)
+
+
+def exif(color_space: int, index: str = "") -> bytes:
+    data = Image.Exif()
+    data.get_ifd(0x8769)[0xA001] = color_space
+    if index:
+        data.get_ifd(0x8769)[0xA005] = {1: index}
+    return data.tobytes()
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+@pytest.mark.parametrize(
+    ("color_space", "index", "is_adobe"),
+    [
+        (2, "", True),
+        (65535, "R03", True),
+        (65535, "", False),
+        (65535, "R98", False),
+        (1, "", False),
+    ],
+)
+def test_adobe_rgb_is_told_by_exif_alone(
+    tmp_path: Path, make_image: Make, name: str, color_space: int, index: str, is_adobe: bool
+) -> None:
+    path, plain = tmp_path / name, tmp_path / f"plain-{name}"
+    options = {"lossless": True} if name.endswith("webp") else {}
+    make_image(5, 40, 24).save(path, exif=exif(color_space, index), **options)
+    make_image(5, 40, 24).save(plain, **options)
+    with Image.open(plain) as image:
+        stored = image.convert("RGB")
+    expected = by_littlecms(stored, ADOBE_RGB) if is_adobe else np.asarray(stored).astype(int)
+    assert np.abs(shown(path) - expected).max() <= is_adobe
+    make_image(5, 40, 24).save(path, exif=exif(color_space, index), icc_profile=P3, **options)
+    assert np.abs(shown(path) - by_littlecms(stored, P3)).max() <= 1, "a profile counts first"
+
+
+def test_the_tags_of_a_tiff_state_curve_and_primaries(tmp_path: Path, make_image: Make) -> None:
+    photo, path = make_image(5, 40, 24), tmp_path / "photo.tif"
+    table = [round(65535 * (i / 255) ** 1.8) for i in range(256)]
+    white, *colors = np.array(P3_CHROMATICITIES).reshape(4, 2)
+    primaries: dict[int, object] = {318: tuple(white), 319: tuple(np.concatenate(colors))}
+    p3_of = {exponent: display_p3(exponent) for exponent in (1.8, 2.2)}
+    curved = icc_of_srgb(1.8)
+    for tags, profile in (
+        ({301: table}, curved),
+        ({301: table * 3}, curved),
+        ({301: table, **primaries}, p3_of[1.8]),
+    ):
+        photo.save(path, tiffinfo=tags)
+        assert np.abs(shown(path) - by_littlecms(photo, profile)).max() <= 1
+    photo.save(path, tiffinfo=primaries)
+    with_curve_of_srgb = shown(path)
+    assert np.abs(with_curve_of_srgb - by_littlecms(photo, p3_of[2.2])).mean() < 2
+    assert np.abs(with_curve_of_srgb - np.asarray(photo)).max() > 5
+    photo.save(path, tiffinfo={301: table[:100]})
+    np.testing.assert_array_equal(shown(path), np.asarray(photo))
+    assert "TransferFunction" in decode(path).notes[0]

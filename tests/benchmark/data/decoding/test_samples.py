@@ -206,3 +206,21 @@ def test_jpeg_2000_of_16_bits(tmp_path: Path) -> None:
     Image.fromarray(levels(RAMP, 16).astype(np.uint16)).save(tmp_path / "photo.jp2")
     found = np.asarray(open_rgb(tmp_path / "photo.jp2"))
     assert np.abs(found - RAMP[..., None] * 255).max() <= 1
+
+
+@pytest.mark.parametrize(("alpha_bits", "is_opaque"), [(0, True), (8, False)])
+def test_a_tga_says_whether_its_fourth_byte_is_alpha(
+    tmp_path: Path, alpha_bits: int, is_opaque: bool
+) -> None:
+    header = struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 20, 20, 32, alpha_bits)
+    found = read(tmp_path, header + b"\x10\x20\x30\x00" * 400, "photo.tga")
+    assert (found == ((0x30, 0x20, 0x10) if is_opaque else 255)).all()
+
+
+def test_a_fourth_channel_without_a_meaning_is_not_opacity(tmp_path: Path) -> None:
+    pixels = np.full((20, 20, 4), (0x30, 0x20, 0x10, 0), np.uint8)
+    content = tiff(pixels.tobytes(), (20, 20), bits=(8,) * 4, photometric=(2,), extra=(0,))
+    assert (read(tmp_path, content, "photo.tif") == (0x30, 0x20, 0x10)).all()
+    head = struct.pack("<IiiHHIIiiII", 40, 20, 20, 1, 32, 0, 1600, 0, 0, 0, 0)
+    bmp = b"BM" + struct.pack("<IHHI", 54 + 1600, 0, 0, 54) + head + b"\x10\x20\x30\x00" * 400
+    assert (read(tmp_path, bmp, "photo.bmp") == (0x30, 0x20, 0x10)).all()
