@@ -77,6 +77,13 @@ RegressionWidths = Annotated[
     OptionalWidths,
     Field(description="Channels at each level of the regression; empty means the same as widths"),
 ]
+SelfConditioning = Annotated[
+    bool,
+    Field(
+        description="Give the denoiser its previous estimate of the color as further channels "
+        "(Chen et al. 2023, Analog Bits); half of a batch is trained with one"
+    ),
+]
 ConditionDropout = Annotated[
     float,
     Field(

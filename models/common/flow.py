@@ -22,22 +22,39 @@ def stratified_times(draws: Tensor) -> Tensor:
     return (torch.arange(len(draws), device=draws.device) + draws) / len(draws)
 
 
-def integrate_euler(
+def integrate(
     velocity: Callable[[Tensor, Tensor], Tensor],
-    start: Tensor,
+    center: Tensor,
+    spread: float,
+    draw: Callable[[], Tensor],
+    *,
     steps: int,
+    eta: float = 0.0,
     on_step: Callable[[int, int, Tensor, Tensor], None] | None = None,
 ) -> Tensor:
-    """Integrate from `start` (B, C, H, W) at t = 0 to t = 1 in equal steps of Euler's method.
+    """Integrate from z_0 = center + spread · noise, (B, C, H, W), at t = 0 to t = 1 in equal steps.
 
-    velocity(z_t, t) runs the network, with t (B,). on_step is called with (step, steps, z_t, the
-    point at t = 1 to which the velocity at z_t leads).
+    velocity(z_t, t) runs the network, with t (B,). draw() returns standard normal noise. on_step is
+    called with (step, steps, z_t, the point at t = 1 to which the velocity at z_t leads).
+
+    With eta 0 the steps are those of Euler's method. At time t the noise in z_t has the deviation
+    (1 - t) · spread around (1 - t) · center + t · z_1, as in a diffusion. So a share of it can be
+    drawn afresh, as DDIM does (Song et al. 2021, eq. 16): with eta 1 as much as z_t allows. The
+    distribution of z_t is the same for every eta, and fresh noise corrects errors of the velocity.
     """
-    z = start
+    z = center + spread * draw()
     for step in range(steps):
-        time = step / steps
-        v = velocity(z, torch.full((len(z),), time, device=z.device))
+        t, s = step / steps, (step + 1) / steps
+        end = z + (1 - t) * velocity(z, torch.full((len(z),), t, device=z.device))
         if on_step is not None:
-            on_step(step + 1, steps, z, z + (1 - time) * v)
-        z = z + v / steps
+            on_step(step + 1, steps, z, end)
+        if step + 1 == steps:
+            return end
+        noise = (z - (1 - t) * center - t * end) / ((1 - t) * spread)
+        deviation = (1 - s) * spread
+        kept_signal = t * (1 - s) / (s * (1 - t))
+        fresh = eta * deviation * (1 - kept_signal**2) ** 0.5
+        z = (1 - s) * center + s * end + (deviation**2 - fresh**2) ** 0.5 * noise
+        if fresh:
+            z = z + fresh * draw()
     return z

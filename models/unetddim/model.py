@@ -121,6 +121,10 @@ class Condition(NamedTuple):
         """Return the condition multiplied by `kept` (B, 1, 1, 1): 0 hides an image, 1 keeps it."""
         return self._map(lambda x: x * kept)
 
+    def every_second(self) -> "Condition":
+        """Return the condition of every second image, from the first on."""
+        return self._map(lambda x: x[::2])
+
     def repeated(self, times: int) -> "Condition":
         """Return each image `times` times in succession, (B · times, …)."""
         return self._map(lambda x: x.repeat_interleave(times, 0)) if times > 1 else self
@@ -163,6 +167,7 @@ class Model(Colorizer):
         condition: options.ConditionKind = "regression",
         regression_widths: options.RegressionWidths = [],
         condition_dropout: options.ConditionDropout = 0.1,
+        self_conditioning: options.SelfConditioning = False,
         encoder: EncoderName = "none",
         encoder_scale: EncoderScale = 2.0,
     ) -> None:
@@ -172,6 +177,7 @@ class Model(Colorizer):
         refining = condition == "regression"
         self.ab_scale, self.patch_size = ab_scale, patch_size
         self.prediction, self.condition_dropout = prediction, condition_dropout
+        self.self_conditioning = self_conditioning
         levels = max(len(widths), len(regression_widths)) if refining else len(widths)
         self.size_divisor = patch_size * 2 ** (levels - 1)
         alpha_bar = usable_schedule(
@@ -185,7 +191,7 @@ class Model(Colorizer):
         )
         self.schedule = Schedule(alpha_bar)
         embedding = time_dim or 4 * widths[0]
-        inputs = patch_size**2 + self.channels
+        inputs = patch_size**2 + (2 if self_conditioning else 1) * self.channels
         inputs += regression_widths[0] + self.channels if refining else 0
         self.time = TimeEmbedding(embedding, timesteps)
         networks = [widths, regression_widths] if refining else [widths]
@@ -246,21 +252,28 @@ class Model(Colorizer):
         by_110 = Statistics((0.0, 0.0), (110.0, 110.0), 1.0)
         super().calibrate(statistics if self.ab_scale == "measured" else by_110)
 
-    def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
+    def forward(
+        self, x: Tensor, t: Tensor, condition: Condition, previous: Tensor | None = None
+    ) -> Tensor:
         """Return the prediction (B, C, h, w) for noisy color x_t (B, C, h, w) at t (B,).
+
+        previous: with self_conditioning, an estimate of x_0 from before, (B, C, h, w), or None.
 
         Where a mean is refined, the U-Net denoises the residual x_0 - mean: x_t - α mean is that
         residual with the same noise (Whang et al. 2022).
         """
+        inputs = [x, condition.patches]
+        if self.self_conditioning:
+            inputs.append(torch.zeros_like(x) if previous is None else previous)
         if condition.mean is None or condition.features is None:
-            inputs = torch.cat([x, condition.patches], 1)
-            output: Tensor = self.out(self.unet(inputs, self.time(t), condition.maps))
+            output: Tensor = self.out(self.unet(torch.cat(inputs, 1), self.time(t), condition.maps))
             return output
         # detach: the mean is trained by its own loss only, not to be easy to refine.
         mean = condition.mean.detach()
         alpha, sigma = self.schedule.at(t)
-        inputs = torch.cat([x - alpha * mean, condition.patches, mean, condition.features], 1)
-        residual = self.out(self.unet(inputs, self.time(t), condition.maps))
+        inputs[0] = x - alpha * mean
+        inputs += [mean, condition.features]
+        residual = self.out(self.unet(torch.cat(inputs, 1), self.time(t), condition.maps))
         return residual + target_of(self.prediction, mean, torch.zeros_like(mean), alpha, sigma)
 
     def encode_condition(self, lightness: Tensor) -> Condition:
@@ -333,11 +346,16 @@ class Model(Colorizer):
             drawn = noise(self.channels, *condition.patches.shape[2:])
             return drawn if condition.mean is not None else temperature * drawn
 
+        previous: Tensor | None = None
+
         def estimate(x: Tensor, t: Tensor) -> Tensor:
-            output = self(x, t, condition).float()
+            nonlocal previous
+            output = self(x, t, condition, previous).float()
             if hidden is not None:
-                output = samplers.guided(output, self(x, t, hidden).float(), guidance)
-            return threshold(x0_of(self.prediction, output, x, *self.schedule.at(t)))
+                output = samplers.guided(output, self(x, t, hidden, previous).float(), guidance)
+            x0 = threshold(x0_of(self.prediction, output, x, *self.schedule.at(t)))
+            previous = x0
+            return x0
 
         def finish(coarse: Tensor) -> Tensor:
             if condition.mean is not None:

@@ -24,11 +24,12 @@ from ..common.diffusion import (
     stratified_timesteps,
     target_of,
     usable_schedule,
+    x0_of,
 )
 from ..common.encoders import EncoderRate
 from ..common.losses import adamw, huber
 from ..common.options import require_levels
-from .model import Model
+from .model import Condition, Model
 
 LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "image"}
 CLASSIC: Mapping[str, Any] = {
@@ -55,16 +56,16 @@ class Settings(base.Settings):
 
     model_class = Model
     presets: ClassVar[base.Presets] = {
-        # The network works at an eighth of the resolution: after a short training, color at a
-        # quarter still has speckle. Without condition_dropout there is no guidance, which would
-        # double the time of sampling.
+        # What learns to paint an object in one color in the fewest minutes. Without
+        # condition_dropout there is no guidance, which would double the time of sampling.
         "quick": {
-            "epochs": 12,
+            "epochs": 30,
+            "batch_size": 32,
             "widths": [48, 96],
-            "patch_size": 8,
-            "shift": 2.0,
-            "condition": "concat",
+            "regression_widths": [32, 64],
+            "self_conditioning": True,
             "condition_dropout": 0.0,
+            "ema_decay": 0.99,
         },
         "large": {"widths": [128, 256, 384, 512], "shift": 8.0},
         "cartoon-ddpm": {**CLASSIC, "schedule": "cosine", "offset": 0.008, "timesteps": 500},
@@ -123,6 +124,22 @@ class Training(Recipe[Model, Settings]):
         return denoising_losses(model, batch, rng, self.settings)
 
 
+@torch.no_grad()
+def previous_estimate(model: Model, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+    """Return what self-conditioning gives the denoiser, (B, C, h, w): an estimate of x_0 or zeros.
+
+    Every second image gets the network's own estimate at the same x_t, limited to the range of the
+    data (Chen et al. 2023, algorithm 1).
+    """
+    limit = float(model.color_limit)
+    half = x_t[::2]
+    output = model(half, t[::2], condition.every_second()).float()
+    estimate = x0_of(model.prediction, output, half, *model.schedule.at(t[::2]))
+    previous = torch.zeros_like(x_t)
+    previous[::2] = estimate.clamp(-limit, limit)
+    return previous
+
+
 def denoising_losses(
     model: Model, batch: Batch, rng: Randomness, settings: Settings
 ) -> dict[str, Tensor]:
@@ -146,7 +163,9 @@ def denoising_losses(
     if model.training and model.condition_dropout:
         hidden = rng.uniform(count, draws).view(-1, 1, 1, 1) < model.condition_dropout
         repeated = repeated.masked(~hidden)
-    output = model(diffuse(x0, noise, alpha, sigma), t, repeated)
+    x_t = diffuse(x0, noise, alpha, sigma)
+    previous = previous_estimate(model, x_t, t, repeated) if model.self_conditioning else None
+    output = model(x_t, t, repeated, previous)
     target = target_of(model.prediction, x0, noise, alpha, sigma)
     weight = loss_weight(
         model.prediction,

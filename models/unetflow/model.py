@@ -18,16 +18,24 @@ from benchmark.colorizer import Colorizer, ColorSpace, OnStep
 from benchmark.randomness import Noise
 
 from ..common.blocks import ConvexUpsample, TimeEmbedding, conv3, zeroed
+from ..common.diffusion_options import RegressionWidths
 from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
-from ..common.flow import integrate_euler
+from ..common.flow import integrate
 from ..common.options import Blocks, PatchSize, Widths
 from ..common.unet import UNet
 
 
 class Sampling(colorizer.Sampling):
-    """The options of sampling: the number of steps."""
+    """The options of sampling: the number of steps, and how much noise each draws."""
 
-    steps: int = Field(10, ge=1, le=1000, description="Euler steps of the flow")
+    steps: int = Field(25, ge=1, le=1000, description="Steps of the flow")
+    eta: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Fresh noise in each step of the flow: 0 makes the steps Euler's, 1 draws as "
+        "much as possible; fresh noise corrects errors of a short training",
+    )
 
     def preview(self) -> Self:
         return self.model_copy(update={"steps": min(self.steps, 10)})
@@ -36,12 +44,13 @@ class Sampling(colorizer.Sampling):
 class Condition(NamedTuple):
     """The inputs of the flow that are computed from L.
 
-    patches: those of L as channels, (B, patch_size², h, w). mean: the mean coarse color,
-    standardized, (B, C, h, w). maps: the features of a pretrained encoder,
-    (B, widths[i], h / 2^i, w / 2^i), or empty.
+    patches: those of L as channels, (B, patch_size², h, w). features and mean: the regression's
+    features, (B, F, h, w), and the mean coarse color, standardized, (B, C, h, w). maps: the
+    features of a pretrained encoder, (B, widths[i], h / 2^i, w / 2^i), or empty.
     """
 
     patches: Tensor
+    features: Tensor
     mean: Tensor
     maps: Sequence[Tensor] = ()
 
@@ -72,47 +81,49 @@ class Model(Colorizer):
                 "deviations of ab",
             ),
         ] = 0.5,
+        regression_widths: RegressionWidths = [],
         encoder: EncoderName = "none",
         encoder_scale: EncoderScale = 2.0,
     ) -> None:
         super().__init__(color_space=color_space)
         self.patch_size = patch_size
         self.spread = spread
-        self.size_divisor = patch_size * 2 ** (len(widths) - 1)
-        self.pretrained = PretrainedFeatures(encoder, encoder_scale, patch_size, widths, widths)
+        regression_widths = regression_widths or widths
+        self.size_divisor = patch_size * 2 ** (max(len(widths), len(regression_widths)) - 1)
+        networks = widths, regression_widths
+        self.pretrained = PretrainedFeatures(encoder, encoder_scale, patch_size, *networks)
         extra, of_regression = self.pretrained.channels
-        self.regression = UNet(patch_size**2, widths, blocks, extra_channels=of_regression)
-        self.mean = nn.Conv2d(widths[0], self.channels, 1)
+        patch, features = patch_size**2, regression_widths[0]
+        self.regression = UNet(patch, regression_widths, blocks, extra_channels=of_regression)
+        self.mean = nn.Conv2d(features, self.channels, 1)
         embedding = 4 * widths[0]
         self.time = TimeEmbedding(embedding, 1)
-        # Inputs: the distance of z from the mean, the mean, and the patches of L.
-        inputs = 2 * self.channels + patch_size**2
+        # Inputs: the distance of z from the mean, the mean, the patches of L, and the features.
+        inputs = 2 * self.channels + patch + features
         self.unet = UNet(inputs, widths, blocks, embedding=embedding, extra_channels=extra)
         self.out = zeroed(conv3(widths[0], self.channels))
-        self.edge_features = nn.Sequential(
-            conv3(patch_size**2, widths[0]), nn.SiLU(), conv3(widths[0], widths[0]), nn.SiLU()
-        )
-        self.upsampler = ConvexUpsample(widths[0], patch_size, color_space, skip=patch_size**2)
+        self.upsampler = ConvexUpsample(features, patch_size, color_space, skip=patch)
 
     def encode_condition(self, lightness: Tensor) -> Condition:
         """Return the inputs of the flow that are computed from L* (B, 1, H, W)."""
         patches = F.pixel_unshuffle(self.standardize_lightness(lightness), self.patch_size)
         maps, of_regression = self.pretrained(lightness)
-        mean = self.mean(self.regression(patches, extra=of_regression))
-        return Condition(patches, mean.float(), maps)
+        features = self.regression(patches, extra=of_regression)
+        return Condition(patches, features, self.mean(features).float(), maps)
 
     def forward(self, z: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """Return the velocity (B, C, h, w) at z_t (B, C, h, w) for t (B,) in [0, 1]."""
         # detach: the mean is trained by its own loss only, not to be easy to start from.
         mean = condition.mean.detach()
-        inputs = torch.cat([(z - mean) / self.spread, mean, condition.patches], dim=1)
-        velocity: Tensor = self.out(self.unet(inputs, self.time(t), condition.maps))
+        inputs = [(z - mean) / self.spread, mean, condition.patches, condition.features]
+        velocity: Tensor = self.out(
+            self.unet(torch.cat(inputs, dim=1), self.time(t), condition.maps)
+        )
         return velocity
 
     def upsample(self, coarse: Tensor, condition: Condition) -> Tensor:
         """Map standardized coarse color (B, C, h, w) to full size along the edges of L."""
-        patches = condition.patches
-        full: Tensor = self.upsampler(coarse, self.edge_features(patches), patches)
+        full: Tensor = self.upsampler(coarse, condition.features, condition.patches)
         return full
 
     def predict(
@@ -128,10 +139,13 @@ class Model(Colorizer):
             if on_step is not None:
                 on_step(step, steps, finish(z), finish(end))
 
-        coarse = integrate_euler(
+        coarse = integrate(
             lambda z, t: self(z, t, condition).float(),
-            condition.mean + self.spread * noise(*condition.mean.shape[1:]),
-            sampling.steps,
-            report if on_step is not None else None,
+            condition.mean,
+            self.spread,
+            lambda: noise(*condition.mean.shape[1:]),
+            steps=sampling.steps,
+            eta=sampling.eta,
+            on_step=report if on_step is not None else None,
         )
         return finish(coarse)

@@ -26,7 +26,14 @@ class Settings(base.Settings):
 
     model_class = Model
     presets: ClassVar[base.Presets] = {
-        "quick": {"epochs": 10, "widths": [32, 64], "patch_size": 8},
+        "quick": {
+            "epochs": 24,
+            "batch_size": 32,
+            "widths": [48, 96],
+            "regression_widths": [32, 64],
+            "spread": 1.0,
+            "ema_decay": 0.99,
+        },
         "large": {"widths": [128, 256, 384, 512]},
     }
 
