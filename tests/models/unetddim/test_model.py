@@ -133,7 +133,9 @@ def test_samplers_with_an_oracle_as_network_reach_the_true_image(
         truth = model.standardize(ab)
         assert truth.abs().max() < model.color_limit
 
-        def oracle(x: Tensor, t: Tensor, condition: object, m: Any = model, x0: Any = truth) -> Any:
+        def oracle(
+            x: Tensor, t: Tensor, condition: object, _: None, m: Any = model, x0: Any = truth
+        ) -> Any:
             alpha, sigma = m.schedule.at(t)
             noise = (x - alpha * x0) / sigma
             return {"v": alpha * noise - sigma * x0, "epsilon": noise, "x0": x0}[m.prediction]
