@@ -4,6 +4,7 @@ A file of weights is a safetensors file whose header names the model and the arg
 network was built with, so the file alone rebuilds the model.
 """
 
+import hashlib
 import io
 import json
 import zipfile
@@ -15,8 +16,8 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import JsonValue, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn.modules.module import (
     register_module_buffer_registration_hook,
@@ -26,7 +27,7 @@ from torch.nn.modules.module import (
 from benchmark import registry
 from benchmark.colorizer import Colorizer
 from benchmark.errors import Diverged, UserError
-from benchmark.files import replacing, sha256_of_file
+from benchmark.files import replacing
 from benchmark.results.schema import Count, Strict, validate, validation_fault
 
 HEADER = "chromabench"
@@ -83,7 +84,7 @@ def load_weights(path: Path, name: str, device: torch.device) -> Weights:
     Raises UserError if the file holds no weights that `name` can read: its own, or those of the
     model that `Colorizer.weights_of` names. Nothing larger than the file is allocated.
     """
-    header, tensors = _read(path)
+    header, tensors, sha256 = _read(path)
     network = registry.load_model(name)
     if header.model not in (name, network.weights_of):
         raise UserError(f"{path} holds weights of {header.model}, not of {name}.")
@@ -97,15 +98,21 @@ def load_weights(path: Path, name: str, device: torch.device) -> Weights:
             f"{Header.remedy}"
         ) from error
     _require_sound(path, tensors)
-    return Weights(model.to(device).eval(), header.model, path, header.epoch, sha256_of_file(path))
+    return Weights(model.to(device).eval(), header.model, path, header.epoch, sha256)
 
 
-def _read(path: Path) -> tuple[Header, dict[str, Tensor]]:
-    """Read the header and the tensors of a file of weights. UserError if it is none."""
+def _read(path: Path) -> tuple[Header, dict[str, Tensor], str]:
+    """Read the header and the tensors of a file of weights, and the SHA-256 of just these bytes.
+
+    They are read once, since a training that goes on may replace the file meanwhile. UserError if
+    it is no file of weights.
+    """
     try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(HEADER)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+        content = path.read_bytes()
+        tensors = load(content)
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
+        text = metadata.get(HEADER)
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{path} is no file of weights, or a damaged one ({error}). {Header.remedy}"
@@ -117,7 +124,7 @@ def _read(path: Path) -> tuple[Header, dict[str, Tensor]]:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{problem}: its header is not JSON. {Header.remedy}") from error
-    return validate(values, Header, problem), tensors
+    return validate(values, Header, problem), tensors, hashlib.sha256(content).hexdigest()
 
 
 class _Misfit(Exception):

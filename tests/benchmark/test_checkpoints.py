@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
+from benchmark import checkpoints
 from benchmark.checkpoints import HEADER, load_state, load_weights, save_state, save_weights
 from benchmark.errors import UserError
+from benchmark.files import sha256_of_file
 from tests.support import tiny_model
 
 NAME = "unet"
@@ -38,6 +40,23 @@ def test_weights_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert (loaded.trained_as, loaded.epoch) == (NAME, 7)
     for key, value in model.state_dict().items():
         assert torch.equal(loaded.model.state_dict()[key], value)
+
+
+def test_the_hash_is_of_the_weights_that_were_read_even_if_the_file_is_replaced_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, model = tmp_path / "w.safetensors", tiny_model(NAME)
+    save_weights(path, model, NAME, 7)
+    expected = sha256_of_file(path)
+
+    def load_slowly(content: bytes) -> dict[str, Tensor]:
+        save_weights(path, tiny_model(NAME), NAME, 8)
+        return load(content)
+
+    monkeypatch.setattr(checkpoints, "load", load_slowly)
+    loaded = load_weights(path, NAME, CPU)
+    assert (loaded.epoch, loaded.sha256) == (7, expected)
+    assert sha256_of_file(path) != expected
 
 
 FORGED: list[Any] = ["", "{", "[]", "null", "[" * 100_000, {"model": 1}, {"architecture": []}]
