@@ -85,7 +85,7 @@ def load_training(sources: Sources, settings: Settings, *, is_tested: bool = Fal
     _warn_of_near_copies(val, "validation", sets["test"])
     train = _drop_grayscale(train, settings)
     left = {"train": len(train), "val": len(val), "test": len(sets["test"])}
-    _require_images(sources, loaded.found, left, needed)
+    _require_images(sources, loaded, left, needed)
     statistics = measure(train)
     training_set = TrainingSet(
         name=sources.name,
@@ -121,7 +121,7 @@ def load_test(
     if not quiet:
         _show_splits(sources, loaded, only="test")
     left = {"train": len(splits.train), "val": len(splits.val), "test": len(images)}
-    _require_images(sources, loaded.found, left, ["test"])
+    _require_images(sources, loaded, left, ["test"])
     return replace(images, failures=loaded.failures["test"], passed_over=loaded.passed_over)
 
 
@@ -134,16 +134,20 @@ def _load(
 ) -> _Loaded:
     """Decode the named splits, each at its size.
 
-    A few files are split without those that cannot be used, so that each split gets one that can.
+    A few files are split without those that cannot be used, so that each split gets one that can,
+    and copies of an image in other formats come into one split.
     """
     digests = Digests(sources.cache / "digests.json" if cached else None)
     dataset, tests = sources.images(digests), sources.tests(digests)
     digests.save()
     cache = Cache(sources.cache if cached else None)
-    files, reasons = dataset.files, dict[ImageFile, str]()
+    files, reasons, contents = dataset.files, dict[ImageFile, str](), dict[str, str]()
     all_splits = splits = split(files, tests.files, split_seed)
     if len(files) <= FEW:
-        failures = cache.load(files, Preprocessing(max(sizes.values()))).failures
+        usable = cache.load(files, Preprocessing(max(sizes.values())))
+        pairs = zip(usable.files, usable.contents, strict=True)
+        contents, failures = {file.digest: pixels for file, pixels in pairs}, usable.failures
+        all_splits = splits = split(files, tests.files, split_seed, contents)
         kept = _without_replacement(all_splits)
         reasons = {
             file: failures[file.name]
@@ -152,7 +156,7 @@ def _load(
         }
     if reasons:
         drawn_from = [file for file in files if file not in reasons]
-        splits = split(drawn_from, tests.files, split_seed)
+        splits = split(drawn_from, tests.files, split_seed, contents)
     sets, unusable = {}, {}
     for name, side in sizes.items():
         sets[name] = cache.load(getattr(splits, name), Preprocessing(side))
@@ -233,7 +237,7 @@ def _warn_of_near_copies(images: ImageSet, purpose: str, test: ImageSet) -> None
 
 
 def _require_images(
-    sources: Sources, found: int, left: Mapping[str, int], needed: Sequence[Split]
+    sources: Sources, loaded: _Loaded, left: Mapping[str, int], needed: Sequence[Split]
 ) -> None:
     """Raise UserError if a needed split has no image left, with what each split has."""
     if all(left[key] for key in needed):
@@ -242,10 +246,24 @@ def _require_images(
     if sources.test_images not in (None, sources.dataset):
         folders += f" and {sources.test_images}"
     raise UserError(
-        f"{folders}: of {found} image files, {left['train']} can be used for "
+        f"{folders}: of {loaded.found} image files, {left['train']} can be used for "
         f"training, {left['val']} for validation and {left['test']} for the test, and each needs "
-        "one. Add images in color, at least three in all, or name test images with --test_images."
+        f"one. {_remedy(loaded.splits)}"
     )
+
+
+def _remedy(splits: Splits) -> str:
+    """What helps where a split has no image left."""
+    held_back = {key: origin for key, origin in splits.origins.items() if origin != HELD_OUT}
+    files = [*splits.train, *splits.val, *splits.test, *splits.reserved]
+    if not splits.train and held_back and "train" not in held_back:
+        return (
+            f"All images are held back from training ({'; '.join(held_back.values())}): put those "
+            "to train on into a folder train beside, or give the folder another name."
+        )
+    if len(files) > 2 and len({file.digest for file in files}) == 1:
+        return "They are copies of one file: add other images."
+    return "Add images in color, at least three in all, or name test images with --test_images."
 
 
 def measure(images: ImageSet, most: int = 1000) -> Statistics:

@@ -36,7 +36,7 @@ class Sources:
     def images(self, digests: Digests) -> Manifest:
         """List the files of the dataset."""
         found = _scan(self.dataset, digests)
-        if not self.is_sample:
+        if not (self.is_sample or cartoon.is_written_in(self.dataset)):
             return found
         # Below scenes/ are the masks of the sample, which are no images of the dataset.
         files = [image for image in found.files if not image.name.startswith("scenes/")]

@@ -94,11 +94,28 @@ class SplitFolders:
             "to train on it, give it another name."
             for folder, count in sorted(tests.items())
         ]
+        found += [
+            f"The folders {shorten(sorted(folders))} are taken as splits too, beside those without "
+            f"the word {' '.join(words)}. If they hold no photos, such as masks, move them out of "
+            "the dataset."
+            for words, folders in sorted(self._further().items())
+        ]
         return found + [
             f"The folder {folder} looks like a split and is not taken as one: {count} images of it "
             "belong to the images without a split. Rename it to train or val if it is one."
             for folder, count in sorted(others.items())
         ]
+
+    def _further(self) -> dict[tuple[str, ...], list[str]]:
+        """Folders of splits with further words in their names, beside plain ones, by these words:
+        `train_masks` and `test_masks` beside `train` and `test`."""
+        found: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for folder in self.counts:
+            _, words = read_name(_last(folder))
+            plain = self.beside.get((_parent(folder), ()))
+            if words and plain and self._split(folder) is not None:
+                found[words].append(folder)
+        return found
 
     def _split(self, folder: str) -> Split | None:
         if folder in self.ignored:

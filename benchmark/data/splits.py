@@ -5,7 +5,7 @@ content and a seed, so renaming a file or adding one moves no other image.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,10 +37,16 @@ class Splits:
     warnings: list[str] = field(default_factory=list)
 
 
-def split(dataset: list[ImageFile], tests: list[ImageFile], split_seed: int) -> Splits:
+def split(
+    dataset: list[ImageFile],
+    tests: list[ImageFile],
+    split_seed: int,
+    contents: Mapping[str, str] = {},
+) -> Splits:
     """Split the images of `dataset` into those for training, for validation and for the test.
 
-    tests: the images of a separate test folder, or none.
+    tests: the images of a separate test folder, or none. contents: what is known of the decoded
+    pixels of files, by digest; files of the same pixels are held out together.
 
     Images below a folder named after validation or test belong to these splits, wherever the folder
     is. Of all others 10 % are held out for the test if there is no other test set, and 15 % of the
@@ -62,10 +68,10 @@ def split(dataset: list[ImageFile], tests: list[ImageFile], split_seed: int) -> 
         origins["test"] = "of the folder of test images"
     if not test:
         keep = 1 if val else 2  # one for training, and one for validation
-        test, train = _hold_out(train, HELD_OUT_FOR_TEST, split_seed, "test", keep)
+        test, train = _hold_out(train, HELD_OUT_FOR_TEST, split_seed, "test", keep, contents)
         origins["test"] = HELD_OUT
     if not val:
-        val, train = _hold_out(train, HELD_OUT_FOR_VALIDATION, split_seed, "val", keep=1)
+        val, train = _hold_out(train, HELD_OUT_FOR_VALIDATION, split_seed, "val", 1, contents)
         origins["val"] = HELD_OUT
     return Splits(train, val, test, reserved, origins, folders.warnings())
 
@@ -82,18 +88,28 @@ def warn_of_splits_in_test(folder: Path, tests: Sequence[ImageFile]) -> None:
 
 
 def _hold_out(
-    images: list[ImageFile], share: float, seed: int, purpose: str, keep: int
+    images: list[ImageFile],
+    share: float,
+    seed: int,
+    purpose: str,
+    keep: int,
+    contents: Mapping[str, str],
 ) -> tuple[list[ImageFile], list[ImageFile]]:
     """Return (held out, rest). Each image is drawn by its own content alone.
 
-    Only where that would hold out none, or leave fewer than `keep`, the lowest draws decide.
+    Only where that would hold out none, or leave fewer than `keep`, the lowest draws decide. Files
+    of the same pixels are drawn as the first of them by digest.
     """
+    first: dict[str, str] = {}
+    for digest in sorted(image.digest for image in images):
+        first.setdefault(contents.get(digest, digest), digest)
+    drawn_as = {image.digest: first[contents.get(image.digest, image.digest)] for image in images}
     draws = {
-        image.digest: int(sha256_of_json([seed, purpose, image.digest])[:13], 16) / 16**13
-        for image in images
+        digest: int(sha256_of_json([seed, purpose, digest])[:13], 16) / 16**13
+        for digest in {*drawn_as.values()}
     }
     lowest = sorted(draws, key=draws.__getitem__)
     count = sum(draw < share for draw in draws.values())
     held = set(lowest[: max(0, min(max(count, 1), len(lowest) - keep))])
-    rest = [image for image in images if image.digest not in held]
-    return [image for image in images if image.digest in held], rest
+    rest = [image for image in images if drawn_as[image.digest] not in held]
+    return [image for image in images if drawn_as[image.digest] in held], rest

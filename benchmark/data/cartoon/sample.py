@@ -212,6 +212,11 @@ def scene_path(image: Path) -> Path:
     return image.parent.parent / "scenes" / image.parent.name / f"{image.stem}.json"
 
 
+def is_written_in(folder: Path) -> bool:
+    """Whether a folder holds a written sample of any version, such as a copy of one."""
+    return isinstance(_contents(folder), dict)
+
+
 def has_scene(image: Path) -> bool:
     """Whether an image belongs to a written sample of this version, with any seed and counts."""
     contents = _contents(image.parent.parent)

@@ -48,12 +48,13 @@ NOT_READ: dict[str, tuple[str, ...]] = {
         *(".rw2", ".rwl", ".pef", ".ptx", ".srw", ".x3f", ".3fr", ".fff", ".erf", ".mef", ".mos"),
         *(".mrw", ".dcr", ".kdc", ".iiq", ".gpr", ".raw", ".cap", ".eip"),
     ),
+    "unpack the archive": (*(".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"),),
     "extract the frames as PNG files": (
         *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".flv", ".mpg", ".mpeg", ".3gp"),
         *(".mts", ".m2ts", ".ogv", ".vob", ".hevc", ".h264", ".h265", ".mxf"),
     ),
 }
-"""What helps, by the suffixes of images and videos that are not read."""
+"""What helps, by the suffixes of images, archives and videos that are not read."""
 
 SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"%!PS", "PostScript"),
@@ -75,6 +76,7 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
 )
 """What files that are not read begin with."""
 
+IMAGE_MAGIC = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  "
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2"}
 AVIF_BRANDS = {b"avif", b"avis"}
 
@@ -98,6 +100,12 @@ def remedy_for(suffix: str) -> str:
     if suffix in suffixes():
         return ""
     return next((remedy for remedy, named in NOT_READ.items() if suffix in named), "")
+
+
+def is_image(head: bytes) -> bool:
+    """Whether a file with these first bytes, at least 12, is surely an image that is read."""
+    riff = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    return head.startswith(IMAGE_MAGIC) or riff or head[4:12] in (b"ftypavif", b"ftypavis")
 
 
 def formats_for(suffix: str) -> list[str]:

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from PIL import Image
+
 from benchmark.data.finding import describe_passed_over, list_folder
 
 
@@ -41,6 +43,20 @@ def test_whatever_is_passed_over_is_named_with_the_reason(tmp_path: Path) -> Non
     assert "not UTF-8" in found.passed_over["caf\\xe9.png"]
     described = describe_passed_over(found.passed_over)
     assert described.startswith("2 (.heic: ") or "1 (.heic: " in described
+
+
+def test_archives_and_images_without_a_suffix_are_named_with_what_helps(tmp_path: Path) -> None:
+    (tmp_path / "photos.zip").write_bytes(b"PK\3\4")
+    (tmp_path / "photos.tar.gz").write_bytes(b"\x1f\x8b")
+    Image.new("RGB", (20, 20)).save(tmp_path / "IMG_0001", format="JPEG")
+    Image.new("RGB", (20, 20)).save(tmp_path / "IMG_0002", format="WEBP")
+    (tmp_path / "README").write_text("no image, but a text of more than twelve bytes")
+    passed_over = list_folder(tmp_path).passed_over
+    assert "unpack" in passed_over["photos.zip"]
+    assert "unpack" in passed_over["photos.tar.gz"]
+    assert "give it the suffix" in passed_over["IMG_0001"]
+    assert "give it the suffix" in passed_over["IMG_0002"]
+    assert passed_over["README"] == "no suffix: no image format"
 
 
 def test_links_to_folders_are_followed(tmp_path: Path) -> None:

@@ -205,6 +205,51 @@ def test_three_usable_images_suffice_for_all_splits(
     assert len(data.report.failures) == broken
 
 
+@pytest.mark.parametrize("split", ["val", "Test_Images"])
+def test_images_that_are_all_held_back_from_training_are_named_with_the_remedy(
+    tmp_path: Path, fill_folder: Callable[..., list[Path]], split: str
+) -> None:
+    folder = tmp_path / "flowers"
+    fill_folder(folder / split, range(6))
+    with pytest.raises(UserError, match=f"of {split}/.*folder train beside") as caught:
+        load_training(sources_of(tmp_path, folder), Plain(size=SIZE), is_tested=True)
+    assert "0 can be used for training" in str(caught.value)
+    fill_folder(folder / "train", range(6, 12))  # the remedy
+    assert len(load_training(sources_of(tmp_path, folder), Plain(size=SIZE)).train) >= 3
+
+
+def test_copies_of_one_file_alone_are_said_to_be_that(
+    tmp_path: Path, fill_folder: Callable[..., list[Path]]
+) -> None:
+    (first,) = fill_folder(tmp_path / "same", [0])
+    for number in range(4):
+        shutil.copy(first, tmp_path / "same" / f"copy_{number}.png")
+    with pytest.raises(UserError, match="copies of one file: add other images"):
+        load_training(sources_of(tmp_path, tmp_path / "same"), Plain(size=SIZE), is_tested=True)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_image_in_two_formats_is_in_one_split(
+    tmp_path: Path, fill_folder: Callable[..., list[Path]], seed: int
+) -> None:
+    folder = tmp_path / "twice"
+    for path in fill_folder(folder, range(3)):
+        Image.open(path).save(path.with_suffix(".bmp"))
+    sources = sources_of(tmp_path, folder)
+    data = load_training(sources, Plain(size=SIZE, split_seed=seed), is_tested=True)
+    test = load_test(sources, SIZE, seed)
+    stems = [{Path(name).stem for name in names(part)} for part in (data.train, data.val, test)]
+    assert [len(part) for part in stems] == [1, 1, 1]
+    assert len(set.union(*stems)) == 3
+
+
+def test_the_masks_of_a_copy_of_the_sample_are_no_images(tmp_path: Path) -> None:
+    counts = {"train": 3, "val": 1, "test": 1}
+    cartoon.write_sample(tmp_path / "copied", counts=counts)
+    data = train_on(tmp_path, tmp_path / "copied")
+    assert (len(data.train), len(data.val)) == (3, 1)
+
+
 # ---- gray images ---------------------------------------------------------------------------------
 
 

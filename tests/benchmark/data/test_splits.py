@@ -197,6 +197,16 @@ def test_what_only_looks_like_another_split_is_warned_of(name: str) -> None:
     assert name in warning
 
 
+def test_splits_with_a_further_word_beside_plain_ones_are_warned_of() -> None:
+    names = ["train/a", "test/b", "train_masks/c", "test_masks/d"]
+    (warning,) = split([image(n, name) for n, name in enumerate(names)], [], 0).warnings
+    assert "test_masks, train_masks" in warning
+    assert "move them out of the dataset" in warning
+    for others in (names[:2], names[2:], ["trainA/a", "trainB/b", "testA/c", "testB/d"]):
+        files = [image(n, name) for n, name in enumerate(others)]
+        assert not split(files, [], 0).warnings
+
+
 @pytest.mark.parametrize(
     "name", ["contest", "latest", "trains", "validity", "Testa Rossa", "values"]
 )
