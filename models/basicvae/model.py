@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from benchmark.colorizer import ColorSpace
 
-from ..common.blocks import ConvexUpsample
+from ..common.blocks import EdgeUpsample
 from ..common.encoder_decoder import Decoder, Encoder
 from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
 from ..common.latent import Gaussian, LatentDim, LatentProjection, Prior, PriorKind, whole_image
@@ -46,7 +46,7 @@ class Model(VariationalColorizer):
         self.latent_projection = LatentProjection(latent_dim, widths[-1])
         self.decoder = Decoder(widths, embedding=widths[-1])
         self.color = nn.Conv2d(widths[0], self.channels, 1)
-        self.upsampler = ConvexUpsample(widths[0], patch_size, color_space)
+        self.upsampler = EdgeUpsample(widths[0], patch_size, color_space)
 
     def encode(self, lightness: Tensor) -> Tensor:
         """Map L* (B, 1, H, W) to the coarsest features, (B, widths[-1], h, w)."""

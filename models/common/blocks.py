@@ -125,12 +125,14 @@ class Upsample(nn.Module):
         return upsampled
 
 
-class ConvexUpsample(nn.Module):
+class EdgeUpsample(nn.Module):
     """Upsample coarse color by `factor` along the edges that the features encode.
 
     Each fine pixel is a convex combination of the 3×3 coarse neighbors, with weights predicted
-    from features at the coarse size (Teed and Deng 2020, RAFT, section 3.3). So color can follow an
-    edge of L, and no new color appears. That is enough for ab, which is joined to the input's L.
+    from features at the coarse size (Teed and Deng 2020, RAFT, section 3.3), so color can follow an
+    edge of L. A coarse pixel across an edge mixes the colors of both sides; to separate them again,
+    the difference of the combination from the mean of the neighbors is multiplied by a predicted
+    gain between 0 and 2. That is enough for ab, which is joined to the input's L.
 
     With `color_space="rgb"` the output must contain all detail of the image, so each fine pixel
     also gets an offset (Shi et al. 2016, sub-pixel convolution). It is predicted from the features.
@@ -143,7 +145,7 @@ class ConvexUpsample(nn.Module):
     ) -> None:
         super().__init__()
         self.factor = factor
-        self.weights = zeroed(nn.Conv2d(features, 9 * factor**2, 1))
+        self.weights = zeroed(nn.Conv2d(features, 10 * factor**2, 1))
         rgb = color_space == "rgb"
         self.detail = zeroed(nn.Conv2d(features + skip, 3 * factor**2, 1)) if rgb else None
         if self.detail is not None and skip:
@@ -157,7 +159,9 @@ class ConvexUpsample(nn.Module):
         """
         b, c, h, w = coarse.shape
         f = self.factor
-        weights = self.weights(features).float().reshape(b, 9, f * f, h, w).softmax(dim=1)
+        predicted = self.weights(features).float().reshape(b, 10, f * f, h, w)
+        weights, gain = predicted[:, :9].softmax(dim=1), 2 * predicted[:, 9].sigmoid()
+        weights = 1 / 9 + gain[:, None] * (weights - 1 / 9)
         # Without contiguous(), torch.compile gets the strides of this pad's gradient wrong.
         around = F.pad(coarse.float().contiguous(), (1, 1, 1, 1), mode="replicate")
         # The sum over the 3×3 neighbors, each for all factor² positions in a coarse pixel.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Sampling
 from benchmark.randomness import Noise
 
-from ..common.blocks import ConvexUpsample
+from ..common.blocks import EdgeUpsample
 from ..common.encoder_decoder import Decoder, Encoder
 from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
 from ..common.options import Blocks, Dilations, PatchSize, Widths
@@ -39,7 +39,7 @@ class Model(Colorizer):
         self.encoder = Encoder(patch_size**2, widths, blocks, dilations, extra_channels=extra)
         self.decoder = Decoder(widths)
         self.color = nn.Conv2d(widths[0], self.channels, 1)
-        self.upsampler = ConvexUpsample(widths[0], patch_size, color_space)
+        self.upsampler = EdgeUpsample(widths[0], patch_size, color_space)
 
     def forward(self, lightness: Tensor) -> Tensor:
         """Map L* (B, 1, H, W) to standardized color (B, C, H, W)."""

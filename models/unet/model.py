@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchmark.colorizer import Colorizer, ColorSpace, OnStep, Sampling
 from benchmark.randomness import Noise
 
-from ..common.blocks import ConvexUpsample
+from ..common.blocks import EdgeUpsample
 from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
 from ..common.options import Blocks, PatchSize, Widths
 from ..common.unet import UNet
@@ -36,7 +36,7 @@ class Model(Colorizer):
         extra = self.pretrained.channels[0]
         self.unet = UNet(patch_size**2, widths, blocks, extra_channels=extra)
         self.color = nn.Conv2d(widths[0], self.channels, 1)
-        self.upsampler = ConvexUpsample(widths[0], patch_size, color_space, skip=patch_size**2)
+        self.upsampler = EdgeUpsample(widths[0], patch_size, color_space, skip=patch_size**2)
 
     def forward(self, lightness: Tensor) -> Tensor:
         """Map L* (B, 1, H, W) to standardized color (B, C, H, W)."""

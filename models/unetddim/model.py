@@ -26,7 +26,7 @@ from benchmark.randomness import Noise
 
 from ..common import diffusion_options as options
 from ..common import samplers
-from ..common.blocks import ConvexUpsample, TimeEmbedding, conv3, zeroed
+from ..common.blocks import EdgeUpsample, TimeEmbedding, conv3, zeroed
 from ..common.diffusion import Schedule, target_of, usable_schedule, x0_of
 from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
 from ..common.options import AttentionLevels, Blocks, PatchSize, Widths, require_levels
@@ -213,12 +213,12 @@ class Model(Colorizer):
         self, widths: Sequence[int], regression_widths: Sequence[int] | None
     ) -> None:
         """Add the upsampler and, without a regression, the network of its features."""
-        self.upsampler: ConvexUpsample | None = None
+        self.upsampler: EdgeUpsample | None = None
         self.edge_features: nn.Sequential | None = None
         if self.patch_size == 1:
             return
         patch, width = self.patch_size**2, (regression_widths or widths)[0]
-        self.upsampler = ConvexUpsample(width, self.patch_size, self.color_space, skip=patch)
+        self.upsampler = EdgeUpsample(width, self.patch_size, self.color_space, skip=patch)
         if regression_widths is None:
             self.edge_features = nn.Sequential(
                 conv3(patch, width), nn.SiLU(), conv3(width, width), nn.SiLU()

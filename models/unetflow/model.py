@@ -17,7 +17,7 @@ from benchmark import colorizer
 from benchmark.colorizer import Colorizer, ColorSpace, OnStep
 from benchmark.randomness import Noise
 
-from ..common.blocks import ConvexUpsample, TimeEmbedding, conv3, zeroed
+from ..common.blocks import EdgeUpsample, TimeEmbedding, conv3, zeroed
 from ..common.diffusion_options import RegressionWidths
 from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
 from ..common.flow import integrate
@@ -102,7 +102,7 @@ class Model(Colorizer):
         inputs = 2 * self.channels + patch + features
         self.unet = UNet(inputs, widths, blocks, embedding=embedding, extra_channels=extra)
         self.out = zeroed(conv3(widths[0], self.channels))
-        self.upsampler = ConvexUpsample(features, patch_size, color_space, skip=patch)
+        self.upsampler = EdgeUpsample(features, patch_size, color_space, skip=patch)
 
     def encode_condition(self, lightness: Tensor) -> Condition:
         """Return the inputs of the flow that are computed from L* (B, 1, H, W)."""

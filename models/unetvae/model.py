@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmark.colorizer import ColorSpace
 
-from ..common.blocks import ConvexUpsample
+from ..common.blocks import EdgeUpsample
 from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
 from ..common.latent import (
     Gaussian,
@@ -85,7 +85,7 @@ class Model(VariationalColorizer):
             extra_channels=self.pretrained.channels[0],
         )
         self.color = nn.Conv2d(widths[0], self.channels, 1)
-        self.upsampler = ConvexUpsample(widths[0], patch_size, color_space, skip=patch_size**2)
+        self.upsampler = EdgeUpsample(widths[0], patch_size, color_space, skip=patch_size**2)
 
     def encode(self, lightness: Tensor) -> Encoded:
         """Map L* (B, 1, H, W) to what is computed from it once for any number of latents."""
