@@ -45,7 +45,7 @@ from benchmark.training.divergence import (
 from benchmark.training.ema import Average
 from benchmark.training.pretrained import require_loaded
 from benchmark.training.sample_validation import SampleValidation
-from benchmark.training.state import TrainingState, tensors_of
+from benchmark.training.state import TrainingState, renew_weights, tensors_of
 from benchmark.training.stopping import stop_requested
 from benchmark.training.tracking import Tracker, WandbMode, print_epoch
 
@@ -135,7 +135,7 @@ class Loop:
         if self.folder.state.exists():
             self._resume()
         if self.closed_epochs == self.epochs:
-            info(f"{self.folder.path} is already trained: {self.epochs} epochs.")
+            renew_weights(self.folder, self.average.model, self.name, self.epochs, self.best_epoch)
             return
         self.folder.cost.unlink(missing_ok=True)  # the training is not finished any more
         settings = self.settings.model_dump(mode="json")

@@ -10,8 +10,18 @@ from lightning_fabric import Fabric
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from benchmark.checkpoints import difference, is_dense, load_state, save_state, state_error
-from benchmark.errors import first_line
+from benchmark.checkpoints import (
+    difference,
+    is_dense,
+    load_state,
+    save_state,
+    save_weights,
+    state_error,
+)
+from benchmark.colorizer import Colorizer
+from benchmark.console import info
+from benchmark.errors import UserError, first_line
+from benchmark.results.folders import RunFolder
 from benchmark.results.schema import Amount, Count, validation_fault
 from benchmark.training.ema import Average
 
@@ -140,3 +150,26 @@ def _fault_of_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any])
             if not isinstance(value, (Tensor, int, float)) and value is not None:
                 return f"the type of {key}"
     return None
+
+
+def renew_weights(
+    folder: RunFolder, model: Colorizer, name: str, epochs: int, best_epoch: int
+) -> None:
+    """Say that a training is finished, and write those of its weights again that are missing.
+
+    model: the averaged weights of the last epoch, which the state holds; those of an earlier epoch
+    are in no other file, so UserError if the best ones are missing and are not these.
+    """
+    info(f"{folder.path} is already trained: {epochs} epochs.")
+    for which, epoch in (("last", epochs), ("best", best_epoch)):
+        path = folder.weights_file(which)
+        if path.is_file():
+            continue
+        if epoch != epochs:
+            raise UserError(
+                f"{path} is missing. The best weights, those of epoch {epoch}, are in no other "
+                "file: test the last ones with --mode test --weights last, or train again with "
+                "--overwrite."
+            )
+        save_weights(path, model, name, epoch)
+        info(f"{path} was missing and is written again from the state.")
