@@ -27,8 +27,8 @@ class Settings(base.Settings):
     model_class = Model
     presets: ClassVar[base.Presets] = {
         "quick": {
-            "epochs": 24,
-            "batch_size": 32,
+            "epochs": 16,
+            "learning_rate": 6e-4,
             "widths": [48, 96],
             "regression_widths": [32, 64],
             "spread": 1.0,
