@@ -122,7 +122,7 @@ Sampler = Annotated[
 Eta = Annotated[
     float | None,
     typer.Option(
-        help="Share of fresh noise in each step of the sampler ddim: 0 adds none, 1 as much as "
+        help="Share of fresh noise in each step of ddim or a flow: 0 adds none, 1 as much as "
         "ddpm.  [default: the model's]",
         rich_help_panel=TESTING,
     ),
