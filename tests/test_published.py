@@ -1,0 +1,62 @@
+"""What is published can be re-made: the tables follow from the records, whose numbers agree."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark import leaderboard
+from benchmark.results.folders import TestFolder
+from benchmark.results.records import RunRecord
+from benchmark.results.schema import read_record
+from experiments.publish import PUBLISHED, main
+
+FOLDERS = sorted(path for path in PUBLISHED.glob("*") if path.is_dir())
+TABLES = ("md", "csv", "tex")
+ALLOWED = {"run.json", "per_image.csv", "settings.json", "history.jsonl", "cost.json"}
+ALLOWED |= {f"leaderboard.{suffix}" for suffix in TABLES}
+
+
+def test_something_is_published() -> None:
+    assert FOLDERS
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+def test_the_tables_are_those_of_the_records(folder: Path, tmp_path: Path) -> None:
+    copied = tmp_path / folder.name
+    shutil.copytree(folder, copied)
+    for suffix in TABLES:
+        (copied / f"leaderboard.{suffix}").unlink()
+    leaderboard.write(copied)
+    for suffix in TABLES:
+        written = (copied / f"leaderboard.{suffix}").read_text()
+        assert written == (folder / f"leaderboard.{suffix}").read_text()
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+def test_records_agree_with_the_scores_of_single_images(folder: Path) -> None:
+    tests = list(TestFolder.all_below(folder))
+    assert tests
+    for test in tests:
+        record, table = read_record(test.record, RunRecord), pd.read_csv(test.per_image)
+        first = table[table["sample"] == 0]
+        assert record.n_scored == len(first)
+        for key, score in record.metrics.items():
+            if key in first and score.mean is not None:
+                assert score.mean == pytest.approx(first[key].mean(), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+def test_neither_weights_nor_images_are_published(folder: Path) -> None:
+    assert {path.name for path in folder.rglob("*") if path.is_file()} <= ALLOWED
+
+
+def test_publishing_what_is_published_changes_nothing(tmp_path: Path) -> None:
+    folder = FOLDERS[0]
+    main(folder.name, results=folder, published=tmp_path)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert (tmp_path / folder.name / path.relative_to(folder)).read_bytes() == (
+                path.read_bytes()
+            )
