@@ -46,6 +46,7 @@ def main(
             _shorten_paths(settings)
     leaderboard.write(folder)
     (folder / "leaderboard.html").unlink()  # it would embed images, which are not published
+    (folder / ".leaderboard.lock").unlink()
     info(f"Published: {folder}")
 
 

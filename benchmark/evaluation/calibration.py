@@ -277,7 +277,8 @@ def _mean(values: NDArray[np.float64], files: NDArray[np.str_]) -> Estimate:
     """The mean over objects of one value each, with its interval over images."""
     sums = _by_image(np.stack([values, np.ones_like(values)], axis=-1), files)
     resampled = resampled_sums(sums)
-    return _estimate(float(values.mean()), resampled[:, 0] / resampled[:, 1], len(sums))
+    total, count = sums.sum(axis=0)  # in the order of the images' names, whatever theirs is here
+    return _estimate(float(total / count), resampled[:, 0] / resampled[:, 1], len(sums))
 
 
 def _by_image(values: NDArray[Any], files: NDArray[np.str_]) -> NDArray[Any]:

@@ -98,11 +98,12 @@ class Training(Recipe[VariationalColorizer, Settings]):
         The color is decoded from a sample of the posterior.
         """
         real = model.target(batch.rgb)
-        encoded = model.encode(batch.lightness)
         lightness = model.standardize_lightness(batch.lightness)
-        q = self.posterior(lightness, real, model.regions(encoded))
-        color = model.decode(encoded, q.sample(rng.normal(*q.mean.shape)))
-        return huber(color, real), kl_divergence(q, model.prior_of(encoded))
+        noise = rng.normal(len(real), model.latent_dim)
+        color, q, p = model(
+            batch.lightness, lambda shares: self.posterior(lightness, real, shares), noise
+        )
+        return huber(color, real), kl_divergence(q, p)
 
     def _weighted_kl(self, kl: Tensor, progress: float) -> Tensor:
         """Return the loss of KL (B, D), with free bits and a warm-up (Bowman et al. 2016)."""

@@ -1,7 +1,7 @@
 """The frame of a conditional VAE (Sohn et al. 2015): what its networks are, and how it samples."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -40,9 +40,17 @@ class VariationalColorizer(Colorizer):
     def decode(self, encoded: Any, latent: Tensor) -> Tensor:
         """Return the standardized color (B, C, H, W) of an encoded L and z (B, latent_dim)."""
 
-    def forward(self, lightness: Tensor, latent: Tensor) -> Tensor:
-        """Map L* (B, 1, H, W) and z (B, latent_dim) to standardized color (B, C, H, W)."""
-        return self.decode(self.encode(lightness), latent)
+    def forward(
+        self, lightness: Tensor, infer: Callable[[Tensor], Gaussian], noise: Tensor
+    ) -> tuple[Tensor, Gaussian, Gaussian]:
+        """Return the color decoded from a sample of the posterior, the posterior and the prior.
+
+        lightness: L* (B, 1, H, W). infer: maps the regions' shares to the posterior. noise:
+        (B, latent_dim). The color is standardized, (B, C, H, W).
+        """
+        encoded = self.encode(lightness)
+        q = infer(self.regions(encoded))
+        return self.decode(encoded, q.sample(noise)), q, self.prior_of(encoded)
 
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Sampling, on_step: OnStep | None

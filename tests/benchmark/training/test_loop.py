@@ -189,7 +189,7 @@ def test_accumulated_batches_equal_one_large_batch(tmp_path: Path, name: str) ->
     assert losses[0]["train/color"] < 0.9 * json.loads(rows[0])["train/color"]
     for key, value in losses[0].items():
         if key.startswith("train/"):
-            assert losses[1][key] == pytest.approx(value, rel=2e-3, abs=1e-5), key
+            assert losses[1][key] == pytest.approx(value, rel=5e-3, abs=1e-5), key
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this platform has no SIGHUP")
