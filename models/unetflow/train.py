@@ -27,7 +27,7 @@ class Settings(base.Settings):
     model_class = Model
     presets: ClassVar[base.Presets] = {
         "quick": {
-            "epochs": 16,
+            "epochs": 17,
             "learning_rate": 6e-4,
             "widths": [48, 96],
             "regression_widths": [32, 64],

@@ -15,7 +15,7 @@ class Settings(basicvae.Settings):
     presets: ClassVar[base.Presets] = {
         # With a lower KL weight, the latents of few steps also color what L decides, such as grass.
         "quick": {
-            "epochs": 10,
+            "epochs": 12,
             "widths": [24, 48, 96],
             "latent_dim": 64,
             "kl_weight": 2e-3,
