@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import JsonValue, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn.modules.module import (
     register_module_buffer_registration_hook,
@@ -26,7 +26,7 @@ from torch.nn.modules.module import (
 from benchmark import registry
 from benchmark.colorizer import Colorizer
 from benchmark.errors import Diverged, UserError
-from benchmark.files import replacing, sha256_of_file
+from benchmark.files import replacing, sha256_of_bytes
 from benchmark.results.schema import Count, Strict, validate, validation_fault
 
 HEADER = "chromabench"
@@ -77,13 +77,30 @@ def save_weights(path: Path, model: Colorizer, name: str, epoch: int) -> None:
         part.write_bytes(content)
 
 
-def load_weights(path: Path, name: str, device: torch.device) -> Weights:
+class OtherWeights(UserError):
+    """A file holds other weights than those whose hash was expected."""
+
+
+def load_weights(
+    path: Path, name: str, device: torch.device, *, expected_sha256: str | None = None
+) -> Weights:
     """Rebuild the model `name` from a file of weights, in eval mode on `device`.
 
     Raises UserError if the file holds no weights that `name` can read: its own, or those of the
-    model that `Colorizer.weights_of` names. Nothing larger than the file is allocated.
+    model that `Colorizer.weights_of` names; and OtherWeights if its hash is not the expected one.
+    Nothing much larger than the file is allocated.
     """
-    header, tensors = _read(path)
+    try:  # once: the hash is that of the very bytes that are loaded
+        content = path.read_bytes()
+    except (OSError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise UserError(f"{path} cannot be read ({reason}). {Header.remedy}") from error
+    sha256 = sha256_of_bytes(content)
+    if expected_sha256 not in (None, sha256):
+        raise OtherWeights(
+            f"{path} are not the weights that were tested: test again, or put those weights back."
+        )
+    header, tensors = _read(path, content)
     network = registry.load_model(name)
     if header.model not in (name, network.weights_of):
         raise UserError(f"{path} holds weights of {header.model}, not of {name}.")
@@ -97,16 +114,17 @@ def load_weights(path: Path, name: str, device: torch.device) -> Weights:
             f"{Header.remedy}"
         ) from error
     _require_sound(path, tensors)
-    return Weights(model.to(device).eval(), header.model, path, header.epoch, sha256_of_file(path))
+    return Weights(model.to(device).eval(), header.model, path, header.epoch, sha256)
 
 
-def _read(path: Path) -> tuple[Header, dict[str, Tensor]]:
+def _read(path: Path, content: bytes) -> tuple[Header, dict[str, Tensor]]:
     """Read the header and the tensors of a file of weights. UserError if it is none."""
     try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(HEADER)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
-    except (SafetensorError, OSError, ValueError) as error:
+        tensors = load(content)
+        # The format: the length of the header (8 bytes, little-endian), the header, the tensors.
+        end = 8 + int.from_bytes(content[:8], "little")
+        text = json.loads(content[8:end]).get("__metadata__", {}).get(HEADER)
+    except (SafetensorError, ValueError, KeyError) as error:  # KeyError: of an unknown type
         raise UserError(
             f"{path} is no file of weights, or a damaged one ({error}). {Header.remedy}"
         ) from error
