@@ -52,8 +52,25 @@ NOT_READ: dict[str, tuple[str, ...]] = {
         *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".flv", ".mpg", ".mpeg", ".3gp"),
         *(".mts", ".m2ts", ".ogv", ".vob", ".hevc", ".h264", ".h265", ".mxf"),
     ),
+    "extract the archive": (
+        *(".zip", ".tar", ".tgz", ".gz", ".tbz2", ".tbz", ".bz2", ".txz", ".xz", ".zst", ".7z"),
+        *(".rar", ".lz4", ".lzma", ".cbz", ".cbr"),
+    ),
+    "export its images as PNG files": (
+        *(".parquet", ".arrow", ".tfrecord", ".tfrecords", ".npz", ".h5", ".hdf5", ".lmdb", ".mdb"),
+    ),
 }
-"""What helps, by the suffixes of images and videos that are not read."""
+"""What helps, by the suffixes of files with images or videos in them that are not read."""
+
+READ_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"\x89PNG\r\n\x1a\n", ".png"),
+    (b"GIF8", ".gif"),
+    (b"II*\0", ".tif"),
+    (b"MM\0*", ".tif"),
+)
+"""What files that are read begin with, and a suffix under which they are."""
+LONGEST_SIGNATURE = 12
 
 SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"%!PS", "PostScript"),
@@ -98,6 +115,16 @@ def remedy_for(suffix: str) -> str:
     if suffix in suffixes():
         return ""
     return next((remedy for remedy, named in NOT_READ.items() if suffix in named), "")
+
+
+def suffix_for(head: bytes) -> str:
+    """Return the suffix that a file with these first bytes needs to be read, or "" if none helps.
+
+    head: at least LONGEST_SIGNATURE bytes of it, if it has as many.
+    """
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return ".webp"
+    return next((suffix for start, suffix in READ_SIGNATURES if head.startswith(start)), "")
 
 
 def formats_for(suffix: str) -> list[str]:

@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
+import pytest
+from PIL import Image
+
 from benchmark.data.finding import describe_passed_over, list_folder
+from benchmark.data.reading import open_rgb
 
 
 def test_every_image_is_found_and_no_hidden_file(tmp_path: Path) -> None:
@@ -41,6 +45,20 @@ def test_whatever_is_passed_over_is_named_with_the_reason(tmp_path: Path) -> Non
     assert "not UTF-8" in found.passed_over["caf\\xe9.png"]
     described = describe_passed_over(found.passed_over)
     assert described.startswith("2 (.heic: ") or "1 (.heic: " in described
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".tif", ".webp"])
+@pytest.mark.parametrize("name", ["photo", "photo.jpg_large", "photo.0001"])
+def test_an_image_without_its_suffix_is_read_once_it_is_renamed_as_the_message_says(
+    tmp_path: Path, suffix: str, name: str
+) -> None:
+    path, saved = tmp_path / name, tmp_path / f"saved{suffix}"
+    Image.new("RGB", (20, 20), "red").save(saved)
+    saved.rename(path)
+    assert list_folder(tmp_path).passed_over[name].endswith(f"rename it to end in {suffix}")
+    path.rename(path.with_name(f"{name}{suffix}"))
+    (found,) = list_folder(tmp_path).images
+    assert open_rgb(found).size == (20, 20)
 
 
 def test_links_to_folders_are_followed(tmp_path: Path) -> None:
