@@ -101,8 +101,8 @@ class RunFolder:
         available = self.available_weights()
         if not available:
             raise UserError(
-                f"{self.path} has no weights: train with --mode train, which also writes those of "
-                "a finished training again."
+                f"{self.path} has no weights: train first, with --mode train, which also writes "
+                "those of a finished training again."
             )
         raise UserError(
             f"There are no weights {which!r} in {self.weights}: name others with --weights, which "
