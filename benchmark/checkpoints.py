@@ -27,7 +27,7 @@ from torch.nn.modules.module import (
 from benchmark import registry
 from benchmark.colorizer import Colorizer
 from benchmark.errors import Diverged, UserError
-from benchmark.files import replacing
+from benchmark.files import replacing, sha256_of_bytes
 from benchmark.results.schema import Count, Strict, validate, validation_fault
 
 HEADER = "chromabench"
@@ -78,13 +78,30 @@ def save_weights(path: Path, model: Colorizer, name: str, epoch: int) -> None:
         part.write_bytes(content)
 
 
-def load_weights(path: Path, name: str, device: torch.device) -> Weights:
+class OtherWeights(UserError):
+    """A file holds other weights than those whose hash was expected."""
+
+
+def load_weights(
+    path: Path, name: str, device: torch.device, *, expected_sha256: str | None = None
+) -> Weights:
     """Rebuild the model `name` from a file of weights, in eval mode on `device`.
 
     Raises UserError if the file holds no weights that `name` can read: its own, or those of the
-    model that `Colorizer.weights_of` names. Nothing larger than the file is allocated.
+    model that `Colorizer.weights_of` names; and OtherWeights if its hash is not the expected one.
+    Nothing much larger than the file is allocated.
     """
-    header, tensors, sha256 = _read(path)
+    try:  # once: the hash is that of the very bytes that are loaded
+        content = path.read_bytes()
+    except (OSError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise UserError(f"{path} cannot be read ({reason}). {Header.remedy}") from error
+    sha256 = sha256_of_bytes(content)
+    if expected_sha256 not in (None, sha256):
+        raise OtherWeights(
+            f"{path} are not the weights that were tested: test again, or put those weights back."
+        )
+    header, tensors = _read(path, content)
     network = registry.load_model(name)
     if header.model not in (name, network.weights_of):
         raise UserError(f"{path} holds weights of {header.model}, not of {name}.")
@@ -101,19 +118,14 @@ def load_weights(path: Path, name: str, device: torch.device) -> Weights:
     return Weights(model.to(device).eval(), header.model, path, header.epoch, sha256)
 
 
-def _read(path: Path) -> tuple[Header, dict[str, Tensor], str]:
-    """Read the header and the tensors of a file of weights, and the SHA-256 of just these bytes.
-
-    They are read once, since a training that goes on may replace the file meanwhile. UserError if
-    it is no file of weights.
-    """
+def _read(path: Path, content: bytes) -> tuple[Header, dict[str, Tensor]]:
+    """Read the header and the tensors of a file of weights. UserError if it is none."""
     try:
-        content = path.read_bytes()
         tensors = load(content)
-        length = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
-        text = metadata.get(HEADER)
-    except (SafetensorError, OSError, ValueError) as error:
+        # The format: the length of the header (8 bytes, little-endian), the header, the tensors.
+        end = 8 + int.from_bytes(content[:8], "little")
+        text = json.loads(content[8:end]).get("__metadata__", {}).get(HEADER)
+    except (SafetensorError, ValueError, KeyError) as error:  # KeyError: of an unknown type
         raise UserError(
             f"{path} is no file of weights, or a damaged one ({error}). {Header.remedy}"
         ) from error
@@ -124,7 +136,7 @@ def _read(path: Path) -> tuple[Header, dict[str, Tensor], str]:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{problem}: its header is not JSON. {Header.remedy}") from error
-    return validate(values, Header, problem), tensors, hashlib.sha256(content).hexdigest()
+    return validate(values, Header, problem), tensors
 
 
 class _Misfit(Exception):

@@ -31,6 +31,7 @@ COST = {
     "precision": "32-true",
     "peak_device_bytes": 2_000_000_000,
     "best_epoch": 2,
+    "training_finished": "",
 }
 
 

@@ -6,7 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.data.decoding.formats import is_image, remedy_for, suffixes
+from benchmark.data.decoding.formats import (
+    LONGEST_SIGNATURE,
+    remedy_for,
+    suffix_for,
+    suffixes,
+)
 from benchmark.data.split_names import Split, splits_in
 
 MOST_BYTES = 2 * 10**9  # no image that is read is as large; to hash the file would take minutes
@@ -80,7 +85,7 @@ class _Walk:
         elif status.st_size > MOST_BYTES:
             self._pass(path, f"larger than {MOST_BYTES // 10**9} GB")
         elif path.suffix.lower() not in suffixes():
-            self._pass(path, f"{path.suffix or 'no suffix'}: {_remedy(path)}")
+            self._pass(path, f"{path.suffix or 'no suffix'}: {_remedy_for(path)}")
         else:
             return True
         return False
@@ -119,16 +124,16 @@ class _Walk:
         self.passed_over[self._name(path)] = reason
 
 
-def _remedy(path: Path) -> str:
-    """What helps with a file whose suffix is none of an image that is read."""
-    if not path.suffix:
-        try:
-            with path.open("rb") as file:
-                if is_image(file.read(12)):
-                    return "an image; give it the suffix of its format, such as .jpg"
-        except OSError:
-            pass
-    return remedy_for(path.suffix) or "no image format"
+def _remedy_for(path: Path) -> str:
+    """What helps with a file whose suffix is not that of an image that is read."""
+    if remedy := remedy_for(path.suffix):
+        return remedy
+    try:
+        with path.open("rb") as stream:
+            suffix = suffix_for(stream.read(LONGEST_SIGNATURE))
+    except OSError:
+        suffix = ""
+    return f"an image; rename it to end in {suffix}" if suffix else "no image format"
 
 
 def _is_text(name: str) -> bool:

@@ -16,10 +16,10 @@ from benchmark.data.copies import exact_copies, near_copies
 from benchmark.data.manifest import Digests, ImageFile, digest_of
 from benchmark.data.reading import Preprocessing, is_grayscale
 from benchmark.data.report import FileReport
+from benchmark.data.shortage import WORDS, SplitCounts, require_images
 from benchmark.data.sources import Sources
 from benchmark.data.split_names import Split, splits_in
 from benchmark.data.splits import HELD_OUT, Splits, split, warn_of_splits_in_test
-from benchmark.errors import UserError
 from benchmark.metrics.images import colorfulness
 from benchmark.results.records import TrainingRecord, TrainingSet
 from benchmark.settings import Settings
@@ -58,6 +58,10 @@ class _Loaded:
     passed_over: dict[str, str]
     found: int
 
+    def found_in(self, key: Split) -> int:
+        """The number of a split's files, with those that cannot be used."""
+        return len(self.sets[key]) + len(self.failures[key])
+
     def report(self) -> FileReport:
         """What there is to say of the files of these splits."""
         failures = {name: why for part in self.failures.values() for name, why in part.items()}
@@ -75,7 +79,7 @@ def load_training(sources: Sources, settings: Settings, *, is_tested: bool = Fal
     sizes = {"train": stored_size(size), "val": size, "test": size, "reserved": size}
     needed: list[Split] = ["train", "val", "test"] if is_tested else ["train", "val"]
     loaded = _load(sources, settings.split_seed, sizes)
-    sets = loaded.sets
+    sets, splits = loaded.sets, loaded.splits
     _show_splits(sources, loaded)
     tests = (sets["test"], sets["reserved"])
     val = _drop_copies(sets["val"], "validation", tests, "the test")
@@ -83,9 +87,14 @@ def load_training(sources: Sources, settings: Settings, *, is_tested: bool = Fal
     train = _drop_copies(train, "training", [val], "validation")
     _warn_of_near_copies(train, "training", sets["test"])
     _warn_of_near_copies(val, "validation", sets["test"])
-    train = _drop_grayscale(train, settings)
-    left = {"train": len(train), "val": len(val), "test": len(sets["test"])}
-    _require_images(sources, loaded, left, needed)
+    n_own, train = len(train), _drop_grayscale(train, settings)
+    n_test = len(sets["test"])
+    counts: dict[Split, SplitCounts] = {
+        "train": SplitCounts(loaded.found_in("train"), len(sets["train"]), n_own, len(train)),
+        "val": SplitCounts(loaded.found_in("val"), len(sets["val"]), len(val), len(val)),
+        "test": SplitCounts(loaded.found_in("test"), n_test, n_test, n_test),
+    }
+    require_images(sources, splits, loaded.found, counts, needed)
     statistics = measure(train)
     training_set = TrainingSet(
         name=sources.name,
@@ -120,8 +129,12 @@ def load_test(
     images, splits = loaded.sets["test"], loaded.splits
     if not quiet:
         _show_splits(sources, loaded, only="test")
-    left = {"train": len(splits.train), "val": len(splits.val), "test": len(images)}
-    _require_images(sources, loaded, left, ["test"])
+    counts: dict[Split, SplitCounts] = {
+        "train": SplitCounts.of_files(len(splits.train)),
+        "val": SplitCounts.of_files(len(splits.val)),
+        "test": SplitCounts(loaded.found_in("test"), *[len(images)] * 3),
+    }
+    require_images(sources, splits, loaded.found, counts, ["test"])
     return replace(images, failures=loaded.failures["test"], passed_over=loaded.passed_over)
 
 
@@ -135,19 +148,21 @@ def _load(
     """Decode the named splits, each at its size.
 
     A few files are split without those that cannot be used, so that each split gets one that can,
-    and copies of an image in other formats come into one split.
+    and copies of an image in several formats are held out together.
     """
     digests = Digests(sources.cache / "digests.json" if cached else None)
     dataset, tests = sources.images(digests), sources.tests(digests)
     digests.save()
     cache = Cache(sources.cache if cached else None)
     files, reasons, contents = dataset.files, dict[ImageFile, str](), dict[str, str]()
-    all_splits = splits = split(files, tests.files, split_seed)
+    failures: dict[str, str] = {}
     if len(files) <= FEW:
-        usable = cache.load(files, Preprocessing(max(sizes.values())))
-        pairs = zip(usable.files, usable.contents, strict=True)
-        contents, failures = {file.digest: pixels for file, pixels in pairs}, usable.failures
-        all_splits = splits = split(files, tests.files, split_seed, contents)
+        decoded = cache.load(files, Preprocessing(max(sizes.values())))
+        pairs = zip(decoded.files, decoded.contents, strict=True)
+        contents = {file.digest: content for file, content in pairs}
+        failures = decoded.failures
+    all_splits = splits = split(files, tests.files, split_seed, contents)
+    if failures:
         kept = _without_replacement(all_splits)
         reasons = {
             file: failures[file.name]
@@ -179,13 +194,12 @@ def _show_splits(sources: Sources, loaded: _Loaded, only: Split | None = None) -
     """Say how many images each split has and why, and what was left out or may be meant
     otherwise."""
     splits = loaded.splits
-    words: dict[Split, str] = {"train": "training", "val": "validation", "test": "the test"}
     parts: dict[Split, list[ImageFile]]
     parts = {"train": splits.train, "val": splits.val, "test": splits.test}
     shown = [only] if only else [*parts]
     kinds = Counter(Path(image.name).suffix.lower() for key in shown for image in parts[key])
     formats = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-    counts = [f"{len(parts[key])} for {words[key]}{_origin(splits, key)}" for key in shown]
+    counts = [f"{len(parts[key])} for {WORDS[key]}{_origin(splits, key)}" for key in shown]
     info(f"Images of {sources.name} ({formats or 'none'}): {', '.join(counts)}.")
     for warning in splits.warnings:
         info(f"Warning: {warning}")
@@ -193,7 +207,7 @@ def _show_splits(sources: Sources, loaded: _Loaded, only: Split | None = None) -
         unread = [name for name in loaded.passed_over if key in splits_in(name.rpartition("/")[0])]
         if splits.origins.get(key) == HELD_OUT and unread:
             info(
-                f"Warning: no file of the folder for {words[key]} is an image that is read "
+                f"Warning: no file of the folder for {WORDS[key]} is an image that is read "
                 f"({shorten(unread)}), so images are held out for it."
             )
     if sources.test_images is not None:
@@ -234,36 +248,6 @@ def _warn_of_near_copies(images: ImageSet, purpose: str, test: ImageSet) -> None
             f"Warning: images of the test that look like images of {purpose} and may be copies of "
             f"them ({len(pairs)}): {shorten(pairs)}. Remove one of each pair if they are."
         )
-
-
-def _require_images(
-    sources: Sources, loaded: _Loaded, left: Mapping[str, int], needed: Sequence[Split]
-) -> None:
-    """Raise UserError if a needed split has no image left, with what each split has."""
-    if all(left[key] for key in needed):
-        return
-    folders = f"{sources.dataset}"
-    if sources.test_images not in (None, sources.dataset):
-        folders += f" and {sources.test_images}"
-    raise UserError(
-        f"{folders}: of {loaded.found} image files, {left['train']} can be used for "
-        f"training, {left['val']} for validation and {left['test']} for the test, and each needs "
-        f"one. {_remedy(loaded.splits)}"
-    )
-
-
-def _remedy(splits: Splits) -> str:
-    """What helps where a split has no image left."""
-    held_back = {key: origin for key, origin in splits.origins.items() if origin != HELD_OUT}
-    files = [*splits.train, *splits.val, *splits.test, *splits.reserved]
-    if not splits.train and held_back and "train" not in held_back:
-        return (
-            f"All images are held back from training ({'; '.join(held_back.values())}): put those "
-            "to train on into a folder train beside, or give the folder another name."
-        )
-    if len(files) > 2 and len({file.digest for file in files}) == 1:
-        return "They are copies of one file: add other images."
-    return "Add images in color, at least three in all, or name test images with --test_images."
 
 
 def measure(images: ImageSet, most: int = 1000) -> Statistics:

@@ -108,8 +108,8 @@ def _require_images(option: str, folder: Path) -> None:
     if not found.images:
         others = describe_passed_over(found.passed_over)
         raise UserError(
-            f"{option}: the folder {folder} holds no image{f', but {others}' if others else ''}; "
-            "add images."
+            f"{option}: the folder {folder} holds no image that is read"
+            f"{f', but {others}' if others else ''}; add images."
         )
 
 

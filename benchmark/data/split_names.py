@@ -31,6 +31,7 @@ _OBJECTS = (
     "image images img imgs photo photos picture pictures pics bilder sbilder fotos imagenes set "
     "split splits data dataset folder dir jpg jpeg png"
 )
+_MASKS = "mask masks label labels annotation annotations annot annots segmentation trimap trimaps"
 _WORDS_WITHOUT_MEANING = {*_OBJECTS.split(), *["dev", "the", "color", "colour", "rgb", "a", "b"]}
 
 
@@ -53,6 +54,7 @@ class SplitFolders:
         for folder in self.counts:
             splits, words = read_name(_last(folder))
             self.beside[_parent(folder), words] |= splits
+        self.parents_of_images = {_parent(f) for f in self.counts if _names_images(_last(f))}
         whole = {folder for folder, count in self.counts.items() if count == len(names)}
         self.ignored = set[str]()
         inner = any(self._split(folder) for folder in self.counts.keys() - whole)
@@ -63,6 +65,11 @@ class SplitFolders:
         """The split of an image. One that is below two split folders is held back the most."""
         found = {self._split(folder) for folder in _folders_of(name)}
         return next((split for split in ("test", "val", "train") if split in found), None)
+
+    def is_mask(self, name: str) -> bool:
+        """Whether an image is below a folder of masks, as `train_masks` is, or `masks` beside
+        `images` or `train`."""
+        return any(self._holds_masks(folder) for folder in _folders_of(name))
 
     def looks_like_test(self, name: str) -> bool:
         """Whether the innermost folder that names a split is not clear, and may be a test."""
@@ -75,6 +82,8 @@ class SplitFolders:
         found: dict[Split, list[str]] = defaultdict(list)
         for folder in sorted(self.counts):
             outer = {self._split(f) for f in _folders_of(folder)}
+            if self.is_mask(f"{folder}/"):
+                continue
             if (split := self._split(folder)) is not None and split not in outer:
                 found[split].append(f"{folder}/")
         return {split: f"of {shorten(folders)}" for split, folders in found.items()}
@@ -83,6 +92,8 @@ class SplitFolders:
         """Sentences about folders that look like a split and are not taken as one."""
         tests, others = defaultdict[str, int](int), defaultdict[str, int](int)
         for name in self.names:
+            if self.is_mask(name):
+                continue
             unclear = [folder for folder in _folders_of(name) if self._is_unclear(folder)]
             if unclear and self.looks_like_test(name):
                 tests[unclear[-1]] += 1
@@ -94,10 +105,10 @@ class SplitFolders:
             "to train on it, give it another name."
             for folder, count in sorted(tests.items())
         ]
+        found += self.warnings_of_masks()
         found += [
             f"The folders {shorten(sorted(folders))} are taken as splits too, beside those without "
-            f"the word {' '.join(words)}. If they hold no photos, such as masks, move them out of "
-            "the dataset."
+            f"the word {' '.join(words)}. If they hold no photos, move them out of the dataset."
             for words, folders in sorted(self._further().items())
         ]
         return found + [
@@ -106,9 +117,21 @@ class SplitFolders:
             for folder, count in sorted(others.items())
         ]
 
+    def warnings_of_masks(self) -> list[str]:
+        """Sentences about the folders of masks."""
+        masks = defaultdict[str, int](int)
+        for name in self.names:
+            if outermost := [f for f in _folders_of(name) if self._holds_masks(f)][:1]:
+                masks[outermost[0]] += 1
+        return [
+            f"The folder {folder} holds masks, by its name: {count} images of it are neither "
+            "trained nor tested on. Give it another name if they are photos."
+            for folder, count in sorted(masks.items())
+        ]
+
     def _further(self) -> dict[tuple[str, ...], list[str]]:
         """Folders of splits with further words in their names, beside plain ones, by these words:
-        `train_masks` and `test_masks` beside `train` and `test`."""
+        `train_depth` and `test_depth` beside `train` and `test`."""
         found: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for folder in self.counts:
             _, words = read_name(_last(folder))
@@ -117,8 +140,16 @@ class SplitFolders:
                 found[words].append(folder)
         return found
 
+    def _holds_masks(self, folder: str) -> bool:
+        splits, words = read_name(_last(folder))
+        return any(map(_is_mask_word, words)) and (
+            bool(splits)
+            or any(map(_is_mask_word_of_split, words))
+            or _parent(folder) in self.parents_of_images
+        )
+
     def _split(self, folder: str) -> Split | None:
-        if folder in self.ignored:
+        if folder in self.ignored or self._holds_masks(folder):
             return None
         splits, words = read_name(_last(folder))
         if len(splits) != 1 or (words and len(self.beside[_parent(folder), words]) < 2):
@@ -138,6 +169,26 @@ def _folders_of(name: str) -> list[str]:
     """The folders that an image is below, from the outermost on: `a/b/c.png` → a, a/b."""
     parts = name.split("/")[:-1]
     return ["/".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+def _names_images(folder: str) -> bool:
+    """Whether a folder's name, such as `images`, `JPEGImages` or `train`, has no other meaning."""
+    return not read_name(folder)[1] and any(letter.isalpha() for letter in folder)
+
+
+def _is_mask_word(word: str) -> bool:
+    return word in _MASKS.split() or _is_mask_word_of_split(word)
+
+
+@cache
+def _is_mask_word_of_split(word: str) -> bool:
+    """Whether a word names a split and masks in one, as `trainannot` and `testmasks` do."""
+    masks = _MASKS.split()
+    pairs = ((word[:place], word[place:]) for place in range(2, len(word) - 1))
+    return any(
+        (first in _SPLIT_WORDS and second in masks) or (second in _SPLIT_WORDS and first in masks)
+        for first, second in pairs
+    )
 
 
 def _parent(folder: str) -> str:

@@ -1,7 +1,8 @@
 """The split of a dataset into images for training, for validation and for the test.
 
-Folders named after a split are that split. Of all other images some are held out, each by its own
-content and a seed, so renaming a file or adding one moves no other image.
+Folders named after a split are that split; those of masks beside them are none. Of all other images
+some are held out, each by its own content and a seed, so renaming a file or adding one moves no
+other image.
 """
 
 from collections import defaultdict
@@ -41,22 +42,24 @@ def split(
     dataset: list[ImageFile],
     tests: list[ImageFile],
     split_seed: int,
-    contents: Mapping[str, str] = {},
+    contents: Mapping[str, str] | None = None,
 ) -> Splits:
     """Split the images of `dataset` into those for training, for validation and for the test.
 
-    tests: the images of a separate test folder, or none. contents: what is known of the decoded
-    pixels of files, by digest; files of the same pixels are held out together.
+    tests: the images of a separate test folder, or none. contents: a hash of the decoded pixels of
+    a file by its digest, where it is known; files of the same pixels are held out together.
 
     Images below a folder named after validation or test belong to these splits, wherever the folder
     is. Of all others 10 % are held out for the test if there is no other test set, and 15 % of the
     rest for validation if there is no folder for it; at least one each where there are enough.
     """
     folders = SplitFolders([image.name for image in dataset])
+    folders_of_tests = SplitFolders([image.name for image in tests])
     parts: dict[Split | None, list[ImageFile]] = defaultdict(list)
-    unclear: list[ImageFile] = []
+    unclear = [image for image in tests if folders_of_tests.is_mask(image.name)]
+    tests = [image for image in tests if not folders_of_tests.is_mask(image.name)]
     for image in dataset:
-        if folders.looks_like_test(image.name):
+        if folders.is_mask(image.name) or folders.looks_like_test(image.name):
             unclear.append(image)
         else:
             parts[folders.split_of(image.name)].append(image)
@@ -68,12 +71,14 @@ def split(
         origins["test"] = "of the folder of test images"
     if not test:
         keep = 1 if val else 2  # one for training, and one for validation
-        test, train = _hold_out(train, HELD_OUT_FOR_TEST, split_seed, "test", keep, contents)
+        test, train = _hold_out(train, HELD_OUT_FOR_TEST, split_seed, "test", keep, contents or {})
         origins["test"] = HELD_OUT
     if not val:
-        val, train = _hold_out(train, HELD_OUT_FOR_VALIDATION, split_seed, "val", 1, contents)
+        share = HELD_OUT_FOR_VALIDATION
+        val, train = _hold_out(train, share, split_seed, "val", 1, contents or {})
         origins["val"] = HELD_OUT
-    return Splits(train, val, test, reserved, origins, folders.warnings())
+    warnings = folders.warnings() + folders_of_tests.warnings_of_masks()
+    return Splits(train, val, test, reserved, origins, warnings)
 
 
 def warn_of_splits_in_test(folder: Path, tests: Sequence[ImageFile]) -> None:
@@ -97,19 +102,20 @@ def _hold_out(
 ) -> tuple[list[ImageFile], list[ImageFile]]:
     """Return (held out, rest). Each image is drawn by its own content alone.
 
-    Only where that would hold out none, or leave fewer than `keep`, the lowest draws decide. Files
-    of the same pixels are drawn as the first of them by digest.
+    Files of the same decoded pixels are one image; the least of their digests is drawn, so that the
+    draw of a single file does not depend on whether `contents` knows it. Only where that would hold
+    out none, or leave fewer than `keep` images, the lowest draws decide.
     """
-    first: dict[str, str] = {}
+    least: dict[str, str] = {}
     for digest in sorted(image.digest for image in images):
-        first.setdefault(contents.get(digest, digest), digest)
-    drawn_as = {image.digest: first[contents.get(image.digest, image.digest)] for image in images}
+        least.setdefault(contents.get(digest, digest), digest)
+    key = {image.digest: least[contents.get(image.digest, image.digest)] for image in images}
     draws = {
         digest: int(sha256_of_json([seed, purpose, digest])[:13], 16) / 16**13
-        for digest in {*drawn_as.values()}
+        for digest in least.values()
     }
     lowest = sorted(draws, key=draws.__getitem__)
     count = sum(draw < share for draw in draws.values())
     held = set(lowest[: max(0, min(max(count, 1), len(lowest) - keep))])
-    rest = [image for image in images if drawn_as[image.digest] not in held]
-    return [image for image in images if drawn_as[image.digest] in held], rest
+    rest = [image for image in images if key[image.digest] not in held]
+    return [image for image in images if key[image.digest] in held], rest

@@ -198,8 +198,8 @@ class Outputs:
         return derive_seed(provenance.seed, self.inputs.files[row].name, sample)
 
     def delete(self) -> None:
-        """Delete all outputs, and before them what was recorded of them."""
-        for path in (self.folder.record, *self.folder.outputs, self.folder.outputs_record):
+        """Delete whatever is in the place of the outputs, of their records and of their scores."""
+        for path in self.folder.written:
             remove(path)
 
     # ---- the mean of several samples ---------------------------------------------------------

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from benchmark import registry
-from benchmark.checkpoints import Weights, load_weights
+from benchmark.checkpoints import OtherWeights, Weights, load_weights
 from benchmark.color import rgb_from_8bit, rgb_to_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer, Sampling, pretrained_parts
 from benchmark.errors import Diverged, UserError, first_line
@@ -28,7 +28,7 @@ from benchmark.evaluation.baselines import (
 )
 from benchmark.evaluation.evaluate import folder_name, label_of
 from benchmark.evaluation.outputs import Outputs
-from benchmark.files import sha256_of_file, sha256_of_json
+from benchmark.files import sha256_of_json
 from benchmark.randomness import derive_seed
 from benchmark.results.folders import (
     GRAY_RUN,
@@ -58,6 +58,13 @@ another seed or another sampling change the mean by more.
 """
 ON_ANOTHER_DEVICE = 1.0
 """The same for images that a GPU colored, whose rounding many steps of sampling may amplify."""
+
+
+MEASURED_IN_TRAINING = (
+    *("training_seconds", "images_per_second", "device", "precision", "peak_device_bytes"),
+    "training_finished",
+)
+"""The fields of a cost that do not follow from the settings and the weights."""
 
 
 @dataclass
@@ -163,6 +170,14 @@ def _check_cost(found: Verification, trained: RunFolder, record: RunRecord) -> N
         found.unchecked.append(f"cost: {trained.cost} does not exist.")
     elif record.cost is None:
         found.unchecked.append("cost: the training was not finished when it was tested.")
+    elif record.cost.training_finished != cost.training_finished:
+        # Of another training to the same weights, only what was measured may differ.
+        measured = {key: getattr(cost, key) for key in MEASURED_IN_TRAINING}
+        found.compare("cost", record.cost.model_copy(update=measured), cost, str(trained.cost))
+        found.unchecked.append(
+            f"cost: {trained.path} was trained again since this test; test again to record the "
+            f"cost of {trained.cost}."
+        )
     else:
         found.compare("cost", record.cost, cost, str(trained.cost))
 
@@ -277,11 +292,11 @@ def _load(found: Verification, folder: TestFolder, record: RunRecord) -> Weights
     if not path.is_file():
         found.unchecked.append(f"the weights: {path} is not there any more.")
         return None
-    if sha256_of_file(path) != recorded.sha256:
-        found.faults.append(f"{path} are not the weights that were tested.")
-        return None
     try:
-        weights = load_weights(path, record.model, CPU)
+        weights = load_weights(path, record.model, CPU, expected_sha256=recorded.sha256)
+    except OtherWeights as error:
+        found.faults.append(str(error))
+        return None
     except UserError as error:
         found.faults.append(f"the weights that were tested cannot be loaded: {error}")
         return None

@@ -27,7 +27,7 @@ from benchmark.results.records import (
     read_cost,
 )
 from benchmark.results.schema import read_record
-from benchmark.settings import sentence_of
+from benchmark.settings import Settings, sentence_of
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ def test(model: str, job: Job) -> FinishedTest:
     path = find_weights(model, job.folder(model), job.weights)
     trained = RunFolder.of_weights(path)
     begun = read_record(trained.settings, TrainingRecord)
-    typed, sampling = split_typed(model, job, begun.settings, network, begun.preset)
+    # settings.json may lack some: a run of an older version, or a file that was edited.
+    known = {*begun.settings, *Settings.model_fields, *network.architecture_schema().model_fields}
+    typed, sampling = split_typed(model, job, known, network, begun.preset)
     chosen = _choose_settings(model, begun.settings, typed)
     fabric = make_fabric(job.device, "32")  # a test is always in full precision
     weights = load_weights(path, model, fabric.device)
@@ -115,12 +117,15 @@ def _refuse_training_options(
 ) -> None:
     """Raise UserError for a typed setting of the training that the run was not trained with."""
     for name, value in typed.items():
-        trained = settings[name]
+        trained = settings.get(name)
         same = value == trained or [value] == trained or str(value) == str(trained)
         if name not in TestSettings.model_fields and not same:
+            known = f"{folder.path} was trained with {trained}"
+            if name not in settings:
+                known = f"{folder.settings} does not say with which value it was trained"
             raise UserError(
-                f"{name} {value} is a setting of the training, and {folder.path} was trained with "
-                f"{trained}: leave it out, or train another run with --run."
+                f"{name} {value} is a setting of the training, and {known}: leave it out, or train "
+                "another run with --run."
             )
 
 

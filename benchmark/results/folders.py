@@ -101,11 +101,13 @@ class RunFolder:
         available = self.available_weights()
         if not available:
             raise UserError(
-                f"{self.path} has no weights: train first, with --mode train, and --overwrite if "
-                "it was trained already."
+                f"{self.path} has no weights: train first, with --mode train, which also writes "
+                "those of a finished training again."
             )
-        names = ", ".join(available)
-        raise UserError(f"There are no weights {which!r} in {self.weights}; {names}.")
+        raise UserError(
+            f"There are no weights {which!r} in {self.weights}: name others with --weights, which "
+            f"are {', '.join(available)}."
+        )
 
     def preview(self, epoch: int) -> Path:
         """The figure of validation images that a training colors after an epoch."""
@@ -169,6 +171,9 @@ class TestFolder:
         self.outputs_record = path / "colorized.json"
         self.lock = path / LOCK
         self.outputs = (path / IMAGES, path / SAMPLES, path / FRAMES)
+        scores = (self.per_image, self.file_report, self.figure, self.objects, self.calibration)
+        self.written = (self.record, *self.outputs, self.outputs_record, *scores)
+        """All that a test writes, run.json first: without it the rest is no result."""
 
     @staticmethod
     def sample_folder(sample: Sample) -> str:

@@ -103,7 +103,10 @@ class SubmissionRecord(Strict):
 
 
 class Cost(Strict):
-    """cost.json: what a training took."""
+    """cost.json: what a training took.
+
+    training_finished: when it ended, ISO 8601, UTC; empty in files of older versions.
+    """
 
     remedy: ClassVar[str] = (
         "Delete this file to go on without it, or train from the beginning with --mode train "
@@ -119,6 +122,7 @@ class Cost(Strict):
     precision: str
     peak_device_bytes: Count | None = Field(description="on a CPU that of the whole process")
     best_epoch: Count
+    training_finished: str = ""
 
 
 class Divergence(Strict):

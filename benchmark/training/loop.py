@@ -31,6 +31,7 @@ from benchmark.files import sha256_of_json
 from benchmark.metrics.table import MetricSuite
 from benchmark.randomness import Randomness, derive_seed
 from benchmark.recipe import Batch, Recipe, Update
+from benchmark.results.environment import now
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import Cost, Divergence
 from benchmark.results.schema import write_record
@@ -43,9 +44,11 @@ from benchmark.training.divergence import (
     warning_of,
 )
 from benchmark.training.ema import Average
+from benchmark.training.missing_weights import rewrite_missing
 from benchmark.training.pretrained import require_loaded
 from benchmark.training.sample_validation import SampleValidation
-from benchmark.training.state import TrainingState, renew_weights, tensors_of
+from benchmark.training.schedule import rate_at
+from benchmark.training.state import TrainingState, tensors_of
 from benchmark.training.stopping import stop_requested
 from benchmark.training.tracking import Tracker, WandbMode, print_epoch
 
@@ -53,13 +56,6 @@ SECONDS_TO_FIRST_STATE, SECONDS_BETWEEN_STATES = 3, 30
 PREVIEW_IMAGES = 4
 VALIDATIONS_PER_RUN = 10
 """How often in a training validation images are sampled, scored and drawn."""
-
-
-def rate_at(share: float, warmup: float) -> float:
-    """The learning rate as a share of the full one: linear warm-up, then half a cosine to 0."""
-    if share < warmup:
-        return share / warmup
-    return 0.5 * (1 + math.cos(math.pi * (share - warmup) / (1 - warmup))) if warmup < 1 else 1.0
 
 
 class Loop:
@@ -135,7 +131,7 @@ class Loop:
         if self.folder.state.exists():
             self._resume()
         if self.closed_epochs == self.epochs:
-            renew_weights(self.folder, self.average.model, self.name, self.epochs, self.best_epoch)
+            info(f"{self.folder.path} is already trained: {self.epochs} epochs.")
             return
         self.folder.cost.unlink(missing_ok=True)  # the training is not finished any more
         settings = self.settings.model_dump(mode="json")
@@ -317,8 +313,7 @@ class Loop:
     def _validate(self) -> dict[str, Any]:
         """The losses of the averaged weights, averaged over the validation images."""
         sums: dict[str, Tensor] = {}
-        pixels = self.val_pixels
-        for index, part in enumerate(torch.split(pixels, self.settings.batch_size)):
+        for index, part in enumerate(torch.split(self.val_pixels, self.settings.batch_size)):
             rgb = rgb_from_8bit(part.to(self.device)).contiguous(memory_format=torch.channels_last)
             # The same draws in every epoch, different from all draws of training.
             rng = Randomness(derive_seed(self.settings.seed, "validation"), index, self.device)
@@ -327,14 +322,13 @@ class Loop:
             for key, value in losses.items():
                 weighted = value.detach().cpu().double() * len(part)
                 sums[key] = sums[key] + weighted if key in sums else weighted
-        return {f"val/{key}": (total / len(pixels)).tolist() for key, total in sums.items()}
+        return {f"val/{k}": (total / len(self.val_pixels)).tolist() for k, total in sums.items()}
 
     def _preview(self, path: Path) -> None:
         truth8 = self.val_pixels[:PREVIEW_IMAGES]
         lightness = rgb_to_lightness(rgb_from_8bit(truth8)).to(self.device)
-        model = self.average.model
-        sampling = model.sampling_class().preview()
-        output = model.colorize(lightness, seeds=range(len(lightness)), sampling=sampling)
+        model, seeds = self.average.model, range(len(lightness))
+        output = model.colorize(lightness, seeds=seeds, sampling=model.sampling_class().preview())
         save_results(path, lightness, output, truth8)
 
     def _save_weights(self, which: str | int) -> None:
@@ -382,7 +376,12 @@ class Loop:
         self.best, self.best_epoch = state.best, state.best_epoch
         self.sums.update({key: value.to(self.device) for key, value in state.sums.items()})
         self.counts.update(state.counts)
-        if self.closed_epochs < self.epochs:
+        self.epoch, finished = self.closed_epochs - 1, self.closed_epochs == self.epochs
+        at_end = self.step == min(self.closed_epochs * self.steps_per_epoch, self.total)
+        epochs = (self.closed_epochs if at_end else 0, self.best_epoch)
+        if not rewrite_missing(self.folder, *epochs, finished=finished, save=self._save_weights):
+            self.best, self.best_epoch = math.inf, 0
+        if not finished:
             info(f"{self.folder.path}: resumed at step {self.step} of {self.total}.")
 
     def _write_cost(self) -> None:
@@ -396,5 +395,6 @@ class Loop:
             precision=str(self.fabric._precision.precision),
             peak_device_bytes=peak(self.device) if self.counts_memory else None,
             best_epoch=self.best_epoch,
+            training_finished=now(),
         )
         write_record(self.folder.cost, cost)

@@ -15,15 +15,12 @@ from benchmark.checkpoints import (
     is_dense,
     load_state,
     save_state,
-    save_weights,
     state_error,
 )
-from benchmark.colorizer import Colorizer
-from benchmark.console import info
-from benchmark.errors import UserError, first_line
-from benchmark.results.folders import RunFolder
+from benchmark.errors import first_line
 from benchmark.results.schema import Amount, Count, validation_fault
 from benchmark.training.ema import Average
+from benchmark.training.optimizer_state import fault_of_optimizer
 
 Tensors = dict[str, Tensor]
 Optimizers = Mapping[str, torch.optim.Optimizer]
@@ -98,7 +95,9 @@ class TrainingState(BaseModel):
         if self.optimizers.keys() != optimizers.keys():
             return f"its optimizers are {', '.join(self.optimizers)}"
         for name, optimizer in optimizers.items():
-            if (fault := _fault_of_optimizer(optimizer, self.optimizers[name])) is not None:
+            stepped = self._parameters_that_changed(recipe, optimizer)
+            fault = fault_of_optimizer(optimizer, self.optimizers[name], stepped)
+            if fault is not None:
                 return f"{fault} of the optimizer {name}"
         try:
             fabric._precision.load_state_dict(self.precision)
@@ -109,6 +108,20 @@ class TrainingState(BaseModel):
         for name, optimizer in optimizers.items():
             optimizer.load_state_dict(self.optimizers[name])
         return None
+
+    def _parameters_that_changed(
+        self, recipe: nn.Module, optimizer: torch.optim.Optimizer
+    ) -> frozenset[int]:
+        """The positions in an optimizer of the parameters that differ from their first values,
+        which `recipe` still has."""
+        names = {id(parameter): name for name, parameter in recipe.named_parameters()}
+        owned = [p for group in optimizer.param_groups for p in group["params"]]
+        return frozenset(
+            index
+            for index, parameter in enumerate(owned)
+            if (name := names.get(id(parameter))) is not None
+            and not torch.equal(parameter.detach().cpu(), self.recipe[name])
+        )
 
 
 def tensors_of(
@@ -121,55 +134,3 @@ def tensors_of(
         "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
         "precision": fabric._precision.state_dict(),
     }
-
-
-def _fault_of_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> str | None:
-    """Say in what a state differs from those that an optimizer may have, or None."""
-    groups, entries = state.get("param_groups"), state.get("state")
-    own = optimizer.state_dict()["param_groups"]
-    if not isinstance(groups, list) or not isinstance(entries, dict) or len(groups) != len(own):
-        return "its groups"
-    for group, expected in zip(groups, own, strict=True):
-        if not isinstance(group, dict) or group.keys() != expected.keys():
-            return "the entries of its groups"
-        for key, value in expected.items():
-            # The schedule sets the rate before every step.
-            if key != "lr" and (type(group[key]) is not type(value) or group[key] != value):
-                return f"{key} of its groups"
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    keys = {frozenset(entry) for entry in entries.values() if isinstance(entry, dict)}
-    if len(keys) > 1:  # the parameters of an optimizer all have the same entries
-        return "a missing entry"
-    for index, entry in entries.items():
-        if type(index) is not int or not 0 <= index < len(parameters) or type(entry) is not dict:
-            return f"the entry {index!r}"
-        shape = parameters[index].shape
-        for key, value in entry.items():
-            if isinstance(value, Tensor) and value.shape not in (shape, torch.Size([])):
-                return f"the shape of {key}"
-            if not isinstance(value, (Tensor, int, float)) and value is not None:
-                return f"the type of {key}"
-    return None
-
-
-def renew_weights(
-    folder: RunFolder, model: Colorizer, name: str, epochs: int, best_epoch: int
-) -> None:
-    """Say that a training is finished, and write those of its weights again that are missing.
-
-    model: the averaged weights of the last epoch, which the state holds; those of an earlier epoch
-    are in no other file, so UserError if the best ones are missing and are not these.
-    """
-    info(f"{folder.path} is already trained: {epochs} epochs.")
-    for which, epoch in (("last", epochs), ("best", best_epoch)):
-        path = folder.weights_file(which)
-        if path.is_file():
-            continue
-        if epoch != epochs:
-            raise UserError(
-                f"{path} is missing. The best weights, those of epoch {epoch}, are in no other "
-                "file: test the last ones with --mode test --weights last, or train again with "
-                "--overwrite."
-            )
-        save_weights(path, model, name, epoch)
-        info(f"{path} was missing and is written again from the state.")

@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
-from benchmark import checkpoints
-from benchmark.checkpoints import HEADER, load_state, load_weights, save_state, save_weights
+from benchmark import registry
+from benchmark.checkpoints import (
+    HEADER,
+    OtherWeights,
+    load_state,
+    load_weights,
+    save_state,
+    save_weights,
+)
 from benchmark.errors import UserError
 from benchmark.files import sha256_of_file
 from tests.support import tiny_model
@@ -42,21 +49,26 @@ def test_weights_are_read_as_they_were_written(tmp_path: Path) -> None:
         assert torch.equal(loaded.model.state_dict()[key], value)
 
 
-def test_the_hash_is_of_the_weights_that_were_read_even_if_the_file_is_replaced_meanwhile(
+def test_the_hash_is_that_of_the_bytes_that_are_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, model = tmp_path / "w.safetensors", tiny_model(NAME)
-    save_weights(path, model, NAME, 7)
-    expected = sha256_of_file(path)
+    """Also where the file is replaced while the model is built."""
+    path, other = tmp_path / "w.safetensors", tmp_path / "other.safetensors"
+    save_weights(path, tiny_model(NAME), NAME, 7)
+    save_weights(other, tiny_model(NAME, seed=1), NAME, 8)
+    expected, content = sha256_of_file(path), other.read_bytes()
+    with pytest.raises(OtherWeights, match="test again"):
+        load_weights(other, NAME, CPU, expected_sha256=expected)
+    load_model = registry.load_model
 
-    def load_slowly(content: bytes) -> dict[str, Tensor]:
-        save_weights(path, tiny_model(NAME), NAME, 8)
-        return load(content)
+    def replace_the_file(name: str) -> Any:
+        other.replace(path)
+        return load_model(name)
 
-    monkeypatch.setattr(checkpoints, "load", load_slowly)
-    loaded = load_weights(path, NAME, CPU)
-    assert (loaded.epoch, loaded.sha256) == (7, expected)
-    assert sha256_of_file(path) != expected
+    monkeypatch.setattr(registry, "load_model", replace_the_file)
+    loaded = load_weights(path, NAME, CPU, expected_sha256=expected)
+    assert (loaded.sha256, loaded.epoch) == (expected, 7)
+    assert path.read_bytes() == content
 
 
 FORGED: list[Any] = ["", "{", "[]", "null", "[" * 100_000, {"model": 1}, {"architecture": []}]

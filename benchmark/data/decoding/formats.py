@@ -48,13 +48,30 @@ NOT_READ: dict[str, tuple[str, ...]] = {
         *(".rw2", ".rwl", ".pef", ".ptx", ".srw", ".x3f", ".3fr", ".fff", ".erf", ".mef", ".mos"),
         *(".mrw", ".dcr", ".kdc", ".iiq", ".gpr", ".raw", ".cap", ".eip"),
     ),
-    "unpack the archive": (*(".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"),),
     "extract the frames as PNG files": (
         *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".flv", ".mpg", ".mpeg", ".3gp"),
         *(".mts", ".m2ts", ".ogv", ".vob", ".hevc", ".h264", ".h265", ".mxf"),
     ),
+    "unpack the archive": (
+        *(".zip", ".tar", ".tgz", ".gz", ".tbz2", ".tbz", ".bz2", ".txz", ".xz", ".zst", ".7z"),
+        *(".rar", ".lz4", ".lzma", ".cbz", ".cbr"),
+    ),
+    "export its images as PNG files": (
+        *(".parquet", ".arrow", ".tfrecord", ".tfrecords", ".npz", ".h5", ".hdf5", ".lmdb", ".mdb"),
+    ),
 }
-"""What helps, by the suffixes of images, archives and videos that are not read."""
+"""What helps, by the suffixes of files with images or videos in them that are not read."""
+
+READ_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"\x89PNG\r\n\x1a\n", ".png"),
+    (b"GIF8", ".gif"),
+    (b"II*\0", ".tif"),
+    (b"MM\0*", ".tif"),
+    (b"\0\0\0\x0cjP  ", ".jp2"),
+)
+"""What files that are read begin with, and a suffix under which they are."""
+LONGEST_SIGNATURE = 12
 
 SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"%!PS", "PostScript"),
@@ -76,7 +93,6 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
 )
 """What files that are not read begin with."""
 
-IMAGE_MAGIC = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  "
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2"}
 AVIF_BRANDS = {b"avif", b"avis"}
 
@@ -102,10 +118,16 @@ def remedy_for(suffix: str) -> str:
     return next((remedy for remedy, named in NOT_READ.items() if suffix in named), "")
 
 
-def is_image(head: bytes) -> bool:
-    """Whether a file with these first bytes, at least 12, is surely an image that is read."""
-    riff = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-    return head.startswith(IMAGE_MAGIC) or riff or head[4:12] in (b"ftypavif", b"ftypavis")
+def suffix_for(head: bytes) -> str:
+    """Return the suffix that a file with these first bytes needs to be read, or "" if none helps.
+
+    head: at least LONGEST_SIGNATURE bytes of it, if it has as many.
+    """
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return ".webp"
+    if head[4:8] == b"ftyp" and head[8:12] in AVIF_BRANDS:
+        return ".avif"
+    return next((suffix for start, suffix in READ_SIGNATURES if head.startswith(start)), "")
 
 
 def formats_for(suffix: str) -> list[str]:

@@ -3,9 +3,11 @@
 import os
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from benchmark.data.finding import describe_passed_over, list_folder
+from benchmark.data.reading import open_rgb
 
 
 def test_every_image_is_found_and_no_hidden_file(tmp_path: Path) -> None:
@@ -45,18 +47,18 @@ def test_whatever_is_passed_over_is_named_with_the_reason(tmp_path: Path) -> Non
     assert described.startswith("2 (.heic: ") or "1 (.heic: " in described
 
 
-def test_archives_and_images_without_a_suffix_are_named_with_what_helps(tmp_path: Path) -> None:
-    (tmp_path / "photos.zip").write_bytes(b"PK\3\4")
-    (tmp_path / "photos.tar.gz").write_bytes(b"\x1f\x8b")
-    Image.new("RGB", (20, 20)).save(tmp_path / "IMG_0001", format="JPEG")
-    Image.new("RGB", (20, 20)).save(tmp_path / "IMG_0002", format="WEBP")
-    (tmp_path / "README").write_text("no image, but a text of more than twelve bytes")
-    passed_over = list_folder(tmp_path).passed_over
-    assert "unpack" in passed_over["photos.zip"]
-    assert "unpack" in passed_over["photos.tar.gz"]
-    assert "give it the suffix" in passed_over["IMG_0001"]
-    assert "give it the suffix" in passed_over["IMG_0002"]
-    assert passed_over["README"] == "no suffix: no image format"
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".tif", ".webp", ".jp2", ".avif"])
+@pytest.mark.parametrize("name", ["photo", "photo.jpg_large", "photo.0001"])
+def test_an_image_without_its_suffix_is_read_once_it_is_renamed_as_the_message_says(
+    tmp_path: Path, suffix: str, name: str
+) -> None:
+    path, saved = tmp_path / name, tmp_path / f"saved{suffix}"
+    Image.new("RGB", (20, 20), "red").save(saved)
+    saved.rename(path)
+    assert list_folder(tmp_path).passed_over[name].endswith(f"rename it to end in {suffix}")
+    path.rename(path.with_name(f"{name}{suffix}"))
+    (found,) = list_folder(tmp_path).images
+    assert open_rgb(found).size == (20, 20)
 
 
 def test_links_to_folders_are_followed(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_missing_and_empty_folders_are_reported_in_one_sentence(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("no image")
-    empty = "holds no image, but 1 (.txt: no image format); add images"
+    empty = "holds no image that is read, but 1 (.txt: no image format); add images"
     problems = {"missing": "does not exist; check the path", "empty": empty}
     for folder, problem in problems.items():
         path = str(tmp_path / folder)
@@ -183,7 +183,7 @@ def test_too_few_images_are_counted_in_one_sentence(
     fill_folder(tmp_path / "few", range(count))
     sources = sources_of(tmp_path, tmp_path / "few")
     with pytest.raises(
-        UserError, match=f"of {count} image files.* at least three in all"
+        UserError, match=f"of {count} image files.* needs at least three different images"
     ) as caught:
         load_training(sources, Plain(size=SIZE), is_tested=True)
     assert re.search(r"\d can be used for training, \d for validation and 0 for", str(caught.value))
@@ -218,13 +218,13 @@ def test_images_that_are_all_held_back_from_training_are_named_with_the_remedy(
     assert len(load_training(sources_of(tmp_path, folder), Plain(size=SIZE)).train) >= 3
 
 
-def test_copies_of_one_file_alone_are_said_to_be_that(
+def test_copies_of_one_file_are_one_image(
     tmp_path: Path, fill_folder: Callable[..., list[Path]]
 ) -> None:
     (first,) = fill_folder(tmp_path / "same", [0])
     for number in range(4):
         shutil.copy(first, tmp_path / "same" / f"copy_{number}.png")
-    with pytest.raises(UserError, match="copies of one file: add other images"):
+    with pytest.raises(UserError, match="needs at least three different images"):
         load_training(sources_of(tmp_path, tmp_path / "same"), Plain(size=SIZE), is_tested=True)
 
 

@@ -119,6 +119,19 @@ def test_from_two_images_on_one_is_held_out_beside_a_test(contents: list[int], s
     assert min(len(splits.train), len(splits.val)) >= 1
 
 
+@given(st.integers(3, 9), st.integers(0, 50))
+def test_an_image_in_two_formats_is_one_image(count: int, seed: int) -> None:
+    files = [image(n) for n in range(2 * count)]
+    contents = {file.digest: str(n // 2) for n, file in enumerate(files)}
+    splits = split(files, [], seed, contents)
+    parts = [{contents[f.digest] for f in part} for part in (splits.train, splits.val, splits.test)]
+    assert all(parts)
+    assert sum(map(len, parts)) == count
+    # A single file is drawn as if nothing was known of the contents.
+    alone = {file.digest: str(n) for n, file in enumerate(files)}
+    assert split(files, [], seed, alone) == split(files, [], seed)
+
+
 # ---- names of folders ----------------------------------------------------------------------------
 
 
@@ -198,13 +211,45 @@ def test_what_only_looks_like_another_split_is_warned_of(name: str) -> None:
 
 
 def test_splits_with_a_further_word_beside_plain_ones_are_warned_of() -> None:
-    names = ["train/a", "test/b", "train_masks/c", "test_masks/d"]
+    names = ["train/a", "test/b", "train_depth/c", "test_depth/d"]
     (warning,) = split([image(n, name) for n, name in enumerate(names)], [], 0).warnings
-    assert "test_masks, train_masks" in warning
+    assert "test_depth, train_depth" in warning
     assert "move them out of the dataset" in warning
     for others in (names[:2], names[2:], ["trainA/a", "trainB/b", "testA/c", "testB/d"]):
         files = [image(n, name) for n, name in enumerate(others)]
         assert not split(files, [], 0).warnings
+
+
+@pytest.mark.parametrize(
+    ("photos", "masks"),
+    [
+        (["train", "test"], ["train_masks", "test_masks"]),
+        ([], ["train_masks", "test_masks"]),
+        (["images/train", "images/val"], ["masks/train", "masks/val"]),
+        (["train/images", "test/images"], ["train/labels", "test/labels"]),
+        (["train", "val"], ["trainannot", "valannot"]),
+        (["JPEGImages"], ["SegmentationClass", "Annotations"]),
+    ],
+)
+def test_masks_are_neither_trained_nor_tested_on(photos: list[str], masks: list[str]) -> None:
+    files = [image(hash((f, n)), f"{f}/{n}.png") for f in photos + masks for n in range(20)]
+    for splits in (split(files, [], 0), split([image(-1, "a.png")], files, 0)):
+        used = {file.name.rpartition("/")[0] for file in splits.train + splits.val + splits.test}
+        assert used - {""} == set(photos)
+        found = {file.name.rpartition("/")[0] for file in splits.reserved}
+        assert found == set(masks)
+        warned = [part for part in splits.warnings if "holds masks, by its name" in part]
+        assert len(warned) == len(
+            {mask.removesuffix("/train").removesuffix("/val") for mask in masks}
+        )
+
+
+@pytest.mark.parametrize(
+    "names", [["mask", "hat"], ["001", "mask"], ["gas_mask", "labels of beer"]]
+)
+def test_classes_of_photos_named_mask_are_no_masks(names: list[str]) -> None:
+    splits = split([image(n, f"{name}/{n}.jpg") for name in names for n in range(60)], [], 0)
+    assert splits.reserved == []
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,14 @@ from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.colorizer import Colorizer, OnStep
 from benchmark.data.cache import ImageSet
 from benchmark.data.manifest import ImageFile
+from benchmark.errors import UserError
 from benchmark.evaluation import evaluate
 from benchmark.evaluation.baselines import GroundTruth, MeanAb
 from benchmark.evaluation.baselines import test_baselines as run_baselines
 from benchmark.evaluation.evaluate import Candidate, TestSetup
-from benchmark.evaluation.recorded import IDENTITY, read_table
+from benchmark.evaluation.recorded import IDENTITY, read_table, read_test
 from benchmark.figures.images import GAP, save_png
-from benchmark.files import sha256_of_file
+from benchmark.files import remove, sha256_of_file
 from benchmark.metrics.images import delta_e2000, ssim
 from benchmark.metrics.options import MetricOptions
 from benchmark.metrics.table import METRICS, MetricSuite
@@ -230,6 +231,23 @@ def test_only_missing_images_are_colored(tmp_path: Path) -> None:
     assert painter.colored == 19 + 6
     evaluate.test(painter_of(tmp_path, "2" * 64), painter, setup, overwrite=True)
     assert painter.colored == 25 + 6
+
+
+def test_overwrite_removes_what_is_in_the_place_of_any_file(tmp_path: Path) -> None:
+    painter, candidate, setup = Painter().eval(), painter_of(tmp_path), prepare()
+    folder = setup.folder(candidate)
+    for path in (*folder.written, folder.path / "images" / "0.png"):
+        remove(path.parent if path.name == "0.png" else path)
+        (path / "mine").mkdir(parents=True)
+    evaluate.test(candidate, painter, setup, overwrite=True)
+    assert read_test(folder)[0].n_scored == 6
+    assert folder.figure.is_file()
+
+    # The lock is no part of the test: another process may hold it.
+    remove(folder.lock)
+    folder.lock.mkdir()
+    with pytest.raises(UserError, match=r"\.lock .*rename or delete it"):
+        evaluate.test(candidate, painter, setup, overwrite=True)
 
 
 def test_the_last_frames_are_the_written_images(tmp_path: Path) -> None:

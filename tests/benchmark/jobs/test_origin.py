@@ -266,6 +266,19 @@ def test_what_cannot_be_checked_is_listed(results: Path, missing: str, named: st
     assert any(part.startswith(named) for part in found.unchecked)
 
 
+def test_after_another_training_to_the_same_weights_only_the_times_are_unchecked(
+    results: Path,
+) -> None:
+    cost = results / "unetddim" / "seed-8000" / "cost.json"
+    edit(cost, lambda c: c.update(training_finished="2030-01-01", training_seconds=1.0))
+    found = check(results)
+    assert found.faults == []
+    (part,) = (part for part in found.unchecked if part.startswith("cost: "))
+    assert "trained again since this test; test again" in part
+    edit(cost, lambda c: c.update(parameters=1))
+    assert any(fault.startswith("cost is") for fault in check(results).faults)
+
+
 def test_a_poisoned_cache_changes_nothing(results: Path) -> None:
     for path in results.glob(".cache/v*/*.safetensors"):
         flip_a_byte(path)

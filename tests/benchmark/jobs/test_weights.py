@@ -33,6 +33,14 @@ def test_missing_weights_and_weights_of_another_model_are_refused(
     code, _, err = run("--model", "unet", "--mode", "test", *options, "--epochs", "9")
     assert code == 2
     assert "was trained with 1" in err
+    settings = Path(options[3]) / "unet/seed-8000/settings.json"
+    record = json.loads(settings.read_text())
+    for name, typed in (("epochs", ["--epochs", "1"]), ("widths", [])):  # SMALL_RUN types widths
+        del record["settings"][name]
+        settings.write_text(json.dumps(record))
+        code, _, err = run("--model", "unet", "--mode", "test", *options, *typed)
+        assert code == 2
+        assert f"{settings} does not say with which value it was trained: leave it out" in err
 
 
 def test_a_model_without_weights_reads_those_of_another(

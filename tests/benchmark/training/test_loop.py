@@ -19,7 +19,7 @@ from benchmark.recipe import Batch, Recipe, Update
 from benchmark.results.folders import RunFolder
 from benchmark.settings import Settings
 from benchmark.training.ema import Average
-from benchmark.training.loop import Loop, rate_at
+from benchmark.training.loop import Loop
 from benchmark.training.sample_validation import SampleValidation
 from benchmark.training.state import TrainingState
 from tests.support import blobs, make_loop, training_data
@@ -96,15 +96,6 @@ def test_a_loss_that_is_not_finite_is_reported_with_the_remedy(tmp_path: Path) -
         UserError, match=r"smaller learning rate, for example with --learning_rate 0\.0001"
     ):
         loop.run("disabled")
-
-
-def test_the_learning_rate_warms_up_and_falls_to_0() -> None:
-    rates = [rate_at(share / 1000, 0.1) for share in range(1001)]
-    assert rates[0] == 0
-    assert max(rates) == rates[100] == 1
-    assert rates[1000] == pytest.approx(0)
-    assert rates[550] == pytest.approx(0.5)
-    assert rate_at(1.0, 1.0) == 1.0
 
 
 def test_the_decay_of_the_average_warms_up() -> None:

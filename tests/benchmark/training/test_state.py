@@ -12,7 +12,7 @@ from benchmark.checkpoints import load_state, save_state
 from benchmark.errors import Interrupted, UserError
 from benchmark.results.history import read_history
 from benchmark.training.loop import Loop
-from benchmark.training.state import TrainingState, renew_weights
+from benchmark.training.state import TrainingState
 from tests.support import blobs, make_loop, training_data
 
 Change = Callable[[dict[str, Any]], Any]
@@ -156,23 +156,3 @@ def test_a_training_killed_while_it_validates_ends_like_an_uninterrupted_one(
     rows = [read_history(loop.folder.history) for loop in (whole, resumed)]
     assert [row["val/color"] for row in rows[0]] == [row["val/color"] for row in rows[1]]
     assert len(rows[1]) == 2
-
-
-def test_missing_weights_of_a_finished_training_are_written_again_or_said_to_be_lost(
-    tmp_path: Path,
-) -> None:
-    loop = make(tmp_path)
-    loop.run("disabled")
-    folder = loop.folder
-    last = folder.weights_file("last").read_bytes()
-    for which in ("best", "last"):
-        folder.weights_file(which).unlink()
-    renew_weights(folder, loop.average.model, "unet", loop.epochs, best_epoch=loop.epochs)
-    assert folder.weights_file("last").read_bytes() == last
-    assert folder.weights_file("best").read_bytes() == last
-    folder.weights_file("last").unlink()
-    make(tmp_path).run("disabled")
-    assert folder.weights_file("last").read_bytes() == last
-    folder.weights_file("best").unlink()
-    with pytest.raises(UserError, match=r"epoch 1, are in no other file.*--weights last"):
-        renew_weights(folder, loop.average.model, "unet", loop.epochs, best_epoch=1)

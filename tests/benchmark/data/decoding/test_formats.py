@@ -39,6 +39,9 @@ def test_every_other_suffix_of_a_still_image_has_a_remedy() -> None:
         (".psd", "convert"),
         (".eps", "convert"),
         (".mp4", "frames"),
+        (".zip", "unpack"),
+        (".GZ", "unpack"),
+        (".parquet", "export"),
     ],
 )
 def test_remedies(suffix: str, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
