@@ -4,7 +4,6 @@ A file of weights is a safetensors file whose header names the model and the arg
 network was built with, so the file alone rebuilds the model.
 """
 
-import hashlib
 import io
 import json
 import zipfile
