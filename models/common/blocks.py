@@ -160,16 +160,17 @@ class EdgeUpsample(nn.Module):
         b, c, h, w = coarse.shape
         f = self.factor
         predicted = self.weights(features).float().reshape(b, 10, f * f, h, w)
-        weights, gain = predicted[:, :9].softmax(dim=1), 2 * predicted[:, 9].sigmoid()
-        weights = 1 / 9 + gain[:, None] * (weights - 1 / 9)
+        logits, gain = predicted.split((9, 1), dim=1)
+        weights = 1 / 9 + 2 * gain.sigmoid() * (logits.softmax(dim=1) - 1 / 9)
         # Without contiguous(), torch.compile gets the strides of this pad's gradient wrong.
         around = F.pad(coarse.float().contiguous(), (1, 1, 1, 1), mode="replicate")
         # The sum over the 3×3 neighbors, each for all factor² positions in a coarse pixel.
         fine = torch.zeros(b, c, f * f, h, w, device=coarse.device)
-        for position in range(9):
+        # Unbound at once: the gradient of an index would be a tensor of the size of all weights.
+        for position, weight in enumerate(weights.unbind(1)):
             y, x = divmod(position, 3)
             neighbor = around[:, :, y : y + h, x : x + w]
-            fine = fine + weights[:, None, position] * neighbor[:, :, None]
+            fine = fine + weight[:, None] * neighbor[:, :, None]
         fine = fine.reshape(b, c * f * f, h, w)
         if self.detail is not None:
             inputs = features if skip is None else torch.cat([features, skip], dim=1)
