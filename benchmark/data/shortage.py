@@ -69,7 +69,7 @@ def _remedies(
     needed += ", of which some are held out" if held_out else ""
     first, rest = list[str](), list(lacking)
     if "train" in lacking:  # what is held out follows from it
-        first = [_remedy_for_training(sources, counts["train"]), needed]
+        first = [_remedy_for_training(sources, splits, counts["train"]), needed]
         rest = [key for key in lacking if key != "train" and key not in held_out]
     others = []
     for key in rest:
@@ -77,16 +77,21 @@ def _remedies(
             others.append(_remedy(key, splits, counts[key]))
         else:
             outside = not counts["train"].found
-            more = _remedy_for_training(sources, counts["train"]) if outside else "add images"
+            more = (
+                _remedy_for_training(sources, splits, counts["train"]) if outside else "add images"
+            )
             others += [more, needed]
     return "; ".join(dict.fromkeys([*first, *others]))
 
 
-def _remedy_for_training(sources: Sources, counts: SplitCounts) -> str:
+def _remedy_for_training(sources: Sources, splits: Splits, counts: SplitCounts) -> str:
     if not counts.found:
+        held_back = [o for key, o in splits.origins.items() if o != HELD_OUT and key != "train"]
+        origins = [origin for key, origin in splits.origins.items() if origin != HELD_OUT]
+        held_back = f"all are held back ({'; '.join(origins)}): " if origins else ""
         return (
-            f"put images into {sources.dataset}, outside of folders for validation, for the test "
-            "and of masks"
+            f"{held_back}put images into {sources.dataset}, outside of folders for validation, for "
+            "the test and of masks, such as into a folder train beside"
         )
     if not counts.usable:
         return "replace the files for training that cannot be used"

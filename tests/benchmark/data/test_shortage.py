@@ -81,7 +81,10 @@ def grayscale(top: Path, fill: Fill) -> None:
         Image.open(path).convert("L").save(path)
 
 
-PUT = "put images into {}, outside of folders for validation, for the test and of masks"
+PUT = (
+    "put images into {}, outside of folders for validation, for the test and of masks, such as "
+    "into a folder train beside"
+)
 CASES: dict[str, tuple[Do, str, Do]] = {
     "only val": (in_folders(val=3), PUT + TWO, more(40, 41)),
     "only test": (in_folders(test=3), PUT + TWO, more(40, 41, into="photos")),
