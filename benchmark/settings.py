@@ -26,6 +26,7 @@ NO_ENCODER = "none"
 
 Presets = Mapping[str, Mapping[str, Any]]
 Size = Annotated[int, Field(ge=32, le=2048, description="Side of the square images in pixels")]
+Augmentation = Literal["crop", "resized_crop"]
 BatchSize = Annotated[int, Field(ge=1, description="Images per batch")]
 
 
@@ -80,6 +81,11 @@ class Settings(BaseModel):
     )
     accumulate: int = Field(
         1, ge=1, description="Batches whose gradients are averaged for one optimizer step"
+    )
+    augmentation: Augmentation = Field(
+        "crop",
+        description="Random windows of training images: crop, of 8/9 of the side, or resized_crop, "
+        "of 2/3 to all of it, resized to one size, which helps where images are few",
     )
     save_every: int = Field(
         0, ge=0, description="Epochs between kept weights; 0 keeps the best and the last only"

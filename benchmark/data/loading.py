@@ -76,7 +76,8 @@ def load_training(sources: Sources, settings: Settings, *, is_tested: bool = Fal
     out. is_tested: whether a test is to follow. UserError if a split has no image.
     """
     size = settings.size
-    sizes = {"train": stored_size(size), "val": size, "test": size, "reserved": size}
+    stored = stored_size(size, settings.augmentation)
+    sizes = {"train": stored, "val": size, "test": size, "reserved": size}
     needed: list[Split] = ["train", "val", "test"] if is_tested else ["train", "val"]
     loaded = _load(sources, settings.split_seed, sizes)
     sets, splits = loaded.sets, loaded.splits

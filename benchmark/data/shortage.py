@@ -86,7 +86,6 @@ def _remedies(
 
 def _remedy_for_training(sources: Sources, splits: Splits, counts: SplitCounts) -> str:
     if not counts.found:
-        held_back = [o for key, o in splits.origins.items() if o != HELD_OUT and key != "train"]
         origins = [origin for key, origin in splits.origins.items() if origin != HELD_OUT]
         held_back = f"all are held back ({'; '.join(origins)}): " if origins else ""
         return (

@@ -21,7 +21,7 @@ from benchmark.checkpoints import save_weights, state_error
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer
 from benchmark.console import info
-from benchmark.data.augmentation import center_crop, random_crop_and_flip
+from benchmark.data.augmentation import augment, center_crop
 from benchmark.data.loading import TrainingData
 from benchmark.device import device_name, peak, start_peak
 from benchmark.errors import Diverged, Interrupted, UserError
@@ -252,7 +252,7 @@ class Loop:
             self.order = (epoch, torch.randperm(len(self.pixels), generator=generator))
         first = step_in_epoch * self.images_per_step + rng.index * self.batch_size
         rows = self.order[1][first:][: self.batch_size].to(self.device)
-        rgb = random_crop_and_flip(rgb_from_8bit(self.pixels[rows]), self.side, rng)
+        rgb = augment(rgb_from_8bit(self.pixels[rows]), self.side, self.settings.augmentation, rng)
         rgb = rgb.contiguous(memory_format=torch.channels_last)
         return Batch(rgb, progress=self.step / self.total)
 

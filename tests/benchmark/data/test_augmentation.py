@@ -2,12 +2,14 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.stats import chisquare
 from torch import Tensor
 
-from benchmark.data.augmentation import random_crop_and_flip, stored_size
+from benchmark.data.augmentation import augment, stored_size
 from benchmark.randomness import Randomness
 
 SIDE, SIZE = 18, 14
@@ -23,7 +25,7 @@ def source(n: int) -> Tensor:
 
 
 def draw(n: int, seed: int = 0, step: int = 0) -> Tensor:
-    return random_crop_and_flip(source(n), SIZE, Randomness(seed, step, torch.device("cpu")))
+    return augment(source(n), SIZE, "crop", Randomness(seed, step, torch.device("cpu")))
 
 
 def windows(images: Tensor) -> list[tuple[int, int, bool]]:
@@ -78,7 +80,7 @@ def test_images_of_one_batch_are_cropped_differently() -> None:
 def test_without_a_margin_images_are_only_flipped() -> None:
     rng = Randomness(0, 0, torch.device("cpu"))
     whole = source(32)
-    images = random_crop_and_flip(whole, SIDE, rng)
+    images = augment(whole, SIDE, "crop", rng)
     kept = [torch.equal(a, b) for a, b in zip(images, whole, strict=True)]
     flipped = [torch.equal(a.flip(-1), b) for a, b in zip(images, whole, strict=True)]
     assert all(a != b for a, b in zip(kept, flipped, strict=True))
@@ -87,4 +89,39 @@ def test_without_a_margin_images_are_only_flipped() -> None:
 
 def test_images_are_stored_with_a_margin_for_crops() -> None:
     for size in (16, 32, 64, 100, 256):
-        assert size < stored_size(size) < 1.2 * size
+        assert size < stored_size(size, "crop") < 1.2 * size
+        assert stored_size(size, "resized_crop") == 1.5 * size
+
+
+@pytest.mark.parametrize("value", [0.0, 0.4, 1 - 2**-24])
+def test_a_resized_crop_is_the_window_that_was_drawn_without_aliasing(
+    value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow's bilinear filter is the reference; a flat image stays flat."""
+    monkeypatch.setattr(Randomness, "uniform", lambda self, *shape: torch.full(shape, value))
+    side, size = 96, 64
+    noise = torch.randint(256, (2, 3, side, side), generator=torch.Generator().manual_seed(0))
+    rng = Randomness(0, 0, torch.device("cpu"))
+    drawn = augment(noise / 255, size, "resized_crop", rng)
+    window = size + int(value * (side - size + 1))
+    start = int(value * (side - window + 1))
+    for whole, crop in zip(noise.byte(), drawn, strict=True):
+        box = (start, start, start + window, start + window)
+        image = Image.fromarray(whole.permute(1, 2, 0).numpy()).crop(box)
+        resized = np.array(image.resize((size, size), Image.Resampling.BILINEAR))
+        expected = torch.from_numpy(resized).permute(2, 0, 1)
+        upright = crop.flip(-1) if value < 0.5 else crop
+        assert (upright * 255 - expected).abs().max() <= 1
+
+
+def test_resized_crops_have_all_sizes_and_places() -> None:
+    """The slope of a ramp gives the side of a window, and its value the place."""
+    ramp = (torch.arange(96) / 96).expand(400, 3, 96, 96).contiguous()
+    crops = augment(ramp, 64, "resized_crop", Randomness(1, 2, torch.device("cpu")))
+    row = crops[:, 0, 32]
+    sides = ((row[:, 40] - row[:, 20]).abs() * 96 / 20 * 64).round()
+    assert (sides.min(), sides.max()) == (64, 96)
+    assert len(set(sides.tolist())) > 25
+    smallest = row[sides < 70].amin(1) * 96
+    assert smallest.min() < 3
+    assert smallest.max() > 22

@@ -124,7 +124,7 @@ def test_images_have_the_right_sizes_and_splits(tmp_path: Path, images_folder: P
     sources = sources_of(tmp_path, images_folder)
     data = load_training(sources, Plain(size=SIZE))
     test = load_test(sources, SIZE, Plain().split_seed)
-    assert data.train.rgb8.shape[1:] == (3, stored_size(SIZE), stored_size(SIZE))
+    assert data.train.rgb8.shape[1:] == (3, *[stored_size(SIZE, "crop")] * 2)
     assert data.val.rgb8.shape[1:] == test.rgb8.shape[1:] == (3, SIZE, SIZE)
     assert len(data.train) + len(data.val) + len(test) == 24
     assert not names(data.train) & names(data.val)
