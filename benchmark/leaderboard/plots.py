@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from statistics import mean
 from typing import Any
 from xml.etree import ElementTree
 
@@ -230,24 +231,24 @@ def _distributions(board: ProtocolBoard) -> Drawing | None:
 def _calibration(board: ProtocolBoard) -> Drawing | None:
     """Which paints objects of random paint took: a bar in the paints' own colors for each row.
 
-    The bar at the top shows the true probabilities. Of several seeds the first is shown, as in the
-    table.
+    The bar at the top shows the true probabilities. Of several seeds the mean is shown.
     """
-    rows = [(_label(board, row), row.record.calibration) for row in _without_truth(board)]
-    found = [(name, calibration) for name, calibration in rows if calibration is not None]
+    found = [row for row in _without_truth(board) if row.calibrations]
     if not found:
         return None
-    probabilities, colors = found[0][1].probabilities, outcome_colors()
+    probabilities, colors = found[0].calibrations[0].probabilities, outcome_colors()
     figure, axes = _axes(height=max(SIZE[1], 1.4 + 0.28 * len(found)))
     bars = np.arange(len(found) + 1)
     left = np.zeros(len(bars))
     for paint, probability in probabilities.items():
-        shares = [calibration.overall.shares[paint].value for _, calibration in found]
+        shares = [mean(c.overall.shares[paint].value for c in row.calibrations) for row in found]
         lengths = np.array([probability, *shares])
         axes.barh(bars, lengths, 0.7, left, color=colors[paint], label=paint)
         left += lengths
+    variations = [mean(c.overall.total_variation.value for c in row.calibrations) for row in found]
     names = [
-        f"{name} ({calibration.overall.total_variation.value:.2f})" for name, calibration in found
+        f"{_label(board, row)} ({variation:.2f})"
+        for row, variation in zip(found, variations, strict=True)
     ]
     axes.set_yticks(bars, ["true probabilities", *names])
     axes.invert_yaxis()  # the rows are in the order of the table

@@ -19,6 +19,7 @@ from benchmark.metrics.options import DEFAULT_SORT
 from benchmark.metrics.table import METRICS
 from benchmark.results.folders import Sample, TestFolder
 from benchmark.results.records import (
+    Calibration,
     ProtocolRecord,
     RunRecord,
     Score,
@@ -81,6 +82,12 @@ class Row:
     def seeds(self) -> list[int]:
         """The seeds of the row's tests, in ascending order."""
         return [test.record.seed for test in self.tests]
+
+    @cached_property
+    def calibrations(self) -> list[Calibration]:
+        """The calibration of each seed's test; empty unless it was on the built-in sample."""
+        found = [test.record.calibration for test in self.tests]
+        return [calibration for calibration in found if calibration is not None]
 
     @cached_property
     def name(self) -> str:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import mean, stdev
 from typing import Any
 
 from benchmark.leaderboard.ranking import ProtocolBoard, Row
 from benchmark.metrics.table import METRICS, Aspect
-from benchmark.results.records import Calibration, Estimate, Score
+from benchmark.results.records import Estimate, Score
 
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
 FIRST = ("ssim", "lpips", "delta_e2000")
@@ -74,7 +75,7 @@ def further_tables(board: ProtocolBoard) -> list[Table]:
     if several:
         title = "Several samples of each image"
         tables.append(table_of(_several(several), several, title, SAMPLES_NOTE))
-    calibrated = [row for row in board.rows if row.record.calibration is not None]
+    calibrated = [row for row in board.rows if row.calibrations]
     if calibrated:
         note = _calibration_note(calibrated)
         tables.append(table_of(_calibration(calibrated), calibrated, "Calibration", note))
@@ -254,41 +255,41 @@ def _several(rows: Sequence[Row]) -> list[Column]:
 
 
 def _calibration(rows: Sequence[Row]) -> list[Column]:
-    """How often objects of random paint took each paint; of several seeds, the first."""
+    """How often objects of random paint took each paint; of several seeds, the mean."""
 
     def share(paint: str) -> Callable[[Row], Cell]:
-        return lambda row: _estimate(_calibration_of(row).overall.shares[paint])
+        return lambda row: _estimate([c.overall.shares[paint] for c in row.calibrations])
 
     return [
         _name_column(),
-        Column("samples", lambda row: _number(_calibration_of(row).n_samples, "{}")),
+        Column("samples", lambda row: _number(row.calibrations[0].n_samples, "{}")),
         Column(
             "total variation ↓",
-            lambda row: _estimate(_calibration_of(row).overall.total_variation),
+            lambda row: _estimate([c.overall.total_variation for c in row.calibrations]),
         ),
-        Column("per object ↓", lambda row: _estimate(_calibration_of(row).per_object)),
+        Column("per object ↓", lambda row: _estimate([c.per_object for c in row.calibrations])),
         *(
             Column(f"{paint} ({probability:.2f})", share(paint))
-            for paint, probability in _calibration_of(rows[0]).probabilities.items()
+            for paint, probability in rows[0].calibrations[0].probabilities.items()
         ),
     ]
 
 
-def _calibration_of(row: Row) -> Calibration:
-    calibration = row.record.calibration
-    assert calibration is not None
-    return calibration
-
-
-def _estimate(estimate: Estimate | None) -> Cell:
-    if estimate is None:
+def _estimate(of_seeds: Sequence[Estimate | None]) -> Cell:
+    """An estimate with its interval; of several seeds, their mean and its spread."""
+    estimates = [estimate for estimate in of_seeds if estimate is not None]
+    if not estimates:
         return Cell("")
-    interval = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if estimate.low is not None else ""
-    return Cell(f"{estimate.value:.2f}{interval}", estimate.value)
+    values = [estimate.value for estimate in estimates]
+    if len(values) > 1:
+        return Cell(f"{mean(values):.2f}, seeds {stdev(values):.2f}", mean(values))
+    first = estimates[0]
+    interval = f" [{first.low:.2f}, {first.high:.2f}]" if first.low is not None else ""
+    return Cell(f"{first.value:.2f}{interval}", first.value)
 
 
 def _calibration_note(rows: Sequence[Row]) -> str:
-    overall = _calibration_of(rows[0]).overall
+    overall = rows[0].calibrations[0].overall
     return (
         f"Each share is the part of {overall.n_objects} objects of random paint in "
         f"{overall.n_images} images that took that paint, or no paint at all (brown or gray). The "

@@ -78,6 +78,21 @@ def test_calibration_is_drawn_for_the_rows_that_have_it(found: Leaderboard) -> N
     lines = {element.text for element in ElementTree.fromstring(plot.svg).iter()}
     assert {"true probabilities", "alone (0.00)", *even} <= lines
 
+    # Of a second seed that paints everything red, the mean is shown.
+    red = {name: Estimate(value=float(name == "red"), low=None, high=None) for name in even}
+    other = painted.model_copy(update={"shares": red, "total_variation": shares["red"]})
+    second = record.model_copy(
+        update={"calibration": calibration.model_copy(update={"overall": other}), "seed": 1}
+    )
+    tests = (*calibrated.tests, replace(row.tests[0], record=second))
+    board = replace(board, rows=[replace(row, tests=tests)])
+    table = tables.tables_of(board)[-1]
+    cells = dict(zip(table.columns, table.rows[0], strict=True))
+    assert cells["red (0.50)"].text == "0.75, seeds 0.35"
+    assert cells["total variation ↓"].text == "0.25, seeds 0.35"
+    lines = {e.text for e in ElementTree.fromstring(plots_of(board, "x")[-1].svg).iter()}
+    assert any("(0.25)" in (text or "") for text in lines)
+
 
 def test_names_in_plots_are_those_of_the_rows(found: Leaderboard, plots: list[Plot]) -> None:
     board = board_of(found, "soft-32")
