@@ -69,6 +69,15 @@ def _parse_device(device: str | None) -> tuple[str, int | list[int]]:
     return "cuda", [int(index)]
 
 
+def memory_format(device: torch.device) -> torch.memory_format:
+    """The order in memory of the weights and images of a training that is the fastest.
+
+    Convolutions of a GPU are faster in channels_last. On a CPU GroupNorm is then up to eight times
+    as slow in bf16, which costs more than the convolutions gain.
+    """
+    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+
+
 def _best_precision(device: torch.device) -> str:
     """bf16 where the hardware supports it; elsewhere it is emulated and slower than float32."""
     if device.type == "cuda":

@@ -23,7 +23,7 @@ from benchmark.colorizer import Colorizer
 from benchmark.console import info
 from benchmark.data.augmentation import augment, center_crop
 from benchmark.data.loading import TrainingData
-from benchmark.device import device_name, peak, start_peak
+from benchmark.device import device_name, memory_format, peak, start_peak
 from benchmark.errors import Diverged, Interrupted, UserError
 from benchmark.figures.curves import save_loss_curve
 from benchmark.figures.images import save_results
@@ -78,8 +78,8 @@ class Loop:
         require_loaded(model)
         self.folder, self.name, self.data, self.fabric = folder, name, data, fabric
         self.settings: Settings = recipe.settings
-        self.device = fabric.device
-        self.recipe = recipe.to(self.device).to(memory_format=torch.channels_last)
+        self.device, self.memory_format = fabric.device, memory_format(fabric.device)
+        self.recipe = recipe.to(self.device).to(memory_format=self.memory_format)
         self.model = model
         self.average = Average(model, self.settings.ema_decay)
         # Typed as the optimizers they wrap: Fabric's type hides param_groups from mypy.
@@ -253,7 +253,7 @@ class Loop:
         first = step_in_epoch * self.images_per_step + rng.index * self.batch_size
         rows = self.order[1][first:][: self.batch_size].to(self.device)
         rgb = augment(rgb_from_8bit(self.pixels[rows]), self.side, self.settings.augmentation, rng)
-        rgb = rgb.contiguous(memory_format=torch.channels_last)
+        rgb = rgb.contiguous(memory_format=self.memory_format)
         return Batch(rgb, progress=self.step / self.total)
 
     # ---- the end of an epoch -----------------------------------------------------------------
@@ -314,7 +314,7 @@ class Loop:
         """The losses of the averaged weights, averaged over the validation images."""
         sums: dict[str, Tensor] = {}
         for index, part in enumerate(torch.split(self.val_pixels, self.settings.batch_size)):
-            rgb = rgb_from_8bit(part.to(self.device)).contiguous(memory_format=torch.channels_last)
+            rgb = rgb_from_8bit(part.to(self.device)).contiguous(memory_format=self.memory_format)
             # The same draws in every epoch, different from all draws of training.
             rng = Randomness(derive_seed(self.settings.seed, "validation"), index, self.device)
             with self.fabric.autocast():

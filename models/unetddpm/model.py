@@ -12,7 +12,7 @@ from ..unetddim import model as unetddim
 class Sampling(unetddim.Sampling):
     """The options of unetddim, with the defaults of DDPM."""
 
-    presets: ClassVar = {"quick": {"steps": 100}}
+    presets: ClassVar = {"quick": {"steps": 50}}
 
     steps: Steps = 1000
     sampler: Sampler = "ddpm"

@@ -28,7 +28,7 @@ from ..common.unet import UNet
 class Sampling(colorizer.Sampling):
     """The options of sampling: the number of steps, and how much noise each draws."""
 
-    steps: int = Field(25, ge=1, le=1000, description="Steps of the flow")
+    steps: int = Field(40, ge=1, le=1000, description="Steps of the flow")
     eta: float = Field(
         1.0,
         ge=0,
