@@ -69,7 +69,7 @@ def test_a_model_without_weights_reads_those_of_another(
         weights = record["weights"]
         assert (weights["trained_as"], weights["run"]) == (other, other)
         assert weights["file"] == "weights/best.safetensors"
-        assert record["sampling"]["steps"] == 100  # the preset's default for this model
+        assert record["sampling"]["steps"] == 50  # the preset's default for this model
         code, text, err = run("verify", model, "--results", str(out))
         assert (code, f"{test}: true" in text) == (0, True), text + err
 
