@@ -45,6 +45,8 @@ class Settings(BaseModel):
     model_class: ClassVar["type[Colorizer]"]
     presets: ClassVar[Presets] = {
         "quick": {"batch_size": 16},
+        "small": {"batch_size": 32, "augmentation": "resized_crop"},
+        "small-pretrained": {"batch_size": 32, "augmentation": "resized_crop"},
         "standard": {},
         "large": {"size": 256},
     }

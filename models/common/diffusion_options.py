@@ -63,9 +63,6 @@ AbScale = Annotated[
     BeforeValidator(str),
     Field(description="Divisor of ab: measured is its own standard deviation, 110 is fixed"),
 ]
-Dropout = Annotated[
-    float, Field(ge=0, le=0.5, description="Dropout probability in residual blocks")
-]
 ConditionKind = Annotated[
     Literal["regression", "encoder", "concat"],
     Field(

@@ -39,6 +39,9 @@ Widths = Annotated[
     AfterValidator(_check_not_empty),
     Field(description="Channels at each level of the network, the finest level first"),
 ]
+Dropout = Annotated[
+    float, Field(ge=0, le=0.5, description="Dropout probability in residual blocks")
+]
 Blocks = Annotated[int, Field(ge=1, le=8, description="Residual blocks per level")]
 PatchSize = Annotated[
     int,

@@ -12,7 +12,7 @@ from benchmark.randomness import Noise
 
 from ..common.blocks import EdgeUpsample
 from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
-from ..common.options import Blocks, PatchSize, Widths
+from ..common.options import Blocks, Dropout, PatchSize, Widths
 from ..common.unet import UNet
 
 
@@ -26,6 +26,7 @@ class Model(Colorizer):
         widths: Widths = [64, 128, 256],
         blocks: Blocks = 2,
         patch_size: PatchSize = 4,
+        dropout: Dropout = 0.0,
         encoder: EncoderName = "none",
         encoder_scale: EncoderScale = 2.0,
     ) -> None:
@@ -34,7 +35,7 @@ class Model(Colorizer):
         self.size_divisor = patch_size * 2 ** (len(widths) - 1)
         self.pretrained = PretrainedFeatures(encoder, encoder_scale, patch_size, widths)
         extra = self.pretrained.channels[0]
-        self.unet = UNet(patch_size**2, widths, blocks, extra_channels=extra)
+        self.unet = UNet(patch_size**2, widths, blocks, dropout=dropout, extra_channels=extra)
         self.color = nn.Conv2d(widths[0], self.channels, 1)
         self.upsampler = EdgeUpsample(widths[0], patch_size, color_space, skip=patch_size**2)
 

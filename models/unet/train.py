@@ -23,6 +23,12 @@ class Settings(base.Settings):
     model_class: ClassVar[type[Colorizer]] = Model
     presets: ClassVar[base.Presets] = {
         "quick": {"epochs": 6, "widths": [24, 48, 96]},
+        "small": {"max_steps": 6000, "widths": [48, 96, 192], "dropout": 0.1},
+        "small-pretrained": {
+            "max_steps": 3900,
+            "widths": [48, 96, 192],
+            "encoder": "efficientnet_lite0",
+        },
         "large": {"widths": [128, 256, 384, 512]},
     }
 

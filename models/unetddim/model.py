@@ -29,7 +29,7 @@ from ..common import samplers
 from ..common.blocks import EdgeUpsample, TimeEmbedding, conv3, zeroed
 from ..common.diffusion import Schedule, target_of, usable_schedule, x0_of
 from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
-from ..common.options import AttentionLevels, Blocks, PatchSize, Widths, require_levels
+from ..common.options import AttentionLevels, Blocks, Dropout, PatchSize, Widths, require_levels
 from ..common.unet import UNet, UNetEncoder
 
 ETA = {"ddim": 0.8, "ddpm": 1.0, "dpmpp": 0.0}
@@ -156,7 +156,7 @@ class Model(Colorizer):
         timesteps: options.Timesteps = 1000,
         shift: options.Shift = 3.0,
         ab_scale: options.AbScale = "measured",
-        dropout: options.Dropout = 0.0,
+        dropout: Dropout = 0.0,
         schedule: options.ScheduleOption = "cosine",
         offset: options.Offset = 0.0,
         zero_terminal: options.ZeroTerminal = True,
