@@ -13,7 +13,7 @@ from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
 from benchmark.metrics.options import LpipsBackbone, MetricOptions, Variant
 from benchmark.results.folders import RunFolder, require_run_name
-from benchmark.settings import NO_ENCODER, BatchSize, Settings, Size, sentence_of
+from benchmark.settings import NO_ENCODER, BatchSize, Settings, Size, preset_of, sentence_of
 
 DEFAULT_SEED: int = Settings.model_fields["seed"].default
 
@@ -86,16 +86,23 @@ class Job:
         """The options of the metrics."""
         return MetricOptions(self.lpips_backbone, self.colorfulness)
 
+    def encoder_of(self, model: str) -> str:
+        """Return the pretrained encoder that is asked for, typed or by the preset, or "none"."""
+        of_preset: dict[str, Any] = {}
+        if self.preset is not None:
+            of_preset = preset_of(registry.load_settings(model), self.preset)
+        return str({**of_preset, **self.typed}.get("encoder", NO_ENCODER))
+
     def folder(self, model: str) -> RunFolder:
         """Return the folder of the run that is asked for.
 
-        Without a name of its own, a run with a pretrained encoder is named after the encoder too:
-        it stands beside the one from scratch.
+        Without a name of its own, a run with a pretrained encoder, typed or of the preset, is named
+        after the encoder too: it stands beside the one from scratch.
         """
         seed = self.typed.get("seed", DEFAULT_SEED)
         if not isinstance(seed, int):
             raise UserError(f"seed: {seed!r} is not a whole number.")
-        encoder = self.typed.get("encoder", NO_ENCODER)
+        encoder = self.encoder_of(model)
         name = model if encoder == NO_ENCODER else f"{model}-{encoder}"
         require_run_name("--encoder", name)
         return RunFolder(self.results, self.run or name, seed)
@@ -125,8 +132,9 @@ def job_for_model(model: str, job: Job) -> Job:
     if job.frames and job.tests and not frames:
         info(f"{_no_frames(model)}: --frames is skipped.")
     typed = {name: value for name, value in job.typed.items() if name in known}
-    encoder_weights = job.encoder_weights if "encoder" in typed else None
-    return replace(job, typed=typed, frames=frames, encoder_weights=encoder_weights)
+    own = replace(job, typed=typed, frames=frames)
+    has_encoder = own.encoder_of(model) != NO_ENCODER
+    return replace(own, encoder_weights=job.encoder_weights if has_encoder else None)
 
 
 def require_frames(model: str) -> None:

@@ -1,6 +1,7 @@
 """A job: which of several values of an option counts, and which options concern a model."""
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +40,20 @@ def test_tests_skip_every_setting_of_a_training(capsys: pytest.CaptureFixture[st
     }
     trained = job_for_model("basicvae", make_job(assignments, mode=None, epochs=9))
     assert trained.typed == {"kl_weight": 2, "widths": [8, 16], "epochs": 9}
+
+
+def test_a_run_is_named_after_the_encoder_that_is_typed_or_of_the_preset(tmp_path: Path) -> None:
+    names = {}
+    for preset in (None, "small", "small-pretrained"):
+        for typed in ({}, {"encoder": "none"}, {"encoder": "resnet18"}):
+            job = make_job({}, results=tmp_path, preset=preset, **typed)
+            names[preset, typed.get("encoder")] = job.folder("unet").path.parent.name
+    assert names == {
+        **{(preset, encoder): "unet" for preset in (None, "small") for encoder in (None, "none")},
+        ("small-pretrained", None): "unet-efficientnet_lite0",
+        ("small-pretrained", "none"): "unet",
+        **{(preset, "resnet18"): "unet-resnet18" for preset in (None, "small", "small-pretrained")},
+    }
 
 
 @pytest.mark.parametrize(
