@@ -30,6 +30,8 @@ class Settings(base.Settings):
     presets: ClassVar[base.Presets] = {
         # In few steps, a latent of many dimensions or with a high KL weight stays unused.
         "quick": {"epochs": 6, "widths": [32, 64], "latent_dim": 16, "kl_weight": 3e-4},
+        "small": {"max_steps": 2400},
+        "small-pretrained": {"max_steps": 1900, "encoder": "efficientnet_lite0"},
         "large": {"widths": [128, 256, 512]},
     }
 

@@ -38,6 +38,8 @@ class Settings(base.Settings):
     model_class: ClassVar[type[Colorizer]] = Model
     presets: ClassVar[base.Presets] = {
         "quick": {"epochs": 6, "widths": [32, 64], "discriminator_widths": [32, 64]},
+        "small": {"max_steps": 3600},
+        "small-pretrained": {"max_steps": 2700, "encoder": "efficientnet_lite0"},
         "large": {"widths": [128, 256, 512], "discriminator_widths": [64, 128, 256]},
     }
 

@@ -14,6 +14,8 @@ class Settings(unet.Settings):
     model_class = Model
     presets: ClassVar[base.Presets] = {
         "quick": {"epochs": 6, "widths": [32, 64]},
+        "small": {"max_steps": 3800},
+        "small-pretrained": {"max_steps": 2800, "encoder": "efficientnet_lite0"},
         "large": {"widths": [128, 256, 512]},
     }
 

@@ -34,6 +34,21 @@ class Settings(base.Settings):
             "spread": 1.0,
             "ema_decay": 0.99,
         },
+        "small": {
+            "max_steps": 6000,
+            "batch_size": 16,
+            "learning_rate": 6e-4,
+            "widths": [48, 96, 192],
+            "regression_widths": [48, 96, 192],
+        },
+        "small-pretrained": {
+            "max_steps": 5000,
+            "batch_size": 16,
+            "learning_rate": 6e-4,
+            "widths": [48, 96, 192],
+            "regression_widths": [48, 96, 192],
+            "encoder": "efficientnet_lite0",
+        },
         "large": {"widths": [128, 256, 384, 512]},
     }
 

@@ -14,6 +14,12 @@ class Settings(gan.Settings):
     model_class = Model
     presets: ClassVar[base.Presets] = {
         "quick": {"epochs": 6, "widths": [24, 48, 96], "discriminator_widths": [32, 64]},
+        "small": {"max_steps": 5000, "widths": [48, 96, 192], "dropout": 0.1},
+        "small-pretrained": {
+            "max_steps": 3500,
+            "widths": [48, 96, 192],
+            "encoder": "efficientnet_lite0",
+        },
         "large": {"widths": [128, 256, 384, 512], "discriminator_widths": [64, 128, 256]},
     }
 

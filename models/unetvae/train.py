@@ -21,6 +21,12 @@ class Settings(basicvae.Settings):
             "kl_weight": 2e-3,
             "ema_decay": 0.99,
         },
+        "small": {"max_steps": 4000, "widths": [48, 96, 192]},
+        "small-pretrained": {
+            "max_steps": 3000,
+            "widths": [48, 96, 192],
+            "encoder": "efficientnet_lite0",
+        },
         "large": {"widths": [128, 256, 384, 512]},
     }
 
