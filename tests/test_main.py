@@ -60,7 +60,7 @@ def test_list_shows_the_settings_of_every_model(run: RunCommand) -> None:
         assert code == 0
         names = {line.split()[0] for line in text.splitlines() if line}
         assert {"epochs", "size", "color_space"} <= names
-        assert "presets: quick, standard, large" in text
+        assert "presets: quick, small, small-pretrained, standard, large" in text
         assert "tiny" not in text.replace("tiny-imagenet", "")
 
 

@@ -68,7 +68,8 @@ def test_values_of_set_are_parsed(text: str, value: object) -> None:
 def test_settings_import_no_torch_and_offer_no_preset_of_the_tests() -> None:
     code = "import sys, benchmark.settings; assert not {'torch', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    assert list(Settings.presets) == ["quick", "standard", "large"]
+    general = ["quick", "small", "small-pretrained", "standard", "large"]
+    assert list(Settings.presets) == general
     for entry in registry.entries():
         assert "tiny" not in registry.load_settings(entry.name).presets
         assert "tiny" not in registry.load_model(entry.name).sampling_class.presets

@@ -65,7 +65,7 @@ def test_help_is_grouped_and_at_most_80_columns_wide() -> None:
     for name in ("epochs", "batch_size", "size", "learning_rate", "accumulate", "save_every"):
         field = Settings.model_fields[name]
         assert f"{field.description}. [default: {field.default}]" in joined
-    assert "quick, standard, large" in joined
+    assert "quick, small, small-pretrained, standard, large" in joined
     assert "tiny" not in joined
 
 
