@@ -30,8 +30,12 @@ class Settings(base.Settings):
     presets: ClassVar[base.Presets] = {
         # In few steps, a latent of many dimensions or with a high KL weight stays unused.
         "quick": {"epochs": 6, "widths": [32, 64], "latent_dim": 16, "kl_weight": 3e-4},
-        "small": {"max_steps": 2400},
-        "small-pretrained": {"max_steps": 1900, "encoder": "efficientnet_lite0"},
+        "small": {"max_steps": 6600, "widths": [48, 96]},
+        "small-pretrained": {
+            "max_steps": 4500,
+            "widths": [48, 96],
+            "encoder": "efficientnet_lite0",
+        },
         "large": {"widths": [128, 256, 512]},
     }
 

@@ -38,8 +38,12 @@ class Settings(base.Settings):
     model_class: ClassVar[type[Colorizer]] = Model
     presets: ClassVar[base.Presets] = {
         "quick": {"epochs": 6, "widths": [32, 64], "discriminator_widths": [32, 64]},
-        "small": {"max_steps": 3600},
-        "small-pretrained": {"max_steps": 2700, "encoder": "efficientnet_lite0"},
+        "small": {"max_steps": 9000, "widths": [48, 96]},
+        "small-pretrained": {
+            "max_steps": 5000,
+            "widths": [48, 96],
+            "encoder": "efficientnet_lite0",
+        },
         "large": {"widths": [128, 256, 512], "discriminator_widths": [64, 128, 256]},
     }
 

@@ -14,8 +14,12 @@ class Settings(unet.Settings):
     model_class = Model
     presets: ClassVar[base.Presets] = {
         "quick": {"epochs": 6, "widths": [32, 64]},
-        "small": {"max_steps": 3800},
-        "small-pretrained": {"max_steps": 2800, "encoder": "efficientnet_lite0"},
+        "small": {"max_steps": 9000, "widths": [48, 96]},
+        "small-pretrained": {
+            "max_steps": 5200,
+            "widths": [48, 96],
+            "encoder": "efficientnet_lite0",
+        },
         "large": {"widths": [128, 256, 512]},
     }
 

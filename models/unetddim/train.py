@@ -68,7 +68,7 @@ class Settings(base.Settings):
             "ema_decay": 0.99,
         },
         "small": {
-            "max_steps": 6000,
+            "max_steps": 11000,
             "batch_size": 16,
             "learning_rate": 6e-4,
             "widths": [48, 96, 192],
@@ -76,7 +76,7 @@ class Settings(base.Settings):
             "condition_dropout": 0.0,
         },
         "small-pretrained": {
-            "max_steps": 5000,
+            "max_steps": 8800,
             "batch_size": 16,
             "learning_rate": 6e-4,
             "widths": [48, 96, 192],

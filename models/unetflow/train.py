@@ -35,14 +35,14 @@ class Settings(base.Settings):
             "ema_decay": 0.99,
         },
         "small": {
-            "max_steps": 6000,
+            "max_steps": 11500,
             "batch_size": 16,
             "learning_rate": 6e-4,
             "widths": [48, 96, 192],
             "regression_widths": [48, 96, 192],
         },
         "small-pretrained": {
-            "max_steps": 5000,
+            "max_steps": 9000,
             "batch_size": 16,
             "learning_rate": 6e-4,
             "widths": [48, 96, 192],

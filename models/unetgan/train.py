@@ -14,9 +14,9 @@ class Settings(gan.Settings):
     model_class = Model
     presets: ClassVar[base.Presets] = {
         "quick": {"epochs": 6, "widths": [24, 48, 96], "discriminator_widths": [32, 64]},
-        "small": {"max_steps": 5000, "widths": [48, 96, 192], "dropout": 0.1},
+        "small": {"max_steps": 5900, "widths": [48, 96, 192], "dropout": 0.1},
         "small-pretrained": {
-            "max_steps": 3500,
+            "max_steps": 3900,
             "widths": [48, 96, 192],
             "encoder": "efficientnet_lite0",
         },

@@ -21,9 +21,9 @@ class Settings(basicvae.Settings):
             "kl_weight": 2e-3,
             "ema_decay": 0.99,
         },
-        "small": {"max_steps": 4000, "widths": [48, 96, 192]},
+        "small": {"max_steps": 3400, "widths": [48, 96, 192]},
         "small-pretrained": {
-            "max_steps": 3000,
+            "max_steps": 2700,
             "widths": [48, 96, 192],
             "encoder": "efficientnet_lite0",
         },
