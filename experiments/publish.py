@@ -3,9 +3,10 @@
     python -m experiments.publish cartoon-64 --results Results
 
 Of every test it copies `run.json` and `per_image.csv`, and of every run `settings.json`,
-`history.jsonl` and `cost.json`, and writes the leaderboards anew from the copies. The machine, the
-minutes, the versions and the commit stand in `run.json`. Of the folders of images, which
-`settings.json` names, only the last part of the path is kept.
+`history.jsonl` and `cost.json`, and writes the leaderboards anew from the copies; without images
+beside it, leaderboard.html has no gallery. The machine, the minutes, the versions and the commit
+stand in `run.json`. Of the folders of images, which `settings.json` names, only the last part of
+the path is kept.
 """
 
 import json
@@ -45,7 +46,6 @@ def main(
         if (settings := folder / run.settings.relative_to(results)).is_file():
             _shorten_paths(settings)
     leaderboard.write(folder)
-    (folder / "leaderboard.html").unlink()  # it would embed images, which are not published
     (folder / ".leaderboard.lock").unlink()
     info(f"Published: {folder}")
 

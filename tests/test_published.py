@@ -13,7 +13,7 @@ from benchmark.results.schema import read_record
 from experiments.publish import PUBLISHED, main
 
 FOLDERS = sorted(path for path in PUBLISHED.glob("*") if path.is_dir())
-TABLES = ("md", "csv", "tex")
+TABLES = ("md", "csv", "tex", "html")
 ALLOWED = {"run.json", "per_image.csv", "settings.json", "history.jsonl", "cost.json"}
 ALLOWED |= {f"leaderboard.{suffix}" for suffix in TABLES}
 
@@ -50,6 +50,9 @@ def test_records_agree_with_the_scores_of_single_images(folder: Path) -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_neither_weights_nor_images_are_published(folder: Path) -> None:
     assert {path.name for path in folder.rglob("*") if path.is_file()} <= ALLOWED
+    page = (folder / "leaderboard.html").read_text()
+    assert "data:image" not in page
+    assert "Gallery" not in page
 
 
 def test_publishing_what_is_published_changes_nothing(tmp_path: Path) -> None:

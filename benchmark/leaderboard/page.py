@@ -170,10 +170,12 @@ def _environments(board: ProtocolBoard) -> list[tuple[list[str], Mapping[str, st
 
 
 def _gallery(board: ProtocolBoard) -> Gallery | None:
-    """The gallery; None where no model was tested. Of several seeds, the first one is shown."""
-    if not board.models:
-        return None
+    """The gallery; None where no model was tested, or where no row's images are at hand, as beside
+    published tables. Of several seeds, the first one is shown.
+    """
     columns = _columns(board)
+    if not board.models or not any(column.test.folder.images.is_dir() for column in columns):
+        return None
     scores = board.rows[0].scores
     values = _values([column.test for column in columns if column.row is not None])
     choices = {key: Choice(key, metric_heading(scores[key])) for key in values}

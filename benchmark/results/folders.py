@@ -170,7 +170,8 @@ class TestFolder:
         self.calibration = path / "calibration.png"
         self.outputs_record = path / "colorized.json"
         self.lock = path / LOCK
-        self.outputs = (path / IMAGES, path / SAMPLES, path / FRAMES)
+        self.images = path / IMAGES
+        self.outputs = (self.images, path / SAMPLES, path / FRAMES)
         scores = (self.per_image, self.file_report, self.figure, self.objects, self.calibration)
         self.written = (self.record, *self.outputs, self.outputs_record, *scores)
         """All that a test writes, run.json first: without it the rest is no result."""
