@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
+from benchmark.leaderboard.pairs import Pair, pairs_of
 from benchmark.leaderboard.ranking import ProtocolBoard, Row
 from benchmark.metrics.table import METRICS, Aspect
 from benchmark.results.records import Estimate, Score
+from benchmark.statistics import Interval
 
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
 FIRST = ("ssim", "lpips", "delta_e2000")
@@ -69,8 +71,10 @@ def tables_of(board: ProtocolBoard) -> list[Table]:
 
 
 def further_tables(board: ProtocolBoard) -> list[Table]:
-    """The tables of several samples and of calibration, where any row has them."""
+    """The tables of pretrained encoders, several samples and calibration, where a row has them."""
     tables = []
+    if pairs := pairs_of(board):
+        tables.append(_pretraining(pairs))
     several = [row for row in board.models if row.samples is not None]
     if several:
         title = "Several samples of each image"
@@ -249,6 +253,41 @@ def _several(rows: Sequence[Row]) -> list[Column]:
             for key in shown[part]
         ),
     ]
+
+
+# ---- pretrained encoders -------------------------------------------------------------------------
+
+PRETRAINING_NOTE = (
+    "Each value is the mean over images of the difference between a model with a pretrained "
+    "encoder and the same model trained from scratch on the same images, with its 95 % interval "
+    "(paired bootstrap). An interval without 0 is a significant difference."
+)
+
+
+def _pretraining(pairs: Sequence[Pair]) -> Table:
+    """The paired difference in each metric that a pretrained encoder makes."""
+    scores, keys = pairs[0].pretrained.scores, (*FIRST, "colorfulness")
+    headings = [f"{metric_heading(scores[key])} difference" for key in keys]
+    rows = [
+        [
+            Cell(pair.pretrained.name, pair.pretrained.name),
+            Cell(pair.scratch.name, pair.scratch.name),
+            *(_difference(pair.difference(key)) for key in keys),
+        ]
+        for pair in pairs
+    ]
+    columns = ["Model", "from scratch", *headings]
+    return Table("What a pretrained encoder changes", columns, rows, PRETRAINING_NOTE)
+
+
+def _difference(difference: Interval | None) -> Cell:
+    if difference is None:
+        return Cell("")
+    digits = 3 if abs(difference.mean) < 1 else 2
+    text = f"{difference.mean:+.{digits}f}"
+    if difference.low is not None and difference.high is not None:
+        text += f" [{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]"
+    return Cell(text, difference.mean)
 
 
 # ---- calibration ---------------------------------------------------------------------------------
