@@ -3,11 +3,12 @@
 A model that differs from another only in its sampler names it as `Colorizer.weights_of`.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
 from benchmark import registry
-from benchmark.console import info
+from benchmark.console import info, shorten
 from benchmark.errors import UserError
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import TrainingRecord, read_divergence
@@ -36,7 +37,24 @@ def find_weights(model: str, folder: RunFolder, which: str) -> Path:
                 f"Warning: {folder.path} diverged in epoch {divergence.epoch}: its best weights "
                 f"are those of epoch {divergence.best_epoch}."
             )
+        if not folder.available_weights() and (others := _runs_with_weights(model, folder)):
+            raise UserError(f"{folder.path} has no weights; name one of {model} with {others}.")
     return folder.choose_weights(which)
+
+
+def _runs_with_weights(model: str, folder: RunFolder) -> str:
+    """The options that name the other runs of a model, or of the one whose weights it reads."""
+    models = {model, registry.load_model(model).weights_of}
+    found = []
+    for path in sorted(folder.results.glob("*/seed-*")):
+        run = RunFolder.at(path)
+        if run is None or not run.available_weights():
+            continue
+        with contextlib.suppress(UserError):  # a damaged run is none to propose
+            if model_of(run) in models:
+                seed = f" --seed {run.seed}" if run.seed != folder.seed else ""
+                found.append(f"--run {run.run}{seed}" if run.run != folder.run else seed.strip())
+    return shorten(found)
 
 
 def run_of_other(model: str, folder: RunFolder) -> RunFolder | None:

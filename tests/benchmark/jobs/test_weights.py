@@ -43,6 +43,29 @@ def test_missing_weights_and_weights_of_another_model_are_refused(
         assert f"{settings} does not say with which value it was trained: leave it out" in err
 
 
+def test_where_a_run_has_no_weights_those_of_its_model_that_have_are_named(
+    run: RunCommand, options: list[str]
+) -> None:
+    results = Path(options[3])
+    code, _, err = run("--model", "unet", "--mode", "test", *options)
+    assert code == 2
+    assert "has no weights: train first" in err
+    mine = ["--run", "mine", "--seed", "3"]
+    assert run("--model", "unet", "--mode", "train", *options, *mine)[0] == 0
+    (results / "damaged/seed-1/weights").mkdir(parents=True)
+    (results / "damaged/seed-1/weights/best.safetensors").touch()
+    (results / "damaged/seed-1/settings.json").write_text("{")
+    code, _, err = run("--model", "unet", "--mode", "test", *options)
+    assert code == 2
+    assert "has no weights; name one of unet with --run mine --seed 3." in err
+    code, _, err = run("--model", "unet", "--mode", "test", *options, "--run", "mine")
+    assert code == 2
+    assert "has no weights; name one of unet with --seed 3." in err
+    code, _, err = run("--model", "resnet", "--mode", "test", *options)
+    assert code == 2
+    assert "has no weights: train first" in err
+
+
 def test_a_model_without_weights_reads_those_of_another(
     run: RunCommand, options: list[str], tmp_path: Path
 ) -> None:
