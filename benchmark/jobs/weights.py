@@ -5,6 +5,7 @@ A model that differs from another only in its sampler names it as `Colorizer.wei
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark import registry
@@ -18,8 +19,8 @@ from benchmark.results.schema import read_record
 def find_weights(model: str, folder: RunFolder, which: str) -> Path:
     """Return the file that `--weights` names of the run in `folder`.
 
-    Where that run holds no weights of `model`, those of `weights_of` are taken, and a message
-    names them. Raises UserError if there are none.
+    Where that run holds no weights of `model`, those of `weights_of` are taken, or those of the
+    model's only other run, and a message names them. Raises UserError if there are none.
     """
     if folder.submission.exists():
         raise UserError(
@@ -37,24 +38,44 @@ def find_weights(model: str, folder: RunFolder, which: str) -> Path:
                 f"Warning: {folder.path} diverged in epoch {divergence.epoch}: its best weights "
                 f"are those of epoch {divergence.best_epoch}."
             )
-        if not folder.available_weights() and (others := _runs_with_weights(model, folder)):
-            raise UserError(f"{folder.path} has no weights; name one of {model} with {others}.")
+        if not folder.available_weights():
+            return _weights_of_another_run(model, folder, which)
     return folder.choose_weights(which)
 
 
-def _runs_with_weights(model: str, folder: RunFolder) -> str:
-    """The options that name the other runs of a model, or of the one whose weights it reads."""
+def _weights_of_another_run(model: str, folder: RunFolder, which: str) -> Path:
+    """Return the weights of the model's only other run of this seed, where no run was named.
+
+    So a model is found that was trained with a pretrained encoder and whose run is named after it.
+    Raises UserError that names the model's runs, if there are several or one was named.
+    """
+    others = list(_other_runs(model, folder))
+    of_seed = [run for run in others if run.seed == folder.seed]
+    if folder.run == model and len(of_seed) == 1:
+        info(f"There are no weights in {folder.path}, and those of {of_seed[0].path} are read.")
+        return of_seed[0].choose_weights(which)
+    if others:
+        named = shorten([_options_that_name(run, folder) for run in others])
+        raise UserError(f"{folder.path} has no weights; name one of {model} with {named}.")
+    return folder.choose_weights(which)
+
+
+def _other_runs(model: str, folder: RunFolder) -> Iterator[RunFolder]:
+    """Yield the runs with weights of a model, or of the one whose weights it reads."""
     models = {model, registry.load_model(model).weights_of}
-    found = []
     for path in sorted(folder.results.glob("*/seed-*")):
         run = RunFolder.at(path)
-        if run is None or not run.available_weights():
-            continue
-        with contextlib.suppress(UserError):  # a damaged run is none to propose
-            if model_of(run) in models:
-                seed = f" --seed {run.seed}" if run.seed != folder.seed else ""
-                found.append(f"--run {run.run}{seed}" if run.run != folder.run else seed.strip())
-    return shorten(found)
+        if run is not None and run.available_weights():
+            with contextlib.suppress(UserError):  # a damaged run is none to propose
+                if (trained := model_of(run)) is not None and trained in models:
+                    yield run
+
+
+def _options_that_name(run: RunFolder, asked: RunFolder) -> str:
+    """The options that choose a run where another one was asked for."""
+    name = [f"--run {run.run}"] if run.run != asked.run else []
+    seed = [f"--seed {run.seed}"] if run.seed != asked.seed else []
+    return " ".join([*name, *seed])
 
 
 def run_of_other(model: str, folder: RunFolder) -> RunFolder | None:

@@ -43,27 +43,32 @@ def test_missing_weights_and_weights_of_another_model_are_refused(
         assert f"{settings} does not say with which value it was trained: leave it out" in err
 
 
-def test_where_a_run_has_no_weights_those_of_its_model_that_have_are_named(
+def test_the_only_run_of_a_model_is_found_and_of_several_all_are_named(
     run: RunCommand, options: list[str]
 ) -> None:
     results = Path(options[3])
-    code, _, err = run("--model", "unet", "--mode", "test", *options)
-    assert code == 2
-    assert "has no weights: train first" in err
+    test = ["--model", "unet", "--mode", "test", *options]
+    assert "has no weights: train first" in run(*test)[2]
+
     mine = ["--run", "mine", "--seed", "3"]
     assert run("--model", "unet", "--mode", "train", *options, *mine)[0] == 0
     (results / "damaged/seed-1/weights").mkdir(parents=True)
     (results / "damaged/seed-1/weights/best.safetensors").touch()
     (results / "damaged/seed-1/settings.json").write_text("{")
-    code, _, err = run("--model", "unet", "--mode", "test", *options)
+    for more, named in ([], "--run mine --seed 3"), (["--run", "mine"], "--seed 3"):
+        code, _, err = run(*test, *more)
+        assert code == 2
+        assert f"has no weights; name one of unet with {named}." in err
+    code, _, err = run(*test, "--seed", "3")
+    assert code == 0
+    assert f"those of {results / 'mine/seed-3'} are read" in err
+    assert list((results / "mine/seed-3/tests").iterdir())
+
+    shutil.copytree(results / "mine", results / "yours")
+    code, _, err = run(*test, "--seed", "3")
     assert code == 2
-    assert "has no weights; name one of unet with --run mine --seed 3." in err
-    code, _, err = run("--model", "unet", "--mode", "test", *options, "--run", "mine")
-    assert code == 2
-    assert "has no weights; name one of unet with --seed 3." in err
-    code, _, err = run("--model", "resnet", "--mode", "test", *options)
-    assert code == 2
-    assert "has no weights: train first" in err
+    assert "name one of unet with --run mine, --run yours." in err
+    assert "has no weights: train first" in run("--model", "resnet", "--mode", "test", *options)[2]
 
 
 def test_a_model_without_weights_reads_those_of_another(
