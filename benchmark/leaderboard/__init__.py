@@ -1,7 +1,8 @@
 """From the tests of a results folder to ranked tables, plots and a page.
 
 ranking.py reads and ranks the tests, pairs.py finds the rows that a pretrained encoder tells apart,
-tables.py makes the columns, and formats.py, plots.py and page.py write what is shown.
+tables.py makes the columns, notes.py says how to read them, and formats.py, plots.py and page.py
+write what is shown.
 """
 
 from collections.abc import Callable

@@ -19,16 +19,14 @@ from numpy.typing import NDArray
 
 from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH
 from benchmark.files import sha256_of_bytes
+from benchmark.leaderboard.notes import COST_NOTE, caption, metric_keys, notes, quality_note
 from benchmark.leaderboard.plots import Plot, per_image_metric, plots_of
 from benchmark.leaderboard.ranking import Leaderboard, ProtocolBoard, TestResult
 from benchmark.leaderboard.tables import (
     Table,
     all_columns,
-    caption,
     further_tables,
     metric_heading,
-    metric_keys,
-    notes,
     table_of,
 )
 from benchmark.metrics.table import METRICS
@@ -81,14 +79,16 @@ class Gallery:
 class Section:
     """All that the page shows of one protocol.
 
-    models, fixed: the table's rows that are models, and those that are references. sorted_by: the
-    heading of the board's metric. unusable: the reason for each test file that could not be used.
-    environments: each environment with the names of the rows that were tested in it.
+    note: what the columns of the table judge. models, fixed: the table's rows that are models, and
+    those that are references. sorted_by: the heading of the board's metric. unusable: the reason
+    for each test file that could not be used. environments: each environment with the names of the
+    rows that were tested in it.
     """
 
     id: str
     board: ProtocolBoard
     caption: str
+    note: str
     models: Table
     fixed: Table
     sorted_by: str
@@ -139,6 +139,7 @@ def _section(board: ProtocolBoard, section_id: str) -> Section:
         id=section_id,
         board=board,
         caption=caption(board),
+        note=f"{quality_note(board)} {COST_NOTE}",
         models=table_of(columns, board.models),
         fixed=table_of(columns, [row for row in board.rows if row.is_fixed]),
         sorted_by=metric_heading(board.rows[0].scores[board.sort]),

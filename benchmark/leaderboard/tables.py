@@ -1,19 +1,26 @@
-"""The columns, tables, captions and notes of a board; formats.py and page.py write them."""
+"""The columns and tables of a board; formats.py and page.py write them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
+from benchmark.leaderboard.notes import (
+    COST_NOTE,
+    FIRST,
+    PRETRAINING_NOTE,
+    SAMPLES_NOTE,
+    calibration_note,
+    metric_keys,
+    quality_note,
+)
 from benchmark.leaderboard.pairs import Pair, pairs_of
 from benchmark.leaderboard.ranking import ProtocolBoard, Row
-from benchmark.metrics.table import METRICS, Aspect
+from benchmark.metrics.table import METRICS
 from benchmark.results.records import Estimate, Score
 from benchmark.statistics import Interval
 
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
-FIRST = ("ssim", "lpips", "delta_e2000")
-"""The metrics of the classic comparison come first; the others follow."""
 MARKED = 3
 """The number of best values that are marked in each column."""
 Mark = int
@@ -52,20 +59,11 @@ class Column:
 # ---- tables --------------------------------------------------------------------------------------
 
 
-SAMPLES_NOTE = (
-    "The tables above rank the first sample of each image. Diversity is the mean distance between "
-    "the samples of an image: more is not better, but none means that seeds change nothing. The "
-    "mean of the samples is taken in Lab and judges fidelity, as a regression's output does. "
-    "The best of the samples is chosen by comparison with the truth, which no user has: this is an "
-    "oracle and is never ranked."
-)
-
-
 def tables_of(board: ProtocolBoard) -> list[Table]:
     """All tables of a board: quality, cost, and the further tables."""
     return [
-        table_of(_quality(board), board.rows, "Quality", _quality_note(board)),
-        table_of(_cost(), board.models, "Cost"),
+        table_of(_quality(board), board.rows, "Quality", quality_note(board)),
+        table_of(_cost(), board.models, "Cost", COST_NOTE),
         *further_tables(board),
     ]
 
@@ -81,7 +79,7 @@ def further_tables(board: ProtocolBoard) -> list[Table]:
         tables.append(table_of(_several(several), several, title, SAMPLES_NOTE))
     calibrated = [row for row in board.rows if row.calibrations]
     if calibrated:
-        note = _calibration_note(calibrated)
+        note = calibration_note(calibrated)
         tables.append(table_of(_calibration(calibrated), calibrated, "Calibration", note))
     return tables
 
@@ -102,12 +100,6 @@ def table_of(
 
 
 # ---- columns -------------------------------------------------------------------------------------
-
-
-def metric_keys() -> list[str]:
-    """The metrics that a single sample has, in the order of the columns."""
-    single = [key for key, metric in METRICS.items() if not metric.between_samples]
-    return [*FIRST, *(key for key in single if key not in FIRST)]
 
 
 def metric_heading(score: Score) -> str:
@@ -154,22 +146,6 @@ def _quality(board: ProtocolBoard) -> list[Column]:
     rank = Column("rank", lambda row: _number(row.rank, "{}"))
     pretrained = Column("pretrained on", lambda row: Cell(row.pretrained_on, row.pretrained_on))
     return [rank, *_identity(), *(_metric(board, key) for key in metric_keys()), pretrained]
-
-
-def _quality_note(board: ProtocolBoard) -> str:
-    """Which columns judge what, so that no single number hides the trade between them."""
-    scores = board.rows[0].scores
-
-    def labels(aspect: Aspect) -> str:
-        found = [scores[key].label for key in metric_keys() if METRICS[key].judges == aspect]
-        return f"{', '.join(found[:-1])} and {found[-1]}"
-
-    return (
-        f"{labels('fidelity')} judge fidelity to the one true image, for which the mean of all "
-        "likely colors is a good answer: a regression gives it, and of a sampler the mean of its "
-        f"samples is to be compared. {labels('distribution')} judge the distribution of color, for "
-        "which that mean is a bad answer and a sample a good one. No column judges both."
-    )
 
 
 def _metric(board: ProtocolBoard, key: str) -> Column:
@@ -257,12 +233,6 @@ def _several(rows: Sequence[Row]) -> list[Column]:
 
 # ---- pretrained encoders -------------------------------------------------------------------------
 
-PRETRAINING_NOTE = (
-    "Each value is the mean over images of the difference between a model with a pretrained "
-    "encoder and the same model trained from scratch on the same images, with its 95 % interval "
-    "(paired bootstrap). An interval without 0 is a significant difference."
-)
-
 
 def _pretraining(pairs: Sequence[Pair]) -> Table:
     """The paired difference in each metric that a pretrained encoder makes."""
@@ -325,71 +295,3 @@ def _estimate(of_seeds: Sequence[Estimate | None]) -> Cell:
     first = estimates[0]
     interval = f" [{first.low:.2f}, {first.high:.2f}]" if first.low is not None else ""
     return Cell(f"{first.value:.2f}{interval}", first.value)
-
-
-def _calibration_note(rows: Sequence[Row]) -> str:
-    overall = rows[0].calibrations[0].overall
-    return (
-        f"Each share is the part of {overall.n_objects} objects of random paint in "
-        f"{overall.n_images} images that took that paint, or no paint at all (brown or gray). The "
-        "true probability is in parentheses. Total variation is the share of objects that should "
-        "have taken another paint: 0 is right, and a perfect sampler with one sample of these "
-        f"images has {overall.perfect:.2f} on average and at most {overall.perfect_high:.2f} in 95 "
-        "of 100 cases. It judges the distribution of color where that is known. Per object, which "
-        "needs several samples, distinguishes a model that draws its colors from one that repeats "
-        "itself."
-    )
-
-
-# ---- captions and notes --------------------------------------------------------------------------
-
-
-def caption(board: ProtocolBoard) -> str:
-    """The test set and the protocol, and how the values are to be read."""
-    n, size = board.n_images, board.protocol.size
-    interval = (
-        "a single image has no interval and no rank"
-        if n == 1
-        else "± is half of its 95 % bootstrap interval over images"
-    )
-    return (
-        f"{n} test image{'s' * (n != 1)} of {size}×{size} pixels; protocol "
-        f"{board.protocol_hash[:8]}, version {board.protocol.version}. Each value is the mean "
-        f"over images; {interval}. KID (σ over its subsets) and JSD are each one value of the "
-        "whole set."
-    )
-
-
-def notes(board: ProtocolBoard) -> list[str]:
-    """What a reader must know about single rows and columns."""
-    first, sort = board.rows[0].scores, board.rows[0].scores[board.sort].label
-    found = []
-    if any(row.rank for row in board.rows):
-        found.append(
-            "The rank of a row is one more than the number of rows that are significantly better "
-            f"in {sort} (paired bootstrap over images, 95 %)."
-        )
-    if len(board.groups) > 1:
-        found.append(
-            "Rows whose encoder was pretrained on other images stand and are ranked below those "
-            "that were trained from scratch, apart from them; `main.py leaderboard --together` "
-            "ranks all rows together."
-        )
-    if board.no_better_than_gray:
-        names = "; ".join(board.no_better_than_gray)
-        found.append(f"These rows are not significantly better than gray in {sort}: {names}.")
-    for row in board.models:
-        counts = [test.record.samples.count if test.record.samples else 1 for test in row.tests]
-        if len(set(counts)) > 1:
-            found.append(
-                f"The seeds of {row.name} have different numbers of samples ({counts}), so its "
-                "samples are not compared."
-            )
-    if any(len(row.seeds) > 1 for row in board.models):
-        found.append('"seeds" after a value is its standard deviation over seeds.')
-    elif board.models:
-        found.append("Every row is of a single seed: how much training varies is not known.")
-    for key in metric_keys():
-        reasons = {row.scores[key].reason for row in board.models} - {None}
-        found += [f"{first[key].label} is empty: {reason}." for reason in sorted(map(str, reasons))]
-    return found

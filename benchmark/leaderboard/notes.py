@@ -1,0 +1,120 @@
+"""What is said of a board and below its tables: the caption, the notes, and what columns judge."""
+
+from collections.abc import Sequence
+
+from benchmark.leaderboard.ranking import ProtocolBoard, Row
+from benchmark.metrics.table import METRICS, Aspect
+
+FIRST = ("ssim", "lpips", "delta_e2000")
+"""The metrics of the classic comparison come first; the others follow."""
+
+
+# ---- below a table -------------------------------------------------------------------------------
+
+COST_NOTE = (
+    "The columns of cost judge no image. Times are to be compared where the device is the same and "
+    "had nothing else to do. Peak memory is that of the training."
+)
+SAMPLES_NOTE = (
+    "The tables above rank the first sample of each image. Diversity is the mean distance between "
+    "the samples of an image: more is not better, but none means that seeds change nothing. The "
+    "mean of the samples is taken in Lab and judges fidelity, as a regression's output does. "
+    "The best of the samples is chosen by comparison with the truth, which no user has: this is an "
+    "oracle and is never ranked."
+)
+PRETRAINING_NOTE = (
+    "Each value is the mean over images of the difference between a model with a pretrained "
+    "encoder and the same model trained from scratch on the same images, with its 95 % interval "
+    "(paired bootstrap). An interval without 0 is a significant difference."
+)
+
+
+def metric_keys() -> list[str]:
+    """The metrics that a single sample has, in the order of the columns."""
+    single = [key for key, metric in METRICS.items() if not metric.between_samples]
+    return [*FIRST, *(key for key in single if key not in FIRST)]
+
+
+def quality_note(board: ProtocolBoard) -> str:
+    """Which columns judge what, so that no single number hides the trade between them."""
+    scores = board.rows[0].scores
+
+    def labels(aspect: Aspect) -> str:
+        found = [scores[key].label for key in metric_keys() if METRICS[key].judges == aspect]
+        return f"{', '.join(found[:-1])} and {found[-1]}"
+
+    return (
+        f"{labels('fidelity')} judge fidelity to the one true image, for which the mean of all "
+        "likely colors is a good answer: a regression gives it, and of a sampler the mean of its "
+        f"samples is to be compared. {labels('distribution')} judge the distribution of color, for "
+        "which that mean is a bad answer and a sample a good one. No column judges both."
+    )
+
+
+def calibration_note(rows: Sequence[Row]) -> str:
+    """What the shares are, and what a perfect sampler would have."""
+    overall = rows[0].calibrations[0].overall
+    return (
+        f"Each share is the part of {overall.n_objects} objects of random paint in "
+        f"{overall.n_images} images that took that paint, or no paint at all (brown or gray). The "
+        "true probability is in parentheses. Total variation is the share of objects that should "
+        "have taken another paint: 0 is right, and a perfect sampler with one sample of these "
+        f"images has {overall.perfect:.2f} on average and at most {overall.perfect_high:.2f} in 95 "
+        "of 100 cases. It judges the distribution of color where that is known. Per object, which "
+        "needs several samples, distinguishes a model that draws its colors from one that repeats "
+        "itself."
+    )
+
+
+# ---- of the whole board -------------------------------------------------------------------------
+
+
+def caption(board: ProtocolBoard) -> str:
+    """The test set and the protocol, and how the values are to be read."""
+    n, size = board.n_images, board.protocol.size
+    interval = (
+        "a single image has no interval and no rank"
+        if n == 1
+        else "± is half of its 95 % bootstrap interval over images"
+    )
+    return (
+        f"{n} test image{'s' * (n != 1)} of {size}×{size} pixels; protocol "
+        f"{board.protocol_hash[:8]}, version {board.protocol.version}. Each value is the mean "
+        f"over images; {interval}. KID (σ over its subsets) and JSD are each one value of the "
+        "whole set."
+    )
+
+
+def notes(board: ProtocolBoard) -> list[str]:
+    """What a reader must know about single rows and columns."""
+    first, sort = board.rows[0].scores, board.rows[0].scores[board.sort].label
+    found = []
+    if any(row.rank for row in board.rows):
+        found.append(
+            "The rank of a row is one more than the number of rows that are significantly better "
+            f"in {sort} (paired bootstrap over images, 95 %)."
+        )
+    if len(board.groups) > 1:
+        found.append(
+            "Rows whose encoder was pretrained on other images stand and are ranked below those "
+            "that were trained from scratch, apart from them; `main.py leaderboard --together` "
+            "ranks all rows together."
+        )
+    if board.no_better_than_gray:
+        names = "; ".join(board.no_better_than_gray)
+        found.append(f"These rows are not significantly better than gray in {sort}: {names}.")
+    for row in board.models:
+        counts = [test.record.samples.count if test.record.samples else 1 for test in row.tests]
+        if len(set(counts)) > 1:
+            found.append(
+                f"The seeds of {row.name} have different numbers of samples ({counts}), so its "
+                "samples are not compared."
+            )
+    if any(len(row.seeds) > 1 for row in board.models):
+        found.append('"seeds" after a value is its standard deviation over seeds.')
+    elif board.models:
+        found.append("Every row is of a single seed: how much training varies is not known.")
+    for key in metric_keys():
+        reasons = {row.scores[key].reason for row in board.models} - {None}
+        found += [f"{first[key].label} is empty: {reason}." for reason in sorted(map(str, reasons))]
+    return found
