@@ -4,9 +4,9 @@
 
 Noisy ("static") and oversaturated ("deep-fried") images come from wrong sampling with weights that
 are trained correctly; gray and blotched images come from wrong training. There are three trainings
-of --minutes on one core each. Two of them are also trainings of `diffusion_choices` and are reused
-if they are in --results. The script writes a figure and prints the standard deviation of ab at
-three scales, relative to the truth's.
+of --minutes on one core each. Two of them are also trainings of `experiments.choices diffusion` and
+are reused if --results is the folder of those. The script writes a figure and prints the standard
+deviation of ab at three scales, relative to the truth's.
 """
 
 from collections.abc import Mapping
@@ -31,19 +31,19 @@ from benchmark.data.sources import locate
 from benchmark.figures.images import save_grid
 from benchmark.metrics.images import colorfulness
 from benchmark.randomness import Noise
-from benchmark.registry import load_settings
 from benchmark.results.folders import RunFolder
-from benchmark.settings import resolve
 from models.common.diffusion import x0_of
 from models.common.samplers import ddpm_step, guided, trailing_timesteps
 from models.unetddim.model import Model, Sampling
 
-from .trainings import MODEL, SEED, Choice, train
+from .choices import FAMILIES
+from .trainings import SEED, Choice, train
 
 CPU = torch.device("cpu")
 STEPS, FIGURE_ROWS = 50, 6
 PATCH = 8
 """Side in pixels of the patches at which deviations of color are measured."""
+DIFFUSION = FAMILIES["diffusion"]
 CORRECT = Choice("reference", "trained correctly", {})
 GRAY = Choice(
     "signal-left",
@@ -64,8 +64,8 @@ def main(
 ) -> None:
     """Train, sample correctly and wrongly, print the table and write the figure."""
     sources = locate(dataset, None, results)
-    train([CORRECT, GRAY, BLOTCHES], dataset, sources, results, 60 * minutes)
-    settings = resolve(load_settings(MODEL), MODEL, "standard", {}).settings
+    train(DIFFUSION, [CORRECT, GRAY, BLOTCHES], dataset, sources, results, 60 * minutes)
+    settings = DIFFUSION.resolve(CORRECT)
     truth = rgb_from_8bit(load_training(sources, settings).val.rgb8[:images])
     lightness = rgb_to_lightness(truth)
     model = load_model(results, CORRECT)
@@ -86,7 +86,7 @@ def main(
 def load_model(results: Path, choice: Choice) -> Model:
     """Return the network of a run with its best weights."""
     path = RunFolder(results, choice.run, SEED).weights_file("best")
-    model = load_weights(path, MODEL, CPU).model
+    model = load_weights(path, DIFFUSION.model, CPU).model
     assert isinstance(model, Model)
     return model
 

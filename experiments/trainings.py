@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from benchmark import registry
-from benchmark.data.loading import TrainingData, load_training
+from benchmark.data.loading import load_training
 from benchmark.data.manifest import Digests
 from benchmark.data.sources import Sources
 from benchmark.data.splits import split
@@ -24,22 +24,10 @@ from benchmark.results.records import TrainingRecord
 from benchmark.results.schema import read_record
 from benchmark.settings import Settings, parse_value, resolve
 from benchmark.training.loop import Loop
+from benchmark.training.pretrained import load_pretrained
 
 ROOT = Path(__file__).resolve().parent.parent
-MODEL = "unetddim"
 SEED, SPLIT_SEED = (Settings.model_fields[key].default for key in ("seed", "split_seed"))
-
-REFERENCE = {
-    "widths": "32,64,128",
-    "batch_size": 16,
-    "epochs": 100_000,
-    "condition": "concat",
-}
-"""Settings of a small network without a regression, for a training of minutes.
-
-`max_steps` ends the training before its epochs are done. All other settings have the model's
-defaults.
-"""
 
 
 @dataclass(frozen=True)
@@ -51,15 +39,44 @@ class Choice:
     settings: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Family:
+    """Runs of one model. settings: those of all its runs, on top of the preset.
+
+    `max_steps`, which is measured, ends each training before its epochs are done.
+    """
+
+    model: str
+    preset: str
+    settings: dict[str, Any]
+    choices: tuple[Choice, ...]
+
+    def typed(self, choice: Choice) -> dict[str, Any]:
+        """Return the settings of a run on top of the preset, as text that main.py takes."""
+        return {"epochs": 100_000, **self.settings, **choice.settings}
+
+    def resolve(self, choice: Choice) -> Settings:
+        """Return all settings of a run."""
+        values = {key: parse_value(str(value)) for key, value in self.typed(choice).items()}
+        return resolve(registry.load_settings(self.model), self.model, self.preset, values).settings
+
+
 def train(
-    choices: Sequence[Choice], dataset: str, sources: Sources, results: Path, seconds: float
+    family: Family,
+    choices: Sequence[Choice],
+    dataset: str,
+    sources: Sources,
+    results: Path,
+    seconds: float,
 ) -> None:
     """Train each run for `seconds` on one core, with as many runs at a time as there are cores."""
-    budget = steps_that_fit(seconds, choices, sources, results)
+    budget = steps_that_fit(seconds, family, choices, sources, results)
 
     def train_one(choice: Choice) -> None:
-        options = [*assignments(choice), "--set", f"max_steps={budget[choice.run]}"]
-        call("train", choice, results, "--dataset", dataset, *options)
+        options = ["--dataset", dataset, "--preset", family.preset]
+        for key, value in {**family.typed(choice), "max_steps": budget[choice.run]}.items():
+            options += ["--set", f"{key}={value}"]
+        call("train", family, choice, results, *options)
         print(f"Trained: {choice.title}.", file=sys.stderr)
 
     in_parallel(train_one, choices)
@@ -83,26 +100,27 @@ def copy_validation(sources: Sources, to: Path, count: int) -> Path:
 
 
 def steps_that_fit(
-    seconds: float, choices: Sequence[Choice], sources: Sources, results: Path
+    seconds: float, family: Family, choices: Sequence[Choice], sources: Sources, results: Path
 ) -> dict[str, int]:
     """Return the number of training steps of each run that take `seconds` on one core.
 
     It is measured with a few steps of each run. A run that was begun keeps its number of steps.
     """
     found = {}
-    data: TrainingData | None = None
     torch.set_num_threads(1)
     for choice in choices:
         folder = RunFolder(results, choice.run, SEED)
         if folder.settings.exists():
             found[choice.run] = read_record(folder.settings, TrainingRecord).settings["max_steps"]
             continue
-        settings = resolve(registry.load_settings(MODEL), MODEL, "standard", typed(choice)).settings
-        data = data or load_training(sources, settings)  # no choice changes the images
+        settings = family.resolve(choice)
+        data = load_training(sources, settings)
         network = settings.model_class.build(settings.architecture)
+        load_pretrained(network, None)
         network.calibrate(data.statistics)
-        recipe = registry.load_recipe(MODEL)(network, settings)
-        loop = Loop(folder, MODEL, network, recipe, data, make_fabric("cpu", settings.precision))
+        recipe = registry.load_recipe(family.model)(network, settings)
+        fabric = make_fabric("cpu", settings.precision)
+        loop = Loop(folder, family.model, network, recipe, data, fabric)
         pace = seconds_per_step(loop)
         found[choice.run] = max(1, round(seconds / pace))
         print(f"{choice.title}: {1 / pace:.2f} steps/s", file=sys.stderr)
@@ -120,20 +138,9 @@ def seconds_per_step(loop: Loop) -> float:
     return spent / count
 
 
-def assignments(choice: Choice) -> list[str]:
-    """Return the settings of a run as options of main.py."""
-    values = {**REFERENCE, **choice.settings}
-    return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
-
-
-def typed(choice: Choice) -> dict[str, Any]:
-    """Return the settings of a run as values."""
-    return {k: parse_value(str(v)) for k, v in {**REFERENCE, **choice.settings}.items()}
-
-
-def call(mode: str, choice: Choice, results: Path, *options: str) -> None:
-    """Run `main.py --model unetddim` on one core, and exit with its messages if it fails."""
-    command = [sys.executable, str(ROOT / "main.py"), "--model", MODEL, "--mode", mode]
+def call(mode: str, family: Family, choice: Choice, results: Path, *options: str) -> None:
+    """Run main.py for a model on one core, and exit with its messages if it fails."""
+    command = [sys.executable, str(ROOT / "main.py"), "--model", family.model, "--mode", mode]
     command += ["--results", str(results), "--run", choice.run, "--wandb", "disabled", *options]
     one_core = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=one_core, capture_output=True, text=True)

@@ -1,5 +1,6 @@
 """The experiments whose results the documentation reports."""
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -7,31 +8,31 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark import registry
 from benchmark.color import join
 from benchmark.figures.images import save_png
 from benchmark.metrics.networks import LPIPS_VARIABLE
-from benchmark.settings import Settings, resolve
-from experiments import diffusion_choices
-from experiments.diffusion_choices import CHOICES
-from experiments.diffusion_failures import BLOTCHES, CORRECT, GRAY, deviations
-from experiments.trainings import MODEL, ROOT, Choice, typed
+from experiments import choices
+from experiments.choices import FAMILIES
+from experiments.diffusion_failures import BLOTCHES, CORRECT, DIFFUSION, GRAY, deviations
+from experiments.trainings import ROOT
 from tests.support import blobs
 
 
-@pytest.mark.parametrize("choice", [*CHOICES, GRAY], ids=lambda choice: choice.run)
-def test_every_choice_can_be_trained(choice: Choice) -> None:
-    """Its settings exist, are valid, and differ from those of the reference run."""
-
-    def settings(chosen: Choice) -> Settings:
-        return resolve(registry.load_settings(MODEL), MODEL, "standard", typed(chosen)).settings
-
-    assert (settings(choice) == settings(CORRECT)) == (choice.run == CORRECT.run)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_choice_can_be_trained(name: str) -> None:
+    """Its settings exist, are valid, and differ from those of the reference run and all others."""
+    family = FAMILIES[name]
+    assert family.choices[0].settings == {}
+    assert len({choice.run for choice in family.choices}) == len(family.choices)
+    resolved = [family.resolve(choice) for choice in family.choices]
+    assert all(one != other for one, other in itertools.combinations(resolved, 2))
 
 
 def test_the_failures_reuse_runs_of_the_choices() -> None:
-    settings = {choice.run: choice.settings for choice in CHOICES}
+    settings = {choice.run: choice.settings for choice in DIFFUSION.choices}
     assert all(settings[reused.run] == reused.settings for reused in (CORRECT, BLOTCHES))
+    assert GRAY.run not in settings
+    assert DIFFUSION.resolve(GRAY) != DIFFUSION.resolve(CORRECT)
 
 
 def test_deviations_measure_each_scale_separately() -> None:
@@ -58,9 +59,9 @@ def test_without_lpips_the_choices_are_not_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(LPIPS_VARIABLE, str(tmp_path / "none.pth"))
-    monkeypatch.setattr(diffusion_choices, "train", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(choices, "train", lambda *_: pytest.fail("trained"))
     with pytest.raises(SystemExit, match=r"compared by LPIPS\. .*there is no file .*none\.pth"):
-        diffusion_choices.main(dataset="cartoon", results=tmp_path)
+        choices.main("gan", dataset="cartoon", results=tmp_path)
 
 
 @pytest.mark.slow
@@ -72,11 +73,12 @@ def test_the_experiments_run(
         save_png(tmp_path / "photos" / f"{row}.png", rgb8 / 255)
     common = ["--dataset", str(tmp_path / "photos"), "--results", str(tmp_path / "results")]
     common += ["--minutes", "0.03"]
-    for name, extra, expected in (
-        ("choices", ["--only", "reference,predict-x0", "--steps", "3"], "predict x0"),
-        ("failures", ["--images", "6"], "oversaturated"),
+    for arguments, expected in (
+        (["choices", "gan", "--only", "reference,more"], "adversarial weight .2"),
+        (["choices", "diffusion", "--only", "reference,predict-x0", "--steps", "3"], "predict x0"),
+        (["diffusion_failures", "--images", "6"], "oversaturated"),
     ):
-        command = [sys.executable, "-m", f"experiments.diffusion_{name}", *common, *extra]
+        command = [sys.executable, "-m", f"experiments.{arguments[0]}", *arguments[1:], *common]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert expected in done.stdout
