@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 DEFAULT_PRESET, SAMPLE_PRESET = "standard", "quick"
 """The presets of a training for which none is named; the second is that of all models together on
 the built-in sample."""
+CPU_PRESET, CPU_PRESET_FROM_SCRATCH = "small-pretrained", "small"
+"""The presets of all models together on other images where there is no GPU; the second one if
+`--encoder none` was typed."""
 FIGURE_IMAGES = 4
 """The default number of images in the figure of a test."""
 

@@ -264,6 +264,41 @@ def test_other_models_are_run_after_one_fails(
     assert set(trained) == {"unet"}  # unetddim was trained before
 
 
+@pytest.mark.parametrize(
+    ("typed", "preset", "suffix"),
+    [
+        ([], "small-pretrained", "-efficientnet_lite0"),
+        (["--encoder", "none"], "small", ""),
+        (["--preset", "standard"], "standard", ""),
+    ],
+)
+def test_without_a_gpu_all_models_on_own_images_train_the_preset_of_a_cpu(
+    run: RunCommand,
+    options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    typed: list[str],
+    preset: str,
+    suffix: str,
+) -> None:
+    names = ("unet", "unetddpm", "unetddim")
+    chosen = [entry for entry in registry.entries() if entry.name in names]
+    monkeypatch.setattr(registry, "entries", lambda: chosen)
+    start = options.index("--preset")
+    small = [*options[:start], *options[start + 2 :], "--set", "regression_widths=16"]
+    code, out, err = run("--model", "all", *small, *typed, "--set", "max_steps=1", "--steps", "2")
+    assert code == 0, err
+    for model in ("unet", "unetddim"):
+        settings = tmp_path / "out" / f"{model}{suffix}" / "seed-8000" / "settings.json"
+        assert json.loads(settings.read_text())["preset"] == preset
+    assert "unetddpm is not trained" in err
+
+    # A test of one model finds the run without its name, as that is the only one.
+    code, out, err = run("--model", "unetddim", "--mode", "test", *small[:4], "--steps", "1")
+    assert code == 0, err
+    assert "unetddim" + suffix.replace("_", "\\_") in out
+
+
 def test_an_empty_dataset_folder_selects_the_built_in_sample(
     run: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from benchmark.cli import options
 from benchmark.cli.options import DATA, OUTPUT, TESTING, TRAINING, setting
 from benchmark.errors import UserError
 from benchmark.metrics.options import MetricOptions
-from benchmark.settings import DEFAULT_PRESET, FIGURE_IMAGES, SAMPLE_PRESET, Settings
+from benchmark.settings import CPU_PRESET, DEFAULT_PRESET, FIGURE_IMAGES, SAMPLE_PRESET, Settings
 
 
 def train_and_test(
@@ -25,7 +25,7 @@ def train_and_test(
         typer.Option(
             help=f"Preset of the settings: {', '.join(Settings.presets)} or one of the model's own."
             f"  [default: {DEFAULT_PRESET}, but {SAMPLE_PRESET} for all models on the built-in "
-            "sample]"
+            f"sample, and {CPU_PRESET} for all models on other images without a GPU]"
         ),
     ] = None,
     set_: options.Assignments = None,

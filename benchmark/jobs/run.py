@@ -1,16 +1,24 @@
 """Run what was asked for: train and test one model, or all models in turn."""
 
 import traceback
+from dataclasses import replace
 
 from benchmark import leaderboard, registry
 from benchmark.console import info, shorten
-from benchmark.data.sources import locate
+from benchmark.data.sources import Sources, locate
+from benchmark.device import make_fabric
 from benchmark.errors import Interrupted, UserError, first_line
 from benchmark.jobs.job import Job, job_for_model, require_frames
 from benchmark.jobs.test import FinishedTest, test
 from benchmark.jobs.train import train
 from benchmark.results.folders import require_run_name
-from benchmark.settings import DEFAULT_PRESET, SAMPLE_PRESET
+from benchmark.settings import (
+    CPU_PRESET,
+    CPU_PRESET_FROM_SCRATCH,
+    DEFAULT_PRESET,
+    NO_ENCODER,
+    SAMPLE_PRESET,
+)
 
 
 def run_one(model: str, job: Job) -> None:
@@ -44,7 +52,9 @@ def run_all(job: Job) -> int:
     if job.run is not None:
         raise UserError("--run names one run of one model; without it each model has its own.")
     sources = locate(job.dataset, job.test_images, job.results)  # a wrong folder fails once, here
-    preset = job.preset or (SAMPLE_PRESET if sources.is_sample else DEFAULT_PRESET)
+    preset = job.preset or _preset_of_all(job, sources)
+    if job.trains:
+        job = replace(job, preset=preset)  # names the runs of a preset with an encoder
     failures = {}
     for entry in registry.entries():
         info("")
@@ -70,6 +80,16 @@ def run_all(job: Job) -> int:
     if failures:
         info(f"Failed: {'; '.join(f'{name}: {reason}' for name, reason in failures.items())}")
     return 1 if failures else 0
+
+
+def _preset_of_all(job: Job, sources: Sources) -> str:
+    """The preset of all models together where none was typed; docs/choices.md says why."""
+    if sources.is_sample:
+        return SAMPLE_PRESET
+    if make_fabric(job.device, "32").device.type != "cpu":
+        return DEFAULT_PRESET
+    from_scratch = job.typed.get("encoder") == NO_ENCODER
+    return CPU_PRESET_FROM_SCRATCH if from_scratch else CPU_PRESET
 
 
 def _report_frames(done: FinishedTest) -> None:

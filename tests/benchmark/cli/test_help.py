@@ -12,7 +12,14 @@ import main
 from benchmark.cli import commands
 from benchmark.leaderboard import ranking
 from benchmark.metrics.options import MetricOptions
-from benchmark.settings import DEFAULT_PRESET, FIGURE_IMAGES, SAMPLE_PRESET, Settings
+from benchmark.settings import (
+    CPU_PRESET,
+    CPU_PRESET_FROM_SCRATCH,
+    DEFAULT_PRESET,
+    FIGURE_IMAGES,
+    SAMPLE_PRESET,
+    Settings,
+)
 from tests.support import RunCommand
 
 NAMES = [name for name, _ in commands.find_commands()]
@@ -62,7 +69,8 @@ def test_defaults_are_those_of_their_owners() -> None:
     for name in ("inputs", "score"):
         assert default("size", name) == Settings.model_fields["size"].default
     assert default("sort", "leaderboard") == ranking.DEFAULT_SORT
-    assert {DEFAULT_PRESET, SAMPLE_PRESET} <= set(Settings.presets)
+    named = {DEFAULT_PRESET, SAMPLE_PRESET, CPU_PRESET, CPU_PRESET_FROM_SCRATCH}
+    assert named <= set(Settings.presets)
     assert f"[default: {DEFAULT_PRESET}, but {SAMPLE_PRESET} for all models" in help_of()
 
 
