@@ -25,9 +25,11 @@ class Settings(base.Settings):
         "quick": {"epochs": 6, "widths": [24, 48, 96]},
         "small": {"max_steps": 6000, "widths": [48, 96, 192], "dropout": 0.1},
         "small-pretrained": {
-            "max_steps": 3900,
-            "widths": [48, 96, 192],
+            "max_steps": 3000,
+            "widths": [32, 64, 128],
+            "dropout": 0.1,
             "encoder": "efficientnet_lite0",
+            "encoder_scale": 3.0,
         },
         "large": {"widths": [128, 256, 384, 512]},
     }
