@@ -52,8 +52,9 @@ def run_all(job: Job) -> int:
     if job.run is not None:
         raise UserError("--run names one run of one model; without it each model has its own.")
     sources = locate(job.dataset, job.test_images, job.results)  # a wrong folder fails once, here
-    preset = job.preset or _preset_of_all(job, sources)
-    if job.trains:
+    preset = job.preset or DEFAULT_PRESET
+    if job.trains and job.preset is None:
+        preset = _preset_of_all(job, sources)
         job = replace(job, preset=preset)  # names the runs of a preset with an encoder
     failures = {}
     for entry in registry.entries():

@@ -50,6 +50,15 @@ CLASSIC: Mapping[str, Any] = {
 }
 """The classic recipe: sRGB at full size, noise prediction, schedules as published."""
 
+SMALL: Mapping[str, Any] = {
+    "batch_size": 16,
+    "learning_rate": 6e-4,
+    "widths": [48, 96, 192],
+    "regression_widths": [48, 96, 192],
+    "condition_dropout": 0.0,
+}
+"""What both presets for photos on a CPU share."""
+
 
 class Settings(base.Settings):
     """The general settings, and those of the noise levels in the loss."""
@@ -67,23 +76,8 @@ class Settings(base.Settings):
             "condition_dropout": 0.0,
             "ema_decay": 0.99,
         },
-        "small": {
-            "max_steps": 11000,
-            "batch_size": 16,
-            "learning_rate": 6e-4,
-            "widths": [48, 96, 192],
-            "regression_widths": [48, 96, 192],
-            "condition_dropout": 0.0,
-        },
-        "small-pretrained": {
-            "max_steps": 8800,
-            "batch_size": 16,
-            "learning_rate": 6e-4,
-            "widths": [48, 96, 192],
-            "regression_widths": [48, 96, 192],
-            "condition_dropout": 0.0,
-            "encoder": "efficientnet_lite0",
-        },
+        "small": {**SMALL, "max_steps": 11000},
+        "small-pretrained": {**SMALL, "max_steps": 8800, "encoder": "efficientnet_lite0"},
         "large": {"widths": [128, 256, 384, 512], "shift": 8.0},
         "cartoon-ddpm": {**CLASSIC, "schedule": "cosine", "offset": 0.008, "timesteps": 500},
         "tiny-imagenet-ddpm": {**CLASSIC, "schedule": "linear", "size": 64, "dropout": 0.15},
