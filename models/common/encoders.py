@@ -20,6 +20,7 @@ from benchmark.errors import did_you_mean
 from benchmark.settings import NO_ENCODER
 
 from .blocks import GROUPS
+from .folding import Folded
 
 COARSEST = 32
 """Side in pixels of a cell of a backbone's coarsest feature map; inputs are multiples of it."""
@@ -77,6 +78,7 @@ class PretrainedEncoder(Pretrained):
     def __init__(self, name: str, scale: float) -> None:
         super().__init__(name, TIMM_NAMES.get(name, name), _build(name))
         self.scale = scale
+        self.folded = Folded(self.backbone)
         information = self.backbone.feature_info
         self.channels: list[int] = information.channels()
         self.cells: list[float] = [reduction / scale for reduction in information.reduction()]
@@ -87,6 +89,7 @@ class PretrainedEncoder(Pretrained):
             values = torch.tensor(statistics[key]).view(1, 3, 1, 1)
             self.register_buffer(key, values, persistent=False)
         self.requires_grad_(False)
+        self.backbone.eval()
 
     def train(self, mode: bool = True) -> "PretrainedEncoder":
         """Set the mode of this module; the backbone stays in eval mode."""
@@ -95,14 +98,19 @@ class PretrainedEncoder(Pretrained):
         return self
 
     def forward(self, lightness: Tensor) -> list[Tensor]:
+        inputs = self.inputs(lightness)
+        if torch.compiler.is_compiling() or any(p.requires_grad for p in self.parameters()):
+            maps: list[Tensor] = self.backbone(inputs)
+            return maps
+        return self.folded(inputs)
+
+    def inputs(self, lightness: Tensor) -> Tensor:
+        """Map L* (B, 1, H, W) to the backbone's inputs, enlarged by `scale`, (B, 3, H', W')."""
         # Sides are enlarged to the next multiple, so that a map spans just the image.
         sides = [COARSEST * math.ceil(self.scale * side / COARSEST) for side in lightness.shape[2:]]
-        tuned = any(p.requires_grad for p in self.backbone.parameters())
-        with torch.set_grad_enabled(tuned and torch.is_grad_enabled()):
-            gray = F.interpolate(self.gray(lightness), sides, mode="bilinear")
-            inputs = ((gray - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-            maps: list[Tensor] = self.backbone(inputs)
-        return maps
+        gray = F.interpolate(self.gray(lightness)[:, :1], sides, mode="bilinear")
+        rgb = gray.to(memory_format=torch.channels_last).expand(-1, 3, -1, -1)
+        return ((rgb - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
 
 class _Levels(nn.Module):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from efficientnet_lite_pytorch import EfficientNet
 from skimage import data
-from torch import Tensor, nn
+from torch import nn
 
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import pretrained_parts
@@ -47,12 +47,9 @@ def test_the_maps_of_efficientnet_have_its_channels_and_resolutions(network: Mod
 def test_the_encoder_sees_gray_as_it_was_trained_to_see_images(network: Model) -> None:
     """L as gray sRGB, in (x - 0.5) / 0.5, at twice the size."""
     gray = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
-    seen: list[Tensor] = []
-    hook = encoder_of(network).backbone.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
-    encoder_of(network)(rgb_to_lightness(gray))
-    hook.remove()
+    seen = encoder_of(network).inputs(rgb_to_lightness(gray))
     expected = nn.functional.interpolate(gray, scale_factor=2, mode="bilinear")
-    torch.testing.assert_close(seen[0], (expected - 0.5) / 0.5, atol=1e-4, rtol=0)
+    torch.testing.assert_close(seen, (expected - 0.5) / 0.5, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +144,7 @@ def test_features_are_computed_once_for_a_whole_sampling_and_matter(
     awaken(model)
     (encoder,) = pretrained_parts(model)
     calls: list[None] = []
-    encoder.backbone.register_forward_pre_hook(lambda *_: calls.append(None))
+    encoder.register_forward_pre_hook(lambda *_: calls.append(None))
     sampling = model.sampling_class(steps=3)
     lightness = lightness_like(blobs(1, 32))
     first = model.colorize(lightness, seeds=[1], sampling=sampling)
