@@ -6,10 +6,10 @@ can also decode samples of the prior, which does not depend on the true color.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from benchmark import settings as base
@@ -19,6 +19,7 @@ from benchmark.recipe import Batch, Recipe, Update
 from ..common.encoders import EncoderRate
 from ..common.latent import Posterior, free_bits, kl_divergence, posterior_collapse
 from ..common.losses import adamw, huber
+from ..common.perceptual import PerceptualWeight, perceptual_losses, require_frozen_encoder
 from ..common.variational import VariationalColorizer
 from .model import Model
 
@@ -49,6 +50,12 @@ class Settings(base.Settings):
         4.0, ge=0, description="KL divergence in nats per image below which it is not penalized"
     )
     encoder_rate: EncoderRate = 0.0
+    perceptual_weight: PerceptualWeight = 0.0
+
+    @model_validator(mode="after")
+    def _check_perceptual_loss(self) -> Self:
+        require_frozen_encoder(self)
+        return self
 
 
 class Training(Recipe[VariationalColorizer, Settings]):
@@ -75,19 +82,18 @@ class Training(Recipe[VariationalColorizer, Settings]):
         return {"model": adamw(self, s.learning_rate, s.weight_decay, s.encoder_rate)}
 
     def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
-        color, kl = self._color_and_kl(self.model, batch, rng)
-        yield Update("model", {"color": color, "kl": self._weighted_kl(kl, batch.progress)})
+        losses, kl = self._reconstruct(self.model, batch, rng)
+        yield Update("model", {**losses, "kl": self._weighted_kl(kl, batch.progress)})
 
     def validate(
         self, model: VariationalColorizer, batch: Batch, rng: Randomness
     ) -> dict[str, Tensor]:
-        """Return the negative ELBO without free bits, its two parts, and the KL per dimension."""
-        color, kl = self._color_and_kl(model, batch, rng)
-        weighted = self.settings.kl_weight * kl.sum(1).mean()
+        """Return the negative ELBO without free bits, its parts, and the KL per dimension."""
+        losses, kl = self._reconstruct(model, batch, rng)
+        losses["kl"] = self.settings.kl_weight * kl.sum(1).mean()
         return {
-            "negative_elbo": color + weighted,
-            "color": color,
-            "kl": weighted,
+            "negative_elbo": torch.stack([*losses.values()]).sum(),
+            **losses,
             "kl_per_dimension": kl.mean(0),
         }
 
@@ -96,10 +102,10 @@ class Training(Recipe[VariationalColorizer, Settings]):
         text = posterior_collapse(values["val/kl_per_dimension"]) if warm else None
         return [text] if text else []
 
-    def _color_and_kl(
+    def _reconstruct(
         self, model: VariationalColorizer, batch: Batch, rng: Randomness
-    ) -> tuple[Tensor, Tensor]:
-        """Return the Huber loss of the decoded color, and KL(posterior ‖ prior) in nats, (B, D).
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the losses of the decoded color, and KL(posterior ‖ prior) in nats, (B, D).
 
         The color is decoded from a sample of the posterior.
         """
@@ -109,7 +115,9 @@ class Training(Recipe[VariationalColorizer, Settings]):
         color, q, p = model(
             batch.lightness, lambda shares: self.posterior(lightness, real, shares), noise
         )
-        return huber(color, real), kl_divergence(q, p)
+        weight = self.settings.perceptual_weight
+        losses = {"color": huber(color, real), **perceptual_losses(model, color, batch, weight)}
+        return losses, kl_divergence(q, p)
 
     def _weighted_kl(self, kl: Tensor, progress: float) -> Tensor:
         """Return the loss of KL (B, D), with free bits and a warm-up (Bowman et al. 2016)."""

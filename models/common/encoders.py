@@ -99,18 +99,34 @@ class PretrainedEncoder(Pretrained):
 
     def forward(self, lightness: Tensor) -> list[Tensor]:
         inputs = self.inputs(lightness)
-        if torch.compiler.is_compiling() or any(p.requires_grad for p in self.parameters()):
+        if any(p.requires_grad for p in self.parameters()):
             maps: list[Tensor] = self.backbone(inputs)
             return maps
-        return self.folded(inputs)
+        with torch.no_grad():
+            return self._frozen(inputs)
+
+    def maps(self, rgb: Tensor) -> list[Tensor]:
+        """Map color images in sRGB (B, 3, H, W) to their feature maps at their own size.
+
+        A gradient is passed to the images and not to the weights. An image may leave [0, 1].
+        """
+        return self._frozen(self._normalized(rgb))
 
     def inputs(self, lightness: Tensor) -> Tensor:
         """Map L* (B, 1, H, W) to the backbone's inputs, enlarged by `scale`, (B, 3, H', W')."""
         # Sides are enlarged to the next multiple, so that a map spans just the image.
         sides = [COARSEST * math.ceil(self.scale * side / COARSEST) for side in lightness.shape[2:]]
         gray = F.interpolate(self.gray(lightness)[:, :1], sides, mode="bilinear")
-        rgb = gray.to(memory_format=torch.channels_last).expand(-1, 3, -1, -1)
+        return self._normalized(gray.expand(-1, 3, -1, -1))
+
+    def _normalized(self, rgb: Tensor) -> Tensor:
         return ((rgb - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    def _frozen(self, inputs: Tensor) -> list[Tensor]:
+        # A compiler would trace the folding too, and fuses these operations itself.
+        network = self.backbone if torch.compiler.is_compiling() else self.folded.network()
+        maps: list[Tensor] = network(inputs)
+        return maps
 
 
 class _Levels(nn.Module):

@@ -21,30 +21,30 @@ PROBE_SIDE = 64
 class Folded:
     """The folded copy of a network whose weights rarely change, made anew when they do.
 
-    network: in eval mode, from images (B, 3, H, W) to a list of maps. It is only read.
+    original: in eval mode, from images (B, 3, H, W) to a list of maps. It is only read.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        self._network = network
+    def __init__(self, original: nn.Module) -> None:
+        self._original = original
         self._copy: nn.Module | None = None
         self._state: list[Any] = []
 
-    @torch.no_grad()
-    def __call__(self, images: Tensor) -> list[Tensor]:
+    def network(self) -> nn.Module:
+        """Return the copy with the weights that the original has now; they get no gradient."""
         state = [
             (x.data_ptr(), x._version, x.device, x.dtype)
-            for x in chain(self._network.parameters(), self._network.buffers())
+            for x in chain(self._original.parameters(), self._original.buffers())
         ]
         if self._copy is None or state != self._state:
-            self._copy, self._state = fold(self._network), state
-        maps: list[Tensor] = self._copy(images)
-        return maps
+            self._copy, self._state = fold(self._original), state
+        return self._copy
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Folded":
         """Return one for the copy of the network; it folds anew when it is first used."""
-        return Folded(copy.deepcopy(self._network, memo))
+        return Folded(copy.deepcopy(self._original, memo))
 
 
+@torch.no_grad()
 def fold(network: nn.Module) -> nn.Module:
     """Return a copy with each normalization folded, or an unchanged one if its maps would differ.
 

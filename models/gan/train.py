@@ -29,6 +29,7 @@ from ..common.adversarial import (
 from ..common.encoders import EncoderRate
 from ..common.losses import adamw, huber
 from ..common.options import Widths
+from ..common.perceptual import PerceptualWeight, perceptual_losses, require_frozen_encoder
 from .model import Model
 
 
@@ -53,6 +54,7 @@ class Settings(base.Settings):
         description="Peak learning rate of the generator's AdamW, reached after the warm-up",
     )
     encoder_rate: EncoderRate = 0.0
+    perceptual_weight: PerceptualWeight = 0.0
     discriminator_rate: float = Field(
         1e-3,
         gt=0,
@@ -82,7 +84,8 @@ class Settings(base.Settings):
     )
 
     @model_validator(mode="after")
-    def _check_discriminator(self) -> Self:
+    def _check_losses(self) -> Self:
+        require_frozen_encoder(self)
         smallest = self.architecture["patch_size"] * 2 ** len(self.discriminator_widths)
         if self.size < smallest:
             raise ValueError(
@@ -154,22 +157,32 @@ class Training(Recipe[Colorizer, Settings]):
         s = self.settings
         real = self.model.target(batch.rgb)
         fake = self.model(batch.lightness)
-        color = huber(fake, real)
+        losses = self._color_losses(self.model, batch, fake)
         if batch.progress < s.generator_only:
-            yield Update("generator", {"color": color})
+            yield Update("generator", losses)
             return
 
         lightness = self.model.standardize_lightness(batch.lightness)
         step = AdversarialStep(self.discriminator, s, lightness, rng)
         yield Update("discriminator", step.discriminator_losses(real, fake))
-        yield Update("generator", {"color": color, **step.generator_losses(real, fake)})
+        yield Update("generator", {**losses, **step.generator_losses(real, fake)})
 
     def validate(self, model: Colorizer, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
-        """Return the sum that selects the best weights, and its two parts.
+        """Return the sum that selects the best weights, and its parts.
 
-        The parts are the color loss and the divergence of ab histograms. Neither suffices alone:
-        dull color can have a low color loss, and color in the wrong places a low divergence.
+        They are the losses without those of the discriminator, and the divergence of ab histograms.
+        Neither suffices alone: dull color can have a low color loss, and color in the wrong places
+        a low divergence.
         """
         fake, real = model(batch.lightness), model.target(batch.rgb)
-        color, divergence = huber(fake, real), ab_divergence(model.to_ab(fake), model.to_ab(real))
-        return {"sum": color + divergence, "color": color, "divergence": divergence}
+        parts = self._color_losses(model, batch, fake)
+        parts["divergence"] = ab_divergence(model.to_ab(fake), model.to_ab(real))
+        return {"sum": torch.stack([*parts.values()]).sum(), **parts}
+
+    def _color_losses(self, model: Colorizer, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
+        """Return the losses of the generator that need no discriminator."""
+        weight = self.settings.perceptual_weight
+        return {
+            "color": huber(fake, model.target(batch.rgb)),
+            **perceptual_losses(model, fake, batch, weight),
+        }

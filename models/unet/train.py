@@ -1,10 +1,10 @@
-"""The training of the U-Net: a Huber loss between standardized colors."""
+"""The training of the U-Net: a Huber loss between standardized colors, and a perceptual loss."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from benchmark import settings as base
@@ -14,6 +14,7 @@ from benchmark.recipe import Batch, Recipe, Update
 
 from ..common.encoders import EncoderRate
 from ..common.losses import adamw, huber, mse
+from ..common.perceptual import PerceptualWeight, perceptual_losses, require_frozen_encoder
 from .model import Model
 
 
@@ -38,10 +39,16 @@ class Settings(base.Settings):
         "huber", description="Loss between standardized colors: huber, or mse for the squared error"
     )
     encoder_rate: EncoderRate = 0.0
+    perceptual_weight: PerceptualWeight = 0.0
+
+    @model_validator(mode="after")
+    def _check_perceptual_loss(self) -> Self:
+        require_frozen_encoder(self)
+        return self
 
 
 class Training(Recipe[Colorizer, Settings]):
-    """Minimize one loss with one optimizer.
+    """Minimize the sum of the losses with one optimizer.
 
     The model may be any network that maps L* to standardized color.
     """
@@ -51,11 +58,18 @@ class Training(Recipe[Colorizer, Settings]):
         return {"model": adamw(self.model, s.learning_rate, s.weight_decay, s.encoder_rate)}
 
     def updates(self, batch: Batch, rng: Randomness) -> Iterator[Update]:
-        yield Update("model", {"color": self._loss(self.model, batch)})
+        yield Update("model", self._losses(self.model, batch))
 
     def validate(self, model: Colorizer, batch: Batch, rng: Randomness) -> dict[str, Tensor]:
-        return {"color": self._loss(model, batch)}
+        """Return the losses, and first their sum, which selects the best weights."""
+        losses = self._losses(model, batch)
+        return {"sum": torch.stack([*losses.values()]).sum(), **losses}
 
-    def _loss(self, model: Colorizer, batch: Batch) -> Tensor:
-        distance = huber if self.settings.loss == "huber" else mse
-        return distance(model(batch.lightness), model.target(batch.rgb))
+    def _losses(self, model: Colorizer, batch: Batch) -> dict[str, Tensor]:
+        s = self.settings
+        distance = huber if s.loss == "huber" else mse
+        output = model(batch.lightness)
+        return {
+            "color": distance(output, model.target(batch.rgb)),
+            **perceptual_losses(model, output, batch, s.perceptual_weight),
+        }

@@ -44,12 +44,12 @@ def test_a_folded_backbone_has_the_same_maps_and_no_normalization(name: str) -> 
 def test_the_copy_follows_every_change_of_the_weights() -> None:
     network = pyramid("resnet18")
     folded, images = Folded(network), torch.rand(1, 3, 32, 32)
-    assert_same(folded(images), network(images))
+    assert_same(folded.network()(images), network(images))
     network.load_state_dict(pyramid("resnet18").state_dict())
     nn.init.constant_(network.get_submodule("bn1").bias, 3.0)
-    assert_same(folded(images), network(images))
+    assert_same(folded.network()(images), network(images))
     network.double()
-    assert_same(folded(images.double()), network(images.double()))
+    assert_same(folded.network()(images.double()), network(images.double()))
 
 
 def test_a_copy_of_the_owner_folds_its_own_network() -> None:
@@ -60,8 +60,8 @@ def test_a_copy_of_the_owner_folds_its_own_network() -> None:
     nn.init.constant_(other.network.bn1.bias, 3.0)
     images = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
-        assert_same(owner.folded(images), network(images))
-        assert_same(other.folded(images), other.network(images))
+        assert_same(owner.folded.network()(images), network(images))
+        assert_same(other.folded.network()(images), other.network(images))
 
 
 class NormalizedFirst(nn.Module):
