@@ -33,9 +33,11 @@ class Settings(base.Settings):
         "quick": {"epochs": 6, "widths": [32, 64], "latent_dim": 16, "kl_weight": 3e-4},
         "small": {"max_steps": 6600, "widths": [48, 96]},
         "small-pretrained": {
-            "max_steps": 4500,
+            "max_steps": 3000,
             "widths": [48, 96],
             "encoder": "efficientnet_lite0",
+            "encoder_scale": 3.0,
+            "perceptual_weight": 0.5,
         },
         "large": {"widths": [128, 256, 512]},
     }

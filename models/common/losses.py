@@ -1,13 +1,23 @@
 """Losses, computed in float32 under any autocast, and the optimizer that all recipes use."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark.colorizer import pretrained_parts
+
+ChromaWeight = Annotated[
+    float,
+    Field(
+        ge=0,
+        description="Share by which the color loss of a pixel counts more for each standard "
+        "deviation of its true chroma, since vivid pixels are rare; 0 weights all equally",
+    ),
+]
 
 
 def huber(prediction: Tensor, target: Tensor) -> Tensor:
@@ -16,6 +26,21 @@ def huber(prediction: Tensor, target: Tensor) -> Tensor:
     The linear part limits the gradient of outliers.
     """
     return F.huber_loss(prediction.float(), target.float())
+
+
+def weighted_huber(prediction: Tensor, target: Tensor, chroma_weight: float) -> Tensor:
+    """Return the mean Huber loss of standardized color (B, C, H, W), weighted by true chroma.
+
+    A pixel's weight is 1 + chroma_weight · |target|, divided by the mean weight of the batch. It
+    rebalances rare vivid and frequent grayish colors as the class weights of Zhang et al. 2016 do
+    in a classification.
+    """
+    if not chroma_weight:
+        return huber(prediction, target)
+    target = target.float()
+    weight = 1 + chroma_weight * target.norm(dim=1, keepdim=True)
+    loss = F.huber_loss(prediction.float(), target, reduction="none")
+    return (weight / weight.mean() * loss).mean()
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:

@@ -41,9 +41,11 @@ class Settings(base.Settings):
         "quick": {"epochs": 6, "widths": [32, 64], "discriminator_widths": [32, 64]},
         "small": {"max_steps": 9000, "widths": [48, 96]},
         "small-pretrained": {
-            "max_steps": 5000,
+            "max_steps": 3000,
             "widths": [48, 96],
             "encoder": "efficientnet_lite0",
+            "encoder_scale": 3.0,
+            "perceptual_weight": 0.5,
         },
         "large": {"widths": [128, 256, 512], "discriminator_widths": [64, 128, 256]},
     }

@@ -15,11 +15,7 @@ class Settings(unet.Settings):
     presets: ClassVar[base.Presets] = {
         "quick": {"epochs": 6, "widths": [32, 64]},
         "small": {"max_steps": 9000, "widths": [48, 96]},
-        "small-pretrained": {
-            "max_steps": 5200,
-            "widths": [48, 96],
-            "encoder": "efficientnet_lite0",
-        },
+        "small-pretrained": {"max_steps": 3000, "widths": [48, 96], **unet.PRETRAINED},
         "large": {"widths": [128, 256, 512]},
     }
 

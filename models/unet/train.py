@@ -1,7 +1,7 @@
 """The training of the U-Net: a Huber loss between standardized colors, and a perceptual loss."""
 
-from collections.abc import Iterator
-from typing import ClassVar, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -13,24 +13,31 @@ from benchmark.randomness import Randomness
 from benchmark.recipe import Batch, Recipe, Update
 
 from ..common.encoders import EncoderRate
-from ..common.losses import adamw, huber, mse
+from ..common.losses import ChromaWeight, adamw, mse, weighted_huber
 from ..common.perceptual import PerceptualWeight, perceptual_losses, require_frozen_encoder
 from .model import Model
 
+PRETRAINED: Mapping[str, Any] = {
+    "encoder": "efficientnet_lite0",
+    "encoder_scale": 3.0,
+    "chroma_weight": 0.5,
+    "perceptual_weight": 0.5,
+}
+"""What the presets of unet and resnet with a pretrained encoder share."""
+
 
 class Settings(base.Settings):
-    """The general settings, the loss, and the learning rate of a pretrained encoder."""
+    """The general settings, the losses, and the learning rate of a pretrained encoder."""
 
     model_class: ClassVar[type[Colorizer]] = Model
     presets: ClassVar[base.Presets] = {
         "quick": {"epochs": 6, "widths": [24, 48, 96]},
         "small": {"max_steps": 6000, "widths": [48, 96, 192], "dropout": 0.1},
         "small-pretrained": {
-            "max_steps": 3000,
+            "max_steps": 2400,
             "widths": [32, 64, 128],
             "dropout": 0.1,
-            "encoder": "efficientnet_lite0",
-            "encoder_scale": 3.0,
+            **PRETRAINED,
         },
         "large": {"widths": [128, 256, 384, 512]},
     }
@@ -39,11 +46,14 @@ class Settings(base.Settings):
         "huber", description="Loss between standardized colors: huber, or mse for the squared error"
     )
     encoder_rate: EncoderRate = 0.0
+    chroma_weight: ChromaWeight = 0.0
     perceptual_weight: PerceptualWeight = 0.0
 
     @model_validator(mode="after")
-    def _check_perceptual_loss(self) -> Self:
+    def _check_losses(self) -> Self:
         require_frozen_encoder(self)
+        if self.chroma_weight and self.loss != "huber":
+            raise ValueError("chroma_weight belongs to the loss huber")
         return self
 
 
@@ -67,9 +77,9 @@ class Training(Recipe[Colorizer, Settings]):
 
     def _losses(self, model: Colorizer, batch: Batch) -> dict[str, Tensor]:
         s = self.settings
-        distance = huber if s.loss == "huber" else mse
-        output = model(batch.lightness)
-        return {
-            "color": distance(output, model.target(batch.rgb)),
-            **perceptual_losses(model, output, batch, s.perceptual_weight),
-        }
+        output, target = model(batch.lightness), model.target(batch.rgb)
+        if s.loss == "mse":
+            color = mse(output, target)
+        else:
+            color = weighted_huber(output, target, s.chroma_weight)
+        return {"color": color, **perceptual_losses(model, output, batch, s.perceptual_weight)}

@@ -16,9 +16,12 @@ class Settings(gan.Settings):
         "quick": {"epochs": 6, "widths": [24, 48, 96], "discriminator_widths": [32, 64]},
         "small": {"max_steps": 5900, "widths": [48, 96, 192], "dropout": 0.1},
         "small-pretrained": {
-            "max_steps": 3900,
-            "widths": [48, 96, 192],
+            "max_steps": 2600,
+            "widths": [32, 64, 128],
+            "dropout": 0.1,
             "encoder": "efficientnet_lite0",
+            "encoder_scale": 3.0,
+            "perceptual_weight": 0.5,
         },
         "large": {"widths": [128, 256, 384, 512], "discriminator_widths": [64, 128, 256]},
     }

@@ -23,9 +23,11 @@ class Settings(basicvae.Settings):
         },
         "small": {"max_steps": 3400, "widths": [48, 96, 192]},
         "small-pretrained": {
-            "max_steps": 2700,
-            "widths": [48, 96, 192],
+            "max_steps": 2000,
+            "widths": [32, 64, 128],
             "encoder": "efficientnet_lite0",
+            "encoder_scale": 3.0,
+            "perceptual_weight": 0.5,
         },
         "large": {"widths": [128, 256, 384, 512]},
     }

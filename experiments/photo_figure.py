@@ -1,0 +1,98 @@
+"""The figure of real photos in the README: those of scikit-image, as trained models color them.
+
+    python main.py --model unet --preset small --dataset scenes
+    python main.py --model unet --preset small-pretrained --dataset scenes    # and the other models
+    python -m experiments.photo_figure
+
+The photos are free to be shown (public domain or CC0), and none of the set that the models learned
+from is needed. Each is a square of its middle; the models see it at the size of their training, and
+only its color is enlarged.
+"""
+
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import torch
+import typer
+from PIL import Image
+from skimage import data
+from torch import Tensor
+
+from benchmark import registry
+from benchmark.checkpoints import load_weights
+from benchmark.color import lightness_to_rgb, rgb_from_8bit, rgb_to_lightness
+from benchmark.data.reading import Preprocessing, fit_square
+from benchmark.figures.images import save_grid
+from benchmark.inference.photo import PhotoColorizer
+from benchmark.jobs.weights import find_weights
+from benchmark.results.folders import RunFolder
+from benchmark.results.records import TrainingRecord
+from benchmark.results.schema import read_record
+from benchmark.settings import Settings
+
+PHOTOS = ("rocket", "astronaut", "coffee", "chelsea")
+SIDE = 192
+"""Side in pixels of the photos in the figure."""
+ENCODER = "efficientnet_lite0"
+
+
+class Column(NamedTuple):
+    """A title, the run whose best weights color, its model, and what is added to its seed."""
+
+    title: str
+    run: str
+    model: str
+    draw: int = 0
+
+
+COLUMNS = (
+    Column("unet, scratch", "unet", "unet"),
+    *(Column(name, f"{name}-{ENCODER}", name) for name in ("unet", "unetgan", "unetvae")),
+    Column("unetflow", f"unetflow-{ENCODER}", "unetflow"),
+    Column("unetddim", f"unetddim-{ENCODER}", "unetddim"),
+    Column("a second draw", f"unetddim-{ENCODER}", "unetddim", 1000),
+)
+
+
+def main(
+    figure: Annotated[Path, typer.Option(help="The PNG to write.")] = Path(
+        "docs/figures/photos.png"
+    ),
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("Results"),
+    seed: Annotated[int, typer.Option(help="Seed of the runs.")] = Settings.model_fields[
+        "seed"
+    ].default,
+) -> None:
+    """Color the photos and write the figure."""
+    truths = [fit_square(Image.fromarray(getattr(data, p)()), Preprocessing(SIDE)) for p in PHOTOS]
+    truth = _stacked(truths)
+    columns = {"input": lightness_to_rgb(rgb_to_lightness(truth))}
+    for column in COLUMNS:
+        columns[column.title] = colored(truths, column, results, seed)
+    save_grid(figure, {**columns, "truth": truth})
+    typer.echo(figure)
+
+
+def colored(truths: list[Image.Image], column: Column, results: Path, seed: int) -> Tensor:
+    """Color photos by the best weights of a run: sRGB in [0, 1], (B, 3, SIDE, SIDE)."""
+    folder = RunFolder(results, column.run, seed)
+    path = find_weights(column.model, folder, "best")
+    device = torch.device("cpu")
+    model = load_weights(path, column.model, device).model
+    sampling = model.resolve_sampling(registry.load_model(column.model).sampling_class())
+    size = read_record(RunFolder.of_weights(path).settings, TrainingRecord).settings["size"]
+    colorizer = PhotoColorizer(model, size, seed + column.draw, sampling, device)
+    images = [image.copy() for image in truths]
+    for image, name in zip(images, PHOTOS, strict=True):
+        colorizer.color(image, name)
+    return _stacked(images)
+
+
+def _stacked(images: list[Image.Image]) -> Tensor:
+    arrays = [np.asarray(image) for image in images]
+    return rgb_from_8bit(torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2))
+
+
+if __name__ == "__main__":
+    typer.run(main)
