@@ -46,7 +46,7 @@ from benchmark.training.divergence import (
 from benchmark.training.ema import Average
 from benchmark.training.missing_weights import rewrite_missing
 from benchmark.training.pretrained import require_loaded
-from benchmark.training.sample_validation import SampleValidation
+from benchmark.training.sample_validation import SampleValidation, spread
 from benchmark.training.schedule import rate_at
 from benchmark.training.state import TrainingState, tensors_of
 from benchmark.training.stopping import stop_requested
@@ -325,7 +325,7 @@ class Loop:
         return {f"val/{k}": (total / len(self.val_pixels)).tolist() for k, total in sums.items()}
 
     def _preview(self, path: Path) -> None:
-        truth8 = self.val_pixels[:PREVIEW_IMAGES]
+        truth8 = spread(self.val_pixels, PREVIEW_IMAGES)
         lightness = rgb_to_lightness(rgb_from_8bit(truth8)).to(self.device)
         model, seeds = self.average.model, range(len(lightness))
         output = model.colorize(lightness, seeds=seeds, sampling=model.sampling_class().preview())

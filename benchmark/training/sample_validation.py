@@ -13,18 +13,27 @@ from benchmark.colorizer import Colorizer
 from benchmark.metrics.score import score
 from benchmark.metrics.table import MetricSuite
 
-IMAGES = 32
+IMAGES = 64
 METRICS = ("lpips", "colorfulness", "ab_divergence")
 
 
+def spread(pixels: Tensor, count: int) -> Tensor:
+    """Return `count` of the images (N, …) at even distances, or all if there are fewer.
+
+    Images are ordered by folder, and each folder may hold one kind of scene.
+    """
+    count = min(count, len(pixels))
+    return pixels[[i * len(pixels) // count for i in range(count)]]
+
+
 class SampleValidation:
-    """The first validation images, uint8 (N, 3, S, S), always sampled with the same seeds.
+    """A few of the validation images, uint8 (N, 3, S, S), always sampled with the same seeds.
 
     Where the suite has no network for LPIPS, the scores are those of color alone.
     """
 
     def __init__(self, pixels: Tensor, suite: MetricSuite) -> None:
-        self.truth8 = pixels[:IMAGES]
+        self.truth8 = spread(pixels, IMAGES)
         self.suite = suite
 
     def scores(self, model: Colorizer, device: torch.device) -> dict[str, float]:

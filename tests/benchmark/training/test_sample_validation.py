@@ -11,7 +11,7 @@ from benchmark.colorizer import Colorizer, OnStep
 from benchmark.evaluation.baselines import Gray
 from benchmark.metrics.table import MetricSuite
 from benchmark.randomness import Noise
-from benchmark.training.sample_validation import IMAGES, SampleValidation
+from benchmark.training.sample_validation import IMAGES, SampleValidation, spread
 from tests.support import blobs
 
 CPU = torch.device("cpu")
@@ -33,7 +33,7 @@ class Truth(Colorizer):
 
 
 def test_the_selection_score_is_lowest_for_true_colors_and_highest_for_gray() -> None:
-    truth8 = blobs(IMAGES + 3, 32)
+    truth8 = blobs(IMAGES, 32)
     sample_validation = SampleValidation(truth8, MetricSuite())
     scores = [
         SampleValidation.selection_score(sample_validation.scores(model.eval(), CPU))
@@ -58,3 +58,9 @@ def test_lpips_is_part_of_the_score_if_there_is_a_network() -> None:
     assert SampleValidation.selection_score(scores) == pytest.approx(
         2 + SampleValidation.selection_score(without)
     )
+
+
+def test_the_images_are_taken_from_the_whole_of_the_validation_split() -> None:
+    assert spread(torch.arange(10), 3).tolist() == [0, 3, 6]
+    assert spread(torch.arange(618), 64).diff().unique().tolist() == [9, 10]
+    assert spread(torch.arange(3), 64).tolist() == [0, 1, 2]
