@@ -6,6 +6,7 @@ transfer and super-resolution"). Features are compared as LPIPS compares them (Z
 but through another network than LPIPS measures with, and without its learned weights.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import torch
@@ -21,6 +22,14 @@ from .encoders import PretrainedEncoder
 
 LEVELS = 4
 """The number of maps that are compared, from the finest on; the coarsest has hardly any pixels."""
+
+PRETRAINED: Mapping[str, Any] = {
+    "encoder": "efficientnet_lite0",
+    "encoder_scale": 3.0,
+    "chroma_weight": 0.5,
+    "perceptual_weight": 0.5,
+}
+"""What the presets `small-pretrained` of regressions and GANs share."""
 
 PerceptualWeight = Annotated[
     float,

@@ -27,9 +27,14 @@ from ..common.adversarial import (
     generator_loss,
 )
 from ..common.encoders import EncoderRate
-from ..common.losses import adamw, huber
+from ..common.losses import ChromaWeight, adamw, weighted_huber
 from ..common.options import Widths
-from ..common.perceptual import PerceptualWeight, perceptual_losses, require_frozen_encoder
+from ..common.perceptual import (
+    PRETRAINED,
+    PerceptualWeight,
+    perceptual_losses,
+    require_frozen_encoder,
+)
 from .model import Model
 
 
@@ -43,9 +48,7 @@ class Settings(base.Settings):
         "small-pretrained": {
             "max_steps": 3000,
             "widths": [48, 96],
-            "encoder": "efficientnet_lite0",
-            "encoder_scale": 3.0,
-            "perceptual_weight": 0.5,
+            **PRETRAINED,
         },
         "large": {"widths": [128, 256, 512], "discriminator_widths": [64, 128, 256]},
     }
@@ -56,6 +59,7 @@ class Settings(base.Settings):
         description="Peak learning rate of the generator's AdamW, reached after the warm-up",
     )
     encoder_rate: EncoderRate = 0.0
+    chroma_weight: ChromaWeight = 0.0
     perceptual_weight: PerceptualWeight = 0.0
     discriminator_rate: float = Field(
         1e-3,
@@ -183,8 +187,8 @@ class Training(Recipe[Colorizer, Settings]):
 
     def _color_losses(self, model: Colorizer, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
         """Return the losses of the generator that need no discriminator."""
-        weight = self.settings.perceptual_weight
+        s = self.settings
         return {
-            "color": huber(fake, model.target(batch.rgb)),
-            **perceptual_losses(model, fake, batch, weight),
+            "color": weighted_huber(fake, model.target(batch.rgb), s.chroma_weight),
+            **perceptual_losses(model, fake, batch, s.perceptual_weight),
         }

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from benchmark import settings as base
 
+from ..common.perceptual import PRETRAINED
 from ..unet import train as unet
 from .model import Model
 
@@ -15,7 +16,7 @@ class Settings(unet.Settings):
     presets: ClassVar[base.Presets] = {
         "quick": {"epochs": 6, "widths": [32, 64]},
         "small": {"max_steps": 9000, "widths": [48, 96]},
-        "small-pretrained": {"max_steps": 3000, "widths": [48, 96], **unet.PRETRAINED},
+        "small-pretrained": {"max_steps": 3000, "widths": [48, 96], **PRETRAINED},
         "large": {"widths": [128, 256, 512]},
     }
 

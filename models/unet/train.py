@@ -1,7 +1,7 @@
 """The training of the U-Net: a Huber loss between standardized colors, and a perceptual loss."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, Self
+from collections.abc import Iterator
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -14,16 +14,13 @@ from benchmark.recipe import Batch, Recipe, Update
 
 from ..common.encoders import EncoderRate
 from ..common.losses import ChromaWeight, adamw, mse, weighted_huber
-from ..common.perceptual import PerceptualWeight, perceptual_losses, require_frozen_encoder
+from ..common.perceptual import (
+    PRETRAINED,
+    PerceptualWeight,
+    perceptual_losses,
+    require_frozen_encoder,
+)
 from .model import Model
-
-PRETRAINED: Mapping[str, Any] = {
-    "encoder": "efficientnet_lite0",
-    "encoder_scale": 3.0,
-    "chroma_weight": 0.5,
-    "perceptual_weight": 0.5,
-}
-"""What the presets of unet and resnet with a pretrained encoder share."""
 
 
 class Settings(base.Settings):

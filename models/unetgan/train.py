@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from benchmark import settings as base
 
+from ..common.perceptual import PRETRAINED
 from ..gan import train as gan
 from .model import Model
 
@@ -19,9 +20,7 @@ class Settings(gan.Settings):
             "max_steps": 2600,
             "widths": [32, 64, 128],
             "dropout": 0.1,
-            "encoder": "efficientnet_lite0",
-            "encoder_scale": 3.0,
-            "perceptual_weight": 0.5,
+            **PRETRAINED,
         },
         "large": {"widths": [128, 256, 384, 512], "discriminator_widths": [64, 128, 256]},
     }
