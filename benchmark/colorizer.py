@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from torch import Tensor, nn
 
-from benchmark.color import TOLERANCE, join, lightness_to_rgb, rgb_to_lab
+from benchmark.color import TOLERANCE, join, lab_to_rgb, lightness_to_rgb, rgb_to_lab
 from benchmark.errors import Diverged
 from benchmark.randomness import Noise
 
@@ -212,6 +212,16 @@ class Colorizer(nn.Module, ABC):
         """Map standardized color of either color space to ab in Lab units, (B, 2, h, w)."""
         color = self.unstandardize(standardized)
         return color if self.color_space == "lab" else rgb_to_lab(color.clamp(0, 1))[:, 1:]
+
+    def to_rgb(self, lightness: Tensor, standardized: Tensor) -> Tensor:
+        """Map standardized color (B, C, H, W), with L* (B, 1, H, W), to sRGB for a loss.
+
+        It is differentiable, so colors outside the gamut are left outside [0, 1].
+        """
+        color = self.unstandardize(standardized)
+        if self.color_space == "rgb":
+            return color
+        return lab_to_rgb(torch.cat([lightness.float(), color], dim=1))
 
     @staticmethod
     def standardize_lightness(lightness: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from benchmark.color import lab_to_rgb
 from benchmark.colorizer import Colorizer, pretrained_parts
 from benchmark.recipe import Batch
 from benchmark.settings import NO_ENCODER
@@ -61,14 +60,12 @@ def perceptual_losses(
         return {}
     (encoder,) = pretrained_parts(model)
     assert isinstance(encoder, PretrainedEncoder)
-    color = model.unstandardize(output)
-    if model.color_space == "lab":
-        color = lab_to_rgb(torch.cat([batch.lightness, color], dim=1))
+    generated = encoder.maps(model.to_rgb(batch.lightness, output))[:LEVELS]
     with torch.no_grad():
         expected = encoder.maps(batch.rgb)[:LEVELS]
     distances = [
         (_normalized(x) - _normalized(y)).square().sum(1).mean()
-        for x, y in zip(encoder.maps(color)[:LEVELS], expected, strict=True)
+        for x, y in zip(generated, expected, strict=True)
     ]
     return {"perceptual": weight * torch.stack(distances).sum()}
 

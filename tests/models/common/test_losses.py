@@ -19,12 +19,13 @@ def test_a_pixel_counts_by_the_chroma_of_the_truth() -> None:
     target = torch.zeros(1, 2, 1, 2)
     target[0, :, 0, 1] = torch.tensor([1.2, -1.6])  # a chroma of 2
     output = (target + 0.1).requires_grad_()
-    weighted_huber(output, target, 0.5).backward()
+    loss = weighted_huber(output, target, 0.5)
+    loss.backward()
     assert output.grad is not None
     gray, vivid = output.grad[0, 0, 0].tolist()
     assert vivid / gray == pytest.approx((1 + 0.5 * 2) / 1)
     # The weights have mean 1, so that the rate of learning stays what it was.
-    assert float(weighted_huber(output, target, 0.5)) == pytest.approx(float(huber(output, target)))
+    assert loss.item() == pytest.approx(huber(output, target).item())
 
 
 def test_the_weight_of_chroma_belongs_to_the_huber_loss() -> None:
