@@ -28,11 +28,16 @@ from .trainings import SEED, Choice, Family, call, copy_validation, in_parallel,
 
 SMALL: dict[str, Any] = {"widths": "32,64,128"}
 """Networks that see thousands of images in a few minutes."""
+ENCODER = "efficientnet_lite0"
 FAMILIES = {
     "regression": Family(
         "unet", "small", SMALL, (
             Choice("reference", "the reference", {}),
-            Choice("encoder", "pretrained encoder", {"encoder": "efficientnet_lite0"}),
+            Choice("encoder", "pretrained encoder", {"encoder": ENCODER}),
+            Choice("perceptual", "pretrained encoder, perceptual loss",
+                   {"encoder": ENCODER, "perceptual_weight": 0.5}),
+            Choice("chroma", "pretrained encoder, perceptual loss, weight of chroma",
+                   {"encoder": ENCODER, "perceptual_weight": 0.5, "chroma_weight": 0.5}),
             Choice("crop", "crops of one size", {"augmentation": "crop"}),
             Choice("no-dropout", "without dropout", {"dropout": 0}),
             Choice("mse", "squared error", {"loss": "mse"}),
