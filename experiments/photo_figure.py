@@ -6,7 +6,7 @@
 
 The photos are free to be shown (public domain or CC0), and none of the set that the models learned
 from is needed. Each is a square of its middle; the models see it at the size of their training, and
-only its color is enlarged.
+only its color is enlarged. A model that was not trained has no column.
 """
 
 from pathlib import Path
@@ -32,7 +32,7 @@ from benchmark.results.schema import read_record
 from benchmark.settings import Settings
 
 PHOTOS = ("rocket", "astronaut", "coffee", "chelsea")
-SIDE = 192
+SIDE = 128
 """Side in pixels of the photos in the figure."""
 ENCODER = "efficientnet_lite0"
 
@@ -48,7 +48,7 @@ class Column(NamedTuple):
 
 COLUMNS = (
     Column("unet, scratch", "unet", "unet"),
-    *(Column(name, f"{name}-{ENCODER}", name) for name in ("unet", "unetgan", "unetvae")),
+    *(Column(name, f"{name}-{ENCODER}", name) for name in ("resnet", "unet", "unetgan", "unetvae")),
     Column("unetflow", f"unetflow-{ENCODER}", "unetflow"),
     Column("unetddim", f"unetddim-{ENCODER}", "unetddim"),
     Column("a second draw", f"unetddim-{ENCODER}", "unetddim", 1000),
@@ -67,8 +67,13 @@ def main(
     """Color the photos and write the figure."""
     truths = [fit_square(Image.fromarray(getattr(data, p)()), Preprocessing(SIDE)) for p in PHOTOS]
     truth = _stacked(truths)
+    trained = [c for c in COLUMNS if RunFolder(results, c.run, seed).available_weights()]
+    if not trained:
+        raise SystemExit(
+            f"There are no weights of {COLUMNS[0].run} or of another run in {results}."
+        )
     columns = {"input": lightness_to_rgb(rgb_to_lightness(truth))}
-    for column in COLUMNS:
+    for column in trained:
         columns[column.title] = colored(truths, column, results, seed)
     save_grid(figure, {**columns, "truth": truth})
     typer.echo(figure)
