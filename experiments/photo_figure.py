@@ -1,4 +1,4 @@
-"""The figure of real photos in the README: those of scikit-image, as trained models color them.
+"""The figure of photos in docs/results.md: those of scikit-image, as trained models color them.
 
     python main.py --model unet --preset small --dataset scenes
     python main.py --model unet --preset small-pretrained --dataset scenes    # and the other models
@@ -19,13 +19,11 @@ from PIL import Image
 from skimage import data
 from torch import Tensor
 
-from benchmark import registry
 from benchmark.checkpoints import load_weights
 from benchmark.color import lightness_to_rgb, rgb_from_8bit, rgb_to_lightness
 from benchmark.data.reading import Preprocessing, fit_square
 from benchmark.figures.images import save_grid
 from benchmark.inference.photo import PhotoColorizer
-from benchmark.jobs.weights import find_weights
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import TrainingRecord
 from benchmark.results.schema import read_record
@@ -48,9 +46,10 @@ class Column(NamedTuple):
 
 COLUMNS = (
     Column("unet, scratch", "unet", "unet"),
-    *(Column(name, f"{name}-{ENCODER}", name) for name in ("resnet", "unet", "unetgan", "unetvae")),
-    Column("unetflow", f"unetflow-{ENCODER}", "unetflow"),
-    Column("unetddim", f"unetddim-{ENCODER}", "unetddim"),
+    *(
+        Column(name, f"{name}-{ENCODER}", name)
+        for name in ("resnet", "unet", "unetgan", "unetvae", "unetflow", "unetddim")
+    ),
     Column("a second draw", f"unetddim-{ENCODER}", "unetddim", 1000),
 )
 
@@ -82,11 +81,10 @@ def main(
 def colored(truths: list[Image.Image], column: Column, results: Path, seed: int) -> Tensor:
     """Color photos by the best weights of a run: sRGB in [0, 1], (B, 3, SIDE, SIDE)."""
     folder = RunFolder(results, column.run, seed)
-    path = find_weights(column.model, folder, "best")
     device = torch.device("cpu")
-    model = load_weights(path, column.model, device).model
-    sampling = model.resolve_sampling(registry.load_model(column.model).sampling_class())
-    size = read_record(RunFolder.of_weights(path).settings, TrainingRecord).settings["size"]
+    model = load_weights(folder.choose_weights("best"), column.model, device).model
+    sampling = model.resolve_sampling(model.sampling_class())
+    size = read_record(folder.settings, TrainingRecord).settings["size"]
     colorizer = PhotoColorizer(model, size, seed + column.draw, sampling, device)
     images = [image.copy() for image in truths]
     for image, name in zip(images, PHOTOS, strict=True):
