@@ -19,7 +19,12 @@ from benchmark.recipe import Batch, Recipe, Update
 from ..common.encoders import EncoderRate
 from ..common.latent import Posterior, free_bits, kl_divergence, posterior_collapse
 from ..common.losses import adamw, huber
-from ..common.perceptual import PerceptualWeight, perceptual_losses, require_frozen_encoder
+from ..common.perceptual import (
+    PRETRAINED,
+    PerceptualWeight,
+    perceptual_losses,
+    require_frozen_encoder,
+)
 from ..common.variational import VariationalColorizer
 from .model import Model
 
@@ -35,9 +40,7 @@ class Settings(base.Settings):
         "small-pretrained": {
             "max_steps": 3000,
             "widths": [48, 96],
-            "encoder": "efficientnet_lite0",
-            "encoder_scale": 3.0,
-            "perceptual_weight": 0.5,
+            **PRETRAINED,
         },
         "large": {"widths": [128, 256, 512]},
     }

@@ -25,10 +25,11 @@ LEVELS = 4
 PRETRAINED: Mapping[str, Any] = {
     "encoder": "efficientnet_lite0",
     "encoder_scale": 3.0,
-    "chroma_weight": 0.5,
     "perceptual_weight": 0.5,
 }
-"""What the presets `small-pretrained` of regressions and GANs share."""
+"""What the presets `small-pretrained` of regressions, GANs and VAEs share."""
+PRETRAINED_WEIGHTED: Mapping[str, Any] = {**PRETRAINED, "chroma_weight": 0.5}
+"""That of regressions and GANs, whose color loss can be weighted by chroma."""
 
 PerceptualWeight = Annotated[
     float,

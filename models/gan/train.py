@@ -30,7 +30,7 @@ from ..common.encoders import EncoderRate
 from ..common.losses import ChromaWeight, adamw, weighted_huber
 from ..common.options import Widths
 from ..common.perceptual import (
-    PRETRAINED,
+    PRETRAINED_WEIGHTED,
     PerceptualWeight,
     perceptual_losses,
     require_frozen_encoder,
@@ -48,7 +48,7 @@ class Settings(base.Settings):
         "small-pretrained": {
             "max_steps": 3000,
             "widths": [48, 96],
-            **PRETRAINED,
+            **PRETRAINED_WEIGHTED,
         },
         "large": {"widths": [128, 256, 512], "discriminator_widths": [64, 128, 256]},
     }

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from benchmark import settings as base
 
-from ..common.perceptual import PRETRAINED
+from ..common.perceptual import PRETRAINED_WEIGHTED
 from ..unet import train as unet
 from .model import Model
 
@@ -16,7 +16,7 @@ class Settings(unet.Settings):
     presets: ClassVar[base.Presets] = {
         "quick": {"epochs": 6, "widths": [32, 64]},
         "small": {"max_steps": 9000, "widths": [48, 96]},
-        "small-pretrained": {"max_steps": 3000, "widths": [48, 96], **PRETRAINED},
+        "small-pretrained": {"max_steps": 3000, "widths": [48, 96], **PRETRAINED_WEIGHTED},
         "large": {"widths": [128, 256, 512]},
     }
 

@@ -15,7 +15,7 @@ from benchmark.recipe import Batch, Recipe, Update
 from ..common.encoders import EncoderRate
 from ..common.losses import ChromaWeight, adamw, mse, weighted_huber
 from ..common.perceptual import (
-    PRETRAINED,
+    PRETRAINED_WEIGHTED,
     PerceptualWeight,
     perceptual_losses,
     require_frozen_encoder,
@@ -34,7 +34,7 @@ class Settings(base.Settings):
             "max_steps": 2400,
             "widths": [32, 64, 128],
             "dropout": 0.1,
-            **PRETRAINED,
+            **PRETRAINED_WEIGHTED,
         },
         "large": {"widths": [128, 256, 384, 512]},
     }

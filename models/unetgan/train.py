@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from benchmark import settings as base
 
-from ..common.perceptual import PRETRAINED
+from ..common.perceptual import PRETRAINED_WEIGHTED
 from ..gan import train as gan
 from .model import Model
 
@@ -20,7 +20,7 @@ class Settings(gan.Settings):
             "max_steps": 2600,
             "widths": [32, 64, 128],
             "dropout": 0.1,
-            **PRETRAINED,
+            **PRETRAINED_WEIGHTED,
         },
         "large": {"widths": [128, 256, 384, 512], "discriminator_widths": [64, 128, 256]},
     }

@@ -5,6 +5,7 @@ from typing import ClassVar
 from benchmark import settings as base
 
 from ..basicvae import train as basicvae
+from ..common.perceptual import PRETRAINED
 from .model import Model
 
 
@@ -25,9 +26,7 @@ class Settings(basicvae.Settings):
         "small-pretrained": {
             "max_steps": 2000,
             "widths": [32, 64, 128],
-            "encoder": "efficientnet_lite0",
-            "encoder_scale": 3.0,
-            "perceptual_weight": 0.5,
+            **PRETRAINED,
         },
         "large": {"widths": [128, 256, 384, 512]},
     }
