@@ -62,7 +62,7 @@ class Settings(base.Settings):
         # What learns to paint an object in one color in the fewest minutes. Without
         # condition_dropout there is no guidance, which would double the time of sampling.
         "quick": {
-            "epochs": 22,
+            "epochs": 25,
             "learning_rate": 6e-4,
             "widths": [48, 96],
             "regression_widths": [32, 64],

@@ -21,7 +21,7 @@ from ..common.blocks import EdgeUpsample, TimeEmbedding, conv3, zeroed
 from ..common.diffusion_options import RegressionWidths
 from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
 from ..common.flow import integrate
-from ..common.options import Blocks, PatchSize, Widths
+from ..common.options import Blocks, Dropout, PatchSize, Widths
 from ..common.unet import UNet
 
 
@@ -72,6 +72,7 @@ class Model(Colorizer):
         widths: Widths = [64, 128, 192],
         blocks: Blocks = 2,
         patch_size: PatchSize = 4,
+        dropout: Dropout = 0.0,
         spread: Annotated[
             float,
             Field(
@@ -94,13 +95,17 @@ class Model(Colorizer):
         self.pretrained = PretrainedFeatures(encoder, encoder_scale, patch_size, *networks)
         extra, of_regression = self.pretrained.channels
         patch, features = patch_size**2, regression_widths[0]
-        self.regression = UNet(patch, regression_widths, blocks, extra_channels=of_regression)
+        self.regression = UNet(
+            patch, regression_widths, blocks, dropout=dropout, extra_channels=of_regression
+        )
         self.mean = nn.Conv2d(features, self.channels, 1)
         embedding = 4 * widths[0]
         self.time = TimeEmbedding(embedding, 1)
         # Inputs: the distance of z from the mean, the mean, the patches of L, and the features.
         inputs = 2 * self.channels + patch + features
-        self.unet = UNet(inputs, widths, blocks, embedding=embedding, extra_channels=extra)
+        self.unet = UNet(
+            inputs, widths, blocks, embedding=embedding, dropout=dropout, extra_channels=extra
+        )
         self.out = zeroed(conv3(widths[0], self.channels))
         self.upsampler = EdgeUpsample(features, patch_size, color_space, skip=patch)
 

@@ -24,7 +24,7 @@ class Settings(basicvae.Settings):
         },
         "small": {"max_steps": 3400, "widths": [48, 96, 192]},
         "small-pretrained": {
-            "max_steps": 2000,
+            "max_steps": 3000,
             "widths": [32, 64, 128],
             **PRETRAINED,
         },
