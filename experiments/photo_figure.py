@@ -10,24 +10,22 @@ only its color is enlarged. A model that was not trained has no column.
 """
 
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-import torch
 import typer
 from PIL import Image
 from skimage import data
 from torch import Tensor
 
-from benchmark.checkpoints import load_weights
-from benchmark.color import lightness_to_rgb, rgb_from_8bit, rgb_to_lightness
+from benchmark.color import lightness_to_rgb, rgb_to_lightness
 from benchmark.data.reading import Preprocessing, fit_square
 from benchmark.figures.images import save_grid
 from benchmark.inference.photo import PhotoColorizer
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import TrainingRecord
 from benchmark.results.schema import read_record
-from benchmark.settings import Settings
+
+from .figures import CPU, DEFAULT_SEED, Figure, Results, Seed, best_model, stacked
 
 PHOTOS = ("rocket", "astronaut", "coffee", "chelsea")
 SIDE = 128
@@ -55,17 +53,13 @@ COLUMNS = (
 
 
 def main(
-    figure: Annotated[Path, typer.Option(help="The PNG to write.")] = Path(
-        "docs/figures/photos.png"
-    ),
-    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("Results"),
-    seed: Annotated[int, typer.Option(help="Seed of the runs.")] = Settings.model_fields[
-        "seed"
-    ].default,
+    figure: Figure = Path("docs/figures/photos.png"),
+    results: Results = Path("Results"),
+    seed: Seed = DEFAULT_SEED,
 ) -> None:
     """Color the photos and write the figure."""
     truths = [fit_square(Image.fromarray(getattr(data, p)()), Preprocessing(SIDE)) for p in PHOTOS]
-    truth = _stacked(truths)
+    truth = stacked(truths)
     trained = [c for c in COLUMNS if RunFolder(results, c.run, seed).available_weights()]
     if not trained:
         raise SystemExit(
@@ -81,20 +75,14 @@ def main(
 def colored(truths: list[Image.Image], column: Column, results: Path, seed: int) -> Tensor:
     """Color photos by the best weights of a run: sRGB in [0, 1], (B, 3, SIDE, SIDE)."""
     folder = RunFolder(results, column.run, seed)
-    device = torch.device("cpu")
-    model = load_weights(folder.choose_weights("best"), column.model, device).model
+    model = best_model(folder, column.model)
     sampling = model.resolve_sampling(model.sampling_class())
     size = read_record(folder.settings, TrainingRecord).settings["size"]
-    colorizer = PhotoColorizer(model, size, seed + column.draw, sampling, device)
+    colorizer = PhotoColorizer(model, size, seed + column.draw, sampling, CPU)
     images = [image.copy() for image in truths]
     for image, name in zip(images, PHOTOS, strict=True):
         colorizer.color(image, name)
-    return _stacked(images)
-
-
-def _stacked(images: list[Image.Image]) -> Tensor:
-    arrays = [np.asarray(image) for image in images]
-    return rgb_from_8bit(torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2))
+    return stacked(images)
 
 
 if __name__ == "__main__":
