@@ -6,6 +6,7 @@ Lipman et al. 2023), and integrating that velocity maps the distribution of z_0 
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -22,6 +23,15 @@ def stratified_times(draws: Tensor) -> Tensor:
     return (torch.arange(len(draws), device=draws.device) + draws) / len(draws)
 
 
+def shifted(t: Tensor, shift: float) -> Tensor:
+    """Move times in [0, 1] towards the start, where a shift above 1 puts more of them.
+
+    The share of noise goes from 1 - t to s (1 - t) / (1 + (s - 1) (1 - t)) (Esser et al. 2024,
+    eq. 23), so the share of signal relative to that of noise is divided by s.
+    """
+    return t / (shift - (shift - 1) * t)
+
+
 def integrate(
     velocity: Callable[[Tensor, Tensor], Tensor],
     center: Tensor,
@@ -30,9 +40,12 @@ def integrate(
     *,
     steps: int,
     eta: float = 0.0,
+    shift: float = 1.0,
     on_step: Callable[[int, int, Tensor, Tensor], None] | None = None,
 ) -> Tensor:
-    """Integrate from z_0 = center + spread · noise, (B, C, H, W), at t = 0 to t = 1 in equal steps.
+    """Integrate from z_0 = center + spread · noise, (B, C, H, W), at t = 0 to t = 1.
+
+    The steps are equal in the time that `shifted` maps to t; with shift 1 they are equal in t.
 
     velocity(z_t, t) runs the network, with t (B,). draw() returns standard normal noise. on_step is
     called with (step, steps, z_t, the point at t = 1 to which the velocity at z_t leads).
@@ -43,8 +56,8 @@ def integrate(
     distribution of z_t is the same for every eta, and fresh noise corrects errors of the velocity.
     """
     z = center + spread * draw()
-    for step in range(steps):
-        t, s = step / steps, (step + 1) / steps
+    times = shifted(torch.linspace(0, 1, steps + 1, dtype=torch.float64), shift).tolist()
+    for step, (t, s) in enumerate(pairwise(times)):
         end = z + (1 - t) * velocity(z, torch.full((len(z),), t, device=z.device))
         if on_step is not None:
             on_step(step + 1, steps, z, end)

@@ -82,13 +82,23 @@ class Model(Colorizer):
                 "deviations of ab",
             ),
         ] = 0.5,
+        shift: Annotated[
+            float,
+            Field(
+                ge=1,
+                le=20,
+                description="How much more of the times of training and sampling are near the "
+                "start, where large colors are decided: the ratio of signal to noise is divided "
+                "by it",
+            ),
+        ] = 1.0,
         regression_widths: RegressionWidths = [],
         encoder: EncoderName = "none",
         encoder_scale: EncoderScale = 2.0,
     ) -> None:
         super().__init__(color_space=color_space)
         self.patch_size = patch_size
-        self.spread = spread
+        self.spread, self.shift = spread, shift
         regression_widths = regression_widths or widths
         self.size_divisor = patch_size * 2 ** (max(len(widths), len(regression_widths)) - 1)
         networks = widths, regression_widths
@@ -151,6 +161,7 @@ class Model(Colorizer):
             lambda: noise(*condition.mean.shape[1:]),
             steps=sampling.steps,
             eta=sampling.eta,
+            shift=self.shift,
             on_step=report if on_step is not None else None,
         )
         return finish(coarse)

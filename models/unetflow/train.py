@@ -16,7 +16,7 @@ from benchmark.randomness import Randomness
 from benchmark.recipe import Batch, Recipe, Update
 
 from ..common.encoders import EncoderRate
-from ..common.flow import interpolate, stratified_times
+from ..common.flow import interpolate, shifted, stratified_times
 from ..common.losses import adamw, huber, mse
 from .model import Model
 
@@ -78,7 +78,7 @@ class Training(Recipe[Model, Settings]):
         coarse = F.avg_pool2d(fine, model.patch_size)
         condition = model.encode_condition(batch.lightness)
         start = condition.mean.detach() + model.spread * rng.normal(*coarse.shape)
-        t = stratified_times(rng.uniform(len(fine)))
+        t = shifted(stratified_times(rng.uniform(len(fine))), model.shift)
         velocity = model(interpolate(start, coarse, t), t, condition)
         return {
             "velocity": mse(velocity, coarse - start),

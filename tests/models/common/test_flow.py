@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.common.flow import integrate, interpolate, stratified_times
+from models.common.flow import integrate, interpolate, shifted, stratified_times
 
 
 def test_the_path_runs_from_the_start_to_the_end() -> None:
@@ -47,10 +47,11 @@ def test_steps_without_fresh_noise_are_those_of_euler() -> None:
     torch.testing.assert_close(found, z, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("shift", [1.0, 3.0])
 @pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
 @pytest.mark.parametrize(("mean", "std", "spread"), [(0.7, 0.5, 0.5), (-1.0, 1.2, 0.3)])
 def test_the_best_velocity_carries_a_gaussian_to_a_gaussian(
-    mean: float, std: float, spread: float, eta: float
+    mean: float, std: float, spread: float, eta: float, shift: float
 ) -> None:
     """For independent z_0 ~ N(0, spread²) and z_1 ~ N(mean, std²), E[z_1 - z_0 | z_t] is known.
 
@@ -66,7 +67,7 @@ def test_the_best_velocity_carries_a_gaussian_to_a_gaussian(
     generator = torch.Generator().manual_seed(0)
     center = torch.zeros(32, 1, 32, 32)
     draw = lambda: torch.randn(center.shape, generator=generator)  # noqa: E731
-    end = integrate(best, center, spread, draw, steps=200, eta=eta)
+    end = integrate(best, center, spread, draw, steps=200, eta=eta, shift=shift)
     assert end.mean() == pytest.approx(mean, abs=0.02)
     assert end.std() == pytest.approx(std, rel=0.02)
 
@@ -74,3 +75,12 @@ def test_the_best_velocity_carries_a_gaussian_to_a_gaussian(
 def test_stratified_times_cover_the_range_evenly() -> None:
     t = stratified_times(torch.rand(100))
     assert torch.equal((t * 100).long(), torch.arange(100))
+
+
+def test_a_shift_divides_the_ratio_of_signal_to_noise() -> None:
+    t = torch.linspace(0, 1, 11, dtype=torch.float64)
+    torch.testing.assert_close(shifted(t, 1.0), t)
+    moved = shifted(t, 3.0)
+    assert moved[[0, -1]].tolist() == [0, 1]
+    before, after = (x[1:-1] / (1 - x[1:-1]) for x in (t, moved))
+    torch.testing.assert_close(after, before / 3)
