@@ -125,6 +125,11 @@ class Upsample(nn.Module):
         return upsampled
 
 
+def edge_features(patch: int, width: int) -> nn.Sequential:
+    """Return a small network from the patches of L to the features that `EdgeUpsample` needs."""
+    return nn.Sequential(conv3(patch, width), nn.SiLU(), conv3(width, width), nn.SiLU())
+
+
 class EdgeUpsample(nn.Module):
     """Upsample coarse color by `factor` along the edges that the features encode.
 

@@ -173,6 +173,10 @@ class Schedule(nn.Module):
         """Return (α_t, σ_t), each (B, 1, 1, 1), for integer t (B,)."""
         return self.alpha[t][:, None, None, None], self.sigma[t][:, None, None, None]
 
+    def timestep_at(self, time: Tensor) -> Tensor:
+        """Return the integers t (B,) in [0, T) at the times (B,) in [0, 1), 1 the most noise."""
+        return (time * self.steps).long().clamp(max=self.steps - 1)
+
     def first_of(self, ratio: float) -> int:
         """Return the first t at which σ_t / α_t is at least `ratio`, or T - 1 if there is none."""
         below = int((self.sigma < ratio * self.alpha).sum())
@@ -263,14 +267,3 @@ def loss_weight(
         weight = snr.clamp(max=gamma)
         weight = weight * sigma**2 if prediction == "v" else weight
     return weight.clamp(min=floor)
-
-
-def stratified_timesteps(draws: Tensor, total: int) -> Tensor:
-    """Map uniform draws (B,) in [0, 1) to integers t (B,), one in each of B equal parts of [0, T).
-
-    Each t is equally likely, and each batch covers the range evenly, so the loss has a lower
-    variance (Kingma et al. 2021, appendix I.1).
-    """
-    count = len(draws)
-    parts = torch.arange(count, device=draws.device)
-    return ((parts + draws) / count * total).long().clamp(max=total - 1)

@@ -89,3 +89,10 @@ ConditionDropout = Annotated[
         description="Share of the training images whose L is hidden, which guidance needs",
     ),
 ]
+Draws = Annotated[
+    int,
+    Field(
+        ge=1,
+        description="Noise levels per image and step; L is encoded once for all of them",
+    ),
+]

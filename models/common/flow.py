@@ -18,11 +18,6 @@ def interpolate(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
     return (1 - share) * start + share * end
 
 
-def stratified_times(draws: Tensor) -> Tensor:
-    """Map uniform draws (B,) in [0, 1) to times (B,), one in each of B equal parts of [0, 1)."""
-    return (torch.arange(len(draws), device=draws.device) + draws) / len(draws)
-
-
 def shifted(t: Tensor, shift: float) -> Tensor:
     """Move times in [0, 1] towards the start, where a shift above 1 puts more of them.
 

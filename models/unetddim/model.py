@@ -11,8 +11,8 @@ By default a second U-Net predicts the mean of the likely colors, as `unet` does
 denoises the difference from that mean.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +26,8 @@ from benchmark.randomness import Noise
 
 from ..common import diffusion_options as options
 from ..common import samplers
-from ..common.blocks import EdgeUpsample, TimeEmbedding, conv3, zeroed
+from ..common.blocks import EdgeUpsample, TimeEmbedding, conv3, edge_features, zeroed
+from ..common.condition import Condition
 from ..common.diffusion import Schedule, target_of, usable_schedule, x0_of
 from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
 from ..common.options import AttentionLevels, Blocks, Dropout, PatchSize, Widths, require_levels
@@ -102,37 +103,6 @@ class Sampling(colorizer.Sampling):
 
     def preview(self) -> Self:
         return self.model_copy(update={"steps": min(self.steps, 10)})
-
-
-class Condition(NamedTuple):
-    """The inputs of the denoiser that are computed from L.
-
-    patches: those of L as channels, (B, patch_size², h, w). maps: the features of an encoder,
-    pretrained or not, (B, widths[i], h / 2^i, w / 2^i), or empty. features and mean: a regression's
-    features, (B, F, h, w), and its mean color, (B, C, h, w), or None.
-    """
-
-    patches: Tensor
-    maps: Sequence[Tensor] = ()
-    features: Tensor | None = None
-    mean: Tensor | None = None
-
-    def masked(self, kept: Tensor) -> "Condition":
-        """Return the condition multiplied by `kept` (B, 1, 1, 1): 0 hides an image, 1 keeps it."""
-        return self._map(lambda x: x * kept)
-
-    def every_second(self) -> "Condition":
-        """Return the condition of every second image, from the first on."""
-        return self._map(lambda x: x[::2])
-
-    def repeated(self, times: int) -> "Condition":
-        """Return each image `times` times in succession, (B · times, …)."""
-        return self._map(lambda x: x.repeat_interleave(times, 0)) if times > 1 else self
-
-    def _map(self, change: Callable[[Tensor], Tensor]) -> "Condition":
-        features = None if self.features is None else change(self.features)
-        mean = None if self.mean is None else change(self.mean)
-        return Condition(change(self.patches), [change(x) for x in self.maps], features, mean)
 
 
 class Model(Colorizer):
@@ -220,9 +190,7 @@ class Model(Colorizer):
         patch, width = self.patch_size**2, (regression_widths or widths)[0]
         self.upsampler = EdgeUpsample(width, self.patch_size, self.color_space, skip=patch)
         if regression_widths is None:
-            self.edge_features = nn.Sequential(
-                conv3(patch, width), nn.SiLU(), conv3(width, width), nn.SiLU()
-            )
+            self.edge_features = edge_features(patch, width)
 
     def _add_condition(
         self,

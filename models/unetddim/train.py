@@ -16,20 +16,22 @@ from benchmark import settings as base
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch, Recipe, Update
 
+from ..common.condition import Condition
 from ..common.diffusion import (
     Prediction,
     Weighting,
     diffuse,
     loss_weight,
-    stratified_timesteps,
     target_of,
     usable_schedule,
     x0_of,
 )
+from ..common.diffusion_options import Draws
 from ..common.encoders import EncoderRate
 from ..common.losses import adamw, huber
 from ..common.options import require_levels
-from .model import Condition, Model
+from ..common.times import stratified_times
+from .model import Model
 
 LOSS_NAMES: Mapping[Prediction, str] = {"v": "velocity", "epsilon": "noise", "x0": "image"}
 CLASSIC: Mapping[str, Any] = {
@@ -105,11 +107,7 @@ class Settings(base.Settings):
         },
     }
 
-    draws: int = Field(
-        1,
-        ge=1,
-        description="Noise levels per image and step; L is encoded once for all of them",
-    )
+    draws: Draws = 1
     weighting: Weighting = Field(
         "uniform", description="Weighting of the noise levels in the loss: uniform or min-snr"
     )
@@ -176,9 +174,7 @@ def denoising_losses(
     condition = model.encode_condition(batch.lightness)
     count, draws = len(fine), settings.draws
     x0 = coarse.repeat_interleave(draws, 0)
-    # The noise levels of one image are spread over the whole range, not adjacent.
-    uniform = rng.uniform(count, draws).T.flatten()
-    t = stratified_timesteps(uniform, model.schedule.steps).view(draws, count).T.flatten()
+    t = model.schedule.timestep_at(stratified_times(rng.uniform(count, draws)))
     alpha, sigma = model.schedule.at(t)
     noise = rng.normal(count, draws, *coarse.shape[1:]).flatten(0, 1)
     repeated = condition.repeated(draws)

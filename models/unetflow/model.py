@@ -2,11 +2,11 @@
 
 One U-Net predicts the mean color, as `unet` does. A second one moves that mean, with some noise
 added, along nearly straight paths to likely colors. These paths are short, since they start at the
-prediction of a regression and not at pure noise, so a few steps are enough.
+prediction of a regression and not at pure noise, so a few steps are enough. With
+`condition="concat"` there is no regression, and the flow starts from noise alone.
 """
 
-from collections.abc import Sequence
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +17,9 @@ from benchmark import colorizer
 from benchmark.colorizer import Colorizer, ColorSpace, OnStep
 from benchmark.randomness import Noise
 
-from ..common.blocks import EdgeUpsample, TimeEmbedding, conv3, zeroed
-from ..common.diffusion_options import RegressionWidths
+from ..common.blocks import EdgeUpsample, TimeEmbedding, conv3, edge_features, zeroed
+from ..common.condition import Condition
+from ..common.diffusion_options import RegressionWidths, SelfConditioning
 from ..common.encoders import EncoderName, EncoderScale, PretrainedFeatures
 from ..common.flow import integrate
 from ..common.options import Blocks, Dropout, PatchSize, Widths
@@ -39,20 +40,6 @@ class Sampling(colorizer.Sampling):
 
     def preview(self) -> Self:
         return self.model_copy(update={"steps": min(self.steps, 10)})
-
-
-class Condition(NamedTuple):
-    """The inputs of the flow that are computed from L.
-
-    patches: those of L as channels, (B, patch_size², h, w). features and mean: the regression's
-    features, (B, F, h, w), and the mean coarse color, standardized, (B, C, h, w). maps: the
-    features of a pretrained encoder, (B, widths[i], h / 2^i, w / 2^i), or empty.
-    """
-
-    patches: Tensor
-    features: Tensor
-    mean: Tensor
-    maps: Sequence[Tensor] = ()
 
 
 class Model(Colorizer):
@@ -92,27 +79,46 @@ class Model(Colorizer):
                 "by it",
             ),
         ] = 1.0,
+        condition: Annotated[
+            Literal["regression", "concat"],
+            Field(
+                description="Start of the flow, and its inputs beside color: regression is a "
+                "regression's mean with noise, and L and that mean; concat is noise, and L"
+            ),
+        ] = "regression",
         regression_widths: RegressionWidths = [],
+        self_conditioning: SelfConditioning = False,
         encoder: EncoderName = "none",
         encoder_scale: EncoderScale = 2.0,
     ) -> None:
         super().__init__(color_space=color_space)
-        self.patch_size = patch_size
-        self.spread, self.shift = spread, shift
+        refining = condition == "regression"
         regression_widths = regression_widths or widths
-        self.size_divisor = patch_size * 2 ** (max(len(widths), len(regression_widths)) - 1)
-        networks = widths, regression_widths
+        self.patch_size, self.spread, self.shift = patch_size, spread, shift
+        self.self_conditioning = self_conditioning
+        networks = [widths, regression_widths] if refining else [widths]
+        self.size_divisor = patch_size * 2 ** (max(map(len, networks)) - 1)
         self.pretrained = PretrainedFeatures(encoder, encoder_scale, patch_size, *networks)
-        extra, of_regression = self.pretrained.channels
-        patch, features = patch_size**2, regression_widths[0]
-        self.regression = UNet(
-            patch, regression_widths, blocks, dropout=dropout, extra_channels=of_regression
-        )
-        self.mean = nn.Conv2d(features, self.channels, 1)
+        patch, features = patch_size**2, networks[-1][0]
+        # Inputs: the distance of z from the mean, and the patches of L; with a regression the mean
+        # and its features; with self_conditioning the end that was estimated before.
+        inputs = self.channels + patch
+        self.regression: UNet | None = None
+        self.mean: nn.Conv2d | None = None
+        self.edge_features: nn.Sequential | None = None
+        if refining:
+            inputs += self.channels + features
+            extra = self.pretrained.channels[1]
+            self.regression = UNet(
+                patch, regression_widths, blocks, dropout=dropout, extra_channels=extra
+            )
+            self.mean = nn.Conv2d(features, self.channels, 1)
+        else:
+            self.edge_features = edge_features(patch, features)
+        inputs += self.channels if self_conditioning else 0
         embedding = 4 * widths[0]
         self.time = TimeEmbedding(embedding, 1)
-        # Inputs: the distance of z from the mean, the mean, the patches of L, and the features.
-        inputs = 2 * self.channels + patch + features
+        extra = self.pretrained.channels[0]
         self.unet = UNet(
             inputs, widths, blocks, embedding=embedding, dropout=dropout, extra_channels=extra
         )
@@ -122,30 +128,67 @@ class Model(Colorizer):
     def encode_condition(self, lightness: Tensor) -> Condition:
         """Return the inputs of the flow that are computed from L* (B, 1, H, W)."""
         patches = F.pixel_unshuffle(self.standardize_lightness(lightness), self.patch_size)
-        maps, of_regression = self.pretrained(lightness)
-        features = self.regression(patches, extra=of_regression)
-        return Condition(patches, features, self.mean(features).float(), maps)
+        maps, *of_regression = self.pretrained(lightness)
+        if self.regression is None or self.mean is None:
+            return Condition(patches, maps)
+        features = self.regression(patches, extra=of_regression[0])
+        return Condition(patches, maps, features, self.mean(features).float())
 
-    def forward(self, z: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        """Return the velocity (B, C, h, w) at z_t (B, C, h, w) for t (B,) in [0, 1]."""
-        # detach: the mean is trained by its own loss only, not to be easy to start from.
-        mean = condition.mean.detach()
-        inputs = [(z - mean) / self.spread, mean, condition.patches, condition.features]
+    def center(self, condition: Condition) -> Tensor:
+        """Return the color around which the flow starts, (B, C, h, w): the mean, or zero.
+
+        No gradient passes: the mean is trained by its own loss only, not to be easy to start from.
+        """
+        if condition.mean is not None:
+            return condition.mean.detach()
+        count, _, *size = condition.patches.shape
+        return condition.patches.new_zeros(count, self.channels, *size)
+
+    def forward(
+        self, z: Tensor, t: Tensor, condition: Condition, previous: Tensor | None = None
+    ) -> Tensor:
+        """Return the velocity (B, C, h, w) at z_t (B, C, h, w) for t (B,) in [0, 1].
+
+        previous: with self_conditioning, an estimate of the end from before, (B, C, h, w), or None.
+        """
+        mean = self.center(condition)
+        inputs = [(z - mean) / self.spread]
+        if condition.features is not None:
+            inputs += [mean, condition.patches, condition.features]
+        else:
+            inputs.append(condition.patches)
+        if self.self_conditioning:
+            inputs.append(torch.zeros_like(z) if previous is None else previous)
         velocity: Tensor = self.out(
             self.unet(torch.cat(inputs, dim=1), self.time(t), condition.maps)
         )
         return velocity
 
+    def end(self, z: Tensor, t: Tensor, velocity: Tensor) -> Tensor:
+        """Return the color at t = 1 to which a velocity leads, limited to the range of the data."""
+        limit = float(self.color_limit)
+        return (z + (1 - t.view(-1, 1, 1, 1)) * velocity).clamp(-limit, limit)
+
     def upsample(self, coarse: Tensor, condition: Condition) -> Tensor:
         """Map standardized coarse color (B, C, h, w) to full size along the edges of L."""
-        full: Tensor = self.upsampler(coarse, condition.features, condition.patches)
+        edges = self.edge_features
+        features = edges(condition.patches) if edges is not None else condition.features
+        full: Tensor = self.upsampler(coarse, features, condition.patches)
         return full
 
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Sampling, on_step: OnStep | None
     ) -> Tensor:
         condition = self.encode_condition(lightness)
+        center = self.center(condition)
         limit = float(self.color_limit)
+        previous: Tensor | None = None
+
+        def velocity(z: Tensor, t: Tensor) -> Tensor:
+            nonlocal previous
+            v = self(z, t, condition, previous).float()
+            previous = self.end(z, t, v)
+            return v
 
         def finish(coarse: Tensor) -> Tensor:
             return self.unstandardize(self.upsample(coarse.clamp(-limit, limit), condition))
@@ -155,10 +198,10 @@ class Model(Colorizer):
                 on_step(step, steps, finish(z), finish(end))
 
         coarse = integrate(
-            lambda z, t: self(z, t, condition).float(),
-            condition.mean,
+            velocity,
+            center,
             self.spread,
-            lambda: noise(*condition.mean.shape[1:]),
+            lambda: noise(*center.shape[1:]),
             steps=sampling.steps,
             eta=sampling.eta,
             shift=self.shift,

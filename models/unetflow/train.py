@@ -1,7 +1,7 @@
 """The training of regression and flow together: squared errors of the mean and of the velocity.
 
 The flow starts from the mean that the regression predicts but passes no gradient to it, so the
-regression learns as it would without the flow.
+regression learns as it would without the flow. Without a regression it starts from noise.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,9 +15,12 @@ from benchmark import settings as base
 from benchmark.randomness import Randomness
 from benchmark.recipe import Batch, Recipe, Update
 
+from ..common.condition import Condition
+from ..common.diffusion_options import Draws
 from ..common.encoders import EncoderRate
-from ..common.flow import interpolate, shifted, stratified_times
+from ..common.flow import interpolate, shifted
 from ..common.losses import adamw, huber, mse
+from ..common.times import stratified_times
 from .model import Model
 
 SMALL: Mapping[str, Any] = {"batch_size": 16, "learning_rate": 6e-4}
@@ -55,6 +58,7 @@ class Settings(base.Settings):
         "large": {"widths": [128, 256, 384, 512]},
     }
 
+    draws: Draws = 1
     encoder_rate: EncoderRate = 0.0
 
 
@@ -77,11 +81,29 @@ class Training(Recipe[Model, Settings]):
         fine = model.target(batch.rgb)
         coarse = F.avg_pool2d(fine, model.patch_size)
         condition = model.encode_condition(batch.lightness)
-        start = condition.mean.detach() + model.spread * rng.normal(*coarse.shape)
-        t = shifted(stratified_times(rng.uniform(len(fine))), model.shift)
-        velocity = model(interpolate(start, coarse, t), t, condition)
-        return {
-            "velocity": mse(velocity, coarse - start),
-            "mean": mse(condition.mean, coarse),
-            "upsample": huber(model.upsample(coarse, condition), fine),
-        }
+        count, draws = len(fine), self.settings.draws
+        repeated = condition.repeated(draws)
+        end = coarse.repeat_interleave(draws, 0)
+        noise = rng.normal(count, draws, *coarse.shape[1:]).flatten(0, 1)
+        start = model.center(repeated) + model.spread * noise
+        t = shifted(stratified_times(rng.uniform(count, draws)), model.shift)
+        z = interpolate(start, end, t)
+        previous = previous_estimate(model, z, t, repeated) if model.self_conditioning else None
+        losses = {"velocity": mse(model(z, t, repeated, previous), end - start)}
+        if condition.mean is not None:
+            losses["mean"] = mse(condition.mean, coarse)
+        losses["upsample"] = huber(model.upsample(coarse, condition), fine)
+        return losses
+
+
+@torch.no_grad()
+def previous_estimate(model: Model, z: Tensor, t: Tensor, condition: Condition) -> Tensor:
+    """Return what self-conditioning gives the flow, (B, C, h, w): an estimated end, or zeros.
+
+    Every second image gets the network's own estimate at the same z_t (Chen et al. 2023,
+    algorithm 1).
+    """
+    half, times = z[::2], t[::2]
+    previous = torch.zeros_like(z)
+    previous[::2] = model.end(half, times, model(half, times, condition.every_second()).float())
+    return previous

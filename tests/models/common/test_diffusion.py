@@ -23,7 +23,6 @@ from models.common.diffusion import (
     require_predictable,
     require_terminal_noise,
     shifted,
-    stratified_timesteps,
     target_of,
     v_of,
     x0_of,
@@ -172,6 +171,7 @@ def test_no_weight_is_below_the_floor(prediction: Prediction) -> None:
     assert torch.equal(plain, torch.ones_like(alpha))
 
 
-def test_stratified_timesteps_cover_the_range_evenly() -> None:
-    t = stratified_timesteps(torch.rand(100), 1000)
-    assert torch.equal(t // 10, torch.arange(100))
+def test_each_timestep_has_an_equal_part_of_the_times() -> None:
+    schedule = Schedule(noise_schedule("cosine", 1000))
+    t = schedule.timestep_at((torch.arange(10000) + 0.5) / 10000)
+    assert torch.equal(t.bincount(), torch.full((1000,), 10))

@@ -133,7 +133,7 @@ def test_a_tuned_encoder_learns_at_its_own_rate_with_the_published_statistics() 
 @pytest.mark.parametrize(
     ("name", "more"),
     [
-        ("unetflow", {}),
+        *(("unetflow", {"condition": kind}) for kind in ("regression", "concat")),
         *(("unetddim", {"condition": kind}) for kind in ("regression", "encoder", "concat")),
     ],
 )

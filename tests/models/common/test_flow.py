@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.common.flow import integrate, interpolate, shifted, stratified_times
+from models.common.flow import integrate, interpolate, shifted
 
 
 def test_the_path_runs_from_the_start_to_the_end() -> None:
@@ -70,11 +70,6 @@ def test_the_best_velocity_carries_a_gaussian_to_a_gaussian(
     end = integrate(best, center, spread, draw, steps=200, eta=eta, shift=shift)
     assert end.mean() == pytest.approx(mean, abs=0.02)
     assert end.std() == pytest.approx(std, rel=0.02)
-
-
-def test_stratified_times_cover_the_range_evenly() -> None:
-    t = stratified_times(torch.rand(100))
-    assert torch.equal((t * 100).long(), torch.arange(100))
 
 
 def test_a_shift_divides_the_ratio_of_signal_to_noise() -> None:

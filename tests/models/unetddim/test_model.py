@@ -11,8 +11,9 @@ from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.colorizer import Statistics
 from benchmark.errors import UserError
 from benchmark.settings import resolve
+from models.common.condition import Condition
 from models.common.diffusion import x0_of
-from models.unetddim.model import Condition, Sampling
+from models.unetddim.model import Sampling
 from tests.models.unetddim.support import CLASSIC, SMALL, predict_ab, small_model
 from tests.support import blobs, lightness_like
 

@@ -1,6 +1,5 @@
 """Training of the diffusion model: presets, losses, draws and condition dropout."""
 
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -9,11 +8,10 @@ import torch
 from benchmark import registry
 from benchmark import settings as base
 from benchmark.color import rgb_from_8bit
-from benchmark.randomness import Noise, Randomness
+from benchmark.randomness import Randomness
 from benchmark.recipe import Batch
 from benchmark.settings import resolve
-from models.common.diffusion import x0_of
-from models.unetddim.model import Condition
+from models.common.condition import Condition
 from models.unetddim.train import denoising_losses
 from tests.models.unetddim.support import CPU, SMALL
 from tests.support import awaken, blobs, lightness_like, tiny_recipe
@@ -60,34 +58,6 @@ def test_settings_choose_the_weighting_and_the_target_of_the_loss() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_several_draws_equal_as_many_images_with_one_draw_each(
-    training: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every draw has its own noise level and noise, and L is encoded once for all of them."""
-    recipe = tiny_recipe("unetddpm", **SMALL, condition_dropout=0, draws=3)
-    awaken(recipe)
-    model, calls = recipe.model.train(training), []
-    forward = model.forward
-    monkeypatch.setattr(
-        model, "forward", lambda *given: calls.append((given, forward(*given))) or calls[-1][1]
-    )
-    denoising_losses(
-        model, Batch(rgb_from_8bit(blobs(4, 32))), Randomness(0, 0, CPU), recipe.settings
-    )
-    (((x, t, _, previous), outputs),) = calls
-    assert previous is None
-    assert x.shape[0] == len(t.unique()) == 12
-    condition = model.encode_condition(Batch(rgb_from_8bit(blobs(4, 32))).lightness)
-    for row in range(12):
-        alone = Condition(*(one[[row // 3]] if torch.is_tensor(one) else one for one in condition))
-        torch.testing.assert_close(
-            forward(x[[row]], t[[row]], alone), outputs[[row]], rtol=1e-3, atol=1e-4
-        )
-    by_image = t.view(4, 3)  # low, middle and high noise for each image
-    assert (by_image.diff(dim=1) > 1000 / 6).all()
-
-
-@pytest.mark.parametrize("training", [True, False])
 def test_conditions_are_dropped_with_the_set_probability_and_only_in_training(
     training: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,35 +77,3 @@ def test_conditions_are_dropped_with_the_set_probability_and_only_in_training(
     assert hidden[0].float().mean() == pytest.approx(0.25 if training else 0, abs=0.06)
     assert torch.equal(hidden[0], hidden[1])
     assert torch.equal(hidden[0], hidden[2])
-
-
-@pytest.mark.parametrize("condition", ["concat", "regression"])
-def test_every_second_image_is_trained_with_the_estimate_that_sampling_gives_the_next_step(
-    condition: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = tiny_recipe("unetddim", **SMALL, condition=condition, self_conditioning=True)
-    awaken(recipe)
-    model, calls = recipe.model.eval(), []
-    forward = model.forward
-    monkeypatch.setattr(
-        model, "forward", lambda *given: calls.append((given, forward(*given))) or calls[-1][1]
-    )
-    batch = Batch(rgb_from_8bit(blobs(4, 32)))
-    denoising_losses(model, batch, Randomness(0, 0, CPU), recipe.settings)
-    (first, output), ((x, t, _, previous), _) = calls
-    assert len(first) == 3
-    limit = float(model.color_limit)
-    estimate = x0_of(model.prediction, output.float(), x[::2], *model.schedule.at(t[::2]))
-    torch.testing.assert_close(previous[::2], estimate.clamp(-limit, limit))
-    assert previous[1::2].abs().max() == 0
-    assert not previous.requires_grad
-
-    calls.clear()
-    sampling = model.resolve_sampling(model.sampling_class(steps=3))
-    noise = Noise([0, 1, 2, 3], CPU)
-    with torch.no_grad():
-        model.predict(batch.lightness, noise=noise, sampling=sampling, on_step=None)
-    assert calls[0][0][3] is None
-    for ((x, t, *_), output), ((*_, given), _) in pairwise(calls):
-        estimate = x0_of(model.prediction, output.float(), x, *model.schedule.at(t))
-        torch.testing.assert_close(given, estimate.clamp(-limit, limit))
