@@ -18,7 +18,7 @@ from skimage import data
 from torch import Tensor
 
 from benchmark.color import lightness_to_rgb, rgb_to_lightness
-from benchmark.data.reading import Preprocessing, fit_square
+from benchmark.data.preprocessing import Preprocessing, fit_square
 from benchmark.figures.images import save_grid
 from benchmark.inference.photo import PhotoColorizer
 from benchmark.results.folders import RunFolder

@@ -16,7 +16,7 @@ from torch import Tensor
 from benchmark import registry
 from benchmark.color import lightness_to_rgb, rgb_to_lightness
 from benchmark.data.cartoon.sample import COUNTS, SEED, draw
-from benchmark.data.reading import Preprocessing, fit_square
+from benchmark.data.preprocessing import Preprocessing, fit_square
 from benchmark.figures.images import save_grid
 from benchmark.results.folders import RunFolder
 from benchmark.settings import SAMPLE_PRESET, Settings

@@ -24,7 +24,8 @@ from torch import Tensor
 from benchmark.console import info, progress
 from benchmark.data.decoding.formats import format_by_suffix
 from benchmark.data.manifest import ImageFile
-from benchmark.data.reading import Preprocessing, UnusableImage, decode, square_of
+from benchmark.data.preprocessing import Preprocessing, square_of
+from benchmark.data.reading import UnusableImage, decode
 from benchmark.errors import UserError
 from benchmark.files import replacing, sha256_of_json
 
@@ -184,7 +185,7 @@ class _Packs:
     """The packs of one preprocessing."""
 
     def __init__(self, cache: Path, preprocessing: Preprocessing) -> None:
-        self.folder = cache / f"v{DECODER}-{preprocessing.filter}-{preprocessing.size}"
+        self.folder = cache / f"v{DECODER}-{preprocessing.label}"
         self.shape = (3, preprocessing.size, preprocessing.size)
 
     def read(self, wanted: Iterable[str]) -> dict[str, Square]:

@@ -14,7 +14,8 @@ from benchmark.data.augmentation import stored_size
 from benchmark.data.cache import Cache, ImageSet
 from benchmark.data.copies import exact_copies, near_copies
 from benchmark.data.manifest import Digests, ImageFile, digest_of
-from benchmark.data.reading import Preprocessing, is_grayscale
+from benchmark.data.preprocessing import Preprocessing
+from benchmark.data.reading import is_grayscale
 from benchmark.data.report import FileReport
 from benchmark.data.shortage import WORDS, SplitCounts, require_images
 from benchmark.data.sources import Sources

@@ -9,7 +9,7 @@ from typing import IO
 
 import numpy as np
 from kornia_rs.io import decode_image_png_u8
-from PIL import Image, ImageOps
+from PIL import Image
 
 from benchmark.data.decoding.opening import open_image
 from benchmark.data.decoding.orientation import (
@@ -22,6 +22,7 @@ from benchmark.data.decoding.profiles import Colors, colors_of
 from benchmark.data.decoding.samples import Meaning, meaning_of
 from benchmark.data.decoding.unusable import UnusableImage as UnusableImage
 from benchmark.data.decoding.unusable import require_sides
+from benchmark.data.preprocessing import Preprocessing, square_of
 from benchmark.errors import UserError
 
 SOUGHT = ("GIF", "TIFF")  # formats in which Pillow looks for frames, and leaves the first for that
@@ -33,21 +34,6 @@ PNG_MAGIC = [b"\x89PNG\r\n\x1a\n", 13, b"IHDR"]
 RGB_WITHOUT_ALPHA = 2
 PNG_CHUNK = struct.Struct(">I4s")  # the length of its data, which a checksum follows, and its name
 PLAIN_PNG_CHUNKS = {b"IHDR", b"IDAT", b"IEND", b"sRGB", b"pHYs", b"sBIT", b"tIME", b"bKGD"}
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How an image becomes a square: its short side is resized, then the center is cropped.
-
-    size: the side of the square in pixels. filter: the name of Pillow's resampling filter.
-    """
-
-    size: int
-    filter: str = "lanczos"
-
-    def describe(self) -> dict[str, str | int]:
-        """Return the preprocessing as a protocol records it."""
-        return {"size": self.size, "filter": f"Pillow {self.filter}", "crop": "center square"}
 
 
 @dataclass(frozen=True)
@@ -211,18 +197,6 @@ def _png_chunks(data: bytes) -> Iterator[bytes]:
 def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray:
     """Decode a file to a square: uint8 (3, S, S). Raises UnusableImage with the reason."""
     return square_of(open_rgb(path), preprocessing)
-
-
-def square_of(image: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
-    """Cut the square out of a decoded image: uint8 (3, S, S)."""
-    square = fit_square(image, preprocessing)
-    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
-
-
-def fit_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
-    """Cut the square out of an image, or of a plane of the same size such as a mask (mode F)."""
-    size = (preprocessing.size, preprocessing.size)
-    return ImageOps.fit(image, size, method=Image.Resampling[preprocessing.filter.upper()])
 
 
 def is_grayscale(rgb8: np.ndarray) -> bool:

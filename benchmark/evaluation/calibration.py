@@ -29,7 +29,7 @@ from benchmark.data.cache import ImageSet
 from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.cartoon.canvas import lab_to_srgb
 from benchmark.data.cartoon.sample import PAINTS
-from benchmark.data.reading import Preprocessing, fit_square
+from benchmark.data.preprocessing import Preprocessing, fit_square
 from benchmark.results.records import Calibration, Estimate, PaintShares
 from benchmark.statistics import LEVEL, RESAMPLES, SEED, resampled_sums
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.data.cache import ImageSet
 from benchmark.data.manifest import digest_of
-from benchmark.data.reading import Preprocessing
+from benchmark.data.preprocessing import Preprocessing
 from benchmark.files import sha256_of_json
 from benchmark.metrics.options import MetricOptions
 from benchmark.metrics.table import MetricSuite

@@ -21,12 +21,8 @@ from benchmark.console import info, shorten
 from benchmark.data.cache import ImageSet
 from benchmark.data.loading import load_test
 from benchmark.data.pairs import images_by_name
-from benchmark.data.reading import (
-    Preprocessing,
-    UnusableImage,
-    read_square,
-    read_whole,
-)
+from benchmark.data.preprocessing import Preprocessing
+from benchmark.data.reading import UnusableImage, read_square, read_whole
 from benchmark.data.report import FileReport
 from benchmark.data.sources import Sources
 from benchmark.errors import UserError

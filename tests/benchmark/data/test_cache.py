@@ -14,7 +14,8 @@ from safetensors.torch import save
 from benchmark.data import cache as cache_module
 from benchmark.data.cache import Cache, ImageSet, Square, decode_square
 from benchmark.data.manifest import ImageFile
-from benchmark.data.reading import Preprocessing, read_square
+from benchmark.data.preprocessing import Preprocessing
+from benchmark.data.reading import read_square
 from benchmark.files import sha256_of_file
 
 AT_16 = Preprocessing(16)

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image, ImageCms, ImageFile
 
 from benchmark.data import reading
+from benchmark.data.preprocessing import Preprocessing
 from benchmark.data.reading import (
-    Preprocessing,
     UnusableImage,
     decode,
     is_grayscale,

@@ -18,7 +18,8 @@ from benchmark.data.cache import ImageSet
 from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.cartoon.sample import PAINTS, SEED, draw
 from benchmark.data.manifest import ImageFile
-from benchmark.data.reading import Preprocessing, fit_square, read_square
+from benchmark.data.preprocessing import Preprocessing, fit_square
+from benchmark.data.reading import read_square
 from benchmark.evaluation.calibration import (
     FEWEST_PIXELS,
     NEAR,
