@@ -10,6 +10,7 @@ from benchmark import leaderboard
 from benchmark.data.cache import ImageSet
 from benchmark.data.manifest import ImageFile
 from benchmark.evaluation import baselines, evaluate
+from benchmark.evaluation.named import TestImages
 from benchmark.leaderboard.ranking import Leaderboard, ProtocolBoard
 from benchmark.metrics.table import MetricSuite
 from benchmark.results.folders import RunFolder
@@ -50,7 +51,7 @@ def images(count: int) -> ImageSet:
 def prepare(count: int, name: str = "soft", **networks: nn.Module) -> evaluate.TestSetup:
     unavailable = dict.fromkeys({"lpips", "kid"} - networks.keys(), "left out here")
     suite = MetricSuite(networks=networks, unavailable=unavailable)
-    return evaluate.prepare(images(count), name, 32, suite=suite, num_images=1)
+    return evaluate.prepare(images(count), name, TestImages.of(32), suite=suite, num_images=1)
 
 
 def add(

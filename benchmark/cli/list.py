@@ -1,4 +1,4 @@
-"""`main.py list [MODEL]`: list the models, or the settings of one of them."""
+"""`main.py list [MODEL|protocols]`: list the models, the settings of one, or the protocols."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,17 +12,24 @@ from benchmark.console import info, output
 from benchmark.errors import UserError
 from benchmark.results.folders import RunFolder
 
+PROTOCOLS = "protocols"
+
 
 def command(
-    model: Annotated[str | None, typer.Argument(help="Name of a model.")] = None,
+    what: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help=f"Name of a model, or {PROTOCOLS}.")
+    ] = None,
     results: options.Results = options.RESULTS,
 ) -> None:
-    """List the models, or the settings of one model.
+    """List the models, the settings of one model, or the protocols of the field.
 
     A setting is listed with its default, and in parentheses with what a preset changes it to.
     """
-    if model is not None:
-        _list_settings(model)
+    if what == PROTOCOLS:
+        _list_protocols()
+        return
+    if what is not None:
+        _list_settings(what)
         return
     for entry in registry.entries():
         if entry.broken:
@@ -52,6 +59,16 @@ def _state_of(model: str, results: Path) -> tuple[str, str]:
             return "trained", f"{cost.parameters / 1e6:.2f} M"
         state = "diverged" if diverged and state == "-" else state
     return state, ""
+
+
+def _list_protocols() -> None:
+    from benchmark.evaluation import named
+
+    for name in named.names():
+        try:
+            output(f"{name:<18}  {named.load(name).title}")
+        except UserError as error:
+            output(f"{name:<18}  broken: {error}")
 
 
 def _list_settings(name: str) -> None:

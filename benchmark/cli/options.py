@@ -40,6 +40,10 @@ SAMPLING = ("steps", "sampler", "eta", "guidance")
 """The options that are values of a model's `Sampling`, by their names there."""
 
 
+DECIDED = ("lpips_backbone", "colorfulness")
+"""The options of the metrics, which a protocol decides in every command."""
+
+
 def setting(name: str, group: str | None = TRAINING, **more: Any) -> Any:
     """Declare an option for a field of Settings, with the field's description and default.
 
@@ -179,6 +183,24 @@ TestSize = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+Protocol = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Protocol of the test, as `main.py list protocols` names it: it decides which images "
+        "of the folder are used, how they are prepared, and the options of the metrics.",
+        rich_help_panel=TESTING,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="<int>",
+        help="Number of test images that are used, the first ones by name.  [default: all]",
+        rich_help_panel=TESTING,
+    ),
+]
 LpipsWeights = Annotated[
     str | None,
     typer.Option(
@@ -198,6 +220,25 @@ Colorfulness = Annotated[
         rich_help_panel=TESTING,
     ),
 ]
+
+
+def was_typed(context: typer.Context, name: str) -> bool:
+    """Whether an option was typed, by the name of its parameter."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def require_free_protocol(context: typer.Context, *more: str) -> None:
+    """Raise UserError for a typed option that `--protocol` decides, if a protocol is named.
+
+    more: the names of further parameters that it decides in this command.
+    """
+    protocol = context.params["protocol"]
+    decided = [name for name in (*DECIDED, *more) if was_typed(context, name)]
+    if protocol is not None and decided:
+        raise UserError(
+            f"--{decided[0]} is decided by --protocol {protocol}: leave one of them out."
+        )
 
 
 def parse_assignments(assignments: Iterable[str] | None) -> dict[str, Any]:

@@ -101,6 +101,8 @@ def train_and_test(
             rich_help_panel=TRAINING,
         ),
     ] = False,
+    protocol: options.Protocol = None,
+    limit: options.Limit = None,
     weights: options.Weights = "best",
     samples: Annotated[
         int,
@@ -150,7 +152,7 @@ def train_and_test(
     The defaults of settings are the general ones; `main.py list MODEL` shows a model's own. In the
     names of options, - and _ are the same.
     """
-    typed = [p.opts[0] for p in context.command.params if _was_typed(context, p.name)]
+    typed = [p.opts[0] for p in context.command.params if options.was_typed(context, p.name or "")]
     if context.invoked_subcommand is not None:
         if typed:
             raise UserError(f"Write {typed[0]} after {context.invoked_subcommand}, not before it.")
@@ -160,6 +162,7 @@ def train_and_test(
         return
     if model is None:
         raise UserError("Name a model with --model; `main.py list` shows all models.")
+    options.require_free_protocol(context, *(["size"] if mode == "test" else []))
     from benchmark.jobs.job import Job
     from benchmark.jobs.run import run_all, run_one
 
@@ -168,8 +171,3 @@ def train_and_test(
     if model == "all":
         raise typer.Exit(run_all(job))
     run_one(model, job)
-
-
-def _was_typed(context: typer.Context, name: str | None) -> bool:
-    source = context.get_parameter_source(name or "")
-    return source is not None and source.name == "COMMANDLINE"

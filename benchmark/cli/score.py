@@ -10,16 +10,19 @@ from benchmark.metrics.options import MetricOptions
 
 
 def command(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder of the colored images.")],
     name: Annotated[str, typer.Option(help="Name of the row in the leaderboard.")],
     truth: options.Truth = None,
     dataset: options.TestDataset = None,
     size: options.TestSize = options.TEST_SIZE,
+    protocol: options.Protocol = None,
+    limit: options.Limit = None,
     resize: Annotated[
         bool,
         typer.Option(
             "--resize",
-            help="Resize and crop images of another size to the size of the test.",
+            help="Prepare images of another size as the test's own images are.",
             rich_help_panel=options.TESTING,
         ),
     ] = False,
@@ -47,10 +50,14 @@ def command(
 
     They are scored as a model's images are, and get a row in the leaderboard.
     """
+    options.require_free_protocol(context, "size")
     from benchmark.data.sources import locate_test
+    from benchmark.evaluation.named import TestImages
     from benchmark.jobs.submit import Entry, submit
     from benchmark.metrics.table import load_metric_suite
 
-    suite = load_metric_suite(MetricOptions(lpips_backbone, colorfulness), lpips_weights)
+    test_images = TestImages.of(size, protocol, limit)
+    metrics = MetricOptions(lpips_backbone, colorfulness)
+    suite = load_metric_suite(test_images.options(metrics), lpips_weights)
     entry = Entry(folder, name, seed, resize, lightness)
-    submit(entry, locate_test(dataset, truth, results), size, results, suite)
+    submit(entry, locate_test(dataset, truth, results), test_images, results, suite)

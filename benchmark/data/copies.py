@@ -8,6 +8,7 @@ from torch import Tensor
 
 from benchmark.color import rgb_from_8bit
 from benchmark.data.cache import ImageSet
+from benchmark.data.rows import Rows
 
 SIDE = 16
 """The side of the thumbnails by which images are compared."""
@@ -43,11 +44,8 @@ def near_copies(images: ImageSet, others: ImageSet) -> Iterator[tuple[int, int]]
             yield start + index, int(nearest[index]) % len(others)
 
 
-def thumbnails(rgb8: Tensor) -> Tensor:
+def thumbnails(rgb8: Rows) -> Tensor:
     """Reduce uint8 (N, 3, S, S) to sRGB in [0, 1], (N, 3, SIDE, SIDE), bilinear, antialiased."""
+    parts = (rgb_from_8bit(rgb8[start : start + 256]) for start in range(0, len(rgb8), 256))
     size = (SIDE, SIDE)
-    parts = [
-        F.interpolate(rgb_from_8bit(part), size, mode="bilinear", antialias=True)
-        for part in torch.split(rgb8, 256)
-    ]
-    return torch.cat(parts)
+    return torch.cat([F.interpolate(x, size, mode="bilinear", antialias=True) for x in parts])

@@ -78,9 +78,10 @@ def load_training(sources: Sources, settings: Settings, *, is_tested: bool = Fal
     """
     size = settings.size
     stored = stored_size(size, settings.augmentation)
-    sizes = {"train": stored, "val": size, "test": size, "reserved": size}
+    sides = {"train": stored, "val": size, "test": size, "reserved": size}
+    squares = {name: Preprocessing(side) for name, side in sides.items()}
     needed: list[Split] = ["train", "val", "test"] if is_tested else ["train", "val"]
-    loaded = _load(sources, settings.split_seed, sizes)
+    loaded = _load(sources, settings.split_seed, squares)
     sets, splits = loaded.sets, loaded.splits
     _show_splits(sources, loaded)
     tests = (sets["test"], sets["reserved"])
@@ -120,14 +121,19 @@ def load_training(sources: Sources, settings: Settings, *, is_tested: bool = Fal
 
 
 def load_test(
-    sources: Sources, size: int, split_seed: int, *, cached: bool = True, quiet: bool = False
+    sources: Sources,
+    preprocessing: Preprocessing,
+    split_seed: int,
+    *,
+    cached: bool = True,
+    quiet: bool = False,
 ) -> ImageSet:
-    """Load the test images at `size` pixels, grayscale ones included.
+    """Load the test images as squares, grayscale ones included.
 
     cached: whether the cache of decoded images and of digests may be used and written. quiet:
     whether the messages about these images were shown before. UserError if there are none.
     """
-    loaded = _load(sources, split_seed, {"test": size}, cached=cached)
+    loaded = _load(sources, split_seed, {"test": preprocessing}, cached=cached)
     images, splits = loaded.sets["test"], loaded.splits
     if not quiet:
         _show_splits(sources, loaded, only="test")
@@ -143,11 +149,11 @@ def load_test(
 def _load(
     sources: Sources,
     split_seed: int,
-    sizes: Mapping[str, int],
+    squares: Mapping[str, Preprocessing],
     *,
     cached: bool = True,
 ) -> _Loaded:
-    """Decode the named splits, each at its size.
+    """Decode the named splits, each as squares of its own.
 
     A few files are split without those that cannot be used, so that each split gets one that can,
     and copies of an image in several formats are held out together.
@@ -159,7 +165,7 @@ def _load(
     files, reasons, contents = dataset.files, dict[ImageFile, str](), dict[str, str]()
     failures: dict[str, str] = {}
     if len(files) <= FEW:
-        decoded = cache.load(files, Preprocessing(max(sizes.values())))
+        decoded = cache.load(files, max(squares.values(), key=lambda square: square.size))
         pairs = zip(decoded.files, decoded.contents, strict=True)
         contents = {file.digest: content for file, content in pairs}
         failures = decoded.failures
@@ -175,8 +181,8 @@ def _load(
         drawn_from = [file for file in files if file not in reasons]
         splits = split(drawn_from, tests.files, split_seed, contents)
     sets, unusable = {}, {}
-    for name, side in sizes.items():
-        sets[name] = cache.load(getattr(splits, name), Preprocessing(side))
+    for name, preprocessing in squares.items():
+        sets[name] = cache.load(getattr(splits, name), preprocessing)
         left_out: list[ImageFile] = getattr(all_splits, name)
         unusable[name] = {file.name: reasons[file] for file in left_out if file in reasons}
         unusable[name] |= sets[name].failures
@@ -260,7 +266,8 @@ def measure(images: ImageSet, most: int = 1000) -> Statistics:
     """
     rows = torch.linspace(0, len(images) - 1, min(most, len(images))).long()
     chunks = [
-        rgb_to_lab(rgb_from_8bit(images.rgb8[part]))[:, 1:] for part in torch.split(rows, 100)
+        rgb_to_lab(rgb_from_8bit(images.rgb8[part.tolist()]))[:, 1:]
+        for part in torch.split(rows, 100)
     ]
     ab = torch.cat(chunks).transpose(0, 1).flatten(1)
     # A deviation below 1 is that of nearly gray images, whose noise must not be amplified.
@@ -275,7 +282,7 @@ def measure(images: ImageSet, most: int = 1000) -> Statistics:
 
 def _drop_grayscale(images: ImageSet, settings: Settings) -> ImageSet:
     """Return the images that the settings allow for training, and report all others."""
-    gray = [is_grayscale(rgb8) for rgb8 in images.rgb8.numpy()]
+    gray = [is_grayscale(rgb8.numpy()) for rgb8 in images.rgb8]
     if any(gray):
         names = [image.name for image, found in zip(images.files, gray, strict=True) if found]
         kept = "trained on, since drop_grayscale is false"

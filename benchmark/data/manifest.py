@@ -1,6 +1,6 @@
 """The manifest of a dataset: its image files, each with the hash of its content."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,10 @@ class Manifest:
 
     files: list[ImageFile]
     passed_over: dict[str, str]
+
+
+Selection = Callable[[Sequence[str]], Sequence[str]]
+"""Chooses some of the names of image files; it may raise UserError."""
 
 
 def digest_of(images: Sequence[ImageFile]) -> str:
@@ -95,13 +99,15 @@ class Digests:
             self.changed = False
 
 
-def scan(folder: Path, digests: Digests) -> Manifest:
-    """List every image file below `folder` by name. UserError if there is no such folder."""
+def scan(folder: Path, digests: Digests, selection: Selection | None = None) -> Manifest:
+    """List the image files below `folder` by name, all or those that `selection` chooses.
+
+    Raises UserError if there is no such folder, and what `selection` raises.
+    """
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}: check the path.")
     contents = list_folder(folder)
-    files = [
-        ImageFile(path.relative_to(folder).as_posix(), path, digests.of(path.resolve()))
-        for path in contents.images
-    ]
+    paths = {path.relative_to(folder).as_posix(): path for path in contents.images}
+    chosen = [*paths] if selection is None else selection([*paths])
+    files = [ImageFile(name, paths[name], digests.of(paths[name].resolve())) for name in chosen]
     return Manifest(files, contents.passed_over)

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from benchmark.console import info, progress
 from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.finding import describe_passed_over, list_folder
-from benchmark.data.manifest import Digests, Manifest, scan
+from benchmark.data.manifest import Digests, Manifest, Selection, scan
 from benchmark.errors import UserError
 from benchmark.files import ROOT
 from benchmark.results.records import ImageSources
@@ -25,6 +25,7 @@ class Sources:
     name: the name of the dataset. dataset: the folder of images for training, validation and, if
     test_images is None, for tests. test_images: a separate folder of test images, or None.
     cache: the folder of decoded images. is_sample: whether the dataset is the built-in sample.
+    selection: chooses from the names of the files of `test_images`; None for all.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Sources:
     test_images: Path | None
     cache: Path
     is_sample: bool = False
+    selection: Selection | None = None
 
     def images(self, digests: Digests) -> Manifest:
         """List the files of the dataset."""
@@ -46,7 +48,7 @@ class Sources:
         """List the files of the separate folder of test images; none if there is no such folder."""
         if self.test_images is None:
             return Manifest([], {})
-        return _scan(self.test_images, digests)
+        return _scan(self.test_images, digests, self.selection)
 
     def record(self) -> ImageSources:
         """Return what `locate` needs to find the same images again, as a run records it."""
@@ -56,8 +58,8 @@ class Sources:
         )
 
 
-def _scan(folder: Path, digests: Digests) -> Manifest:
-    found = scan(folder, digests)
+def _scan(folder: Path, digests: Digests, selection: Selection | None = None) -> Manifest:
+    found = scan(folder, digests, selection)
     if folder.resolve() in (DATASET, TEST_IMAGES):  # they hold a file of the project itself
         found.passed_over.pop("README.md", None)
     return found

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.colorizer import Colorizer, OnStep
+from benchmark.data.rows import Rows
 from benchmark.evaluation.evaluate import Candidate, TestSetup, test
 from benchmark.files import sha256_of_json
 from benchmark.metrics.table import MetricSuite
@@ -48,18 +49,19 @@ class MeanAb(Colorizer):
 class GroundTruth(Colorizer):
     """The true colors: the best possible scores, which also check the whole pipeline.
 
-    truths: sRGB (3, H, W) of each image by its seed, the only thing a colorizer knows of an image.
+    truths: uint8 (N, 3, H, W). rows: the row of each image by its seed, the only thing that a
+    colorizer knows of an image.
     """
 
-    def __init__(self, truths: Mapping[int, Tensor]) -> None:
+    def __init__(self, truths: Rows, rows: Mapping[int, int]) -> None:
         super().__init__()
-        self.truths = truths
+        self.truths, self.rows = truths, rows
 
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
     ) -> Tensor:
-        rgb = torch.stack([self.truths[seed] for seed in noise.seeds])
-        return rgb_to_lab(rgb.to(lightness.device))[:, 1:]
+        rgb8 = self.truths[[self.rows[seed] for seed in noise.seeds]]
+        return rgb_to_lab(rgb_from_8bit(rgb8.to(lightness.device)))[:, 1:]
 
 
 def test_baselines(results: Path, setup: TestSetup, training_set: TrainingSet | None) -> None:
@@ -68,15 +70,9 @@ def test_baselines(results: Path, setup: TestSetup, training_set: TrainingSet | 
     Ground truth is tested first. Raises RuntimeError if its scores are not perfect, and then leaves
     no result of it.
     """
-    truths = {
-        derive_seed(0, image.name, 0): rgb_from_8bit(rgb8)
-        for image, rgb8 in zip(setup.images.files, setup.images.rgb8, strict=True)
-    }
-    rows = (
-        (GROUND_TRUTH, GROUND_TRUTH_RUN, GroundTruth(truths)),
-        (GRAY, GRAY_RUN, Gray()),
-    )
-    for name, run, colorizer in rows:
+    seeds = [derive_seed(0, image.name, 0) for image in setup.images.files]
+    truth = GroundTruth(setup.images.rgb8, {seed: row for row, seed in enumerate(seeds)})
+    for name, run, colorizer in ((GROUND_TRUTH, GROUND_TRUTH_RUN, truth), (GRAY, GRAY_RUN, Gray())):
         candidate = Candidate(RunFolder(results, run, 0), name, kind="fixed")
         record = test(candidate, colorizer.eval(), setup)
         error = ground_truth_error(record.metrics, setup.suite) if name == GROUND_TRUTH else None

@@ -98,7 +98,7 @@ class PaintedObjects:
         return [painted for row in self.by_image for painted in row]
 
 
-def find_painted(images: ImageSet) -> PaintedObjects | None:
+def find_painted(images: ImageSet, preprocessing: Preprocessing) -> PaintedObjects | None:
     """Find the painted objects of test images by the scenes and masks beside the files.
 
     None unless every image is one of a written sample `cartoon`, and at least one object has
@@ -107,7 +107,6 @@ def find_painted(images: ImageSet) -> PaintedObjects | None:
     paths = [image.path.resolve() for image in images.files]
     if not all(cartoon.has_scene(path) for path in paths):
         return None
-    preprocessing = Preprocessing(images.rgb8.shape[-1])
     rows, n_left_out = [], 0
     for image, path in zip(images.files, paths, strict=True):
         try:

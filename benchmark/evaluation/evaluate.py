@@ -22,6 +22,7 @@ from benchmark.evaluation.calibration import (
     object_table,
     outcome_colors,
 )
+from benchmark.evaluation.named import TestImages
 from benchmark.evaluation.observer import Observer
 from benchmark.evaluation.outputs import Outputs
 from benchmark.evaluation.per_image import (
@@ -152,7 +153,7 @@ class TestSetup:
 def prepare(
     images: ImageSet,
     source: str,
-    size: int,
+    test_images: TestImages,
     *,
     suite: MetricSuite,
     samples: int = 1,
@@ -162,10 +163,11 @@ def prepare(
     """Set up a test on these images, and name the metrics that are left out for lack of weights."""
     for key, reason in suite.unavailable.items():
         info(f"{suite.metrics[key].label} is left out: {reason}.")
+    test_images.require_complete(images)
     if len(images) == 1:
         info("There is only one test image: its scores have no intervals.")
-    protocol = Protocol.of(images, source, size, suite)
-    painted = find_painted(images)
+    protocol = Protocol.of(images, source, test_images, suite)
+    painted = find_painted(images, test_images.preprocessing)
     return TestSetup(images, protocol, suite, samples, num_images, batch_size, painted)
 
 

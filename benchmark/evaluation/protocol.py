@@ -9,10 +9,11 @@ from typing import Any
 from benchmark.data.cache import ImageSet
 from benchmark.data.manifest import digest_of
 from benchmark.data.preprocessing import Preprocessing
+from benchmark.evaluation.named import TestImages
 from benchmark.files import sha256_of_json
 from benchmark.metrics.options import MetricOptions
 from benchmark.metrics.table import MetricSuite
-from benchmark.results.records import ProtocolRecord
+from benchmark.results.records import ProtocolRecord, TestRule
 
 VERSION = 4
 """Raised with every change that changes a score: then old and new rows never share a table."""
@@ -23,6 +24,7 @@ class Protocol:
     """The protocol of a test on a set of images at a size.
 
     manifest: the hash of the contents of the images. metrics: what `MetricSuite.describe` gives.
+    rule: how the images were chosen from their folder.
     """
 
     name: str
@@ -30,12 +32,19 @@ class Protocol:
     n_images: int
     manifest: str
     metrics: dict[str, Any]
+    rule: TestRule | None = None
 
     @classmethod
-    def of(cls, images: ImageSet, source: str, size: int, suite: MetricSuite) -> "Protocol":
-        """The protocol that tests on these images; `source` names the set, for people."""
-        manifest, metrics = digest_of(images.files), suite.describe()
-        return cls(f"{source}-{size}", Preprocessing(size), len(images), manifest, metrics)
+    def of(cls, images: ImageSet, source: str, test: TestImages, suite: MetricSuite) -> "Protocol":
+        """The protocol that tests on these images; `source` names the folder, for people."""
+        return cls(
+            test.name(source),
+            test.preprocessing,
+            len(images),
+            digest_of(images.files),
+            suite.describe(),
+            test.rule(),
+        )
 
     def describe(self) -> ProtocolRecord:
         """Everything that defines the protocol, for run.json."""
@@ -49,18 +58,19 @@ class Protocol:
                 "metrics": self.metrics,
                 "input": "L* of the truth, float32",
                 "scored": "the 8-bit images as written",
+                "rule": self.rule,
             }
         )
 
     @property
     def hash(self) -> str:
-        """SHA-256 of everything but the name, which is only for people."""
+        """SHA-256 of everything but the name and the rule: the images are known by their hash."""
         return hash_of(self.describe())
 
 
 def hash_of(described: ProtocolRecord) -> str:
     """The hash of a protocol from its description in run.json."""
-    return sha256_of_json(described.model_dump(exclude={"name"}))
+    return sha256_of_json(described.model_dump(exclude={"name", "rule"}))
 
 
 def fault_of(described: ProtocolRecord, protocol_hash: str) -> str | None:

@@ -34,6 +34,8 @@ class Job:
     typed: the values of settings and of the sampling that were typed, by name, those of `--set`
         among them.
     mode: None for a training and then a test.
+    protocol: the name of the test's protocol; None for one's own images. limit: the number of test
+        images that are used; None for all.
     wandb: None for what the environment says.
     encoder_weights: a file of the weights of a pretrained encoder.
     compiled: whether a training compiles the network.
@@ -47,6 +49,8 @@ class Job:
     run: str | None
     preset: str | None
     device: str | None
+    protocol: str | None
+    limit: int | None
     weights: str
     num_images: int
     samples: int
@@ -83,7 +87,7 @@ class Job:
 
     @property
     def metric_options(self) -> MetricOptions:
-        """The options of the metrics."""
+        """The options of the metrics, which a protocol may decide otherwise."""
         return MetricOptions(self.lpips_backbone, self.colorfulness)
 
     def encoder_of(self, model: str) -> str:

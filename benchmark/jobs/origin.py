@@ -336,9 +336,9 @@ def _fixed(outputs: Outputs, record: RunRecord) -> Colorizer:
     if record.run == GRAY_RUN:
         return Gray().eval()
     if record.run == GROUND_TRUTH_RUN:
-        truths = rgb_from_8bit(outputs.inputs.rgb8[:COLORED_AGAIN])
         seeds = _seeds(outputs, record, 0)
-        return GroundTruth(dict(zip(seeds, truths, strict=True))).eval()
+        rows = {seed: row for row, seed in enumerate(seeds)}
+        return GroundTruth(outputs.inputs.rgb8, rows).eval()
     assert record.training_data is not None
     a_mean, b_mean = record.training_data.ab_mean
     return MeanAb((a_mean, b_mean)).eval()

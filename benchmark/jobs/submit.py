@@ -28,6 +28,7 @@ from benchmark.data.sources import Sources
 from benchmark.errors import UserError
 from benchmark.evaluation import evaluate
 from benchmark.evaluation.baselines import test_baselines
+from benchmark.evaluation.named import TestImages
 from benchmark.evaluation.outputs import Outputs, file_names
 from benchmark.figures.images import save_png
 from benchmark.files import replacing
@@ -55,8 +56,8 @@ class Entry:
     lightness: Literal["own", "input"]
 
 
-def export_inputs(out: Path, sources: Sources, size: int) -> int:
-    """Write the test's inputs for another program: gray PNGs of `size`; returns how many.
+def export_inputs(out: Path, sources: Sources, test_images: TestImages) -> int:
+    """Write the test's inputs for another program: gray PNG files; returns how many.
 
     An output is later looked for under the name of its input.
     """
@@ -67,7 +68,7 @@ def export_inputs(out: Path, sources: Sources, size: int) -> int:
         raise UserError(f"{out} cannot be used ({reason}): name a new folder.") from error
     if taken:
         raise UserError(f"{out} exists and is no empty folder: name a new folder for the inputs.")
-    images = load_test(sources, size, SPLIT_SEED)
+    images = _load(sources, test_images)
     for name, rgb8 in zip(file_names(images), images.rgb8, strict=True):
         gray = lightness_to_rgb(rgb_to_lightness(rgb_from_8bit(rgb8[None])))[0]
         one_channel = rgb_to_8bit(gray.mean(dim=0))  # the three differ by rounding
@@ -77,18 +78,18 @@ def export_inputs(out: Path, sources: Sources, size: int) -> int:
 
 
 def submit(
-    entry: Entry, sources: Sources, size: int, results: Path, suite: MetricSuite
+    entry: Entry, sources: Sources, test_images: TestImages, results: Path, suite: MetricSuite
 ) -> RunRecord:
     """Score a folder against the test images and give it a row. Raises UserError for bad input."""
     require_run_name("--name", entry.name)
     folder = RunFolder(results, entry.name, entry.seed)
     if folder.settings.exists() or folder.weights.exists():
         raise UserError(f"--name {entry.name}: {folder.path} is a run that was trained here.")
-    images = load_test(sources, size, SPLIT_SEED)
+    images = _load(sources, test_images)
     files = match(entry.folder, images)
-    for _ in read_outputs(files, images, entry):
+    for _ in read_outputs(files, images, entry, test_images.preprocessing):
         pass  # every image is checked before any is written
-    setup = evaluate.prepare(images, sources.name, size, suite=suite)
+    setup = evaluate.prepare(images, sources.name, test_images, suite=suite)
     test_baselines(results, setup, None)
     candidate = evaluate.Candidate(
         folder,
@@ -99,7 +100,8 @@ def submit(
     outputs = Outputs(setup.folder(candidate), images)
     with evaluate.lock(outputs.folder):
         outputs.delete()
-        for row, rgb in enumerate(read_outputs(files, images, entry)):
+        read = read_outputs(files, images, entry, test_images.preprocessing)
+        for row, rgb in enumerate(read):
             save_png(outputs.path(row), rgb)
         submission = SubmissionRecord(model=entry.name, images=sources.record())
         write_record(folder.submission, submission)
@@ -108,6 +110,12 @@ def submit(
     print(formats.markdown(write(results).for_protocol(setup.protocol.hash)))
     info(f"The images, the figure and the scores are in {outputs.folder.path}.")
     return record
+
+
+def _load(sources: Sources, test_images: TestImages) -> ImageSet:
+    images = load_test(test_images.chosen_from(sources), test_images.preprocessing, SPLIT_SEED)
+    test_images.require_complete(images)
+    return images
 
 
 def match(folder: Path, images: ImageSet) -> list[Path]:
@@ -137,28 +145,30 @@ def match(folder: Path, images: ImageSet) -> list[Path]:
     return matched
 
 
-def read_outputs(files: Sequence[Path], images: ImageSet, entry: Entry) -> Iterator[Tensor]:
+def read_outputs(
+    files: Sequence[Path], images: ImageSet, entry: Entry, preprocessing: Preprocessing
+) -> Iterator[Tensor]:
     """Yield the outputs to be scored, sRGB (3, S, S). Raises UserError for one of another size."""
-    size = images.rgb8.shape[-1]
     for path, truth8 in zip(files, images.rgb8, strict=True):
-        rgb = rgb_from_8bit(_read(path, size, entry.resize))
+        rgb = rgb_from_8bit(_read(path, preprocessing, entry.resize))
         if entry.lightness == "input":
             lightness = rgb_to_lightness(rgb_from_8bit(truth8[None]))
             rgb = join(lightness, rgb_to_lab(rgb[None])[:, 1:])[0]
         yield rgb
 
 
-def _read(path: Path, size: int, resize: bool) -> Tensor:
+def _read(path: Path, preprocessing: Preprocessing, resize: bool) -> Tensor:
     if resize:
         try:
-            return torch.from_numpy(read_square(path, Preprocessing(size)))
+            return torch.from_numpy(read_square(path, preprocessing))
         except UnusableImage as error:
             raise UserError(f"{path} cannot be used: {error}.") from error
     image = torch.from_numpy(read_whole(path))
-    height, width = image.shape[1:]
+    (height, width), size = image.shape[1:], preprocessing.size
     if (height, width) != (size, size):
         raise UserError(
             f"{path} is {width}×{height}, and the test is {size}×{size}: color the inputs that "
-            "`main.py inputs` writes, or ask for --resize (short side, then the center)."
+            "`main.py inputs` writes, or ask for --resize, which prepares outputs as the test's "
+            "images are prepared."
         )
     return image

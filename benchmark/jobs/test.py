@@ -16,6 +16,7 @@ from benchmark.device import make_fabric
 from benchmark.errors import UserError
 from benchmark.evaluation import evaluate
 from benchmark.evaluation.baselines import test_baselines
+from benchmark.evaluation.named import TestImages
 from benchmark.jobs.job import Job, TestSettings, split_typed
 from benchmark.jobs.weights import find_weights
 from benchmark.metrics.table import load_metric_suite
@@ -57,10 +58,14 @@ def test(model: str, job: Job) -> FinishedTest:
     _refuse_training_options(trained, begun.settings, typed)
     # Where test images come from: what was typed, else what the run was trained with.
     dataset = job.dataset or begun.images.dataset
-    sources = locate(dataset, job.test_images or begun.images.test_images, job.results)
+    test_images = TestImages.of(chosen.size, job.protocol, job.limit)
+    sources = test_images.chosen_from(
+        locate(dataset, job.test_images or begun.images.test_images, job.results)
+    )
     seed = begun.settings["split_seed"]
     # A training just before has shown the messages about the same images.
-    images = load_test(sources, chosen.size, seed, quiet=job.trains)
+    quiet = job.trains and test_images.rule() is None
+    images = load_test(sources, test_images.preprocessing, seed, quiet=quiet)
     trained_on = overlap(images, begun)
     if trained_on:
         names = shorten(trained_on)
@@ -68,8 +73,8 @@ def test(model: str, job: Job) -> FinishedTest:
     setup = evaluate.prepare(
         images,
         sources.name,
-        chosen.size,
-        suite=load_metric_suite(job.metric_options, job.lpips_weights),
+        test_images,
+        suite=load_metric_suite(test_images.options(job.metric_options), job.lpips_weights),
         samples=job.samples,
         num_images=job.num_images,
         batch_size=chosen.batch_size,

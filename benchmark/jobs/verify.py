@@ -16,6 +16,7 @@ from benchmark.data.loading import load_test
 from benchmark.data.sources import locate, locate_test
 from benchmark.errors import UserError
 from benchmark.evaluation.calibration import calibrate, find_painted, object_table
+from benchmark.evaluation.named import TestImages
 from benchmark.evaluation.observer import Observer
 from benchmark.evaluation.outputs import Outputs
 from benchmark.evaluation.per_image import ScoreTable, identify, score_missing
@@ -82,13 +83,13 @@ def _score_again(
 ) -> None:
     """Score the written images, and compare their values and all that follows from them."""
     samples = record.samples.count if record.samples else 1
+    preprocessing = TestImages.recorded(record.protocol).preprocessing
     for row, sample in product(range(len(outputs.inputs)), sample_names(samples)):
-        shape, expected = outputs.read(row, sample).shape, outputs.inputs.rgb8[row].shape
-        if shape != expected:
+        if outputs.read(row, sample).shape != outputs.inputs.rgb8.shape[1:]:
             found.faults.append(f"{outputs.relative_path(row, sample)} has another size.")
             return
     found.faults += _check_means(outputs, samples)
-    observer = Observer(num_images=0, painted=find_painted(outputs.inputs))
+    observer = Observer(num_images=0, painted=find_painted(outputs.inputs, preprocessing))
     rescored = ScoreTable(identify(outputs, samples))
     score_missing(rescored, outputs, samples, suite, observer)
     found.faults += _check_values(rescored.table, table)
@@ -109,8 +110,8 @@ def _outputs(
     run = folder.run()
     if dataset is not None or truth is not None:
         sources = locate_test(dataset, truth, run.results)
-    elif (images := _image_sources(run, record)) is not None:
-        sources = locate(images.dataset, images.test_images, run.results)
+    elif (named := _image_sources(run, record)) is not None:
+        sources = locate(named.dataset, named.test_images, run.results)
     else:
         raise UserError(
             f"{folder.path} does not say where its images are: name --truth or --dataset."
@@ -118,11 +119,12 @@ def _outputs(
     split_seed = record.settings.get("split_seed")
     if not isinstance(split_seed, int):  # fixed and submitted rows have no settings
         split_seed = Settings.model_fields["split_seed"].default
-    size = record.protocol.size
-    test_images = load_test(sources, size, split_seed, cached=False, quiet=True)
-    if Protocol.of(test_images, sources.name, size, suite).hash != record.protocol_hash:
+    chosen = TestImages.recorded(record.protocol)
+    sources = chosen.chosen_from(sources)
+    images = load_test(sources, chosen.preprocessing, split_seed, cached=False, quiet=True)
+    if Protocol.of(images, sources.name, chosen, suite).hash != record.protocol_hash:
         raise UserError(
-            f"The {len(test_images)} test images of {sources.test_images or sources.dataset} are "
+            f"The {len(images)} test images of {sources.test_images or sources.dataset} are "
             f"not those of {folder.path}: name its own with --truth, or name their --dataset."
         )
     # The files may have had other names when they were tested.
@@ -131,15 +133,15 @@ def _outputs(
     for file, digest, output in zip(first["file"], first["sha256"], first["output"], strict=True):
         known[digest].append((file, Path(output).name))
     files, outputs = [], []
-    for image in test_images.files:
+    for image in images.files:
         name, output = known[image.digest].pop(0) if known[image.digest] else (image.name, "-")
         files.append(replace(image, name=name))
         outputs.append(output)
-    _check_failed(found, record, test_images, renamed=files != test_images.files)
+    _check_failed(found, record, images, renamed=files != images.files)
     # In the order in which they were tested, on which the intervals depend.
     place = {file: row for row, file in enumerate(first["file"])}
     order = sorted(range(len(files)), key=lambda row: place.get(files[row].name, len(files)))
-    inputs = ImageSet(files, test_images.rgb8, test_images.failures).select(order)
+    inputs = ImageSet(files, images.rgb8, images.failures).select(order)
     return Outputs(folder, inputs, [outputs[row] for row in order])
 
 

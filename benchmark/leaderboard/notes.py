@@ -29,6 +29,12 @@ PRETRAINING_NOTE = (
 )
 
 
+PUBLISHED_NOTE = (
+    "These rows are as their source prints them. They were not measured here and are not ranked: "
+    "preparation, the network of FID and the variant of colorfulness are what that source used."
+)
+
+
 def metric_keys() -> list[str]:
     """The metrics that a single sample has, in the order of the columns."""
     single = [key for key, metric in METRICS.items() if not metric.between_samples]

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
+from benchmark.evaluation.named import PublishedRow, published_under
 from benchmark.leaderboard.notes import (
     COST_NOTE,
     FIRST,
     PRETRAINING_NOTE,
+    PUBLISHED_NOTE,
     SAMPLES_NOTE,
     calibration_note,
     metric_keys,
@@ -69,7 +71,8 @@ def tables_of(board: ProtocolBoard) -> list[Table]:
 
 
 def further_tables(board: ProtocolBoard) -> list[Table]:
-    """The tables of pretrained encoders, several samples and calibration, where a row has them."""
+    """The tables of pretrained encoders, several samples and calibration, where a row has them;
+    and the rows that others published under the board's protocol."""
     tables = []
     if pairs := pairs_of(board):
         tables.append(_pretraining(pairs))
@@ -81,6 +84,8 @@ def further_tables(board: ProtocolBoard) -> list[Table]:
     if calibrated:
         note = calibration_note(calibrated)
         tables.append(table_of(_calibration(calibrated), calibrated, "Calibration", note))
+    if rows := published_under(board.protocol):
+        tables.append(_as_published(rows))
     return tables
 
 
@@ -258,6 +263,37 @@ def _difference(difference: Interval | None) -> Cell:
     if difference.low is not None and difference.high is not None:
         text += f" [{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]"
     return Cell(text, difference.mean)
+
+
+# ---- rows of others ------------------------------------------------------------------------------
+
+PUBLISHED = {
+    "FID ↓": "fid",
+    "Colorfulness": "colorfulness",
+    "ΔCF ↓": "delta_colorfulness",
+    "PSNR [dB] ↑": "psnr",
+    "SSIM ↑": "ssim",
+    "LPIPS ↓": "lpips",
+}
+"""The headings of published rows, and the fields of `PublishedRow`."""
+
+
+def _as_published(rows: Sequence[PublishedRow]) -> Table:
+    """The published rows, in the order of their file; columns without a value are left out."""
+    known = {
+        heading: field
+        for heading, field in PUBLISHED.items()
+        if any(getattr(row, field) is not None for row in rows)
+    }
+    cells = [
+        [
+            Cell(row.system, row.system),
+            *(_number(getattr(row, field), "{:g}") for field in known.values()),
+            Cell(row.source, row.source),
+        ]
+        for row in rows
+    ]
+    return Table("As published", ["System", *known, "Source"], cells, PUBLISHED_NOTE)
 
 
 # ---- calibration ---------------------------------------------------------------------------------

@@ -274,10 +274,23 @@ def _items(value: Any) -> Iterable[tuple[Any, Any]]:
 SamplingValue = int | float | str | bool | None
 
 
+class TestRule(Strict):
+    """How the test images were chosen from a folder: by a named protocol, the first ones, or both.
+
+    The manifest says which images were tested; this says how to find them in their folder again.
+    """
+
+    __test__ = False  # pytest takes every class called Test… for tests
+
+    protocol: str | None = None
+    limit: int | None = Field(None, ge=1)
+
+
 class ProtocolRecord(Strict):
     """The description of a protocol: the test images, how they are prepared and how scored.
 
     manifest: a hash of the contents of the images. metrics: what `MetricSuite.describe` gives.
+    rule: None for all images of a folder.
     """
 
     name: str
@@ -290,6 +303,7 @@ class ProtocolRecord(Strict):
     metrics: dict[str, str | dict[str, str]]
     input: str
     scored: str
+    rule: TestRule | None = Field(None, description="not in older records")
 
 
 class RunRecord(Strict):

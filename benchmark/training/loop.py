@@ -23,6 +23,7 @@ from benchmark.colorizer import Colorizer
 from benchmark.console import info
 from benchmark.data.augmentation import augment, center_crop
 from benchmark.data.loading import TrainingData
+from benchmark.data.rows import in_memory
 from benchmark.device import device_name, memory_format, peak, start_peak
 from benchmark.errors import Diverged, Interrupted, UserError
 from benchmark.figures.curves import save_loss_curve
@@ -97,8 +98,8 @@ class Loop:
                 f"--size {self.settings.size}: {name} needs at least {model.size_divisor}."
             )
         # The whole set is kept on the device as bytes, so that no step waits for a file.
-        self.pixels = data.train.rgb8.to(self.device)
-        self.val_pixels = center_crop(data.val.rgb8, self.side)
+        self.pixels = in_memory(data.train.rgb8).to(self.device)
+        self.val_pixels = center_crop(in_memory(data.val.rgb8), self.side)
         self.sample_validation = SampleValidation(self.val_pixels, suite or MetricSuite())
         self.batch_size = min(self.settings.batch_size, len(self.pixels))
         self.batches_per_step = min(self.settings.accumulate, len(self.pixels) // self.batch_size)
@@ -108,14 +109,13 @@ class Loop:
         if self.settings.max_steps:
             self.total = min(self.total, self.settings.max_steps)
         self.epochs = math.ceil(self.total / self.steps_per_epoch)  # the last one may be cut short
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.states_saved = 0, 0.0, 0
         self.closed_epochs = 0  # validated and recorded
         self.untrained = math.nan  # the validation loss before the first step
         self.best, self.best_epoch = math.inf, 0
         self.sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         self.counts: dict[str, int] = defaultdict(int)
         self.order: tuple[int, Tensor] | None = None
-        self.states_saved = 0
         self.seconds_to_close = math.inf  # of the last epoch's end; of the first unknown
 
     # ---- the loop ----------------------------------------------------------------------------

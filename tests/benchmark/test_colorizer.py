@@ -71,9 +71,9 @@ def test_coloring_in_training_mode_is_refused() -> None:
 
 def test_the_ground_truth_row_is_exact_to_the_bit() -> None:
     rgb8 = torch.cat([blobs(4, 32), torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)])
-    truths = dict(enumerate(rgb_from_8bit(rgb8)))
     lightness = rgb_to_lightness(rgb_from_8bit(rgb8))
-    output = GroundTruth(truths).eval().colorize(lightness, seeds=range(8))
+    truth = GroundTruth(rgb8, {row: row for row in range(8)}).eval()
+    output = truth.colorize(lightness, seeds=range(8))
     assert torch.equal(rgb_to_8bit(output), rgb8)
 
 

@@ -16,6 +16,8 @@ from benchmark.data.cache import Cache, ImageSet, Square, decode_square
 from benchmark.data.manifest import ImageFile
 from benchmark.data.preprocessing import Preprocessing
 from benchmark.data.reading import read_square
+from benchmark.data.rows import StoredRows, in_memory
+from benchmark.errors import UserError
 from benchmark.files import sha256_of_file
 
 AT_16 = Preprocessing(16)
@@ -254,3 +256,67 @@ def test_copies_under_other_suffixes_change_nothing(tmp_path: Path, backward: bo
         images = cache.load(files, AT_16)
         assert [image.name for image in images.files] == ["b.tga"]
         assert sorted(images.failures) == ["a.png", "c.jpg"]
+
+
+# ---- more than the memory holds ------------------------------------------------------------------
+
+
+@pytest.fixture
+def stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every set of images in packs of two images each."""
+    monkeypatch.setattr(cache_module, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(cache_module, "PACK_BYTES", 2 * 3 * 16**2)
+
+
+def test_stored_images_are_those_in_memory(
+    tmp_path: Path, images_folder: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = listed(images_folder)
+    whole = Cache(None).load(files, AT_16)
+    monkeypatch.setattr(cache_module, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(cache_module, "PACK_BYTES", 2 * 3 * 16**2)
+    for _ in range(2):  # decoded, and then from the packs
+        images = Cache(tmp_path / "cache").load(files, AT_16)
+        assert isinstance(images.rgb8, StoredRows)
+        assert torch.equal(in_memory(images.rgb8), in_memory(whole.rgb8))
+        assert torch.equal(torch.stack(list(images.rgb8)), in_memory(whole.rgb8))
+        assert images.rgb8.shape == whole.rgb8.shape
+        assert images.rgb8[:0].shape == whole.rgb8[:0].shape
+        assert (images.files, images.contents) == (whole.files, whole.contents)
+        chosen = [2, 0, 3]
+        some, same = images.select(chosen), whole.select(chosen)
+        assert torch.equal(some.rgb8[[1, 2]], same.rgb8[[1, 2]])
+        assert torch.equal(some.rgb8[-1], same.rgb8[-1])
+    assert len(decoded) == 2 * len(files)
+    packs = list((tmp_path / "cache").rglob("*.safetensors"))
+    assert len(packs) == (len(files) + 1) // 2
+
+
+@pytest.mark.usefixtures("stored")
+def test_stored_images_whose_pack_is_gone_are_decoded_again(
+    tmp_path: Path, images_folder: Path
+) -> None:
+    files = listed(images_folder)
+    kept, none = Cache(tmp_path / "cache").load(files, AT_16), Cache(None).load(files, AT_16)
+    for pack in (tmp_path / "cache").rglob("*.safetensors"):
+        pack.unlink()
+    for images in (kept, none):
+        for row, image in zip(images.rgb8, files, strict=True):
+            np.testing.assert_array_equal(row.numpy(), read_square(image.path, AT_16))
+    Image.new("RGB", (40, 40), "red").save(files[0].path)
+    with pytest.raises(UserError, match="changed meanwhile"):
+        _ = none.rgb8[0]
+    files[0].path.write_bytes(b"")
+    with pytest.raises(UserError, match="can no longer be used"):
+        _ = none.rgb8[0]
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_pack_that_cannot_be_written_leaves_stored_images_usable(
+    tmp_path: Path, images_folder: Path
+) -> None:
+    (tmp_path / "cache").write_text("in the way")
+    files = listed(images_folder)
+    images = Cache(tmp_path / "cache").load(files, AT_16)
+    for row, image in zip(images.rgb8, files, strict=True):
+        np.testing.assert_array_equal(row.numpy(), read_square(image.path, AT_16))

@@ -13,6 +13,7 @@ from PIL import Image
 from benchmark.colorizer import Colorizer
 from benchmark.data.cache import ImageSet
 from benchmark.data.loading import load_test, load_training, overlap
+from benchmark.data.preprocessing import Preprocessing
 from benchmark.data.sources import Sources, locate
 from benchmark.evaluation.baselines import Gray
 from benchmark.settings import Settings
@@ -66,7 +67,7 @@ def test_a_copy_of_a_test_image_is_not_trained_on(
     named = rf"image_005\.png \(as {copy.name}\)"
     message = rf"Warning: images of \w+ that are in the test too .*\(1\): {named}"
     assert re.search(message, capsys.readouterr().err)
-    assert names(load_test(sources, SIZE, 8000)) == {copy.name}
+    assert names(load_test(sources, Preprocessing(SIZE), 8000)) == {copy.name}
 
 
 @pytest.mark.parametrize("change", ["compressed", "resized", "mirrored"])
@@ -106,6 +107,6 @@ def test_test_images_that_were_trained_on_are_found_in_other_files(
     shutil.copy(data.train.files[1].path, tests / f"b{data.train.files[1].path.suffix}")
     Image.new("RGB", (32, 32), "red").save(tests / "new.png")
     record = SimpleNamespace(train_digests=data.train_digests, train_contents=data.train_contents)
-    images = load_test(sources_of(tmp_path, images_folder, tests), SIZE, 8000)
+    images = load_test(sources_of(tmp_path, images_folder, tests), Preprocessing(SIZE), 8000)
     found = overlap(images, record)  # type: ignore[arg-type]
     assert [Path(name).stem for name in found] == ["a", "b"]

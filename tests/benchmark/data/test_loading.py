@@ -20,6 +20,7 @@ from benchmark.data.cache import ImageSet
 from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.loading import TrainingData, load_test, load_training, measure
 from benchmark.data.manifest import ImageFile
+from benchmark.data.preprocessing import Preprocessing
 from benchmark.data.sources import Sources, locate
 from benchmark.errors import UserError
 from benchmark.evaluation.baselines import Gray
@@ -101,7 +102,10 @@ def test_without_images_the_sample_is_drawn_and_its_masks_are_not_loaded(
     assert "built-in sample" in capsys.readouterr().err
     assert sources == locate("cartoon", None, tmp_path / "Results")
     assert "built-in sample" not in capsys.readouterr().err  # the sample was named
-    data, test = load_training(sources, Plain(size=SIZE)), load_test(sources, SIZE, 0)
+    data, test = (
+        load_training(sources, Plain(size=SIZE)),
+        load_test(sources, Preprocessing(SIZE), 0),
+    )
     found = {"train": len(data.train), "val": len(data.val), "test": len(test)}
     assert found == counts
     assert "arning" not in capsys.readouterr().err
@@ -123,7 +127,7 @@ def test_a_folder_that_cannot_hold_the_sample_is_reported_in_one_sentence(tmp_pa
 def test_images_have_the_right_sizes_and_splits(tmp_path: Path, images_folder: Path) -> None:
     sources = sources_of(tmp_path, images_folder)
     data = load_training(sources, Plain(size=SIZE))
-    test = load_test(sources, SIZE, Plain().split_seed)
+    test = load_test(sources, Preprocessing(SIZE), Plain().split_seed)
     assert data.train.rgb8.shape[1:] == (3, *[stored_size(SIZE, "crop")] * 2)
     assert data.val.rgb8.shape[1:] == test.rgb8.shape[1:] == (3, SIZE, SIZE)
     assert len(data.train) + len(data.val) + len(test) == 24
@@ -150,7 +154,7 @@ def test_a_folder_of_broken_files_is_reported_in_one_sentence(
     assert "cannot be used and are left out (30)" in messages
     assert "(not an image)" in messages
     with pytest.raises(UserError, match="0 for the test") as caught:
-        load_test(sources, SIZE, 8000)
+        load_test(sources, Preprocessing(SIZE), 8000)
     assert str(folder) in str(caught.value)
 
 
@@ -199,7 +203,7 @@ def test_three_usable_images_suffice_for_all_splits(
         (folder / f"{number}.jpg").write_text(f"text {number}")
     sources = sources_of(tmp_path, folder)
     data = load_training(sources, Plain(size=SIZE), is_tested=True)
-    test = load_test(sources, SIZE, 8000)
+    test = load_test(sources, Preprocessing(SIZE), 8000)
     assert (len(data.train), len(data.val), len(test)) == (1, 1, 1)
     assert len(names(data.train) | names(data.val) | names(test)) == 3
     assert len(data.report.failures) == broken
@@ -237,7 +241,7 @@ def test_an_image_in_two_formats_is_in_one_split(
         Image.open(path).save(path.with_suffix(".bmp"))
     sources = sources_of(tmp_path, folder)
     data = load_training(sources, Plain(size=SIZE, split_seed=seed), is_tested=True)
-    test = load_test(sources, SIZE, seed)
+    test = load_test(sources, Preprocessing(SIZE), seed)
     stems = [{Path(name).stem for name in names(part)} for part in (data.train, data.val, test)]
     assert [len(part) for part in stems] == [1, 1, 1]
     assert len(set.union(*stems)) == 3
@@ -283,7 +287,7 @@ def test_grayscale_files_that_the_settings_keep_are_reported(
 
 
 def test_grayscale_files_stay_in_a_test(tmp_path: Path, with_gray: Path) -> None:
-    images = load_test(sources_of(tmp_path, with_gray), SIZE, 8000)
+    images = load_test(sources_of(tmp_path, with_gray), Preprocessing(SIZE), 8000)
     assert names(images) == {"test/gray_4.jpg"}
 
 
@@ -382,7 +386,7 @@ def test_nothing_takes_the_place_of_a_test_folder_of_broken_files(
     assert len(load_training(sources, Plain(size=SIZE)).train)
     for load in (
         lambda: load_training(sources, Plain(size=SIZE), is_tested=True),
-        lambda: load_test(sources, SIZE, 8000),
+        lambda: load_test(sources, Preprocessing(SIZE), 8000),
     ):
         with pytest.raises(UserError, match="0 for the test"):
             load()
@@ -399,7 +403,7 @@ def test_a_training_and_a_later_test_draw_the_same_splits(
     sources = sources_of(tmp_path, tmp_path / "data")
     tested = load_training(sources, Plain(size=SIZE), is_tested=True)
     trained = load_training(sources, Plain(size=SIZE))
-    test = load_test(sources, SIZE, 8000)
+    test = load_test(sources, Preprocessing(SIZE), 8000)
     assert names(trained.train) == names(tested.train)
     assert names(trained.val) == names(tested.val)
     assert not names(test) & (names(trained.train) | names(trained.val))

@@ -13,6 +13,7 @@ from PIL import Image
 from benchmark.colorizer import Colorizer
 from benchmark.data import sources as sources_module
 from benchmark.data.loading import load_test, load_training
+from benchmark.data.preprocessing import Preprocessing
 from benchmark.data.sources import locate
 from benchmark.errors import UserError
 from benchmark.evaluation.baselines import Gray
@@ -38,7 +39,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def load(tmp_path: Path, folder: Path, **typed: Any) -> None:
     sources = locate(str(folder), None, tmp_path / "Results")
     load_training(sources, Plain(size=32, **typed), is_tested=True)
-    load_test(sources, 32, 8000)
+    load_test(sources, Preprocessing(32), 8000)
 
 
 def in_folders(**counts: int) -> Do:

@@ -60,7 +60,7 @@ def read(folder: Path, size: int = 64) -> ImageSet:
 
 
 def find(images: ImageSet) -> PaintedObjects:
-    objects = find_painted(images)
+    objects = find_painted(images, Preprocessing(images.rgb8.shape[-1]))
     assert objects is not None
     return objects
 
@@ -197,16 +197,16 @@ def test_folders_without_scenes_have_no_painted_objects(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     fill_folder(tmp_path / "mine", range(3))
-    assert find_painted(read(tmp_path / "mine")) is None
+    assert find_painted(read(tmp_path / "mine"), Preprocessing(64)) is None
     # Images of the sample without their scenes, alone and with others.
     shutil.copytree(sample / "test", tmp_path / "TestImages")
-    assert find_painted(read(tmp_path / "TestImages")) is None
+    assert find_painted(read(tmp_path / "TestImages"), Preprocessing(64)) is None
     mixed = tmp_path / "mixed"
     shutil.copytree(sample, mixed)
     fill_folder(mixed / "test", range(1))
-    assert find_painted(read(mixed / "test")) is None
+    assert find_painted(read(mixed / "test"), Preprocessing(64)) is None
     monkeypatch.chdir(tmp_path / "mine")  # relative paths without folders
-    assert find_painted(read(Path())) is None
+    assert find_painted(read(Path()), Preprocessing(64)) is None
     monkeypatch.chdir(sample / "test")
     assert len(find(read(Path())).by_image) == COUNT
     assert capsys.readouterr().err == ""
@@ -222,16 +222,16 @@ def test_a_sample_of_another_version_or_a_damaged_one_has_no_painted_objects(
     intact = contents.read_text()
     for other in (json.dumps({**json.loads(intact), "version": 0}), "[1]", "{"):
         contents.write_text(other)
-        assert find_painted(images) is None
+        assert find_painted(images, Preprocessing(64)) is None
     assert capsys.readouterr().err == ""
     contents.write_text(intact)
     scene = cartoon.scene_path(images.files[3].path)
     for broken in ("", "{}", "[]", '{"objects": [{"box": [1]}]}'):
         scene.write_text(broken)
-        assert find_painted(images) is None
+        assert find_painted(images, Preprocessing(64)) is None
         assert images.files[3].path.name in capsys.readouterr().err
     scene.unlink()
-    assert find_painted(images) is None
+    assert find_painted(images, Preprocessing(64)) is None
 
 
 # ---- models that paint in a known way ------------------------------------------------------------

@@ -22,6 +22,7 @@ from benchmark.evaluation import evaluate
 from benchmark.evaluation.baselines import GroundTruth, MeanAb
 from benchmark.evaluation.baselines import test_baselines as run_baselines
 from benchmark.evaluation.evaluate import Candidate, TestSetup
+from benchmark.evaluation.named import TestImages
 from benchmark.evaluation.recorded import IDENTITY, read_table, read_test
 from benchmark.figures.images import GAP, save_png
 from benchmark.files import remove, sha256_of_file
@@ -77,7 +78,7 @@ def images(count: int) -> ImageSet:
 
 
 def prepare(count: int = 6, suite: MetricSuite = NOTHING, **options: Any) -> TestSetup:
-    return evaluate.prepare(images(count), "soft", 32, suite=suite, **options)
+    return evaluate.prepare(images(count), "soft", TestImages.of(32), suite=suite, **options)
 
 
 def records(results: Path) -> dict[str, RunRecord]:

@@ -13,9 +13,11 @@ import torch
 from benchmark.checkpoints import load_weights, save_weights
 from benchmark.data.loading import load_test
 from benchmark.data.manifest import Digests, digest_of, scan
+from benchmark.data.preprocessing import Preprocessing
 from benchmark.data.sources import locate
 from benchmark.evaluation import evaluate
 from benchmark.evaluation.baselines import test_baselines
+from benchmark.evaluation.named import TestImages
 from benchmark.files import sha256_of_file
 from benchmark.jobs.origin import Verification
 from benchmark.jobs.verify import verify
@@ -65,8 +67,10 @@ def made(tmp_path_factory: pytest.TempPathFactory, fill_folder: Callable[..., li
     model = weights.model
     sampling = model.resolve_sampling(model.sampling_class(steps=3))
     suite = MetricSuite(unavailable={"lpips": REASON, "kid": REASON})
-    images = load_test(sources, 32, 8000)
-    setup = evaluate.prepare(images, "data", 32, suite=suite, samples=2, batch_size=3)
+    images = load_test(sources, Preprocessing(32), 8000)
+    setup = evaluate.prepare(
+        images, "data", TestImages.of(32), suite=suite, samples=2, batch_size=3
+    )
     test_baselines(results, setup, training_set)
     candidate = evaluate.Candidate(
         run,

@@ -14,6 +14,7 @@ from benchmark import leaderboard
 from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.data.sources import Sources, locate_test
 from benchmark.errors import UserError
+from benchmark.evaluation.named import TestImages
 from benchmark.jobs.submit import Entry, export_inputs, submit
 from benchmark.metrics.table import METRICS, MetricSuite
 from benchmark.results.folders import RunFolder
@@ -42,7 +43,7 @@ def sources(truth: Path, tmp_path: Path) -> Sources:
 def colored(tmp_path: Path, sources: Sources) -> Path:
     """The images of a program that gives every input the same tint."""
     folder = tmp_path / "colored"
-    assert export_inputs(folder, sources, SIZE) == 4
+    assert export_inputs(folder, sources, TestImages.of(SIZE)) == 4
     for path in folder.iterdir():
         pixels = np.array(Image.open(path))
         assert pixels.shape == (SIZE, SIZE)  # one channel
@@ -58,7 +59,7 @@ def submit_folder(tmp_path: Path, sources: Sources, colored: Path) -> Callable[.
     def run(folder: Path = colored, name: str = "program", **changed: Any) -> RunRecord:
         chosen = {"seed": 0, "resize": False, "lightness": "own", **changed}
         entry = Entry(folder, name, **chosen)
-        return submit(entry, sources, SIZE, tmp_path / "Results", NOTHING)
+        return submit(entry, sources, TestImages.of(SIZE), tmp_path / "Results", NOTHING)
 
     return run
 
@@ -224,4 +225,4 @@ def test_a_folder_for_inputs_that_cannot_be_made_is_one_sentence(
     (tmp_path / "file").write_text("")
     for out in (tmp_path / ("x" * 300), tmp_path / "file", tmp_path / "file" / "in"):
         with pytest.raises(UserError, match=r"name a new folder|cannot be written"):
-            export_inputs(out, sources, SIZE)
+            export_inputs(out, sources, TestImages.of(SIZE))

@@ -12,6 +12,7 @@ from PIL import Image
 
 from benchmark.data.sources import locate_test
 from benchmark.errors import UserError
+from benchmark.evaluation.named import TestImages
 from benchmark.files import sha256_of_bytes, sha256_of_file
 from benchmark.jobs.origin import Verification
 from benchmark.jobs.submit import Entry, submit
@@ -46,7 +47,7 @@ def test(tmp_path: Path, truth: Path, fill_folder: Callable[..., list[Path]]) ->
         path.rename(path.with_name(name.name))
     results = tmp_path / "Results"
     entry = Entry(tmp_path / "others", "program", 0, resize=True, lightness="own")
-    submit(entry, locate_test(None, str(truth), results), 32, results, NOTHING)
+    submit(entry, locate_test(None, str(truth), results), TestImages.of(32), results, NOTHING)
     (folder,) = TestFolder.named("program", results)
     return folder.path
 
