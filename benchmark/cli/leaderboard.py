@@ -26,6 +26,10 @@ def command(
             help="Rank rows with a pretrained encoder together with those from scratch.",
         ),
     ] = False,
+    protocol: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Print the tables of one named protocol only."),
+    ] = None,
     results: options.Results = options.RESULTS,
 ) -> None:
     """Write the leaderboard again from all tests, and print it.
@@ -34,7 +38,14 @@ def command(
     """
     from benchmark import leaderboard
     from benchmark.console import info
+    from benchmark.evaluation import named
 
+    if protocol is not None:
+        named.load(protocol)  # a wrong name fails before anything is written
     found = leaderboard.write(results, sort, together=together)
-    typer.echo(leaderboard.FORMATS[format_](found))
+    shown = found if protocol is None else found.for_named(protocol)
+    if protocol is not None and not shown.boards:
+        info(f"No test in {results} is under the protocol {protocol}.")
+    else:
+        typer.echo(leaderboard.FORMATS[format_](shown))
     info(f"Written: {', '.join(map(str, leaderboard.paths(results)))}")

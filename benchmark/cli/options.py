@@ -237,7 +237,7 @@ def require_free_protocol(context: typer.Context, *more: str) -> None:
     decided = [name for name in (*DECIDED, *more) if was_typed(context, name)]
     if protocol is not None and decided:
         raise UserError(
-            f"--{decided[0]} is decided by --protocol {protocol}: leave one of them out."
+            f"--{decided[0]} is decided by --protocol {protocol}: leave one of the two out."
         )
 
 

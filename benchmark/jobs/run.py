@@ -8,6 +8,7 @@ from benchmark.console import info, shorten
 from benchmark.data.sources import Sources, locate
 from benchmark.device import make_fabric
 from benchmark.errors import Interrupted, UserError, first_line
+from benchmark.evaluation import named
 from benchmark.jobs.job import Job, job_for_model, require_frames
 from benchmark.jobs.test import FinishedTest, test
 from benchmark.jobs.train import train
@@ -21,12 +22,19 @@ from benchmark.settings import (
 )
 
 
+def _require_protocol(job: Job) -> None:
+    """Raise UserError for a protocol that does not exist, before anything takes time."""
+    if job.protocol is not None:
+        named.load(job.protocol)
+
+
 def run_one(model: str, job: Job) -> None:
     """Train and test one model as asked, and print the leaderboard of its protocol.
 
     Raises UserError for an option that the model does not have.
     """
     registry.require(model)
+    _require_protocol(job)
     if job.run is not None:
         require_run_name("--run", job.run)
     if job.frames and job.tests:
@@ -51,6 +59,7 @@ def run_all(job: Job) -> int:
     """
     if job.run is not None:
         raise UserError("--run names one run of one model; without it each model has its own.")
+    _require_protocol(job)
     sources = locate(job.dataset, job.test_images, job.results)  # a wrong folder fails once, here
     preset = job.preset or DEFAULT_PRESET
     if job.trains and job.preset is None:

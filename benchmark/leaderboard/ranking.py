@@ -233,6 +233,11 @@ class Leaderboard:
         boards = [board for board in self.boards if board.protocol_hash == protocol_hash]
         return Leaderboard(boards, {})
 
+    def for_named(self, name: str) -> "Leaderboard":
+        """The leaderboard with only the boards of a named protocol, whole or in part."""
+        rules = [(board, board.protocol.rule) for board in self.boards]
+        return Leaderboard([board for board, rule in rules if rule and rule.protocol == name], {})
+
 
 # ---- reading and ranking -------------------------------------------------------------------------
 

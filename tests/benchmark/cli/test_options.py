@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+import main
 from benchmark import registry
 from benchmark.cli import options
 from benchmark.errors import UserError
+from benchmark.evaluation import named
 
 
 def test_old_names_of_settings_keep_working() -> None:
@@ -43,3 +46,24 @@ def test_a_folder_that_is_called_as_the_sample_is_pointed_out(
     for other in ("./cartoon", None):
         assert options.explain_sample(other) == other
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--model unet --mode test --size 64",
+        "--model unet --mode test --colorfulness signed",
+        "--model unet --lpips-backbone squeeze",
+        "inputs out --size 64",
+        "score colored --name mine --lpips_backbone squeeze",
+    ],
+)
+def test_what_a_protocol_decides_cannot_be_typed_beside_it(command: str) -> None:
+    error = CliRunner().invoke(main.app, [*command.split(), "--protocol", "ade20k-val"]).exception
+    assert isinstance(error, UserError)
+    assert "is decided by --protocol ade20k-val: leave one of the two out" in str(error)
+
+
+def test_the_protocols_are_listed() -> None:
+    listed = CliRunner().invoke(main.app, ["list", "protocols"]).output
+    assert [line.split()[0] for line in listed.splitlines()] == named.names()
