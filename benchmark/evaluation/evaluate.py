@@ -191,7 +191,7 @@ def test(
     with lock(outputs.folder, wait=not overwrite):
         if overwrite:
             outputs.delete()
-        outputs.colorize_missing(
+        colored = outputs.colorize_missing(
             colorizer,
             candidate.provenance(setup.protocol, setup.images),
             candidate.sampling,
@@ -200,6 +200,10 @@ def test(
             batch_size=setup.batch_size,
             label=f"testing {candidate.model}",
         )
+        timing = outputs.timing()
+        if colored and timing is not None and candidate.kind == "model":
+            rate = 1000 / max(timing.ms_per_image, 1e-3)
+            info(f"{candidate.model} colored {colored} images, {rate:.3g} images/s.")
         return score_outputs(candidate, outputs, setup)
 
 

@@ -122,11 +122,11 @@ class Outputs:
         device: torch.device,
         batch_size: int,
         label: str,
-    ) -> None:
+    ) -> int:
         """Color and write the outputs that are missing, batch by batch; `samples` of each image.
 
-        Outputs of another provenance are deleted first. Seeds are derived from the run's seed, the
-        names of the files and the numbers of the samples.
+        Returns how many were missing. Outputs of another provenance are deleted first. Seeds are
+        derived from the run's seed, the names of the files and the numbers of the samples.
         """
         done = self._record()
         if done is None or done.provenance != provenance:
@@ -139,7 +139,7 @@ class Outputs:
             if not self.path(row, sample).is_file()
         ]
         if not missing:
-            return
+            return 0
         name = device_name(device)
         if done is None or (done.batch_size, done.device) != (batch_size, name):
             done = OutputsRecord(provenance=provenance, batch_size=batch_size, device=name)
@@ -157,6 +157,7 @@ class Outputs:
             counts = {"images": done.images + len(batch), "seconds": done.seconds + seconds}
             done = done.model_copy(update=counts)
             write_record(self.folder.outputs_record, done)
+        return len(missing)
 
     def write_frames(
         self,
