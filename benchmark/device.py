@@ -69,6 +69,12 @@ def _parse_device(device: str | None) -> tuple[str, int | list[int]]:
     return "cuda", [int(index)]
 
 
+def other_devices(device: str | None) -> tuple[str, ...]:
+    """The further GPUs that may share the work, as `--device` names them; none if one is named."""
+    count = torch.cuda.device_count() if device is None else 0
+    return tuple(str(index) for index in range(1, count))
+
+
 def memory_format(device: torch.device) -> torch.memory_format:
     """The order in memory of the weights and images of a training that is the fastest.
 

@@ -160,6 +160,30 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.parametrize("device", ["cpu", "nowhere"])
+def test_several_processes_color_what_one_colors(
+    run: RunCommand,
+    options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+) -> None:
+    """Batches are shared among the devices; those of a process that fails are colored here."""
+    few = ["--model", "unetddim", "--steps", "2", *options, "--batch_size", "1"]
+    assert run(*few)[0] == 0
+    (test,) = (tmp_path / "out/unetddim/seed-8000/tests").iterdir()
+    alone = (test / "per_image.csv").read_bytes()
+    count = len(list((test / "images").iterdir()))
+    assert count > 1
+    monkeypatch.setattr("benchmark.jobs.test.other_devices", lambda _: (device,))
+    code, _, err = run(*few, "--mode", "test", "--overwrite")
+    assert code == 0, err
+    assert (test / "per_image.csv").read_bytes() == alone
+    colored_here = json.loads((test / "colorized.json").read_text())["images"]
+    assert colored_here == (count if device == "nowhere" else (count + 1) // 2)
+    assert ("its images are colored here" in err) == (device == "nowhere")
+
+
 @pytest.mark.parametrize(("mistake", "sentence"), MISTAKES, ids=lambda value: " ".join(value)[:40])
 def test_a_mistake_is_reported_in_one_sentence_without_a_traceback(
     run: RunCommand, images_folder: Path, tmp_path: Path, mistake: list[str], sentence: str

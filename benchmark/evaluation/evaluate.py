@@ -35,6 +35,7 @@ from benchmark.evaluation.per_image import (
 )
 from benchmark.evaluation.protocol import Protocol
 from benchmark.evaluation.recorded import write_table
+from benchmark.evaluation.sharing import Helpers
 from benchmark.evaluation.summary import summarize
 from benchmark.figures.calibration import save_calibration
 from benchmark.figures.images import save_results
@@ -178,8 +179,12 @@ def test(
     *,
     device: torch.device = CPU,
     overwrite: bool = False,
+    helpers: Helpers | None = None,
 ) -> RunRecord:
-    """Color, write and score whatever is missing of a test; returns its record."""
+    """Color, write and score whatever is missing of a test; returns its record.
+
+    helpers: further processes that color, on other devices.
+    """
     outputs = Outputs(setup.folder(candidate), setup.images)
     samples = setup.samples
     if samples > 1 and not colorizer.stochastic:
@@ -199,6 +204,7 @@ def test(
             device=device,
             batch_size=setup.batch_size,
             label=f"testing {candidate.model}",
+            helpers=helpers,
         )
         timing = outputs.timing()
         if colored and timing is not None and candidate.kind == "model":

@@ -1,6 +1,5 @@
 """The outputs of a test as written: where each lies, and the coloring of those that are missing."""
 
-import time
 from collections.abc import Iterator, Sequence
 from itertools import chain, count, takewhile
 from pathlib import Path
@@ -16,6 +15,7 @@ from benchmark.data.reading import read_whole
 from benchmark.device import device_name
 from benchmark.errors import UserError
 from benchmark.evaluation.observer import Observer
+from benchmark.evaluation.sharing import Helpers, Task, color_batch
 from benchmark.figures.frames import Frames
 from benchmark.figures.images import save_png
 from benchmark.files import remove, sha256_of_file
@@ -122,42 +122,64 @@ class Outputs:
         device: torch.device,
         batch_size: int,
         label: str,
+        helpers: Helpers | None = None,
     ) -> int:
         """Color and write the outputs that are missing, batch by batch; `samples` of each image.
 
         Returns how many were missing. Outputs of another provenance are deleted first. Seeds are
         derived from the run's seed, the names of the files and the numbers of the samples.
+        helpers: further processes that take a part of the batches.
         """
         done = self._record()
         if done is None or done.provenance != provenance:
             self.delete()
             done = None
-        missing = [
-            (row, sample)
-            for sample in range(samples)
-            for row in range(len(self.inputs))
-            if not self.path(row, sample).is_file()
-        ]
+        missing = self._missing(provenance, samples)
         if not missing:
             return 0
         name = device_name(device)
         if done is None or (done.batch_size, done.device) != (batch_size, name):
             done = OutputsRecord(provenance=provenance, batch_size=batch_size, device=name)
         done = done.model_copy(update={"environment": environment()})
-        batches = [missing[i : i + batch_size] for i in range(0, len(missing), batch_size)]
+        write_record(self.folder.outputs_record, done)
+        if helpers is not None and len(missing) > batch_size:
+            with helpers.coloring(
+                self.inputs.files, sampling, _batched(missing, batch_size)
+            ) as own:
+                done = self._color(own, colorizer, sampling, done, device, label)
+        left = [task for task in missing if not task.path.is_file()]
+        self._color(_batched(left, batch_size), colorizer, sampling, done, device, label)
+        return len(missing)
+
+    def _missing(self, provenance: Provenance, samples: int) -> list[Task]:
+        paths = (
+            (row, sample, self.path(row, sample))
+            for sample in range(samples)
+            for row in range(len(self.inputs))
+        )
+        return [
+            Task(row, self._seed(provenance, row, sample), path)
+            for row, sample, path in paths
+            if not path.is_file()
+        ]
+
+    def _color(
+        self,
+        batches: Sequence[Sequence[Task]],
+        colorizer: Colorizer,
+        sampling: Sampling,
+        done: OutputsRecord,
+        device: torch.device,
+        label: str,
+    ) -> OutputsRecord:
+        """Color batches and add them to the record, which is written after each."""
         for batch in progress(batches, total=len(batches), label=label, unit="batches"):
-            lightness = self._lightness([row for row, _ in batch], device)
-            seeds = [self._seed(provenance, row, sample) for row, sample in batch]
-            before = time.perf_counter()
-            rgb = colorizer.colorize(lightness, seeds=seeds, sampling=sampling)
-            rgb = rgb.cpu()  # wait for a GPU, which computes asynchronously
-            seconds = time.perf_counter() - before
-            for (row, sample), one in zip(batch, rgb, strict=True):
-                save_png(self.path(row, sample), one)
+            squares = self.inputs.rgb8[[task.row for task in batch]]
+            seconds = color_batch(batch, squares, colorizer, sampling, device)
             counts = {"images": done.images + len(batch), "seconds": done.seconds + seconds}
             done = done.model_copy(update=counts)
             write_record(self.folder.outputs_record, done)
-        return len(missing)
+        return done
 
     def write_frames(
         self,
@@ -215,6 +237,10 @@ class Outputs:
         """Write the mean of each image's samples."""
         for row in range(len(self.inputs)):
             save_png(self.path(row, MEAN), self.mean(row, samples))
+
+
+def _batched(tasks: Sequence[Task], size: int) -> list[Sequence[Task]]:
+    return [tasks[start : start + size] for start in range(0, len(tasks), size)]
 
 
 def file_names(images: ImageSet) -> list[str]:

@@ -12,11 +12,12 @@ from benchmark.console import info, shorten
 from benchmark.data.loading import load_test, overlap
 from benchmark.data.report import FileReport
 from benchmark.data.sources import locate
-from benchmark.device import make_fabric
+from benchmark.device import make_fabric, other_devices
 from benchmark.errors import UserError
 from benchmark.evaluation import evaluate
 from benchmark.evaluation.baselines import test_baselines
 from benchmark.evaluation.named import TestImages
+from benchmark.evaluation.sharing import Helpers
 from benchmark.jobs.job import Job, TestSettings, split_typed
 from benchmark.jobs.weights import find_weights
 from benchmark.metrics.table import load_metric_suite
@@ -94,12 +95,17 @@ def test(model: str, job: Job) -> FinishedTest:
         pretrained=begun.pretrained,
         cost=read_cost(trained.cost),
     )
+    devices = other_devices(job.device)
+    helpers = Helpers(
+        devices, model, path, weights.sha256, sources.cache, test_images.preprocessing
+    )
     record = evaluate.test(
         candidate,
         weights.model,
         setup,
         device=fabric.device,
         overwrite=job.overwrite and not job.trains,
+        helpers=helpers if devices else None,
     )
     FileReport.of(images).write(setup.folder(candidate).file_report)
     frames: list[Path] = []
