@@ -252,7 +252,7 @@ def score_outputs(candidate: Candidate, outputs: Outputs, setup: TestSetup) -> R
         _draw_figure(folder, [outputs.read(row) for row in rows], setup)
         return _already_tested(candidate, folder, current)
     observer = Observer(setup.num_images, setup.painted)
-    score_missing(scores, outputs, samples, suite, observer)
+    score_missing(scores, outputs, samples, suite, observer, folder.partial_scores)
     _draw_figure(folder, observer.first_images, setup)
     if current is not None and not scores.is_new:  # what was unmeasured is undefined
         return _already_tested(candidate, folder, current)
@@ -269,6 +269,7 @@ def score_outputs(candidate: Candidate, outputs: Outputs, setup: TestSetup) -> R
             "holds a value that no training has; train again with --overwrite."
         ) from error
     write_record(folder.record, record)
+    remove(folder.partial_scores)
     return record
 
 

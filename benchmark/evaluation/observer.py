@@ -19,9 +19,10 @@ class Observer:
         self.first_images: list[Tensor] = []
         self.paints: dict[Sample, list[str]] = {}
 
-    def wants(self, sample: Sample) -> bool:
-        """Whether anything of a sample's images is looked at."""
-        return sample == 0 or (self.painted is not None and sample != MEAN)
+    def wants(self, sample: Sample, row: int = 0) -> bool:
+        """Whether an image of a sample is looked at; by default the first one."""
+        in_figure = sample == 0 and row < self.num_images
+        return in_figure or (self.painted is not None and sample != MEAN)
 
     def observe(self, sample: Sample, row: int, rgb8: Tensor) -> None:
         """Look at one decoded image, uint8 (3, S, S); rows of a sample come in order."""

@@ -74,14 +74,17 @@ class Outputs:
         return torch.from_numpy(read_whole(self.path(row, sample)))
 
     def pairs(
-        self, sample: Sample = 0, observer: Observer | None = None
+        self, sample: Sample = 0, observer: Observer | None = None, rows: range | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield each output of a sample and its truth, uint8 (3, S, S); show it to the observer."""
-        for row, truth in enumerate(self.inputs.rgb8):
+        """Yield each output of a sample and its truth, uint8 (3, S, S); show it to the observer.
+
+        rows: those of the images; all by default.
+        """
+        for row in range(len(self.inputs)) if rows is None else rows:
             output = self.read(row, sample)
             if observer is not None:
                 observer.observe(sample, row, output)
-            yield output, truth
+            yield output, self.inputs.rgb8[row]
 
     def all_samples(self, samples: int, batch: int = 16) -> Iterator[Tensor]:
         """Yield all samples of the next `batch` images, uint8 (K, B, 3, S, S)."""

@@ -3,16 +3,19 @@
 What an earlier test measured of the very same files is not measured again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
 from benchmark.errors import UserError
 from benchmark.evaluation.observer import Observer
 from benchmark.evaluation.outputs import Outputs
+from benchmark.evaluation.partial_scores import CHUNK, read_chunk, write_chunk
 from benchmark.evaluation.recorded import IDENTITY, read_test, sample_names
-from benchmark.metrics.score import in_batches, score, score_samples
+from benchmark.files import sha256_of_json
+from benchmark.metrics.score import Measured, combine, in_batches, measure, score_samples
 from benchmark.metrics.sets import SetScore
 from benchmark.metrics.table import MetricSuite
 from benchmark.results.folders import Sample, TestFolder
@@ -98,14 +101,15 @@ def score_missing(
     count: int,
     suite: MetricSuite,
     observer: Observer | None = None,
+    partial: Path | None = None,
 ) -> None:
     """Measure what `scores` lack of the outputs: of each sample and, if several, of their mean.
 
     Each image is decoded once, for scoring and for the `observer`, which is shown every image that
-    it asks for.
+    it asks for. partial: a folder of what was measured of many images before an interruption.
     """
     for sample in sample_names(count):
-        _score_sample(scores, outputs, sample, suite, observer)
+        _score_sample(scores, outputs, sample, suite, observer, partial)
     _score_diversity(scores, outputs, count, suite)
 
 
@@ -163,22 +167,60 @@ def _score_sample(
     sample: Sample,
     suite: MetricSuite,
     observer: Observer | None,
+    partial: Path | None,
 ) -> None:
     """Measure what is lacking of one sample, and show its images to the observer."""
     wanted = _lacking(scores, sample, suite)
     scores.unavailable |= suite.reasons_without(wanted)
     measurable = wanted - scores.unavailable.keys()
-    watched = observer is not None and observer.wants(sample)
-    pairs = outputs.pairs(sample, observer if watched else None)
+    watching = observer if observer is not None and observer.wants(sample) else None
     if measurable:
-        measured = score(in_batches(pairs), suite, measurable)
+        found = _measured(scores, outputs, sample, suite, measurable, watching, partial)
+        measured = combine(found, suite, measurable)
         scores.add(sample, measured.per_image)
         scores.is_new |= bool(measured.per_set)
         scores.per_set |= measured.per_set
         scores.unavailable |= measured.unavailable
-    elif watched:
-        for _ in pairs:
-            pass
+    elif watching is not None:
+        _show(outputs, sample, watching, range(len(outputs.inputs)))
+
+
+def _measured(
+    scores: ScoreTable,
+    outputs: Outputs,
+    sample: Sample,
+    suite: MetricSuite,
+    keys: set[str],
+    observer: Observer | None,
+    partial: Path | None,
+) -> Iterator[Measured]:
+    """Yield the batches of a sample's images, as measured now or before."""
+    n = len(outputs.inputs)
+    if partial is None or n <= CHUNK:
+        yield from measure(in_batches(outputs.pairs(sample, observer)), suite, keys)
+        return
+    identity = scores.of_sample(sample)[list(IDENTITY)]
+    for start in range(0, n, CHUNK):
+        rows = range(start, min(start + CHUNK, n))
+        files = identity.iloc[start : rows.stop].to_numpy().tolist()
+        key = sha256_of_json([files, suite.describe(), sorted(keys)])
+        path = partial / f"{sample}-{start}.safetensors"
+        batches = read_chunk(path, key)
+        if batches is None:
+            pairs = outputs.pairs(sample, observer, rows)
+            write_chunk(path, key, list(measure(in_batches(pairs), suite, keys)))
+            batches = read_chunk(path, key)
+            assert batches is not None
+        elif observer is not None:
+            _show(outputs, sample, observer, rows)
+        yield from batches
+
+
+def _show(outputs: Outputs, sample: Sample, observer: Observer, rows: range) -> None:
+    """Show the observer what it wants of images that are not measured now."""
+    for row in rows:
+        if observer.wants(sample, row):
+            observer.observe(sample, row, outputs.read(row, sample))
 
 
 def _score_diversity(scores: ScoreTable, outputs: Outputs, count: int, suite: MetricSuite) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmark.color import rgb_from_8bit
 from benchmark.metrics.images import ImagePair
 from benchmark.metrics.sets import SetScore, Undefined
-from benchmark.metrics.table import MetricSuite
+from benchmark.metrics.table import Metric, MetricSuite
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,15 @@ class Scores:
     unavailable: dict[str, str]
 
 
+class Measured(NamedTuple):
+    """What was measured of a batch: the number of its images, their values by metric, and for each
+    metric of sets the features of outputs and of truths."""
+
+    n: int
+    columns: dict[str, list[float]]
+    features: dict[str, tuple[Tensor, Tensor]]
+
+
 def score(
     batches: Iterable[tuple[Tensor, Tensor]],
     suite: MetricSuite = MetricSuite(),
@@ -41,33 +50,44 @@ def score(
     more batches at once than threads and two more, so memory does not depend on their number (KID
     alone keeps the features of all). Raises ValueError if there is no image.
     """
-    rows = {
-        key: row
-        for key, row in suite.metrics.items()
-        if not row.between_samples and (keys is None or key in keys)
-    }
-    unavailable = suite.reasons_without(rows)
-    rows = {key: row for key, row in rows.items() if key not in unavailable}
+    return combine(measure(batches, suite, keys), suite, keys)
+
+
+def measure(
+    batches: Iterable[tuple[Tensor, Tensor]], suite: MetricSuite, keys: Container[str] | None
+) -> Iterator[Measured]:
+    """Measure each batch alone, in order; the parameters are those of `score`."""
+    rows, _ = _measurable(suite, keys)
     networks = {key: suite.network_arguments(row) for key, row in rows.items()}
     measures = {key: row.measure for key, row in rows.items() if row.measure}
     gathered = {key: row.gather(*networks[key]) for key, row in rows.items() if row.gather}
 
     @torch.no_grad()
-    def measure_batch(
-        batch: tuple[Tensor, Tensor],
-    ) -> tuple[int, dict[str, list[float]], list[tuple[Tensor, Tensor]]]:
+    def measure_batch(batch: tuple[Tensor, Tensor]) -> Measured:
         pair = ImagePair.from_8bit(*batch)
         columns = {key: measure(pair, *networks[key]).tolist() for key, measure in measures.items()}
-        return len(pair.output), columns, [metric.features(pair) for metric in gathered.values()]
+        features = {key: metric.features(pair) for key, metric in gathered.items()}
+        return Measured(len(pair.output), columns, features)
 
+    yield from _map_on_threads(measure_batch, batches)
+
+
+def combine(
+    measured: Iterable[Measured], suite: MetricSuite, keys: Container[str] | None
+) -> Scores:
+    """Combine what `measure` yields into scores. Raises ValueError if there is no image."""
+    rows, unavailable = _measurable(suite, keys)
+    values: dict[str, list[float]] = {key: [] for key, row in rows.items() if row.measure}
+    gathered = {
+        key: row.gather(*suite.network_arguments(row)) for key, row in rows.items() if row.gather
+    }
     n = 0
-    values: dict[str, list[float]] = {key: [] for key in measures}
-    for count, columns, features in _map_on_threads(measure_batch, batches):
-        n += count
-        for key, column in columns.items():
-            values[key] += column
-        for metric, sides in zip(gathered.values(), features, strict=True):
-            metric.update(*sides)
+    for batch in measured:
+        n += batch.n
+        for key, column in values.items():
+            column += batch.columns[key]
+        for key, metric in gathered.items():
+            metric.update(*batch.features[key])
     if not n:
         raise ValueError("there is no image to score")
     per_set = {}
@@ -77,6 +97,19 @@ def score(
         except Undefined as reason:
             unavailable[key] = str(reason)
     return Scores(n, values, per_set, unavailable)
+
+
+def _measurable(
+    suite: MetricSuite, keys: Container[str] | None
+) -> tuple[dict[str, Metric], dict[str, str]]:
+    """The metrics that are asked for and can be measured, and why others cannot, by key."""
+    rows = {
+        key: row
+        for key, row in suite.metrics.items()
+        if not row.between_samples and (keys is None or key in keys)
+    }
+    unavailable = suite.reasons_without(rows)
+    return {key: row for key, row in rows.items() if key not in unavailable}, unavailable
 
 
 @torch.no_grad()

@@ -59,6 +59,43 @@ class AbDivergence(SetMetric):
         return SetScore(float(jensen_shannon(*self.counts)))
 
 
+class Features:
+    """The features of images, (N, D), in the parts in which they came; a part may lie in a file."""
+
+    def __init__(self) -> None:
+        self.parts: list[Tensor] = []
+
+    @classmethod
+    def of(cls, features: "Features | Tensor") -> "Features":
+        """Features (N, D) as one part."""
+        if isinstance(features, Features):
+            return features
+        found = cls()
+        found.append(features)
+        return found
+
+    def append(self, part: Tensor) -> None:
+        """Add the features of further images, (B, D)."""
+        self.parts.append(part)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def sums(self) -> Tensor:
+        """The sum of each image's features, (N,), float64."""
+        return torch.cat([part.double().sum(dim=1) for part in self.parts])
+
+    def take(self, rows: Tensor) -> Tensor:
+        """The features of these rows, (len(rows), D)."""
+        starts = torch.tensor([0, *map(len, self.parts)]).cumsum(0)
+        numbers = torch.searchsorted(starts, rows, right=True) - 1
+        taken = torch.empty(len(rows), self.parts[0].shape[1], dtype=self.parts[0].dtype)
+        for number in sorted(set(numbers.tolist())):
+            here = numbers == number
+            taken[here] = self.parts[number][rows[here] - starts[number]]
+        return taken
+
+
 class KernelInceptionDistance(SetMetric):
     """KID (Bińkowski et al. 2018) between all outputs and all truths; keeps 16 KB an image.
 
@@ -67,8 +104,7 @@ class KernelInceptionDistance(SetMetric):
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
-        self.outputs: list[Tensor] = []
-        self.truths: list[Tensor] = []
+        self.outputs, self.truths = Features(), Features()
 
     def features(self, pair: ImagePair) -> tuple[Tensor, Tensor]:
         output, truth = (self.network(rgb_to_8bit(rgb)) for rgb in (pair.output, pair.truth))
@@ -79,7 +115,7 @@ class KernelInceptionDistance(SetMetric):
         self.truths.append(truth)
 
     def compute(self) -> SetScore:
-        return kernel_distance(torch.cat(self.outputs), torch.cat(self.truths))
+        return kernel_distance(self.outputs, self.truths)
 
 
 def too_few_images(count: int) -> str | None:
@@ -87,7 +123,7 @@ def too_few_images(count: int) -> str | None:
     return f"KID needs at least 4 images, and there are {count}" if count < 4 else None
 
 
-def kernel_distance(outputs: Tensor, truths: Tensor) -> SetScore:
+def kernel_distance(outputs: Features | Tensor, truths: Features | Tensor) -> SetScore:
     """Mean and deviation of `kernel_mmd` over random subsets of paired features, (N, D) each.
 
     An output and its truth share their content, which would make any output look close. So the
@@ -96,15 +132,16 @@ def kernel_distance(outputs: Tensor, truths: Tensor) -> SetScore:
     """
     if reason := too_few_images(len(outputs)):
         raise Undefined(reason)
+    outputs, truths = Features.of(outputs), Features.of(truths)
     size = min(KID_SUBSET, len(outputs) // 2)
     # Sorted by content, so that the draw does not depend on the order of the files.
-    rows = truths.double().sum(dim=1).argsort(stable=True)
-    outputs, truths = outputs[rows], truths[rows]
+    rows = truths.sums().argsort(stable=True)
     generator = torch.Generator().manual_seed(0)
     values = []
     for _ in range(KID_SUBSETS):
         drawn = torch.randperm(len(rows), generator=generator)
-        values.append(kernel_mmd(outputs[drawn[:size]], truths[drawn[size : 2 * size]]))
+        ones, others = rows[drawn[:size]], rows[drawn[size : 2 * size]]
+        values.append(kernel_mmd(outputs.take(ones), truths.take(others)))
     return SetScore(float(torch.stack(values).mean()), float(torch.stack(values).std()))
 
 

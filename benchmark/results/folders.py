@@ -171,9 +171,16 @@ class TestFolder:
         self.outputs_record = path / "colorized.json"
         self.lock = path / LOCK
         self.images = path / IMAGES
+        self.partial_scores = path / ".scores"
         self.outputs = (self.images, path / SAMPLES, path / FRAMES)
         scores = (self.per_image, self.file_report, self.figure, self.objects, self.calibration)
-        self.written = (self.record, *self.outputs, self.outputs_record, *scores)
+        self.written = (
+            self.record,
+            *self.outputs,
+            self.outputs_record,
+            *scores,
+            self.partial_scores,
+        )
         """All that a test writes, run.json first: without it the rest is no result."""
 
     @staticmethod
