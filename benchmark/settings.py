@@ -30,6 +30,7 @@ NO_ENCODER = "none"
 Presets = Mapping[str, Mapping[str, Any]]
 Size = Annotated[int, Field(ge=32, le=2048, description="Side of the square images in pixels")]
 Augmentation = Literal["crop", "resized_crop"]
+Degradation = Literal["none", "old"]
 BatchSize = Annotated[int, Field(ge=1, description="Images per batch")]
 
 
@@ -91,6 +92,11 @@ class Settings(BaseModel):
         "crop",
         description="Random windows of training images: crop, of 8/9 of the side, or resized_crop, "
         "of 2/3 to all of it, resized to one size, which helps where images are few",
+    )
+    degrade: Degradation = Field(
+        "none",
+        description="Degradation of the L* of training images: none, or old for blur, film grain, "
+        "fading, scratches and JPEG artifacts, each in half of the images",
     )
     save_every: int = Field(
         0, ge=0, description="Epochs between kept weights; 0 keeps the best and the last only"

@@ -16,6 +16,7 @@ def command(
     size: options.TestSize = options.TEST_SIZE,
     protocol: options.Protocol = None,
     limit: options.Limit = None,
+    degraded: options.Degraded = False,
     results: options.Results = options.RESULTS,
 ) -> None:
     """Write the test's inputs for another program to color.
@@ -28,7 +29,7 @@ def command(
     from benchmark.evaluation.named import TestImages
     from benchmark.jobs.submit import export_inputs
 
-    test_images = TestImages.of(size, protocol, limit)
+    test_images = TestImages.of(size, protocol, limit, degraded)
     count = export_inputs(out, locate_test(dataset, truth, results), test_images)
     info(
         f"{out} holds {count} images. Color them, keep their names, and score them with "

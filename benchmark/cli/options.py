@@ -201,6 +201,15 @@ Limit = Annotated[
         rich_help_panel=TESTING,
     ),
 ]
+Degraded = Annotated[
+    bool,
+    typer.Option(
+        "--degraded",
+        help="Test on images that are made to look old: blur, film grain, fading, scratches and "
+        "JPEG artifacts of their L*, the same each time.",
+        rich_help_panel=TESTING,
+    ),
+]
 LpipsWeights = Annotated[
     str | None,
     typer.Option(

@@ -103,6 +103,7 @@ def train_and_test(
     ] = False,
     protocol: options.Protocol = None,
     limit: options.Limit = None,
+    degraded: options.Degraded = False,
     weights: options.Weights = "best",
     samples: Annotated[
         int,

@@ -18,6 +18,7 @@ def command(
     size: options.TestSize = options.TEST_SIZE,
     protocol: options.Protocol = None,
     limit: options.Limit = None,
+    degraded: options.Degraded = False,
     resize: Annotated[
         bool,
         typer.Option(
@@ -56,7 +57,7 @@ def command(
     from benchmark.jobs.submit import Entry, submit
     from benchmark.metrics.table import load_metric_suite
 
-    test_images = TestImages.of(size, protocol, limit)
+    test_images = TestImages.of(size, protocol, limit, degraded)
     metrics = MetricOptions(lpips_backbone, colorfulness)
     suite = load_metric_suite(test_images.options(metrics), lpips_weights)
     entry = Entry(folder, name, seed, resize, lightness)

@@ -1,12 +1,16 @@
-"""Augmentation of training images: random crops and horizontal flips, never a change of color."""
+"""Augmentation of training images: crops, flips and degradation of L*, never a change of color."""
+
+from functools import partial
 
 import torch
 from kornia.geometry.transform import crop_by_indices, hflip
 from torch import Tensor
 from torchvision.transforms.v2.functional import resized_crop
 
+from benchmark.data.degradation import degrade, degrade_alike
+from benchmark.data.rows import Rows, in_memory
 from benchmark.randomness import Randomness
-from benchmark.settings import Augmentation
+from benchmark.settings import Augmentation, Degradation
 
 MARGIN: dict[Augmentation, float] = {"crop": 1.125, "resized_crop": 1.5}
 """Ratio of the side at which training images are stored to that at which they are trained on."""
@@ -17,8 +21,14 @@ def stored_size(size: int, augmentation: Augmentation) -> int:
     return round(size * MARGIN[augmentation])
 
 
-def augment(rgb: Tensor, size: int, augmentation: Augmentation, rng: Randomness) -> Tensor:
-    """Crop each image at a random place and flip it horizontally with probability 1/2.
+def augment(
+    rgb: Tensor,
+    size: int,
+    augmentation: Augmentation,
+    rng: Randomness,
+    degradation: Degradation = "none",
+) -> Tensor:
+    """Crop each image at a random place, flip it with probability 1/2, and degrade it if asked.
 
     With "crop" each window is (size, size). With "resized_crop" its side is drawn uniformly between
     `size` and that of the image, and it is resized to (size, size), so that nothing is enlarged.
@@ -33,7 +43,14 @@ def augment(rgb: Tensor, size: int, augmentation: Augmentation, rng: Randomness)
         crops = _resized_crops(rgb, places, sides, size)
     else:
         crops = _crops(rgb, (draws[:, :2] * (room + 1)).long(), size)
-    return torch.where(draws[:, 2, None, None, None] < 0.5, hflip(crops), crops)
+    flipped = torch.where(draws[:, 2, None, None, None] < 0.5, hflip(crops), crops)
+    return flipped if degradation == "none" else degrade(flipped, partial(rng.normal, len(rgb)))
+
+
+def validation_squares(rgb8: Rows, size: int, degradation: Degradation) -> Tensor:
+    """The middle of each image, uint8 (N, 3, size, size), degraded the same each time if asked."""
+    squares = center_crop(in_memory(rgb8), size)
+    return squares if degradation == "none" else degrade_alike(squares)
 
 
 def center_crop(images: Tensor, size: int) -> Tensor:

@@ -15,6 +15,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from benchmark.data.degradation import degrade_alike
+from benchmark.settings import Degradation
+
 Filter = Literal["lanczos", "bicubic", "bilinear", "hamming", "box", "nearest"]
 FILTERS = {name: Image.Resampling[name.upper()] for name in get_args(Filter)}
 Crop = Literal["center", "whole-pixels", "stretch"]
@@ -35,7 +38,8 @@ class Preprocessing:
     is the largest centered square, its edges between pixels where that is the center (Pillow's
     `ImageOps.fit`); `whole-pixels` is that square with its edges on pixels (torchvision's
     `CenterCrop` of the short side); `stretch` is the whole image. antialias: False reads the four
-    nearest pixels whatever the reduction, as OpenCV's INTER_LINEAR does.
+    nearest pixels whatever the reduction, as OpenCV's INTER_LINEAR does. degrade: `old` makes the
+    square look like that of an old photo.
     Raises ValueError unless filter and crop can be had without antialiasing: `bilinear` alone, and
     not with the crop `center`.
     """
@@ -44,6 +48,7 @@ class Preprocessing:
     filter: Filter = "lanczos"
     crop: Crop = "center"
     antialias: bool = True
+    degrade: Degradation = "none"
 
     def __post_init__(self) -> None:
         if not self.antialias and (self.filter != "bilinear" or self.crop == "center"):
@@ -54,10 +59,14 @@ class Preprocessing:
     def describe(self) -> dict[str, str | int]:
         """Return the preprocessing as a protocol records it."""
         filter_ = f"Pillow {self.filter}" if self.antialias else f"{self.filter}{ALIASED}"
-        return {"size": self.size, "filter": filter_, "crop": CROPS[self.crop]}
+        described: dict[str, str | int]
+        described = {"size": self.size, "filter": filter_, "crop": CROPS[self.crop]}
+        return described if self.degrade == "none" else {**described, "degradation": self.degrade}
 
     @classmethod
-    def described(cls, size: int, filter_: str, crop: str) -> Self:
+    def described(
+        cls, size: int, filter_: str, crop: str, degradation: Degradation = "none"
+    ) -> Self:
         """Return the preprocessing that `describe` gave these values. ValueError if none did."""
         crops: dict[str, Crop] = {text: name for name, text in CROPS.items()}
         if crop not in crops:
@@ -67,6 +76,7 @@ class Preprocessing:
             filter_.removeprefix("Pillow ").removesuffix(ALIASED),  # type: ignore[arg-type]
             crops[crop],
             not filter_.endswith(ALIASED),
+            degradation,
         )
         if filter_.startswith("Pillow ") != found.antialias or found.filter not in FILTERS:
             raise ValueError(f"the filter {filter_!r} is unknown")
@@ -77,13 +87,17 @@ class Preprocessing:
         """A short text that is different for every preprocessing, for the name of a folder."""
         parts = [self.filter, str(self.size)]
         parts += [self.crop] * (self.crop != "center") + ["aliased"] * (not self.antialias)
+        parts += [self.degrade] * (self.degrade != "none")
         return "-".join(parts)
 
 
 def square_of(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """Cut the square out of a decoded image: uint8 (3, S, S)."""
     square = fit_square(image, preprocessing)
-    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+    rgb8 = np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+    if preprocessing.degrade == "none":
+        return rgb8
+    return degrade_alike(torch.from_numpy(rgb8)[None])[0].numpy()
 
 
 def fit_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
@@ -109,7 +123,7 @@ def _crop_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Imag
 
 def _resize_aliased(image: Image.Image, size: int) -> Image.Image:
     """Resize bilinearly from the nearest four pixels, their centers at halves."""
-    pixels = np.atleast_3d(np.asarray(image, np.float32)).transpose(2, 0, 1)
+    pixels = np.atleast_3d(np.array(image, np.float32)).transpose(2, 0, 1)
     planes = torch.from_numpy(np.ascontiguousarray(pixels))[None]
     resized = F.interpolate(planes, (size, size), mode="bilinear", align_corners=False)[0]
     if image.mode == "F":

@@ -143,7 +143,7 @@ def load(name: str) -> NamedProtocol:
 def published_under(record: ProtocolRecord) -> list[PublishedRow]:
     """The rows that were published under a test's protocol; none for a part of its images."""
     rule = record.rule
-    if rule is None or rule.protocol is None or rule.limit is not None:
+    if rule is None or rule.protocol is None or rule.limit is not None or record.degradation:
         return []
     try:
         return load(rule.protocol).published
@@ -169,19 +169,31 @@ class TestImages:
     limit: int | None = None
 
     @classmethod
-    def of(cls, size: int, protocol: str | None = None, limit: int | None = None) -> Self:
-        """The images of a named protocol, or all at one's own size. UserError for a wrong name."""
-        if protocol is None:
-            return cls(Preprocessing(size), None, limit)
-        found = load(protocol)
-        return cls(found.preprocessing, found, limit)
+    def of(
+        cls,
+        size: int,
+        protocol: str | None = None,
+        limit: int | None = None,
+        degraded: bool = False,
+    ) -> Self:
+        """The images of a named protocol, or all at one's own size. UserError for a wrong name.
+
+        degraded: whether they are made to look old.
+        """
+        found = None if protocol is None else load(protocol)
+        preprocessing = Preprocessing(size) if found is None else found.preprocessing
+        if degraded:
+            preprocessing = replace(preprocessing, degrade="old")
+        return cls(preprocessing, found, limit)
 
     @classmethod
     def recorded(cls, record: ProtocolRecord) -> Self:
         """The images of a test's protocol. Raises UserError for what this version does not know."""
         rule = record.rule or TestRule()
         try:
-            preprocessing = Preprocessing.described(record.size, record.filter, record.crop)
+            preprocessing = Preprocessing.described(
+                record.size, record.filter, record.crop, record.degradation or "none"
+            )
         except ValueError as error:
             raise UserError(f"The protocol {record.name} is of no use here: {error}.") from error
         return cls(preprocessing, load(rule.protocol) if rule.protocol else None, rule.limit)
@@ -200,6 +212,7 @@ class TestImages:
         """The name of the test's protocol, for people; `source` names the folder."""
         own = f"{source}-{self.preprocessing.size}"
         name = own if self.protocol is None else self.protocol.name
+        name += "-degraded" if self.preprocessing.degrade != "none" else ""
         return name if self.limit is None else f"{name}-first{self.limit}"
 
     def chosen_from(self, sources: Sources) -> Sources:

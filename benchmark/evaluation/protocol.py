@@ -70,7 +70,7 @@ class Protocol:
 
 def hash_of(described: ProtocolRecord) -> str:
     """The hash of a protocol from its description in run.json."""
-    return sha256_of_json(described.model_dump(exclude={"name", "rule"}))
+    return sha256_of_json(described.model_dump(exclude={"name", "rule"}, exclude_none=True))
 
 
 def fault_of(described: ProtocolRecord, protocol_hash: str) -> str | None:

@@ -35,7 +35,7 @@ class Job:
         among them.
     mode: None for a training and then a test.
     protocol: the name of the test's protocol; None for one's own images. limit: the number of test
-        images that are used; None for all.
+        images that are used; None for all. degraded: whether they are made to look old.
     wandb: None for what the environment says.
     encoder_weights: a file of the weights of a pretrained encoder.
     compiled: whether a training compiles the network.
@@ -51,6 +51,7 @@ class Job:
     device: str | None
     protocol: str | None
     limit: int | None
+    degraded: bool
     weights: str
     num_images: int
     samples: int

@@ -59,7 +59,7 @@ def test(model: str, job: Job) -> FinishedTest:
     _refuse_training_options(trained, begun.settings, typed)
     # Where test images come from: what was typed, else what the run was trained with.
     dataset = job.dataset or begun.images.dataset
-    test_images = TestImages.of(chosen.size, job.protocol, job.limit)
+    test_images = TestImages.of(chosen.size, job.protocol, job.limit, job.degraded)
     sources = test_images.chosen_from(
         locate(dataset, job.test_images or begun.images.test_images, job.results)
     )

@@ -298,6 +298,7 @@ class ProtocolRecord(Strict):
     size: int = Field(ge=1, le=2**16)
     filter: str
     crop: str
+    degradation: Literal["old"] | None = Field(None, description="not of the images as they are")
     n_images: int = Field(ge=1)
     manifest: str
     metrics: dict[str, str | dict[str, str]]

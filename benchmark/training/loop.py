@@ -21,7 +21,7 @@ from benchmark.checkpoints import save_weights, state_error
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer
 from benchmark.console import info
-from benchmark.data.augmentation import augment, center_crop
+from benchmark.data.augmentation import augment, validation_squares
 from benchmark.data.loading import TrainingData
 from benchmark.data.rows import in_memory
 from benchmark.device import device_name, memory_format, peak, start_peak
@@ -99,7 +99,7 @@ class Loop:
             )
         # The whole set is kept on the device as bytes, so that no step waits for a file.
         self.pixels = in_memory(data.train.rgb8).to(self.device)
-        self.val_pixels = center_crop(in_memory(data.val.rgb8), self.side)
+        self.val_pixels = validation_squares(data.val.rgb8, self.side, self.settings.degrade)
         self.sample_validation = SampleValidation(self.val_pixels, suite or MetricSuite())
         self.batch_size = min(self.settings.batch_size, len(self.pixels))
         self.batches_per_step = min(self.settings.accumulate, len(self.pixels) // self.batch_size)
@@ -252,9 +252,9 @@ class Loop:
             self.order = (epoch, torch.randperm(len(self.pixels), generator=generator))
         first = step_in_epoch * self.images_per_step + rng.index * self.batch_size
         rows = self.order[1][first:][: self.batch_size].to(self.device)
-        rgb = augment(rgb_from_8bit(self.pixels[rows]), self.side, self.settings.augmentation, rng)
-        rgb = rgb.contiguous(memory_format=self.memory_format)
-        return Batch(rgb, progress=self.step / self.total)
+        rgb, settings = rgb_from_8bit(self.pixels[rows]), self.settings
+        rgb = augment(rgb, self.side, settings.augmentation, rng, settings.degrade)
+        return Batch(rgb.contiguous(memory_format=self.memory_format), self.step / self.total)
 
     # ---- the end of an epoch -----------------------------------------------------------------
 
