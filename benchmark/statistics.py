@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
 RESAMPLES = 2000
+DRAWS_AT_ONCE = 2**22
+"""Draws that are kept in memory together; with fewer than 2,000 images all of them are."""
 LEVEL = 0.95
 SEED = 0  # fixed, so that the same values always have the same interval
 
@@ -77,6 +79,11 @@ def resampled_sums(values: NDArray[Any]) -> NDArray[Any]:
     one image depend on each other.
     """
     count = len(values)
-    rng = np.random.default_rng(SEED)
-    times = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES)
-    return times @ values
+    rng, shares = np.random.default_rng(SEED), np.full(count, 1 / count)
+    at_once = min(RESAMPLES, max(1, DRAWS_AT_ONCE // count))
+    return np.concatenate(
+        [
+            rng.multinomial(count, shares, min(at_once, RESAMPLES - start)) @ values
+            for start in range(0, RESAMPLES, at_once)
+        ]
+    )

@@ -13,6 +13,7 @@ from benchmark.console import info
 from benchmark.errors import UserError
 from benchmark.files import ROOT
 from benchmark.metrics import options as metric_options
+from benchmark.metrics.options import MetricOptions
 from benchmark.settings import Settings, parse_value
 
 RESULTS = ROOT / "Results"
@@ -40,7 +41,7 @@ SAMPLING = ("steps", "sampler", "eta", "guidance")
 """The options that are values of a model's `Sampling`, by their names there."""
 
 
-DECIDED = ("lpips_backbone", "colorfulness")
+DECIDED = ("lpips_backbone", "colorfulness", "fid", "chroma_matched")
 """The options of the metrics, which a protocol decides in every command."""
 
 
@@ -229,6 +230,35 @@ Colorfulness = Annotated[
         rich_help_panel=TESTING,
     ),
 ]
+
+
+Fid = Annotated[
+    bool,
+    typer.Option(
+        "--fid",
+        help="Also measure FID, for at least 2,048 images; it takes a minute after the last image.",
+        rich_help_panel=TESTING,
+    ),
+]
+ChromaMatched = Annotated[
+    bool,
+    typer.Option(
+        "--chroma-matched",
+        help="Also measure LPIPS, and FID if asked for, of outputs whose chroma is scaled to the "
+        "truth's colorfulness, so that vividness alone gains nothing.",
+        rich_help_panel=TESTING,
+    ),
+]
+
+
+def metric_options_of(parameters: Mapping[str, Any]) -> MetricOptions:
+    """Return the options of the metrics that were typed, from the values of a command's options."""
+    return MetricOptions(
+        lpips_backbone=parameters["lpips_backbone"],
+        colorfulness=parameters["colorfulness"],
+        fid="on" if parameters["fid"] else "off",
+        chroma_matched="on" if parameters["chroma_matched"] else "off",
+    )
 
 
 def was_typed(context: typer.Context, name: str) -> bool:

@@ -117,6 +117,8 @@ def train_and_test(
     lpips_weights: options.LpipsWeights = None,
     lpips_backbone: options.LpipsBackbone = MetricOptions.lpips_backbone,
     colorfulness: options.Colorfulness = MetricOptions.colorfulness,
+    fid: options.Fid = False,
+    chroma_matched: options.ChromaMatched = False,
     run: options.RunName = None,
     results: options.Results = options.RESULTS,
     num_images: Annotated[
@@ -168,7 +170,8 @@ def train_and_test(
     from benchmark.jobs.run import run_all, run_one
 
     # The parameters above declare the options; the job takes them by their names.
-    job = Job.of(context.params, options.parse_assignments(set_))
+    metrics = options.metric_options_of(context.params)
+    job = Job.of(context.params, options.parse_assignments(set_), metrics)
     if model == "all":
         raise typer.Exit(run_all(job))
     run_one(model, job)

@@ -46,6 +46,8 @@ def command(
     lpips_weights: options.LpipsWeights = None,
     lpips_backbone: options.LpipsBackbone = MetricOptions.lpips_backbone,
     colorfulness: options.Colorfulness = MetricOptions.colorfulness,
+    fid: options.Fid = False,
+    chroma_matched: options.ChromaMatched = False,
 ) -> None:
     """Score images that another program colored.
 
@@ -58,7 +60,7 @@ def command(
     from benchmark.metrics.table import load_metric_suite
 
     test_images = TestImages.of(size, protocol, limit, degraded)
-    metrics = MetricOptions(lpips_backbone, colorfulness)
+    metrics = options.metric_options_of(context.params)
     suite = load_metric_suite(test_images.options(metrics), lpips_weights)
     entry = Entry(folder, name, seed, resize, lightness)
     submit(entry, locate_test(dataset, truth, results), test_images, results, suite)

@@ -67,12 +67,15 @@ class GroundTruth(Colorizer):
 def test_baselines(results: Path, setup: TestSetup, training_set: TrainingSet | None) -> None:
     """Test the fixed rows of a protocol; the mean ab is that of `training_set`, if there is one.
 
-    Ground truth is tested first. Raises RuntimeError if its scores are not perfect, and then leaves
-    no result of it.
+    Ground truth is tested first, unless the photos have no true color. Raises RuntimeError if its
+    scores are not perfect, and then leaves no result of it.
     """
     seeds = [derive_seed(0, image.name, 0) for image in setup.images.files]
     truth = GroundTruth(setup.images.rgb8, {seed: row for row, seed in enumerate(seeds)})
-    for name, run, colorizer in ((GROUND_TRUTH, GROUND_TRUTH_RUN, truth), (GRAY, GRAY_RUN, Gray())):
+    rows: list[tuple[str, str, Colorizer]] = [(GRAY, GRAY_RUN, Gray())]
+    if setup.suite.options.reference == "color":
+        rows.insert(0, (GROUND_TRUTH, GROUND_TRUTH_RUN, truth))
+    for name, run, colorizer in rows:
         candidate = Candidate(RunFolder(results, run, 0), name, kind="fixed")
         record = test(candidate, colorizer.eval(), setup)
         error = ground_truth_error(record.metrics, setup.suite) if name == GROUND_TRUTH else None

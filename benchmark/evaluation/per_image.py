@@ -129,7 +129,7 @@ def take_over(
     first = identity["sample"] == "0"
     unmoved = identity[first].equals(known.loc[known["sample"] == "0", list(IDENTITY)])
     per_set = {
-        key: SetScore(value.mean, value.std)
+        key: SetScore(value.mean, value.std, value.low, value.high)
         for key, value in previous.record.metrics.items()
         if unmoved and metrics[key].gather and value.mean is not None
     }

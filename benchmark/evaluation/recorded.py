@@ -17,7 +17,7 @@ from benchmark.errors import UserError, first_line
 from benchmark.evaluation.calibration import PROBABILITIES
 from benchmark.evaluation.protocol import fault_of, options_of
 from benchmark.files import replacing, sha256_of_bytes
-from benchmark.metrics.table import METRICS, MetricSuite
+from benchmark.metrics.table import ALL_METRICS, NO_TRUTH, MetricSuite
 from benchmark.results.folders import MEAN, Sample, TestFolder
 from benchmark.results.records import Calibration, RunRecord
 from benchmark.results.schema import MOST, read_record
@@ -66,7 +66,7 @@ def read_table(path: Path, sha256: str) -> pd.DataFrame:
             dtype=dict.fromkeys(IDENTITY, str),
             # A file may be called NA; only a metric is missing where it is empty.
             keep_default_na=False,
-            na_values={key: [""] for key in METRICS},
+            na_values={key: [""] for key in ALL_METRICS},
         )
     except (ValueError, OverflowError) as error:  # of pandas' parser, and of wrong UTF-8
         raise UserError(f"{path} is no table: {first_line(error)}; test again.") from error
@@ -131,15 +131,20 @@ def _faults_of_calibration(calibration: Calibration) -> Iterator[str]:
 
 def _faults_of_table(record: RunRecord, table: pd.DataFrame) -> Iterator[str]:
     """What per_image.csv lacks of what run.json says, or has besides."""
+    options = options_of(record.protocol)
+    assert options is not None  # fault_of has found the options
+    metrics = MetricSuite(options).metrics
     unmeasured = {
-        key for key, value in record.metrics.items() if value.mean is None and METRICS[key].network
+        key
+        for key, value in record.metrics.items()
+        if value.mean is None and (metrics[key].network or value.reason == NO_TRUTH)
     }
-    single = {key for key, metric in METRICS.items() if metric.per_image}
-    between = {key for key, metric in METRICS.items() if metric.between_samples}
+    single = {key for key, metric in metrics.items() if metric.per_image}
+    between = {key for key, metric in metrics.items() if metric.between_samples}
     needed = single - unmeasured
     if record.samples is not None:
         needed |= between - unmeasured
-    if lacking := [name for name in (*IDENTITY, *METRICS) if name in {*IDENTITY, *needed}
+    if lacking := [name for name in (*IDENTITY, *ALL_METRICS) if name in {*IDENTITY, *needed}
                    and name not in table]:  # fmt: skip
         yield f"per_image.csv has no {', '.join(lacking)}"
         return
@@ -159,7 +164,7 @@ def _faults_of_table(record: RunRecord, table: pd.DataFrame) -> Iterator[str]:
 def _faults_of_column(record: RunRecord, table: pd.DataFrame, key: str) -> Iterator[str]:
     """The values of a metric are numbers, and finite where run.json has their mean."""
     column = table[key]
-    if METRICS[key].between_samples:
+    if ALL_METRICS[key].between_samples:
         column = column[table["sample"] != MEAN]
     if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
         yield f"per_image.csv has a {key} with values that are not numbers"

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmark.evaluation.per_image import ScoreTable
+from benchmark.metrics.sets import SetScore
 from benchmark.metrics.table import Metric, MetricSuite
 from benchmark.results.folders import MEAN
 from benchmark.results.records import Score, SeveralSamples
@@ -22,7 +23,7 @@ def summarize(
 
     def of_first(metric: Metric) -> Score:
         if metric.key in scores.per_set:
-            return _make_score(metric, *scores.per_set[metric.key], n=len(each[0]))
+            return _of_set(metric, scores.per_set[metric.key], len(each[0]))
         if metric.between_samples and metric.key in scores.table:
             columns = [part[metric.key].to_numpy(np.float64) for part in each]
             return _over_images(metric, np.mean(columns, axis=0))
@@ -62,6 +63,11 @@ def _over_images(metric: Metric, values: NDArray[np.float64]) -> Score:
         return _make_score(metric, n=n, reason="infinite for an image that equals the truth")
     std = float(values.std(ddof=1)) if n > 1 else None
     return _make_score(metric, std=std, n=n, interval=mean_interval(values.tolist()))
+
+
+def _of_set(metric: Metric, score: SetScore, n: int) -> Score:
+    low_high = None if score.low is None else Interval(score.value, score.low, score.high)
+    return _make_score(metric, score.value, score.deviation, n=n, interval=low_high)
 
 
 def _make_score(

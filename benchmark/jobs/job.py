@@ -11,7 +11,7 @@ from benchmark import registry
 from benchmark.colorizer import Colorizer, Sampling
 from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
-from benchmark.metrics.options import LpipsBackbone, MetricOptions, Variant
+from benchmark.metrics.options import MetricOptions
 from benchmark.results.folders import RunFolder, require_run_name
 from benchmark.settings import NO_ENCODER, BatchSize, Settings, Size, preset_of, sentence_of
 
@@ -34,6 +34,7 @@ class Job:
     typed: the values of settings and of the sampling that were typed, by name, those of `--set`
         among them.
     mode: None for a training and then a test.
+    metric_options: those of one's own tests; a protocol may decide otherwise.
     protocol: the name of the test's protocol; None for one's own images. limit: the number of test
         images that are used; None for all. degraded: whether they are made to look old.
     wandb: None for what the environment says.
@@ -57,24 +58,27 @@ class Job:
     samples: int
     frames: bool
     lpips_weights: str | None
-    lpips_backbone: LpipsBackbone
-    colorfulness: Variant
+    metric_options: MetricOptions
     encoder_weights: str | None
     wandb: Literal["online", "offline", "disabled"] | None
     overwrite: bool
     compiled: bool
 
     @classmethod
-    def of(cls, options: Mapping[str, Any], assigned: Mapping[str, Any]) -> "Job":
+    def of(
+        cls, options: Mapping[str, Any], assigned: Mapping[str, Any], metrics: MetricOptions
+    ) -> "Job":
         """Make a job from the values of the options by name, and from those of `--set`.
 
-        An option that is no field of Job is a setting or a value of the sampling. It has precedence
-        over `--set`.
+        An option that is no field of Job or of MetricOptions is a setting or a value of the
+        sampling. It has precedence over `--set`.
         """
-        own = {field.name for field in fields(cls)} - {"typed"}
-        others = [name for name in options if name not in {*own, "model", "set_"}]
+        own = {field.name for field in fields(cls)} - {"typed", "metric_options"}
+        known = own | {field.name for field in fields(MetricOptions)} | {"model", "set_"}
+        others = [name for name in options if name not in known]
         typed = {name: options[name] for name in others if options[name] is not None}
-        return cls(typed={**assigned, **typed}, **{name: options[name] for name in own})
+        chosen = {name: options[name] for name in own}
+        return cls(typed={**assigned, **typed}, metric_options=metrics, **chosen)
 
     @property
     def trains(self) -> bool:
@@ -85,11 +89,6 @@ class Job:
     def tests(self) -> bool:
         """Whether the model is tested."""
         return self.mode != "train"
-
-    @property
-    def metric_options(self) -> MetricOptions:
-        """The options of the metrics, which a protocol may decide otherwise."""
-        return MetricOptions(self.lpips_backbone, self.colorfulness)
 
     def encoder_of(self, model: str) -> str:
         """Return the pretrained encoder that is asked for, typed or by the preset, or "none"."""

@@ -27,7 +27,7 @@ from benchmark.files import sha256_of_file
 from benchmark.jobs.origin import Verification, check_coloring, check_records
 from benchmark.metrics.networks import is_lack_of_weights
 from benchmark.metrics.sets import too_few_images
-from benchmark.metrics.table import METRICS, Metric, MetricSuite, load_metric_suite
+from benchmark.metrics.table import ALL_METRICS, Metric, MetricSuite, load_metric_suite
 from benchmark.results.folders import IMAGES, MEAN, SAMPLES, RunFolder, TestFolder
 from benchmark.results.records import (
     ImageSources,
@@ -218,7 +218,7 @@ def _check_values(rescored: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:
     """The values of single images are those measured now; the first wrong one of each metric."""
     order = ["sample", "sha256", "file"]
     rescored, table = (part.sort_values(order, ignore_index=True) for part in (rescored, table))
-    for key in METRICS:
+    for key in ALL_METRICS:
         if key not in rescored or key not in table:
             continue  # what is missing in the table, run.json may not have either
         recorded, measured = table[key].to_numpy(float), rescored[key].to_numpy(float)
@@ -240,7 +240,7 @@ def _check_summary(
 ) -> None:
     """The means, deviations and intervals are those of the values."""
     samples = record.samples.count if record.samples else 1
-    keys = [key for key in METRICS if key in table and key not in rescored.table]
+    keys = [key for key in ALL_METRICS if key in table and key not in rescored.table]
     # What cannot be measured here is summarized from the table as it is.
     values = rescored.table.merge(table[["sample", "sha256", "file", *keys]], how="left")
     known = ScoreTable(values, rescored.per_set, rescored.unavailable)

@@ -1,9 +1,12 @@
 """What is said of a board and below its tables: the caption, the notes, and what columns judge."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from benchmark.evaluation.baselines import GROUND_TRUTH
 from benchmark.leaderboard.ranking import ProtocolBoard, Row
-from benchmark.metrics.table import METRICS, Aspect
+from benchmark.metrics.sets import FEWEST_FOR_FID
+from benchmark.metrics.table import ALL_METRICS, Aspect
+from benchmark.results.records import Score
 
 FIRST = ("ssim", "lpips", "delta_e2000")
 """The metrics of the classic comparison come first; the others follow."""
@@ -35,9 +38,16 @@ PUBLISHED_NOTE = (
 )
 
 
-def metric_keys() -> list[str]:
-    """The metrics that a single sample has, in the order of the columns."""
-    single = [key for key, metric in METRICS.items() if not metric.between_samples]
+DIFFERENCE_OF_MEANS_NOTE = (
+    "ΔCF of means is the difference of two means over images, as papers print it. It is never "
+    "ranked, since errors of single images cancel in it: outputs of random vividness had 1.76 with "
+    "a gap of 13.25 an image."
+)
+
+
+def metric_keys(scores: Mapping[str, Score]) -> list[str]:
+    """The metrics that a single sample has among these scores, in the order of the columns."""
+    single = [k for k, metric in ALL_METRICS.items() if not metric.between_samples and k in scores]
     return [*FIRST, *(key for key in single if key not in FIRST)]
 
 
@@ -46,7 +56,8 @@ def quality_note(board: ProtocolBoard) -> str:
     scores = board.rows[0].scores
 
     def labels(aspect: Aspect) -> str:
-        found = [scores[key].label for key in metric_keys() if METRICS[key].judges == aspect]
+        keys = [key for key in metric_keys(scores) if ALL_METRICS[key].judges == aspect]
+        found = [scores[key].label for key in keys]
         return f"{', '.join(found[:-1])} and {found[-1]}"
 
     return (
@@ -106,6 +117,13 @@ def notes(board: ProtocolBoard) -> list[str]:
             "that were trained from scratch, apart from them; `main.py leaderboard --together` "
             "ranks all rows together."
         )
+    if board.options.colorfulness == "absolute" and board.fixed(GROUND_TRUTH) is not None:
+        found.append(DIFFERENCE_OF_MEANS_NOTE)
+    if "fid" in first and board.n_images < FEWEST_FOR_FID:
+        found.append(
+            f"FID of {board.n_images:,} images is mostly bias: its covariances need at least "
+            f"{FEWEST_FOR_FID:,}. KID has no such bias."
+        )
     if board.no_better_than_gray:
         names = "; ".join(board.no_better_than_gray)
         found.append(f"These rows are not significantly better than gray in {sort}: {names}.")
@@ -120,7 +138,7 @@ def notes(board: ProtocolBoard) -> list[str]:
         found.append('"seeds" after a value is its standard deviation over seeds.')
     elif board.models:
         found.append("Every row is of a single seed: how much training varies is not known.")
-    for key in metric_keys():
+    for key in metric_keys(first):
         reasons = {row.scores[key].reason for row in board.models} - {None}
         found += [f"{first[key].label} is empty: {reason}." for reason in sorted(map(str, reasons))]
     return found

@@ -29,7 +29,7 @@ from benchmark.leaderboard.tables import (
     metric_heading,
     table_of,
 )
-from benchmark.metrics.table import METRICS
+from benchmark.metrics.table import ALL_METRICS
 
 HERE = Path(__file__).resolve().parent
 MOST_IMAGES = 100
@@ -238,8 +238,8 @@ def _values(tests: Sequence[TestResult]) -> dict[str, NDArray[np.float64]]:
     nothing = np.full(len(tests[0].sample_table(0)), np.nan)
     return {
         key: np.stack([test.values(key) if key in test.table else nothing for test in tests])
-        for key in metric_keys()
-        if METRICS[key].per_image and any(key in test.table for test in tests)
+        for key in metric_keys(tests[0].record.metrics)
+        if ALL_METRICS[key].per_image and any(key in test.table for test in tests)
     }
 
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
 from benchmark.evaluation.baselines import GRAY
+from benchmark.evaluation.protocol import options_of
 from benchmark.evaluation.recorded import read_test
-from benchmark.metrics.options import DEFAULT_SORT
-from benchmark.metrics.table import METRICS
+from benchmark.metrics.options import DEFAULT_SORT, MetricOptions
+from benchmark.metrics.table import ALL_METRICS
 from benchmark.results.folders import Sample, TestFolder
 from benchmark.results.records import (
     Calibration,
@@ -145,7 +146,7 @@ class Row:
             return scores[0].model_copy(update={**nothing, "reason": "; ".join(sorted(reasons))})
         mean, low, high = float(np.mean(means)), None, None
         values = self.values(key)
-        if values is not None and not METRICS[key].between_samples:
+        if values is not None and not ALL_METRICS[key].between_samples:
             mean, low, high = mean_interval(values.tolist())
         update = {"mean": mean, "std": None, "low": low, "high": high}
         return scores[0].model_copy(update=update)
@@ -216,6 +217,13 @@ class ProtocolBoard:
         """The number of test images."""
         return self.protocol.n_images
 
+    @property
+    def options(self) -> MetricOptions:
+        """The options of the metrics."""
+        options = options_of(self.protocol)
+        assert options is not None  # a test of unknown metrics is in no board
+        return options
+
     def fixed(self, model: str) -> Row | None:
         """The fixed row of this name."""
         return next((row for row in self.rows if row.is_fixed and row.record.model == model), None)
@@ -249,7 +257,7 @@ def read(results: Path, sort: str = DEFAULT_SORT, *, together: bool = False) -> 
 
     Raises UserError for a metric that does not exist, or if there is no test.
     """
-    known = [key for key, metric in METRICS.items() if not metric.between_samples]
+    known = [key for key, metric in ALL_METRICS.items() if not metric.between_samples]
     if sort not in known:
         end = did_you_mean(sort.lower(), known) or f"; the metrics are {', '.join(known)}."
         raise UserError(f"--sort {sort}: there is no such metric{end}")
@@ -324,7 +332,11 @@ def _identity(record: RunRecord) -> str:
 
 
 def _usable_sort(rows: list[Row], sort: str) -> str:
-    """The metric to sort by: ΔE2000 if some row lacks LPIPS, since no order mixes two metrics."""
+    """The metric to sort by: ΔE2000 if some row lacks LPIPS, since no order mixes two metrics.
+
+    A metric that this protocol does not have gives way to the usual one.
+    """
+    sort = sort if sort in rows[0].scores else DEFAULT_SORT
     known = all(row.scores[sort].mean is not None for row in rows if not row.is_fixed)
     return WITHOUT_LPIPS if sort == DEFAULT_SORT and not known else sort
 
@@ -350,7 +362,7 @@ def _ranked(rows: Sequence[Row], sort: str, together: bool) -> list[Row]:
 
 def _ranked_group(rows: list[Row], sort: str) -> list[Row]:
     """The rows in the order of a metric, those without a value below them."""
-    sign = -1 if METRICS[sort].direction == "up" else 1
+    sign = -1 if ALL_METRICS[sort].direction == "up" else 1
 
     def order(row: Row) -> tuple[bool, float, str]:
         mean = row.scores[sort].mean
@@ -362,7 +374,7 @@ def _ranked_group(rows: list[Row], sort: str) -> list[Row]:
         for index, row in enumerate(rows)
         if not row.is_fixed and (values := row.values(sort)) is not None and len(values) > 1
     }
-    if not compared or METRICS[sort].direction == "none":
+    if not compared or ALL_METRICS[sort].direction == "none":
         return rows
     found = ranks(np.stack(list(compared.values())), higher_is_better=sign < 0)
     for index, rank in zip(compared, found, strict=True):
@@ -373,9 +385,9 @@ def _ranked_group(rows: list[Row], sort: str) -> list[Row]:
 def _no_better_than_gray(rows: list[Row], sort: str) -> list[str]:
     gray = next((row for row in rows if row.is_fixed and row.record.model == GRAY), None)
     baseline = gray.values(sort) if gray else None
-    if baseline is None or len(baseline) < 2 or METRICS[sort].direction == "none":
+    if baseline is None or len(baseline) < 2 or ALL_METRICS[sort].direction == "none":
         return []
-    higher = METRICS[sort].direction == "up"
+    higher = ALL_METRICS[sort].direction == "up"
     names = []
     for row in rows:
         values = None if row.is_fixed else row.values(sort)

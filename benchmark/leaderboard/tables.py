@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
+from benchmark.evaluation.baselines import GROUND_TRUTH
 from benchmark.evaluation.named import PublishedRow, published_under
 from benchmark.leaderboard.notes import (
     COST_NOTE,
@@ -18,7 +19,7 @@ from benchmark.leaderboard.notes import (
 )
 from benchmark.leaderboard.pairs import Pair, pairs_of
 from benchmark.leaderboard.ranking import ProtocolBoard, Row
-from benchmark.metrics.table import METRICS
+from benchmark.metrics.table import ALL_METRICS
 from benchmark.results.records import Estimate, Score
 from benchmark.statistics import Interval
 
@@ -150,7 +151,11 @@ def _identity() -> list[Column]:
 def _quality(board: ProtocolBoard) -> list[Column]:
     rank = Column("rank", lambda row: _number(row.rank, "{}"))
     pretrained = Column("pretrained on", lambda row: Cell(row.pretrained_on, row.pretrained_on))
-    return [rank, *_identity(), *(_metric(board, key) for key in metric_keys()), pretrained]
+    keys = metric_keys(board.rows[0].scores)
+    metrics = [_metric(board, key) for key in keys]
+    after = keys.index("colorfulness_gap") + 1
+    metrics[after:after] = _difference_of_means(board)
+    return [rank, *_identity(), *metrics, pretrained]
 
 
 def _metric(board: ProtocolBoard, key: str) -> Column:
@@ -170,7 +175,24 @@ def _metric(board: ProtocolBoard, key: str) -> Column:
         mark = best.index(score.mean) if score.mean in best else None
         return Cell(value_text(score, row.std_over_seeds(key)), score.mean, mark)
 
-    return Column(metric_heading(first), cell)
+    heading = metric_heading(first)
+    # FID depends on the number of images, so that number belongs to its name.
+    named = f"{first.label} (n = {board.n_images:,}){ARROWS[first.direction]}"
+    return Column(named if key.startswith("fid") else heading, cell)
+
+
+def _difference_of_means(board: ProtocolBoard) -> list[Column]:
+    """ΔCF as papers print it, where a protocol has their variant of colorfulness."""
+    truth = board.fixed(GROUND_TRUTH)
+    true_mean = None if truth is None else truth.scores["colorfulness"].mean
+    if true_mean is None or board.options.colorfulness != "absolute":
+        return []
+
+    def cell(row: Row) -> Cell:
+        mean = row.scores["colorfulness"].mean
+        return _number(None if mean is None else abs(mean - true_mean), "{:.2f}")
+
+    return [Column("ΔCF of means", cell)]
 
 
 def _unmarked_metric(heading: str, key: str) -> Column:
@@ -222,7 +244,7 @@ def _several(rows: Sequence[Row]) -> list[Column]:
 
     first, samples = rows[0].record, rows[0].samples
     assert samples is not None
-    between = [key for key, metric in METRICS.items() if metric.between_samples]
+    between = [key for key, metric in ALL_METRICS.items() if metric.between_samples]
     shown = {"mean": (*FIRST, "colorfulness"), "best": FIRST}
     return [
         _name_column(),

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from benchmark.color import require_rgb, rgb8_to_lab, rgb_from_8bit, rgb_to_lab
+from benchmark.color import join, require_rgb, rgb8_to_lab, rgb_from_8bit, rgb_to_lab
 from benchmark.metrics.options import Variant
 
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
+MOST_CHROMA = 8.0
+"""Largest factor by which `match_chroma` scales the chroma of an output."""
 SSIM_CONSTANTS = 0.01**2, 0.03**2
 
 
@@ -30,6 +32,7 @@ class ImagePair:
         require_rgb(output, "prediction")
         require_rgb(truth, "truth")
         self.output, self.truth = output.float(), truth.float()
+        self._matched: ImagePair | None = None
 
     @classmethod
     def from_8bit(cls, output8: Tensor, truth8: Tensor) -> "ImagePair":
@@ -37,6 +40,12 @@ class ImagePair:
         pair = cls(rgb_from_8bit(output8), rgb_from_8bit(truth8))
         pair.lab = rgb8_to_lab(output8), rgb8_to_lab(truth8)
         return pair
+
+    def chroma_matched(self, variant: Variant) -> "ImagePair":
+        """The pair with each output's chroma scaled to its truth's colorfulness; computed once."""
+        if self._matched is None:
+            self._matched = ImagePair(match_chroma(self, variant), self.truth)
+        return self._matched
 
     @cached_property
     def lab(self) -> tuple[Tensor, Tensor]:
@@ -193,6 +202,25 @@ def colorfulness_gap(prediction: Tensor, truth: Tensor, variant: Variant = "sign
     """How far the colorfulness of an image is from its truth's, either way."""
     pair = ImagePair(prediction, truth)
     return (colorfulness(pair.output, variant) - colorfulness(pair.truth, variant)).abs()
+
+
+def match_chroma(pair: ImagePair, variant: Variant = "signed") -> Tensor:
+    """Scale the chroma of each output, at constant L* and hue, to its truth's colorfulness.
+
+    Returns sRGB, (B, 3, H, W). The factor is found by bisection between 0 and MOST_CHROMA; an
+    output that would need more, because it is nearly gray, gets that. So a model cannot gain by
+    being more vivid than another one that has the same hues at the same places.
+    """
+    lightness, ab = pair.lab[0][:, :1], pair.lab[0][:, 1:]
+    wanted = colorfulness(pair.truth, variant)
+    low = torch.zeros(len(wanted), 1, 1, 1, device=wanted.device)
+    high = torch.full_like(low, MOST_CHROMA)
+    for _ in range(12):
+        middle = (low + high) / 2
+        below = colorfulness(join(lightness, middle * ab), variant) < wanted
+        below = below[:, None, None, None]
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return join(lightness, (low + high) / 2 * ab)
 
 
 def lpips(prediction: Tensor, truth: Tensor, network: nn.Module) -> Tensor:

@@ -31,7 +31,7 @@ class Scores:
 
 class Measured(NamedTuple):
     """What was measured of a batch: the number of its images, their values by metric, and for each
-    metric of sets the features of outputs and of truths."""
+    source of set metrics the features of outputs and of truths."""
 
     n: int
     columns: dict[str, list[float]]
@@ -60,13 +60,14 @@ def measure(
     rows, _ = _measurable(suite, keys)
     networks = {key: suite.network_arguments(row) for key, row in rows.items()}
     measures = {key: row.measure for key, row in rows.items() if row.measure}
-    gathered = {key: row.gather(*networks[key]) for key, row in rows.items() if row.gather}
+    gathered = [row.gather(*networks[key]) for key, row in rows.items() if row.gather]
+    sources = {metric.source: metric for metric in gathered}
 
     @torch.no_grad()
     def measure_batch(batch: tuple[Tensor, Tensor]) -> Measured:
         pair = ImagePair.from_8bit(*batch)
         columns = {key: measure(pair, *networks[key]).tolist() for key, measure in measures.items()}
-        features = {key: metric.features(pair) for key, metric in gathered.items()}
+        features = {source: metric.features(pair) for source, metric in sources.items()}
         return Measured(len(pair.output), columns, features)
 
     yield from _map_on_threads(measure_batch, batches)
@@ -86,8 +87,8 @@ def combine(
         n += batch.n
         for key, column in values.items():
             column += batch.columns[key]
-        for key, metric in gathered.items():
-            metric.update(*batch.features[key])
+        for metric in gathered.values():
+            metric.update(*batch.features[metric.source])
     if not n:
         raise ValueError("there is no image to score")
     per_set = {}

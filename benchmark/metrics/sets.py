@@ -1,7 +1,8 @@
-"""The metrics of whole sets of images: KID and the divergence of ab."""
+"""The metrics of whole sets of images: KID, FID and the divergence of ab."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,15 +10,19 @@ from torch import Tensor, nn
 from benchmark.color import rgb_to_8bit
 from benchmark.metrics.histogram import ab_histogram, jensen_shannon
 from benchmark.metrics.images import ImagePair
+from benchmark.metrics.options import Variant
 
 KID_SUBSETS, KID_SUBSET = 100, 1000
 
 
 class SetScore(NamedTuple):
-    """The value of a metric of a whole set, and its standard deviation where it has one."""
+    """The value of a metric of a whole set; where it has them, its standard deviation, and the ends
+    of its 95 % interval."""
 
     value: float
     deviation: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 class Undefined(Exception):
@@ -25,7 +30,12 @@ class Undefined(Exception):
 
 
 class SetMetric(ABC):
-    """A metric of a whole set: features of each batch are gathered, the value is computed last."""
+    """A metric of a whole set: features of each batch are gathered, the value is computed last.
+
+    source: names the features; metrics of one source are given the same ones, computed once.
+    """
+
+    source: ClassVar[str]
 
     @abstractmethod
     def features(self, pair: ImagePair) -> tuple[Tensor, Tensor]:
@@ -42,6 +52,8 @@ class SetMetric(ABC):
 
 class AbDivergence(SetMetric):
     """Jensen-Shannon divergence of the colors of all outputs and of all truths, in nats."""
+
+    source = "ab"
 
     def __init__(self) -> None:
         self.counts: tuple[Tensor, Tensor] | None = None
@@ -85,6 +97,21 @@ class Features:
         """The sum of each image's features, (N,), float64."""
         return torch.cat([part.double().sum(dim=1) for part in self.parts])
 
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """The mean, (D,), and the covariance with divisor N - 1, (D, D), float64."""
+        n = len(self)
+        total = torch.stack([part.double().sum(dim=0) for part in self.parts]).sum(dim=0)
+        mean = total / n
+        products = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+        for part in self.centered(mean):
+            products.addmm_(part.T, part)
+        return mean, products / (n - 1)
+
+    def centered(self, mean: Tensor) -> Iterator[Tensor]:
+        """Yield the features of each part less a mean, float64."""
+        for part in self.parts:
+            yield part.double() - mean
+
     def take(self, rows: Tensor) -> Tensor:
         """The features of these rows, (len(rows), D)."""
         starts = torch.tensor([0, *map(len, self.parts)]).cumsum(0)
@@ -96,11 +123,13 @@ class Features:
         return taken
 
 
-class KernelInceptionDistance(SetMetric):
-    """KID (Bińkowski et al. 2018) between all outputs and all truths; keeps 16 KB an image.
+class InceptionMetric(SetMetric):
+    """A metric of Inception's features of all outputs and all truths; keeps 16 KB an image.
 
     network: from `inception_network`, uint8 (B, 3, H, W) → features (B, D).
     """
+
+    source = "inception"
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
@@ -114,8 +143,35 @@ class KernelInceptionDistance(SetMetric):
         self.outputs.append(output)
         self.truths.append(truth)
 
+
+class KernelInceptionDistance(InceptionMetric):
+    """KID (Bińkowski et al. 2018)."""
+
     def compute(self) -> SetScore:
         return kernel_distance(self.outputs, self.truths)
+
+
+class FrechetInceptionDistance(InceptionMetric):
+    """FID (Heusel et al. 2017)."""
+
+    def compute(self) -> SetScore:
+        return frechet_distance(self.outputs, self.truths)
+
+
+class MatchedFrechetDistance(FrechetInceptionDistance):
+    """FID of outputs whose chroma was scaled to their truths' colorfulness.
+
+    variant: of colorfulness.
+    """
+
+    source = "inception of matched outputs"
+
+    def __init__(self, network: nn.Module, variant: Variant) -> None:
+        super().__init__(network)
+        self.variant = variant
+
+    def features(self, pair: ImagePair) -> tuple[Tensor, Tensor]:
+        return super().features(pair.chroma_matched(self.variant))
 
 
 def too_few_images(count: int) -> str | None:
@@ -158,3 +214,58 @@ def kernel_mmd(first: Tensor, second: Tensor) -> Tensor:
     one, other = kernel(first, first), kernel(second, second)
     within = one.sum() - one.trace() + other.sum() - other.trace()
     return within / (n * (n - 1)) - 2 * kernel(first, second).mean()
+
+
+# ---- FID -----------------------------------------------------------------------------------------
+
+FEWEST_FOR_FID = 2048
+"""Below as many images as Inception has features, FID's covariances are singular."""
+Z = 1.959964  # of 95 % of a normal distribution
+
+
+def frechet_distance(outputs: Features | Tensor, truths: Features | Tensor) -> SetScore:
+    """FID of features (N, D): the Fréchet distance of two normal distributions, with its interval.
+
+    d² = |μ - ν|² + tr(S + T - 2 (S T)^½) with the means and the covariances (divisor N - 1) of
+    outputs and truths, in float64. The interval is that of the delta method: an image, its output
+    together with its truth, changes d² by the derivative of d² in its direction, and the variance
+    of a mean of N such changes follows. It covers the choice of images, not the bias of a small N.
+    Raises Undefined for fewer than 2 images.
+    """
+    outputs, truths = Features.of(outputs), Features.of(truths)
+    n = len(outputs)
+    if n < 2:
+        raise Undefined(f"FID needs at least 2 images, and there is {n}")
+    (mean, covariance), (true_mean, true_covariance) = outputs.moments(), truths.moments()
+    root, inverse = _roots(covariance)
+    true_root, true_inverse = _roots(true_covariance)
+    # The eigenvalues of (S T)^½ are those of P = (S^½ T S^½)^½.
+    squares, vectors = torch.linalg.eigh(root @ true_covariance @ root)
+    eigenvalues = squares.clamp(min=0).sqrt()
+    shift = mean - true_mean
+    trace = (covariance + true_covariance).trace() - 2 * eigenvalues.sum()
+    distance = float(shift.square().sum() + trace)
+    # The derivatives of the trace: identity minus the optimal transport map, in either direction.
+    # Q = (T^½ S T^½)^½ has the eigenvalues of P, and T^½ S^½ maps the vectors of P to its own.
+    forth = inverse @ (vectors * eigenvalues @ vectors.T) @ inverse
+    mapped = true_root @ root @ vectors * _inverse_of(eigenvalues).sqrt()
+    back = true_inverse @ (mapped @ mapped.T) @ true_inverse
+    changes = [
+        2 * (x - y) @ shift + (x * (x - x @ forth)).sum(1) + (y * (y - y @ back)).sum(1)
+        for x, y in zip(outputs.centered(mean), truths.centered(true_mean), strict=True)
+    ]
+    error = float(torch.cat(changes).std()) / n**0.5
+    return SetScore(distance, None, max(0.0, distance - Z * error), distance + Z * error)
+
+
+def _roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """The square root of a covariance, (D, D), and the inverse of that where it is not 0."""
+    squares, vectors = torch.linalg.eigh(matrix)
+    values = squares.clamp(min=0).sqrt()
+    return vectors * values @ vectors.T, vectors * _inverse_of(values) @ vectors.T
+
+
+def _inverse_of(values: Tensor) -> Tensor:
+    """1 / values, and 0 for values that are 0 but for rounding."""
+    positive = values > 1e-6 * values.max()
+    return torch.where(positive, 1 / values.clamp(min=1e-300), 0.0)

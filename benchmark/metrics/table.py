@@ -1,13 +1,14 @@
 """The table of metrics: what each measures and how it is read; their options; their networks."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from benchmark.metrics.images import (
+    ImagePair,
     cie76,
     ciede2000,
     colorfulness,
@@ -29,10 +30,14 @@ from benchmark.metrics.sets import (
     KID_SUBSET,
     KID_SUBSETS,
     AbDivergence,
+    FrechetInceptionDistance,
     KernelInceptionDistance,
+    MatchedFrechetDistance,
     SetMetric,
 )
 
+NO_TRUTH = "these photos have no true color"
+"""Why a metric that compares with the truth has no value where the reference is `none`."""
 Direction = Literal["up", "down", "none"]
 Aspect = Literal["fidelity", "distribution", "diversity", "lightness"]
 """What a metric judges: closeness to the one truth, likeness of the colors of all images to those
@@ -67,18 +72,31 @@ class Metric:
     between_samples: bool = False
 
     @property
+    def needs_truth(self) -> bool:
+        """Whether the color of the truth is needed: not for what is measured of outputs alone."""
+        return not self.between_samples and self.key not in ("colorfulness", "lightness_error")
+
+    @property
     def per_image(self) -> bool:
         """Whether the metric has one value for each output beside its truth."""
         return self.measure is not None and not self.between_samples
 
 
 def metrics_by_key(options: MetricOptions) -> dict[str, Metric]:
-    """The metrics under these options, by key. The keys are the same whatever the options are."""
-    rows = (*_fidelity(options), *_color(options), *_of_sets(), *_diversity(options))
-    return {metric.key: metric for metric in rows}
+    """The metrics under these options, by key: the usual ones, and those that are asked for."""
+    rows = [*_fidelity(options), *_color(options), *_of_sets()]
+    rows += _frechet() if options.fid == "on" else ()
+    rows += _chroma_matched(options) if options.chroma_matched == "on" else ()
+    return {metric.key: metric for metric in (*rows, *_diversity(options))}
 
 
 BOTH = "output and truth"
+SETS = "all outputs and all truths"
+INCEPTION = (
+    "torch-fidelity's Inception-v3, images resized to 299×299 bilinearly without antialiasing as "
+    "in TensorFlow 1"
+)
+MATCHED = "chroma of each output scaled to its truth's colorfulness"
 
 
 def _fidelity(options: MetricOptions) -> tuple[Metric, ...]:
@@ -136,10 +154,9 @@ def _color(options: MetricOptions) -> tuple[Metric, ...]:
 def _of_sets() -> tuple[Metric, ...]:
     return (
         Metric(
-            "kid", "KID", "", "down", "distribution", "all outputs and all truths",
-            "torch-fidelity's Inception-v3, images resized to 299×299 bilinearly without "
-            f"antialiasing as in TensorFlow 1, cubic kernel, {KID_SUBSETS} subsets of at most "
-            f"{KID_SUBSET} and n / 2, outputs and truths of different images",
+            "kid", "KID", "", "down", "distribution", SETS,
+            f"{INCEPTION}, cubic kernel, {KID_SUBSETS} subsets of at most {KID_SUBSET} and n / 2, "
+            "outputs and truths of different images",
             "Bińkowski et al. 2018", gather=KernelInceptionDistance, network="kid",
         ),
         Metric(
@@ -148,6 +165,38 @@ def _of_sets() -> tuple[Metric, ...]:
             "Lin 1991", 0.0, gather=AbDivergence,
         ),
     )  # fmt: skip
+
+
+def _frechet() -> tuple[Metric, ...]:
+    return (
+        Metric(
+            "fid", "FID", "", "down", "distribution", SETS,
+            f"{INCEPTION}, covariances with n - 1, interval of the delta method",
+            "Heusel et al. 2017", None, gather=FrechetInceptionDistance, network="kid",
+        ),
+    )  # fmt: skip
+
+
+def _chroma_matched(options: MetricOptions) -> tuple[Metric, ...]:
+    backbone, variant = options.lpips_backbone, options.colorfulness
+
+    def distance(pair: ImagePair, network: nn.Module) -> Tensor:
+        matched = pair.chroma_matched(variant)
+        return lpips(matched.output, matched.truth, network)
+
+    matched = Metric(
+        "lpips_matched", f"LPIPS ({backbone}), chroma matched", "", "down", "fidelity", BOTH,
+        f"v0.1, {LPIPS_BACKBONES[backbone].name}, {MATCHED}", "Zhang et al. 2018", 0.0,
+        distance, network="lpips",
+    )  # fmt: skip
+    if options.fid == "off":
+        return (matched,)
+    frechet = Metric(
+        "fid_matched", "FID, chroma matched", "", "down", "distribution", SETS,
+        f"{INCEPTION}, {MATCHED}", "Heusel et al. 2017", None,
+        gather=lambda network: MatchedFrechetDistance(network, variant), network="kid",
+    )  # fmt: skip
+    return matched, frechet
 
 
 def _diversity(options: MetricOptions) -> tuple[Metric, ...]:
@@ -169,6 +218,8 @@ def _diversity(options: MetricOptions) -> tuple[Metric, ...]:
 
 METRICS = metrics_by_key(MetricOptions())
 """The metrics under the default options, by key."""
+ALL_METRICS = metrics_by_key(MetricOptions(fid="on", chroma_matched="on"))
+"""Every metric there is, by key, under otherwise default options."""
 
 
 @dataclass(frozen=True)
@@ -190,16 +241,19 @@ class MetricSuite:
     def describe(self) -> dict[str, Any]:
         """The options, labels and parameters of all metrics, which are part of a protocol."""
         described = {key: f"{row.label}: {row.parameters}" for key, row in self.metrics.items()}
-        return {"options": asdict(self.options), **described}
+        return {"options": self.options.describe(), **described}
 
     def reasons_without(self, keys: Iterable[str]) -> dict[str, str]:
         """Why metrics among `keys` cannot be measured with this suite, by key; most can."""
-        needed = {key: self.metrics[key].network for key in keys}
-        return {
-            key: self.unavailable.get(network, "no network was given")
-            for key, network in needed.items()
-            if network is not None and network not in self.networks
-        }
+        reasons = {}
+        for key in keys:
+            metric = self.metrics[key]
+            network = metric.network
+            if self.options.reference == "none" and metric.needs_truth:
+                reasons[key] = NO_TRUTH
+            elif network is not None and network not in self.networks:
+                reasons[key] = self.unavailable.get(network, "no network was given")
+        return reasons
 
     def network_arguments(self, metric: Metric) -> tuple[nn.Module, ...]:
         """The further arguments of `measure` and `gather`: the metric's network, or nothing."""

@@ -9,6 +9,7 @@ import pytest
 from benchmark.cli.options import parse_assignments, sampling_values
 from benchmark.errors import UserError
 from benchmark.jobs.job import Job, choose_sampling, job_for_model
+from benchmark.metrics.options import MetricOptions
 from benchmark.registry import load_model
 
 
@@ -16,7 +17,7 @@ def make_job(assignments: dict[str, str], **options: Any) -> Job:
     """Return a job with these options and `--set` assignments; all other options are None."""
     names = {field.name for field in fields(Job)} - {"typed"}
     assigned = parse_assignments(f"{name}={text}" for name, text in assignments.items())
-    return Job.of({**dict.fromkeys(names), **options}, assigned)
+    return Job.of({**dict.fromkeys(names), **options}, assigned, MetricOptions())
 
 
 def test_an_option_has_precedence_over_set_in_all_commands() -> None:

@@ -37,8 +37,8 @@ def test_a_score_depends_neither_on_batches_nor_on_the_order_of_images(
     for key, values in whole.per_image.items():
         expected = [values[row] for row in order]
         np.testing.assert_allclose(shuffled.per_image[key], expected, rtol=1e-5, atol=1e-5)
-    for key, (value, _) in whole.per_set.items():
-        assert shuffled.per_set[key].value == pytest.approx(value, abs=1e-6)
+    for key, found in whole.per_set.items():
+        assert shuffled.per_set[key].value == pytest.approx(found.value, abs=1e-6)
 
 
 def test_a_score_has_the_values_of_the_metric_functions() -> None:
