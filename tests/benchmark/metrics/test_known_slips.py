@@ -41,7 +41,7 @@ def test_a_range_of_225_makes_structural_similarity_another_number() -> None:
     )
     ours = float(ssim(output8[None].float() / 255, truth8[None].float() / 255))
     assert ours == pytest.approx(right, abs=0.01)  # which also averages over the borders
-    assert abs(slip - right) > 0.02
+    assert abs(slip - right) > 0.01
 
 
 def test_leaving_gray_outputs_out_of_the_mean_makes_a_timid_model_vivid() -> None:
