@@ -2,8 +2,9 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, NoReturn
 
 import typer
@@ -18,20 +19,33 @@ from benchmark.errors import UserError, first_line
 def find_commands() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield the name and the function of each command, by name.
 
-    A file of benchmark/cli/ that defines a function `command` is a command of the file's name. A
-    file that cannot be used is listed with its reason, which is also the error of the command.
+    A file of benchmark/cli/ that defines a function `command` is a command of the file's name, and
+    so is a folder whose __init__.py defines it. Each file of such a folder is a command of two
+    words: study/read.py is `study read`. A file that cannot be used is listed with its reason,
+    which is also the error of the command.
     """
-    for file in sorted(pkgutil.iter_modules(cli.__path__), key=lambda file: file.name):
+    yield from _commands_in(cli.__path__, cli.__name__)
+
+
+def _commands_in(
+    paths: Iterable[str], package: str, words: tuple[str, ...] = ()
+) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield the commands of a package's files and folders; words: the name so far."""
+    for file in sorted(pkgutil.iter_modules(paths), key=lambda file: file.name):
+        name, inner = f"{package}.{file.name}", (*words, file.name.replace("_", "-"))
+        module: ModuleType | None = None
         try:
-            function = getattr(
-                importlib.import_module(f"benchmark.cli.{file.name}"), "command", None
-            )
+            module = importlib.import_module(name)
+            function = getattr(module, "command", None)
             if function is not None:
                 _require_options(function)
         except Exception as error:  # a contributor's file may raise anything
-            function = _broken(f"benchmark/cli/{file.name}.py", first_line(error))
+            place = "/".join(name.split("."))
+            function = _broken(place + ("/" if file.ispkg else ".py"), first_line(error))
         if function is not None:
-            yield file.name.replace("_", "-"), function
+            yield " ".join(inner), function
+        if file.ispkg and module is not None:
+            yield from _commands_in(module.__path__, name, inner)
 
 
 def _require_options(function: Callable[..., Any]) -> None:
@@ -78,6 +92,16 @@ class Group(TyperGroup):
         """Parse, with errors in plain words."""
         with _plain_errors():
             return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command: of two words, such as `study read`, before that of the first one.
+
+        So an argument that is spelled as the second word is written as a path, `study ./read`.
+        """
+        both = " ".join(args[:2])
+        if len(args) > 1 and both in self.commands:
+            return both, self.commands[both], args[2:]
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command. typer would end silently, with exit code 1, after a BrokenPipeError.

@@ -44,7 +44,7 @@ def test_without_arguments_the_help_goes_to_stdout(run: RunCommand) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_help_of_a_command_imports_no_torch(name: str) -> None:
     code = (
-        f"import sys; sys.argv = ['main.py', '{name}', '--help']\n"
+        f"import sys; sys.argv = ['main.py', *{name.split()}, '--help']\n"
         "import main\n"
         "try: main.main()\n"
         "except SystemExit: pass\n"
