@@ -15,6 +15,7 @@ from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
 from benchmark.evaluation.baselines import GRAY
 from benchmark.evaluation.recorded import read_test
+from benchmark.leaderboard.studies import read_studies
 from benchmark.metrics.options import DEFAULT_SORT
 from benchmark.metrics.table import METRICS
 from benchmark.results.folders import Sample, TestFolder
@@ -25,6 +26,7 @@ from benchmark.results.records import (
     Score,
     SeveralSamples,
 )
+from benchmark.results.study import StudyRecord
 from benchmark.settings import Settings
 from benchmark.statistics import mean_interval, ranks
 
@@ -191,7 +193,7 @@ class ProtocolBoard:
     sort: the metric that orders them. together: whether rows from scratch and rows with a
     pretrained encoder are ranked together; otherwise those from scratch come first.
     no_better_than_gray: names of the rows that by that metric are not significantly better than the
-    gray input.
+    gray input. studies: what people answered about images of these rows.
     """
 
     protocol: ProtocolRecord
@@ -200,6 +202,7 @@ class ProtocolBoard:
     sort: str
     together: bool = False
     no_better_than_gray: list[str] = field(default_factory=list)
+    studies: list[StudyRecord] = field(default_factory=list)
 
     @property
     def models(self) -> list[Row]:
@@ -223,7 +226,10 @@ class ProtocolBoard:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All boards of a results folder. refused: why a test is in no board, by its run.json."""
+    """All boards of a results folder.
+
+    refused: why a test or a study is in no board, by its file.
+    """
 
     boards: list[ProtocolBoard]
     refused: dict[str, str]
@@ -249,15 +255,19 @@ def read(results: Path, sort: str = DEFAULT_SORT, *, together: bool = False) -> 
         end = did_you_mean(sort.lower(), known) or f"; the metrics are {', '.join(known)}."
         raise UserError(f"--sort {sort}: there is no such metric{end}")
     tests, refused = _read_tests(results)
+    by_protocol = defaultdict(list)
+    for test in tests:
+        by_protocol[test.record.protocol_hash].append(test)
+    studies, refused_studies = read_studies(results, by_protocol)
+    refused |= refused_studies
     for path, reason in refused.items():
         info(f"Left out: {path}: {reason}")
     if not tests:
         raise UserError(f"{results} holds no finished test: train a model, then --mode test.")
-    by_protocol = defaultdict(list)
-    for test in tests:
-        by_protocol[test.record.protocol_hash].append(test)
     groups = sorted(by_protocol.values(), key=lambda group: group[0].record.protocol.name)
-    return Leaderboard([_board(group, sort, together) for group in groups], refused)
+    boards = [_board(group, sort, together) for group in groups]
+    boards = [replace(one, studies=studies.get(one.protocol_hash, [])) for one in boards]
+    return Leaderboard(boards, refused)
 
 
 def _read_tests(results: Path) -> tuple[list[TestResult], dict[str, str]]:
