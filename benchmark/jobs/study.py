@@ -192,6 +192,6 @@ def _require_earlier_participants(path: Path, record: StudyRecord) -> None:
     lost = set(read_record(path, StudyRecord).participants) - set(record.participants)
     if lost:
         raise UserError(
-            f"{path} also has {len(lost)} participants whose answers are not named: name the "
+            f"{path} also has participants whose answers are not named ({len(lost)}): name the "
             "answers of all participants, or replace the result with --overwrite."
         )
