@@ -21,7 +21,7 @@ from benchmark.study import page
 from benchmark.study.answers import consistency_of, judgments_of, read_answers, read_key
 from benchmark.study.design import Lengths, make_lists, pairs_of
 from benchmark.study.outputs import Material, gather
-from benchmark.study.rates import rate_of, strengths_of
+from benchmark.study.rates import about, rate_of, strengths_of
 
 IMAGES = 40
 """The most test images of a study unless --images says otherwise: a participant sees each once."""
@@ -144,10 +144,8 @@ def _has_test(results: Path, protocol_hash: str) -> bool:
 def evaluate(answers: Sequence[Answers], key: StudyKey) -> StudyRecord:
     """The result of a study. Raises UserError if a model has no answer."""
     judgments, consistency = judgments_of(answers, key), consistency_of(answers, key)
-    rates = [rate_of(index, judgments) for index in range(len(key.models))]
-    unanswered = [
-        model.name for model, (_, rate) in zip(key.models, rates, strict=True) if rate is None
-    ]
+    of_models = [about(index, judgments) for index in range(len(key.models))]
+    unanswered = [model.name for model, own in zip(key.models, of_models, strict=True) if not own]
     if unanswered:
         raise UserError(
             f"No answer is about {shorten(unanswered)}: read the answers of more participants."
@@ -156,12 +154,12 @@ def evaluate(answers: Sequence[Answers], key: StudyKey) -> StudyRecord:
     scores = [
         StudyScore(
             model=model,
-            answers=n,
-            rate=rate,
+            answers=len(own),
+            participants=len({one.participant for one in own}),
+            rate=rate_of(index, own),
             strength=strengths[index] if strengths is not None else None,
         )
-        for index, (model, (n, rate)) in enumerate(zip(key.models, rates, strict=True))
-        if rate is not None
+        for index, (model, own) in enumerate(zip(key.models, of_models, strict=True))
     ]
     return StudyRecord(
         study=key.hash,

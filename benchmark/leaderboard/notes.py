@@ -97,13 +97,13 @@ def study_note(study: StudyRecord, bounded: bool, changed: Sequence[str]) -> str
     shown = "until the answer" if study.seconds is None else f"for {study.seconds:g} s"
     found = [
         f"{people} participant{'s' * (people != 1)} gave {study.n_answers} answers about "
-        f"{study.n_images} images. Each pair was shown {shown}.",
+        f"{study.n_images} image{'s' * (study.n_images != 1)}. Each pair was shown {shown}.",
         STUDY_NOTES[study.question],
         STUDY_INTERVAL_NOTE if people > 1 else "A single participant gives no interval.",
     ]
     if bounded:
         found.append(STRENGTH_NOTE)
-    found.append(f"The left image was chosen in {study.left_rate:.0%} of the answers.")
+    found.append(f"The left image was chosen in {100 * study.left_rate:.0f} % of the answers.")
     if study.repeated:
         found.append(
             f"Of {study.repeated} pairs that were shown a second time, {study.alike} were answered "
@@ -111,7 +111,7 @@ def study_note(study: StudyRecord, bounded: bool, changed: Sequence[str]) -> str
         )
     if changed:
         found.append(f"Tested again since, with other images: {'; '.join(changed)}.")
-    return " ".join([*found, "People are never ranked among metrics."])
+    return " ".join([*found, "A study is never ranked among metrics."])
 
 
 # ---- of the whole board -------------------------------------------------------------------------

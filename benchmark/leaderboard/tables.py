@@ -317,7 +317,7 @@ def _study(study: StudyRecord, board: ProtocolBoard) -> Table:
     bounded = any(one.strength is not None for one in scores)
     return Table(
         f"Human study {study.study[:8]}: {title}",
-        ["Model", heading, *(["strength ↑"] if bounded else []), "answers"],
+        ["Model", heading, *(["strength ↑"] if bounded else []), "answers", "participants"],
         [_study_row(one, bounded) for one in scores],
         study_note(study, bounded, changed),
     )
@@ -325,8 +325,9 @@ def _study(study: StudyRecord, board: ProtocolBoard) -> Table:
 
 def _study_row(score: StudyScore, bounded: bool) -> list[Cell]:
     strength = [_with_interval(score.strength, "{:+.2f}")] if bounded else []
+    counts = [_number(count, "{}") for count in (score.answers, score.participants)]
     name = Cell(score.model.name, score.model.name)
-    return [name, _with_interval(score.rate, "{:.2f}"), *strength, _number(score.answers, "{}")]
+    return [name, _with_interval(score.rate, "{:.2f}"), *strength, *counts]
 
 
 def _with_interval(value: Rate | Strength | None, template: str) -> Cell:

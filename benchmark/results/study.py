@@ -138,14 +138,16 @@ class Strength(Strict):
 
 
 class StudyScore(Strict):
-    """What a study says of one model. answers: how many of the rate, without repeated pairs.
+    """What a study says of one model.
 
-    rate: the share of answers in which its output was chosen. strength: only for the question
+    rate: the share of answers in which its output was chosen. answers, participants: the numbers of
+    those that the rate is of; repeated pairs do not count. strength: only for the question
     `better`; None where the answers leave it without bounds.
     """
 
     model: StudyModel
     answers: Count
+    participants: Count
     rate: Rate
     strength: Strength | None
 

@@ -84,7 +84,8 @@ async function next() {
   find("#trial progress").value = done;
   find("#trial output").value = `${done + 1} of ${pairs.length}`;
   images.forEach((image, side) => { image.src = study.images[pairs[done][side + 1]]; });
-  await Promise.all([wait(BLANK_MS), ...images.map((image) => image.decode())]);
+  // Decoding fails if another pair is put in place meanwhile, which `turn` then tells.
+  await Promise.all([wait(BLANK_MS), ...images.map((image) => image.decode().catch(() => {}))]);
   if (mine !== turn) return;
   pair.className = "pair";
   shownAt = performance.now();

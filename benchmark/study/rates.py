@@ -29,27 +29,29 @@ class Judgment:
     loser: int | None
 
 
-def rate_of(model: int, judgments: Sequence[Judgment]) -> tuple[int, Rate | None]:
-    """Return the number of answers to pairs of a model, and the share in which it was chosen.
+def about(model: int, judgments: Sequence[Judgment]) -> list[Judgment]:
+    """The answers to pairs of a model."""
+    return [one for one in judgments if model in (one.winner, one.loser)]
+
+
+def rate_of(model: int, judgments: Sequence[Judgment]) -> Rate:
+    """Return the share of a model's pairs, at least one, in which it was chosen.
 
     The interval is Wilson's, for the number of independent answers that would have the variance of
-    these. It has a width also where the share is 0 or 1, at which a bootstrap would give none. The
-    rate is None without an answer.
+    these. It has a width also where the share is 0 or 1, at which a bootstrap would give none.
     """
-    own = [one for one in judgments if model in (one.winner, one.loser)]
-    if not own:
-        return 0, None
-    chosen = np.array([one.winner == model for one in own], dtype=np.float64)
-    share, n = float(chosen.mean()), len(own)
-    participants, images = [one.participant for one in own], [one.image for one in own]
+    chosen = np.array([one.winner == model for one in judgments], dtype=np.float64)
+    share, n = float(chosen.mean()), len(judgments)
+    participants = [one.participant for one in judgments]
+    images = [one.image for one in judgments]
     width = quantile(participants, images)
     if width is None:
-        return n, Rate(value=share, low=None, high=None)
+        return Rate(value=share, low=None, high=None)
     independent = share * (1 - share) / n
     variance = float(variances((chosen - share)[:, None] / n, participants, images)[0])
     effective = n * independent / variance if variance > 0 else float(n)
     low, high = wilson(share, effective, width)
-    return n, Rate(value=share, low=low, high=high)
+    return Rate(value=share, low=low, high=high)
 
 
 # ---- Bradley and Terry ---------------------------------------------------------------------------

@@ -141,11 +141,11 @@ def test_a_study_gets_a_table_of_its_own_in_the_board_of_its_protocol(
         assert after[suffix].count(title) >= 1
     lines = after[".md"].split(f"### {title}")[1].splitlines()
     rows = [re.split(r" *\| *", line)[1:-1] for line in lines if line.startswith("|")]
-    assert rows[0] == ["Model", "fooling rate ↑", "answers"]
+    assert rows[0] == ["Model", "fooling rate ↑", "answers", "participants"]
     assert [row[0] for row in rows[2:4]] == ["cold", "warm"]
     assert rows[2][1].startswith(r"1.00 \[0.")
     assert rows[3][1].startswith(r"0.00 \[0.00, 0.")
-    assert [row[2] for row in rows[2:4]] == ["12", "12"]
+    assert [row[2:] for row in rows[2:4]] == [["12", "3"]] * 2
     text = "\n".join(lines)
     assert "3 participants gave 30 answers about 8 images. Each pair was shown until" in text
     assert "Of 6 pairs that were shown a second time, 6 were answered alike" in text

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from benchmark.results.study import Rate
 from benchmark.study.intervals import wilson
-from benchmark.study.rates import Judgment, rate_of, strengths_of
+from benchmark.study.rates import Judgment, about, rate_of, strengths_of
 
 
 def sigmoid(value: float) -> float:
@@ -37,8 +38,7 @@ def test_the_interval_covers_the_rate_of_all_people_and_images(
     true = float(np.mean(1 / (1 + np.exp(-draws))))
     covered = 0
     for _ in range(150):
-        _, rate = rate_of(0, simulate(rng, participants, 24, odds, spread))
-        assert rate is not None
+        rate = rate_of(0, simulate(rng, participants, 24, odds, spread))
         assert rate.low is not None
         assert rate.high is not None
         covered += rate.low <= true <= rate.high
@@ -48,26 +48,22 @@ def test_the_interval_covers_the_rate_of_all_people_and_images(
 def test_an_interval_of_independent_answers_would_be_too_narrow() -> None:
     rng = np.random.default_rng(1)
     judgments = simulate(rng, 10, 40, 0.0, 1.5)
-    n, rate = rate_of(0, judgments)
-    assert rate is not None
+    rate = rate_of(0, judgments)
     assert rate.low is not None
     assert rate.high is not None
-    low, high = wilson(rate.value, n, 1.96)
+    low, high = wilson(rate.value, len(judgments), 1.96)
     assert rate.high - rate.low > 2 * (high - low)
 
 
 def test_a_rate_of_0_or_1_has_an_interval_and_a_single_participant_has_none() -> None:
     judgments = [Judgment(str(p), str(i), None, 0) for p in range(6) for i in range(10)]
-    n, rate = rate_of(0, judgments)
-    assert n == 60
-    assert rate is not None
+    assert about(0, judgments) == judgments
+    assert about(1, judgments) == []
+    rate = rate_of(0, judgments)
     assert (rate.value, rate.low) == (0, 0)
     assert rate.high is not None
     assert 0.02 < rate.high < 0.2
-    n, rate = rate_of(0, judgments[:10])
-    assert rate is not None
-    assert (n, rate.value, rate.low, rate.high) == (10, 0, None, None)
-    assert rate_of(1, judgments) == (0, None)
+    assert rate_of(0, judgments[:10]) == Rate(value=0, low=None, high=None)
 
 
 def test_wilsons_interval_is_that_of_scipy() -> None:
