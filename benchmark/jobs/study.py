@@ -74,6 +74,8 @@ def write_study(
         raise UserError(f"--out {out}: the page needs a name that ends in .html.")
     key_path = out.with_suffix(KEY_SUFFIX)
     for path in (out, key_path):
+        if path.is_dir():
+            raise UserError(f"{path} is a folder: name another --out.")
         if os.path.lexists(path) and not overwrite:
             raise UserError(
                 f"{path} exists: name another --out, or replace page and key with --overwrite, "
@@ -82,8 +84,8 @@ def write_study(
     material = gather(names, results, plan.question)
     key = make_key(material, plan)
     text = page.html(key, material)
-    write_record(key_path, key)  # first, for a page without its key would be of no use
-    write_text(out, text)
+    write_text(out, text)  # first, for where there is no room for it, the key stays as it was
+    write_record(key_path, key)
     return out, key_path, key
 
 

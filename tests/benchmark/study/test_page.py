@@ -158,6 +158,10 @@ def test_neither_page_nor_key_is_written_over_unless_asked_for(
             write_study(["warm"], results, plan, tmp_path / "study.html", overwrite=False)
         assert path.read_text() == "kept"
         path.unlink()
+        path.mkdir()
+        with pytest.raises(UserError, match=f"{name} is a folder"):
+            write_study(["warm"], results, plan, tmp_path / "study.html", overwrite=True)
+        path.rmdir()
     with pytest.raises(UserError, match=r"ends in \.html"):
         write_study(["warm"], results, plan, tmp_path / "study.json", overwrite=True)
 
