@@ -3,10 +3,10 @@
     python -m experiments.publish cartoon-64 --results Results
 
 Of every test it copies `run.json` and `per_image.csv`, and of every run `settings.json`,
-`history.jsonl` and `cost.json`, and writes the leaderboards anew from the copies; without images
-beside it, leaderboard.html has no gallery. The machine, the minutes, the versions and the commit
-stand in `run.json`. Of the folders of images, which `settings.json` names, only the last part of
-the path is kept.
+`history.jsonl` and `cost.json`, further the results of studies with people, and writes the
+leaderboards anew from the copies; without images beside it, leaderboard.html has no gallery. The
+machine, the minutes, the versions and the commit stand in `run.json`. Of the folders of images,
+which `settings.json` names, only the last part of the path is kept.
 """
 
 import json
@@ -19,7 +19,7 @@ import typer
 from benchmark import leaderboard
 from benchmark.console import info
 from benchmark.errors import UserError
-from benchmark.results.folders import TestFolder
+from benchmark.results.folders import TestFolder, study_files
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ROOT / "Results" / "published"
@@ -45,6 +45,8 @@ def main(
                 shutil.copyfile(path, target)
         if (settings := folder / run.settings.relative_to(results)).is_file():
             _shorten_paths(settings)
+    for path in study_files(results):
+        shutil.copyfile(path, folder / path.name)
     leaderboard.write(folder)
     (folder / ".leaderboard.lock").unlink()
     info(f"Published: {folder}")

@@ -1,9 +1,10 @@
-"""Fixtures for all tests: small images and folders of them, the command line, records, real data.
+"""Fixtures for all tests: small images, the command line, records, real data, a browser.
 
 Test files import nothing from here; they request fixtures by name.
 """
 
 import errno
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -176,3 +177,30 @@ def make_record() -> Callable[..., dict[str, Any]]:
     from tests import record_support
 
     return record_support.make_record
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window; it logs its requests and its errors."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("no chromium with chromedriver: no page is tried in a browser")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in (
+        "headless",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "no-first-run",
+    ):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chromium = webdriver.Chrome(options=options, service=Service(driver))
+    yield chromium
+    chromium.quit()

@@ -15,7 +15,7 @@ LAYERS = (
     {"main"},
     {"benchmark.cli"},
     {"benchmark.jobs"},
-    {"benchmark.training", "benchmark.leaderboard", "benchmark.inference"},
+    {"benchmark.training", "benchmark.leaderboard", "benchmark.inference", "benchmark.study"},
     {"benchmark.evaluation"},
     {"benchmark.data", "benchmark.checkpoints", "benchmark.registry"},
     {

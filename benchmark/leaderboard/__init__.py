@@ -1,8 +1,9 @@
 """From the tests of a results folder to ranked tables, plots and a page.
 
-ranking.py reads and ranks the tests, pairs.py finds the rows that a pretrained encoder tells apart,
-tables.py makes the columns, notes.py says how to read them, and formats.py, plots.py and page.py
-write what is shown.
+rows.py is a test as a table needs it, ranking.py reads and ranks the tests, studies.py reads the
+studies with people, pairs.py finds the rows that a pretrained encoder tells apart, tables.py makes
+the columns, notes.py says how to read them, and formats.py, plots.py and page.py write what is
+shown.
 """
 
 from collections.abc import Callable

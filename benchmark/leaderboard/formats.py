@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from benchmark.leaderboard.notes import caption, notes
-from benchmark.leaderboard.ranking import Leaderboard, ProtocolBoard, Row
+from benchmark.leaderboard.ranking import Leaderboard, ProtocolBoard
+from benchmark.leaderboard.rows import Row
 from benchmark.leaderboard.tables import Cell, Table, tables_of
 from benchmark.results.records import Score
 

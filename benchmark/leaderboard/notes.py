@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from benchmark.evaluation.baselines import GROUND_TRUTH
-from benchmark.leaderboard.ranking import ProtocolBoard, Row
+from benchmark.leaderboard.ranking import ProtocolBoard
+from benchmark.leaderboard.rows import Row
 from benchmark.metrics.sets import FEWEST_FOR_FID
 from benchmark.metrics.table import ALL_METRICS, Aspect
 from benchmark.results.records import Score
+from benchmark.results.study import StudyRecord
 
 FIRST = ("ssim", "lpips", "delta_e2000")
 """The metrics of the classic comparison come first; the others follow."""
@@ -29,6 +31,27 @@ PRETRAINING_NOTE = (
     "Each value is the mean over images of the difference between a model with a pretrained "
     "encoder and the same model trained from scratch on the same images, with its 95 % interval "
     "(paired bootstrap). An interval without 0 is a significant difference."
+)
+
+STUDY_NOTES = {
+    "real": (
+        "The fooling rate is the share of pairs of an output and its truth in which the output was "
+        "taken for the real photo (Zhang et al. 2016); 0.5 is that of colors that nobody can tell "
+        "from the true ones."
+    ),
+    "better": (
+        "The preference rate is the share of pairs with another model's output of the same image "
+        "in which the model's own was preferred; 0.5 is the average of the models."
+    ),
+}
+"""What the rate of a human study is, by its question."""
+STUDY_INTERVAL_NOTE = (
+    "In brackets is the 95 % interval over the choice of participants and of images: Wilson's, for "
+    "as many independent answers as have the variance of these."
+)
+STRENGTH_NOTE = (
+    "The strength is that of Bradley and Terry 1952: a model is preferred to one whose strength is "
+    "less by d in a share of 1 / (1 + exp(-d)) of the pairs; their mean is 0."
 )
 
 
@@ -81,6 +104,32 @@ def calibration_note(rows: Sequence[Row]) -> str:
         "needs several samples, distinguishes a model that draws its colors from one that repeats "
         "itself."
     )
+
+
+def study_note(study: StudyRecord, bounded: bool, changed: Sequence[str]) -> str:
+    """Who answered what, and how the columns of a human study are to be read.
+
+    bounded: whether the table has strengths. changed: the models whose images are others by now.
+    """
+    people = len(study.participants)
+    shown = "until the answer" if study.seconds is None else f"for {study.seconds:g} s"
+    found = [
+        f"{people} participant{'s' * (people != 1)} gave {study.n_answers} answers about "
+        f"{study.n_images} image{'s' * (study.n_images != 1)}. Each pair was shown {shown}.",
+        STUDY_NOTES[study.question],
+        STUDY_INTERVAL_NOTE if people > 1 else "A single participant gives no interval.",
+    ]
+    if bounded:
+        found.append(STRENGTH_NOTE)
+    found.append(f"The left image was chosen in {100 * study.left_rate:.0f} % of the answers.")
+    if study.repeated:
+        found.append(
+            f"Of {study.repeated} pairs that were shown a second time, {study.alike} were answered "
+            "alike; the rates are of the first showing."
+        )
+    if changed:
+        found.append(f"Tested again since, with other images: {'; '.join(changed)}.")
+    return " ".join([*found, "A study is never ranked among metrics."])
 
 
 # ---- of the whole board -------------------------------------------------------------------------

@@ -21,7 +21,8 @@ from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH
 from benchmark.files import sha256_of_bytes
 from benchmark.leaderboard.notes import COST_NOTE, caption, metric_keys, notes, quality_note
 from benchmark.leaderboard.plots import Plot, per_image_metric, plots_of
-from benchmark.leaderboard.ranking import Leaderboard, ProtocolBoard, TestResult
+from benchmark.leaderboard.ranking import Leaderboard, ProtocolBoard
+from benchmark.leaderboard.rows import TestResult
 from benchmark.leaderboard.tables import (
     Table,
     all_columns,

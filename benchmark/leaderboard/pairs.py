@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from benchmark.leaderboard.ranking import ProtocolBoard, Row
+from benchmark.leaderboard.ranking import ProtocolBoard
+from benchmark.leaderboard.rows import Row
 from benchmark.statistics import Interval, mean_interval
 
 

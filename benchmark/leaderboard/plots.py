@@ -21,7 +21,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH
 from benchmark.evaluation.calibration import outcome_colors
-from benchmark.leaderboard.ranking import WITHOUT_LPIPS, ProtocolBoard, Row
+from benchmark.leaderboard.ranking import WITHOUT_LPIPS, ProtocolBoard
+from benchmark.leaderboard.rows import Row
 from benchmark.leaderboard.tables import MS_PER_IMAGE, TRAINING, all_columns
 from benchmark.results.records import Score
 

@@ -4,185 +4,28 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from benchmark.console import info
 from benchmark.errors import UserError, did_you_mean
 from benchmark.evaluation.baselines import GRAY
 from benchmark.evaluation.protocol import options_of
 from benchmark.evaluation.recorded import read_test
+from benchmark.leaderboard.rows import Row, TestResult
+from benchmark.leaderboard.studies import read_studies
 from benchmark.metrics.options import DEFAULT_SORT, MetricOptions
 from benchmark.metrics.table import ALL_METRICS
-from benchmark.results.folders import Sample, TestFolder
-from benchmark.results.records import (
-    Calibration,
-    ProtocolRecord,
-    RunRecord,
-    Score,
-    SeveralSamples,
-)
-from benchmark.settings import Settings
-from benchmark.statistics import mean_interval, ranks
+from benchmark.results.folders import TestFolder
+from benchmark.results.records import ProtocolRecord, RunRecord
+from benchmark.results.study import StudyRecord
+from benchmark.statistics import ranks
 
 WITHOUT_LPIPS = "delta_e2000"
 
 
-# ---- rows and boards -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class TestResult:
-    """One test: its folder, its run.json, and its per_image.csv sorted by the images' contents."""
-
-    folder: TestFolder
-    record: RunRecord
-    table: pd.DataFrame
-
-    def values(self, key: str) -> NDArray[np.float64]:
-        """The values of a metric for the first sample of each image, (N,)."""
-        return self.sample_table(0)[key].to_numpy(dtype=np.float64)
-
-    def sample_table(self, sample: Sample) -> pd.DataFrame:
-        """The rows of per_image.csv that belong to one sample, one for each image."""
-        return self.table[self.table["sample"] == str(sample)]
-
-
-@dataclass(frozen=True)
-class Row:
-    """A model with its training, sampling and weights: one test, or one for each of several seeds.
-
-    rank: by the board's metric; None for fixed rows and where nothing can be compared.
-    """
-
-    tests: tuple[TestResult, ...]
-    rank: int | None = None
-
-    @property
-    def record(self) -> RunRecord:
-        """The first seed's record, for all that the seeds have in common."""
-        return self.tests[0].record
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether this is a reference, such as the ground truth, and no model."""
-        return self.record.kind == "fixed"
-
-    @property
-    def pretrained_on(self) -> str:
-        """What the encoder of a model was trained on before; – for a training from scratch."""
-        pretrained = self.record.pretrained
-        unknown = {"fixed": "", "submitted": "not known", "model": "–"}[self.record.kind]
-        return pretrained.label if pretrained is not None else unknown
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds of the row's tests, in ascending order."""
-        return [test.record.seed for test in self.tests]
-
-    @cached_property
-    def calibrations(self) -> list[Calibration]:
-        """The calibration of each seed's test; empty unless it was on the built-in sample."""
-        found = [test.record.calibration for test in self.tests]
-        return [calibration for calibration in found if calibration is not None]
-
-    @cached_property
-    def name(self) -> str:
-        """The run, followed by what differs from the defaults and has no column of its own."""
-        record = self.record
-        if self.is_fixed:
-            data = record.training_data
-            return f"{record.model} of {data.name}, {data.n_train} images" if data else record.model
-        name = record.run if record.run == record.model else f"{record.run} ({record.model})"
-        return ", ".join([name, *self._differences()])
-
-    def _differences(self) -> list[str]:
-        record, submission, weights = self.record, self.record.submission, self.record.weights
-        found = [
-            f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
-            for key, value in record.sampling.items()
-            if key in record.sampling_changes and key != "steps"
-        ]
-        if record.kind == "submitted":
-            found.append("submitted")
-        if submission is not None:
-            found += ["resized"] * submission.resized
-            found += ["the input's L*"] * (submission.lightness == "input")
-        elif len(self.seeds) == 1 and record.seed != Settings.model_fields["seed"].default:
-            found.append(f"seed {record.seed}")
-        if weights is not None and weights.trained_as != record.model:
-            found.append(f"weights of {weights.trained_as}")
-        if weights is not None and Path(weights.file).stem != "best":
-            found.append(f"weights {Path(weights.file).stem}")
-        return found
-
-    def values(self, key: str) -> NDArray[np.float64] | None:
-        """A metric of each image, mean over seeds, (N,); None if it lacks a value of any image."""
-        if any(key not in test.table for test in self.tests):
-            return None
-        values: NDArray[np.float64] = np.mean([test.values(key) for test in self.tests], axis=0)
-        return values if np.isfinite(values).all() else None
-
-    @cached_property
-    def scores(self) -> dict[str, Score]:
-        """The score in every metric, by key.
-
-        Over several seeds it is their mean, with the interval over the images' mean values.
-        """
-        if len(self.tests) == 1:
-            return self.record.metrics
-        return {key: self._mean_score(key) for key in self.record.metrics}
-
-    def _mean_score(self, key: str) -> Score:
-        scores = [test.record.metrics[key] for test in self.tests]
-        means = [score.mean for score in scores if score.mean is not None]
-        if len(means) < len(scores):
-            reasons = {score.reason for score in scores if score.reason}
-            nothing = {"mean": None, "std": None, "low": None, "high": None}
-            return scores[0].model_copy(update={**nothing, "reason": "; ".join(sorted(reasons))})
-        mean, low, high = float(np.mean(means)), None, None
-        values = self.values(key)
-        if values is not None and not ALL_METRICS[key].between_samples:
-            mean, low, high = mean_interval(values.tolist())
-        update = {"mean": mean, "std": None, "low": low, "high": high}
-        return scores[0].model_copy(update=update)
-
-    @property
-    def ms_per_image(self) -> float | None:
-        """The time to colorize one image in milliseconds, mean over seeds."""
-        timings = [test.record.timing for test in self.tests if test.record.timing]
-        return sum(one.ms_per_image for one in timings) / len(timings) if timings else None
-
-    @cached_property
-    def samples(self) -> SeveralSamples | None:
-        """The scores of several samples, mean over seeds; None unless all seeds have as many."""
-        per_seed = [test.record.samples for test in self.tests]
-        first = per_seed[0]
-        if first is None or any(one is None or one.count != first.count for one in per_seed):
-            return None
-        if len(per_seed) == 1:
-            return first
-
-        def mean(part: str) -> dict[str, Score]:
-            found = {}
-            for key, score in getattr(first, part).items():
-                means = [getattr(one, part)[key].mean for one in per_seed]
-                value = float(np.mean(means)) if None not in means else None
-                update = {"mean": value, "std": None, "low": None, "high": None}
-                found[key] = score.model_copy(update=update)
-            return found
-
-        return SeveralSamples(count=first.count, mean=mean("mean"), best=mean("best"))
-
-    def std_over_seeds(self, key: str) -> float | None:
-        """The standard deviation of a metric over seeds; None for a single seed."""
-        means = [test.record.metrics[key].mean for test in self.tests]
-        known = [mean for mean in means if mean is not None]
-        return float(np.std(known, ddof=1)) if len(known) > 1 else None
+# ---- boards --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -192,7 +35,7 @@ class ProtocolBoard:
     sort: the metric that orders them. together: whether rows from scratch and rows with a
     pretrained encoder are ranked together; otherwise those from scratch come first.
     no_better_than_gray: names of the rows that by that metric are not significantly better than the
-    gray input.
+    gray input. studies: what people answered about images of these rows.
     """
 
     protocol: ProtocolRecord
@@ -201,6 +44,7 @@ class ProtocolBoard:
     sort: str
     together: bool = False
     no_better_than_gray: list[str] = field(default_factory=list)
+    studies: list[StudyRecord] = field(default_factory=list)
 
     @property
     def models(self) -> list[Row]:
@@ -231,7 +75,10 @@ class ProtocolBoard:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All boards of a results folder. refused: why a test is in no board, by its run.json."""
+    """All boards of a results folder.
+
+    refused: why a test or a study is in no board, by its file.
+    """
 
     boards: list[ProtocolBoard]
     refused: dict[str, str]
@@ -262,15 +109,19 @@ def read(results: Path, sort: str = DEFAULT_SORT, *, together: bool = False) -> 
         end = did_you_mean(sort.lower(), known) or f"; the metrics are {', '.join(known)}."
         raise UserError(f"--sort {sort}: there is no such metric{end}")
     tests, refused = _read_tests(results)
+    by_protocol = defaultdict(list)
+    for test in tests:
+        by_protocol[test.record.protocol_hash].append(test)
+    studies, refused_studies = read_studies(results, by_protocol)
+    refused |= refused_studies
     for path, reason in refused.items():
         info(f"Left out: {path}: {reason}")
     if not tests:
         raise UserError(f"{results} holds no finished test: train a model, then --mode test.")
-    by_protocol = defaultdict(list)
-    for test in tests:
-        by_protocol[test.record.protocol_hash].append(test)
     groups = sorted(by_protocol.values(), key=lambda group: group[0].record.protocol.name)
-    return Leaderboard([_board(group, sort, together) for group in groups], refused)
+    boards = [_board(group, sort, together) for group in groups]
+    boards = [replace(one, studies=studies.get(one.protocol_hash, [])) for one in boards]
+    return Leaderboard(boards, refused)
 
 
 def _read_tests(results: Path) -> tuple[list[TestResult], dict[str, str]]:

@@ -16,11 +16,14 @@ from benchmark.leaderboard.notes import (
     calibration_note,
     metric_keys,
     quality_note,
+    study_note,
 )
 from benchmark.leaderboard.pairs import Pair, pairs_of
-from benchmark.leaderboard.ranking import ProtocolBoard, Row
+from benchmark.leaderboard.ranking import ProtocolBoard
+from benchmark.leaderboard.rows import Row
 from benchmark.metrics.table import ALL_METRICS
 from benchmark.results.records import Estimate, Score
+from benchmark.results.study import Rate, Strength, StudyRecord, StudyScore
 from benchmark.statistics import Interval
 
 ARROWS = {"up": " ↑", "down": " ↓", "none": ""}
@@ -72,7 +75,7 @@ def tables_of(board: ProtocolBoard) -> list[Table]:
 
 
 def further_tables(board: ProtocolBoard) -> list[Table]:
-    """The tables of pretrained encoders, several samples and calibration, where a row has them;
+    """The tables of pretrained encoders, several samples, calibration and studies, where any is;
     and the rows that others published under the board's protocol."""
     tables = []
     if pairs := pairs_of(board):
@@ -85,6 +88,7 @@ def further_tables(board: ProtocolBoard) -> list[Table]:
     if calibrated:
         note = calibration_note(calibrated)
         tables.append(table_of(_calibration(calibrated), calibrated, "Calibration", note))
+    tables += [_study(study, board) for study in board.studies]
     if rows := published_under(board.protocol):
         tables.append(_as_published(rows))
     return tables
@@ -353,3 +357,43 @@ def _estimate(of_seeds: Sequence[Estimate | None]) -> Cell:
     first = estimates[0]
     interval = f" [{first.low:.2f}, {first.high:.2f}]" if first.low is not None else ""
     return Cell(f"{first.value:.2f}{interval}", first.value)
+
+
+# ---- human studies -------------------------------------------------------------------------------
+
+STUDIES = {
+    "real": ("Which is the real photo?", "fooling rate ↑"),
+    "better": ("Which coloring looks better?", "preference rate ↑"),
+}
+"""The title of a study's table and the heading of its rate, by its question."""
+
+
+def _study(study: StudyRecord, board: ProtocolBoard) -> Table:
+    """What people answered about the images of some models, the most often chosen first."""
+    title, heading = STUDIES[study.question]
+    known = {test.record.per_image_sha256 for row in board.rows for test in row.tests}
+    changed = [one.model.name for one in study.scores if one.model.per_image_sha256 not in known]
+    scores = sorted(study.scores, key=lambda one: (-one.rate.value, one.model.name))
+    bounded = any(one.strength is not None for one in scores)
+    return Table(
+        f"Human study {study.study[:8]}: {title}",
+        ["Model", heading, *(["strength ↑"] if bounded else []), "answers", "participants"],
+        [_study_row(one, bounded) for one in scores],
+        study_note(study, bounded, changed),
+    )
+
+
+def _study_row(score: StudyScore, bounded: bool) -> list[Cell]:
+    strength = [_with_interval(score.strength, "{:+.2f}")] if bounded else []
+    counts = [_number(count, "{}") for count in (score.answers, score.participants)]
+    name = Cell(score.model.name, score.model.name)
+    return [name, _with_interval(score.rate, "{:.2f}"), *strength, *counts]
+
+
+def _with_interval(value: Rate | Strength | None, template: str) -> Cell:
+    if value is None:
+        return Cell("")
+    text = template.format(value.value)
+    if value.low is not None and value.high is not None:
+        text += f" [{template.format(value.low)}, {template.format(value.high)}]"
+    return Cell(text, value.value)

@@ -6,11 +6,13 @@ Results/<run>/seed-<N>/
     tests/<protocol>[-<sampling>]/
         run.json  per_image.csv  figure.png  images/  samples/<k>/  frames/ …
 Results/<run>/.seed-<N>.lock
+Results/study-<hash>.json
 """
 
 import hashlib
 import unicodedata
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from benchmark.errors import UserError
@@ -38,8 +40,19 @@ def require_run_name(option: str, name: str) -> None:
         raise UserError(f"{option} {name!r}: the name of a folder is needed, not a path.")
     if len(name.encode(errors="replace")) > 100:
         raise UserError(f"{option}: a name of at most 100 bytes is needed.")
-    if is_fixed_run(name) or name.startswith((".", "leaderboard.")):
+    of_suite = is_fixed_run(name) or name.startswith((".", "leaderboard."))
+    if of_suite or fnmatchcase(name, study_file(Path(), "*").name):
         raise UserError(f"{option} {name}: that name is reserved for the suite itself.")
+
+
+def study_file(results: Path, study_hash: str) -> Path:
+    """The file of a study's result, named after the hash of the study."""
+    return results / f"study-{study_hash[:12]}.json"
+
+
+def study_files(results: Path) -> list[Path]:
+    """The results of all studies of a results folder, by name."""
+    return sorted(path for path in results.glob(study_file(results, "*").name) if path.is_file())
 
 
 def fit_name(name: str, most: int) -> str:
