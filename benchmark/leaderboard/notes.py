@@ -76,6 +76,11 @@ def metric_keys(scores: Mapping[str, Score]) -> list[str]:
 
 def quality_note(board: ProtocolBoard) -> str:
     """Which columns judge what, so that no single number hides the trade between them."""
+    if board.options.reference == "none":
+        return (
+            "These photos have no true color, so no column says how well they are colored. Look at "
+            "the images, or ask people with `main.py study`."
+        )
     scores = board.rows[0].scores
 
     def labels(aspect: Aspect) -> str:

@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from benchmark.evaluation.baselines import GRAY, GROUND_TRUTH
 from benchmark.evaluation.calibration import outcome_colors
-from benchmark.leaderboard.ranking import WITHOUT_LPIPS, ProtocolBoard
+from benchmark.leaderboard.ranking import WITHOUT_LPIPS, WITHOUT_TRUTH, ProtocolBoard
 from benchmark.leaderboard.rows import Row
 from benchmark.leaderboard.tables import MS_PER_IMAGE, TRAINING, all_columns
 from benchmark.results.records import Score
@@ -264,9 +264,10 @@ def _calibration(board: ProtocolBoard) -> Drawing | None:
 
 
 def per_image_metric(board: ProtocolBoard) -> str:
-    """The board's metric, or ΔE2000 if that is of whole sets or has no value for some image."""
-    known = all(row.values(board.sort) is not None for row in board.models)
-    return board.sort if known else WITHOUT_LPIPS
+    """The board's metric, or the first of ΔE2000 and colorfulness that every image has."""
+    choices = (board.sort, WITHOUT_LPIPS, WITHOUT_TRUTH)
+    known = (key for key in choices if all(row.values(key) is not None for row in board.models))
+    return next(known, WITHOUT_TRUTH)
 
 
 def _without_truth(board: ProtocolBoard) -> list[Row]:

@@ -22,7 +22,8 @@ from benchmark.results.records import ProtocolRecord, RunRecord
 from benchmark.results.study import StudyRecord
 from benchmark.statistics import ranks
 
-WITHOUT_LPIPS = "delta_e2000"
+WITHOUT_LPIPS, WITHOUT_TRUTH = "delta_e2000", "colorfulness"
+"""The metrics that order the rows where LPIPS is missing, and where nothing has a true color."""
 
 
 # ---- boards --------------------------------------------------------------------------------------
@@ -188,8 +189,13 @@ def _usable_sort(rows: list[Row], sort: str) -> str:
     A metric that this protocol does not have gives way to the usual one.
     """
     sort = sort if sort in rows[0].scores else DEFAULT_SORT
-    known = all(row.scores[sort].mean is not None for row in rows if not row.is_fixed)
-    return WITHOUT_LPIPS if sort == DEFAULT_SORT and not known else sort
+
+    def known(key: str) -> bool:
+        return all(row.scores[key].mean is not None for row in rows if not row.is_fixed)
+
+    if sort == DEFAULT_SORT and not known(sort):
+        return WITHOUT_LPIPS if known(WITHOUT_LPIPS) else WITHOUT_TRUTH
+    return sort
 
 
 def _groups(models: Sequence[Row], together: bool) -> list[list[Row]]:

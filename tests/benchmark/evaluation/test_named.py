@@ -18,7 +18,7 @@ from benchmark.evaluation.protocol import Protocol, hash_of
 from benchmark.jobs.submit import Entry, export_inputs, submit
 from benchmark.jobs.verify import verify
 from benchmark.metrics.options import MetricOptions
-from benchmark.metrics.table import MetricSuite
+from benchmark.metrics.table import NO_TRUTH, MetricSuite
 from benchmark.results.folders import TestFolder
 from benchmark.results.records import RunRecord
 
@@ -225,6 +225,28 @@ def test_a_whole_protocol_has_the_published_rows_below_its_table_and_a_part_has_
     # The same images, chosen otherwise, are the same protocol.
     rule_free = whole.protocol.model_copy(update={"rule": None, "name": "mine"})
     assert hash_of(rule_free) == whole.protocol_hash
+
+
+def test_photos_without_true_color_have_no_score_that_compares_with_it(
+    photos: Path, protocols: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = SMALL.replace('"absolute"', '"absolute"\nreference = "none"\nfid = "on"')
+    (protocols / "old.toml").write_text(without)
+    monkeypatch.setattr(
+        "benchmark.jobs.verify.load_metric_suite",
+        lambda options, _: MetricSuite(options, unavailable=NOTHING.unavailable),
+    )
+    record = score(photos, "old")
+    known = {key for key, value in record.metrics.items() if value.mean is not None}
+    assert known == {"colorfulness", "lightness_error"}
+    assert {record.metrics[key].reason for key in ("ssim", "fid", "ab_divergence")} == {NO_TRUTH}
+    results = photos.parent / "Results"
+    (board,) = leaderboard.read(results).boards
+    assert {row.name for row in board.rows} == {"program, submitted", "gray"}
+    assert all(row.rank is None for row in board.rows)
+    assert all(leaderboard.FORMATS[kind](leaderboard.read(results)) for kind in leaderboard.FORMATS)
+    (folder,) = TestFolder.named("program", results)
+    assert verify(folder, None, None, None).faults == []
 
 
 def test_a_test_under_a_protocol_is_verified_on_the_images_of_the_protocol(
