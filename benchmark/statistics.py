@@ -1,12 +1,14 @@
 """Confidence intervals of means over images, and ranks by significant differences."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, sem, t
 
+Correction = Literal["none", "holm"]
+"""How ranks allow for the number of pairs that are compared."""
 RESAMPLES = 2000
 DRAWS_AT_ONCE = 2**22
 """Draws that are kept in memory together; with fewer than 2,000 images all of them are."""
@@ -61,14 +63,48 @@ def paired_differences(values: NDArray[np.float64]) -> tuple[NDArray[np.float64]
     return low, high
 
 
-def ranks(values: NDArray[np.float64], higher_is_better: bool) -> list[int]:
+def ranks(
+    values: NDArray[np.float64], higher_is_better: bool, correct: Correction = "none"
+) -> list[int]:
     """Return for each row of values (R, N) its rank: 1 + the number of significantly better rows.
 
-    So all rows that are not significantly worse than another one have rank 1.
+    So all rows that are not significantly worse than another one have rank 1. correct: `holm` asks
+    of each pair that differs significantly alone that it also does among all pairs.
     """
     low, high = paired_differences(values)
     worse = high < 0 if higher_is_better else low > 0  # whether row i is worse than row j
+    if correct == "holm" and len(values) > 1:
+        worse &= _differ_after_holm(values)
     return (1 + worse.sum(axis=1)).tolist()
+
+
+def _differ_after_holm(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which pairs of rows differ in a paired t-test after Holm's correction, (R, R).
+
+    A t-test, since p-values of a bootstrap are no smaller than 1 / RESAMPLES.
+    """
+    first, second = np.triu_indices(len(values), k=1)
+    differences = values[first] - values[second]
+    means, errors = differences.mean(axis=1), sem(differences, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # equal rows: 0 / 0
+        p_values = np.nan_to_num(2 * t.sf(np.abs(means / errors), values.shape[1] - 1), nan=1.0)
+    differ = np.zeros((len(values), len(values)), bool)
+    differ[first, second] = holm(p_values)
+    return differ | differ.T
+
+
+def holm(p_values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which of M hypotheses are rejected, the probability of any wrong rejection 1 - LEVEL.
+
+    Holm 1979: from the smallest p-value on, the k-th (from 0) is compared with (1 - LEVEL) /
+    (M - k), until the first that is larger.
+    """
+    order = np.argsort(p_values, kind="stable")
+    limits = (1 - LEVEL) / np.arange(len(p_values), 0, -1)
+    passed = np.logical_and.accumulate(p_values[order] <= limits)
+    rejected = np.zeros(len(p_values), bool)
+    rejected[order[passed]] = True
+    return rejected
 
 
 def resampled_sums(values: NDArray[Any]) -> NDArray[Any]:

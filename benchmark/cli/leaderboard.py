@@ -26,6 +26,13 @@ def command(
             help="Rank rows with a pretrained encoder together with those from scratch.",
         ),
     ] = False,
+    correct: Annotated[
+        Literal["none", "holm"],
+        typer.Option(
+            help="Correction of the ranks for the number of pairs of rows; holm keeps the "
+            "probability of any wrong difference at 5 %."
+        ),
+    ] = "none",
     protocol: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Print the tables of one named protocol only."),
@@ -42,7 +49,7 @@ def command(
 
     if protocol is not None:
         named.load(protocol)  # a wrong name fails before anything is written
-    found = leaderboard.write(results, sort, together=together)
+    found = leaderboard.write(results, sort, together=together, correct=correct)
     shown = found if protocol is None else found.for_named(protocol)
     if protocol is not None and not shown.boards:
         info(f"No test in {results} is under the protocol {protocol}.")

@@ -220,7 +220,7 @@ LpipsWeights = Annotated[
 ]
 LpipsBackbone = Annotated[
     metric_options.LpipsBackbone,
-    typer.Option(help="Backbone of LPIPS: AlexNet or SqueezeNet.", rich_help_panel=TESTING),
+    typer.Option(help="Backbone of LPIPS: AlexNet, SqueezeNet or VGG16.", rich_help_panel=TESTING),
 ]
 Colorfulness = Annotated[
     metric_options.Variant,

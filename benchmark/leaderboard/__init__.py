@@ -15,6 +15,7 @@ from benchmark.leaderboard.formats import csv, latex, markdown
 from benchmark.leaderboard.page import html
 from benchmark.leaderboard.ranking import Leaderboard, read
 from benchmark.metrics.options import DEFAULT_SORT
+from benchmark.statistics import Correction
 
 FORMATS: dict[str, Callable[[Leaderboard], str]] = {
     "md": markdown,
@@ -30,10 +31,17 @@ def paths(results: Path) -> list[Path]:
     return [results / f"leaderboard.{suffix}" for suffix in FORMATS]
 
 
-def write(results: Path, sort: str = DEFAULT_SORT, *, together: bool = False) -> Leaderboard:
+def write(
+    results: Path,
+    sort: str = DEFAULT_SORT,
+    *,
+    together: bool = False,
+    correct: Correction = "none",
+) -> Leaderboard:
     """Write the leaderboard of all tests in every format.
 
     together: whether rows from scratch and rows with a pretrained encoder share their ranks.
+    correct: how the ranks allow for the number of pairs of rows.
 
     Raises UserError if there is no test, or for a metric that does not exist.
     """
@@ -41,7 +49,7 @@ def write(results: Path, sort: str = DEFAULT_SORT, *, together: bool = False) ->
         raise UserError(f"There is no folder {results}.")
     # Reading and writing are one step, so that the last of several programs to write has read all.
     with locked(results / ".leaderboard.lock"):
-        found = read(results, sort, together=together)
+        found = read(results, sort, together=together, correct=correct)
         # Every text is made before any is written, so that the files belong together.
         texts = [write_format(found) for write_format in FORMATS.values()]
         for path, text in zip(paths(results), texts, strict=True):

@@ -165,6 +165,11 @@ def notes(board: ProtocolBoard) -> list[str]:
             "The rank of a row is one more than the number of rows that are significantly better "
             f"in {sort} (paired bootstrap over images, 95 %)."
         )
+    if board.correct == "holm":
+        found.append(
+            "A difference counts only if it is also significant among all pairs of these rows "
+            "(paired t-tests, corrected by Holm 1979)."
+        )
     if len(board.groups) > 1:
         found.append(
             "Rows whose encoder was pretrained on other images stand and are ranked below those "

@@ -20,7 +20,7 @@ from benchmark.metrics.table import ALL_METRICS
 from benchmark.results.folders import TestFolder
 from benchmark.results.records import ProtocolRecord, RunRecord
 from benchmark.results.study import StudyRecord
-from benchmark.statistics import ranks
+from benchmark.statistics import Correction, ranks
 
 WITHOUT_LPIPS, WITHOUT_TRUTH = "delta_e2000", "colorfulness"
 """The metrics that order the rows where LPIPS is missing, and where nothing has a true color."""
@@ -36,7 +36,8 @@ class ProtocolBoard:
     sort: the metric that orders them. together: whether rows from scratch and rows with a
     pretrained encoder are ranked together; otherwise those from scratch come first.
     no_better_than_gray: names of the rows that by that metric are not significantly better than the
-    gray input. studies: what people answered about images of these rows.
+    gray input. correct: how the ranks allow for the number of pairs. studies: what people answered
+    about images of these rows.
     """
 
     protocol: ProtocolRecord
@@ -45,6 +46,7 @@ class ProtocolBoard:
     sort: str
     together: bool = False
     no_better_than_gray: list[str] = field(default_factory=list)
+    correct: Correction = "none"
     studies: list[StudyRecord] = field(default_factory=list)
 
     @property
@@ -98,10 +100,17 @@ class Leaderboard:
 # ---- reading and ranking -------------------------------------------------------------------------
 
 
-def read(results: Path, sort: str = DEFAULT_SORT, *, together: bool = False) -> Leaderboard:
+def read(
+    results: Path,
+    sort: str = DEFAULT_SORT,
+    *,
+    together: bool = False,
+    correct: Correction = "none",
+) -> Leaderboard:
     """Read and rank every test below `results`. Tests that are left out are named on stderr.
 
     together: whether rows from scratch and rows with a pretrained encoder share their ranks.
+    correct: how the ranks allow for the number of pairs of rows.
 
     Raises UserError for a metric that does not exist, or if there is no test.
     """
@@ -120,7 +129,7 @@ def read(results: Path, sort: str = DEFAULT_SORT, *, together: bool = False) -> 
     if not tests:
         raise UserError(f"{results} holds no finished test: train a model, then --mode test.")
     groups = sorted(by_protocol.values(), key=lambda group: group[0].record.protocol.name)
-    boards = [_board(group, sort, together) for group in groups]
+    boards = [_board(group, sort, together, correct) for group in groups]
     boards = [replace(one, studies=studies.get(one.protocol_hash, [])) for one in boards]
     return Leaderboard(boards, refused)
 
@@ -147,12 +156,14 @@ def _read_test(folder: TestFolder) -> TestResult:
     return TestResult(folder, record, table)
 
 
-def _board(tests: list[TestResult], sort: str, together: bool = False) -> ProtocolBoard:
+def _board(
+    tests: list[TestResult], sort: str, together: bool, correct: Correction
+) -> ProtocolBoard:
     record, rows = tests[0].record, _rows(tests)
     sort = _usable_sort(rows, sort)
-    rows = _ranked(rows, sort, together)
+    rows = _ranked(rows, sort, together, correct)
     weak = _no_better_than_gray(rows, sort)
-    return ProtocolBoard(record.protocol, record.protocol_hash, rows, sort, together, weak)
+    return ProtocolBoard(record.protocol, record.protocol_hash, rows, sort, together, weak, correct)
 
 
 def _rows(tests: Sequence[TestResult]) -> list[Row]:
@@ -210,14 +221,14 @@ def _is_pretrained(row: Row) -> bool:
     return row.record.pretrained is not None
 
 
-def _ranked(rows: Sequence[Row], sort: str, together: bool) -> list[Row]:
+def _ranked(rows: Sequence[Row], sort: str, together: bool, correct: Correction) -> list[Row]:
     """The rows in the order of groups and then of a metric, the fixed ones last."""
     groups = _groups([row for row in rows if not row.is_fixed], together)
     fixed = [row for row in rows if row.is_fixed]
-    return [row for group in (*groups, fixed) for row in _ranked_group(group, sort)]
+    return [row for group in (*groups, fixed) for row in _ranked_group(group, sort, correct)]
 
 
-def _ranked_group(rows: list[Row], sort: str) -> list[Row]:
+def _ranked_group(rows: list[Row], sort: str, correct: Correction) -> list[Row]:
     """The rows in the order of a metric, those without a value below them."""
     sign = -1 if ALL_METRICS[sort].direction == "up" else 1
 
@@ -233,7 +244,7 @@ def _ranked_group(rows: list[Row], sort: str) -> list[Row]:
     }
     if not compared or ALL_METRICS[sort].direction == "none":
         return rows
-    found = ranks(np.stack(list(compared.values())), higher_is_better=sign < 0)
+    found = ranks(np.stack(list(compared.values())), higher_is_better=sign < 0, correct=correct)
     for index, rank in zip(compared, found, strict=True):
         rows[index] = replace(rows[index], rank=rank)
     return rows

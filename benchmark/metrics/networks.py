@@ -1,4 +1,4 @@
-"""The pretrained networks of LPIPS and KID, with their published weights only.
+"""The pretrained networks of LPIPS, and of KID and FID, with their published weights only.
 
 A number from random weights would look like a score without being one. So a file is checked by its
 hash before it is used, and without a file the metric has a reason in place of a value.
@@ -42,12 +42,13 @@ _LPIPS_REMEDY = f"name a file with --lpips_weights or {LPIPS_VARIABLE}"
 class Backbone:
     """A network of torchvision with the weights that LPIPS was made for (IMAGENET1K_V1).
 
-    sha256: of its convolutions, as `digest_of_layers` has it.
+    sha256: of its convolutions, as `digest_of_layers` has it; None for a network of which only the
+    whole file is accepted, by the start of its SHA-256, which torchvision puts in its name.
     """
 
     name: str
     url: str
-    sha256: str
+    sha256: str | None
 
 
 ALEXNET = Backbone(
@@ -60,17 +61,23 @@ SQUEEZENET = Backbone(
     "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
     "9a3cd24c3da63ec76ec50dabac44e862029b5c84992e5ddd582be22d0f9ef388",
 )
+VGG16 = Backbone("VGG16", "https://download.pytorch.org/models/vgg16-397923af.pth", None)
 
-LPIPS_BACKBONES: dict[LpipsBackbone, Backbone] = {"alex": ALEXNET, "squeeze": SQUEEZENET}
+LPIPS_BACKBONES: dict[LpipsBackbone, Backbone] = {
+    "alex": ALEXNET,
+    "squeeze": SQUEEZENET,
+    "vgg": VGG16,
+}
 
 
 @cache
 def lpips_network(weights: str | None = None, backbone: LpipsBackbone = "alex") -> nn.Module:
     """Load LPIPS: the `lpips` package's network (v0.1) with its backbone's ImageNet weights.
 
-    weights: a file with torchvision's network or its convolution layers; without one the
-    environment variable CHROMABENCH_LPIPS, then torchvision's cache or download. Raises UserError
-    for a named file that is not the backbone's, NoBackbone if no file can be found or downloaded.
+    weights: a file with torchvision's network or, except for VGG16, its convolution layers; without
+    one the environment variable CHROMABENCH_LPIPS, then torchvision's cache or download. Raises
+    UserError for a named file that is not the backbone's, NoBackbone if no file can be found or
+    downloaded.
     """
     named = weights or os.environ.get(LPIPS_VARIABLE)
     found = _read_lpips(backbone, Path(named)) if named else _find_lpips(backbone)
@@ -83,8 +90,10 @@ def _read_lpips(key: LpipsBackbone, path: Path) -> nn.Module:
     """Load the network with the convolutions of a file. Raises UserError if their hash differs."""
     backbone = LPIPS_BACKBONES[key]
     try:
+        if backbone.sha256 is None and not sha256_of_file(path).startswith(_digest(backbone.url)):
+            raise ValueError("it is not torchvision's file")
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-        if digest_of_layers(tensors) != backbone.sha256:
+        if backbone.sha256 is not None and digest_of_layers(tensors) != backbone.sha256:
             raise ValueError("its numbers are not torchvision's")
         return _assemble_lpips(key, tensors)
     except FileNotFoundError as error:
@@ -128,7 +137,9 @@ class Lpips(nn.Module):
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.scale, self.features, self.layers = network.scaling_layer, network.net, network.lins
-        use_fft_convolutions(self.features)
+        # VGG16 has maps that small only for images below 64 pixels, and spectra of 300 MB.
+        if network.pnet_type != "vgg":
+            use_fft_convolutions(self.features)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
@@ -163,7 +174,7 @@ def _find_lpips(key: LpipsBackbone) -> nn.Module | str:
         return f"{backbone.name}'s weights cannot be downloaded ({name}); {_LPIPS_REMEDY}"
 
 
-# ---- KID -----------------------------------------------------------------------------------------
+# ---- KID and FID ---------------------------------------------------------------------------------
 
 INCEPTION_VARIABLE = "CHROMABENCH_INCEPTION"
 INCEPTION_URL = (
@@ -181,8 +192,8 @@ def inception_network() -> nn.Module:
     """Load the Inception-v3 of FID and KID, by torch-fidelity: uint8 (B, 3, H, W) → (B, 2048).
 
     Its weights are a file that the environment variable CHROMABENCH_INCEPTION names, or the one in
-    torch's cache. They are not downloaded automatically: they are 90 MB, and KID takes much longer
-    than the other metrics. Raises UserError for a file of other weights, NoBackbone if there is
+    torch's cache. They are not downloaded automatically: they are 90 MB, and both metrics take much
+    longer than the others. Raises UserError for a file of other weights, NoBackbone if there is
     none.
     """
     named = os.environ.get(INCEPTION_VARIABLE)
@@ -192,9 +203,9 @@ def inception_network() -> nn.Module:
     try:
         genuine = sha256_of_file(path).startswith(_digest(INCEPTION_URL))
     except OSError as error:
-        raise UserError(f"KID: {path} cannot be read: {error.strerror or error}.") from error
+        raise UserError(f"Inception: {path} cannot be read: {error.strerror or error}.") from error
     if not genuine:
-        raise UserError(f"KID: {path} is not torch-fidelity's file of Inception's weights.")
+        raise UserError(f"Inception: {path} is not torch-fidelity's file of Inception's weights.")
     # torch-fidelity reads it as a pickle, which may run code: one that can is refused here.
     torch.load(path, map_location="cpu", weights_only=True)
     return InceptionFeatures(path).eval()

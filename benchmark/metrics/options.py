@@ -6,7 +6,7 @@ Nothing here imports torch, so that `--help` can show them.
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-LpipsBackbone = Literal["alex", "squeeze"]
+LpipsBackbone = Literal["alex", "squeeze", "vgg"]
 Variant = Literal["signed", "absolute"]
 Switch = Literal["off", "on"]
 

@@ -29,7 +29,7 @@ TIMM_NAMES = {"efficientnet_lite0": "tf_efficientnet_lite0"}
 
 timm's own `efficientnet_lite0` pads otherwise than the network that the weights were trained for.
 """
-REFUSED = ("alexnet", "squeezenet")
+REFUSED = ("alexnet", "squeezenet", "vgg16")
 """The networks of LPIPS: what a model learned through one, LPIPS would find in its images."""
 
 
@@ -224,8 +224,8 @@ def _require_usable(name: str) -> None:
 
     if any(word in name.lower() for word in REFUSED):
         raise ValueError(
-            "AlexNet and SqueezeNet are the networks that LPIPS measures with, so no training may "
-            "see through them; choose another encoder, such as efficientnet_lite0"
+            "AlexNet, SqueezeNet and VGG16 are the networks that LPIPS measures with, so no "
+            "training may see through them; choose another encoder, such as efficientnet_lite0"
         )
     architecture = name.partition(".")[0]
     if not timm.is_model(architecture):

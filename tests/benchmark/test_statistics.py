@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
+from benchmark import statistics
 from benchmark.statistics import (
     Interval,
+    holm,
     mean_interval,
     paired_differences,
     ranks,
@@ -103,3 +107,40 @@ def test_resampled_sums_have_the_spread_of_the_mean_and_keep_the_values_of_an_im
     assert limits.tolist() == pytest.approx([low, high], abs=0.05)
     np.testing.assert_allclose(sums[:, 1], 2 * sums[:, 0])
     np.testing.assert_array_equal(sums[:, 2], 60)
+
+
+def test_resampling_in_parts_draws_the_same_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(size=(50, 3))
+    whole = resampled_sums(values)
+    monkeypatch.setattr(statistics, "DRAWS_AT_ONCE", 50 * 7)
+    np.testing.assert_allclose(resampled_sums(values), whole, rtol=1e-12, atol=1e-12)
+
+
+# ---- many pairs ----------------------------------------------------------------------------------
+
+
+def test_holms_procedure_is_that_of_the_paper() -> None:
+    """0.01 ≤ 0.05 / 4 and 0.013 ≤ 0.05 / 3, but 0.03 > 0.05 / 2, so 0.04 is not rejected either."""
+    p_values = np.array([0.04, 0.01, 0.03, 0.013])
+    assert holm(p_values).tolist() == [False, True, False, True]
+    assert holm(np.array([0.04])).tolist() == [True]
+
+
+@given(seed=st.integers(0, 1000), rows=st.integers(2, 6))
+def test_a_correction_never_separates_what_was_tied(seed: int, rows: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(rows, 30)) + rng.normal(size=(rows, 1)) / 2
+    plain, corrected = ranks(values, False), ranks(values, False, "holm")
+    assert all(after <= before for before, after in zip(plain, corrected, strict=True))
+    assert ranks(np.stack([values[0], values[0]]), False, "holm") == [1, 1]
+
+
+def test_among_many_equal_rows_a_correction_seldom_finds_any_difference() -> None:
+    rng = np.random.default_rng(1)
+    found = [
+        max(ranks(rng.normal(size=(8, 40)), False, correct)) > 1
+        for correct in ("none", "holm")
+        for _ in range(40)
+    ]
+    assert sum(found[:40]) > 15  # of 28 pairs
+    assert sum(found[40:]) <= 6

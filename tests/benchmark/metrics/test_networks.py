@@ -9,10 +9,12 @@ from urllib.error import URLError
 import pytest
 import torch
 import torchvision  # type: ignore[import-untyped]
+from lpips import LPIPS
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from benchmark.errors import UserError
+from benchmark.files import sha256_of_file
 from benchmark.metrics import networks
 from benchmark.metrics.images import lpips
 from benchmark.metrics.networks import LPIPS_BACKBONES, NoBackbone, lpips_network
@@ -42,7 +44,8 @@ def no_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 def random_layers(key: LpipsBackbone) -> dict[str, Tensor]:
     """Return randomly initialized convolution layers of a backbone."""
-    make = {"alex": torchvision.models.alexnet, "squeeze": torchvision.models.squeezenet1_1}[key]
+    models = torchvision.models
+    make = {"alex": models.alexnet, "squeeze": models.squeezenet1_1, "vgg": models.vgg16}[key]
     with torch.device("meta"):
         shapes = {k: v.shape for k, v in make().state_dict().items() if k.startswith("features.")}
     return {name: 0.02 * torch.randn(shape) for name, shape in shapes.items()}
@@ -52,7 +55,7 @@ KEYS: list[LpipsBackbone] = ["alex", "squeeze"]
 
 
 @pytest.mark.usefixtures("no_backbone")
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", [*KEYS, "vgg"])
 def test_without_a_backbone_there_is_a_reason_and_no_network(key: LpipsBackbone) -> None:
     with pytest.raises(NoBackbone, match=networks.LPIPS_VARIABLE):
         lpips_network(None, key)
@@ -63,7 +66,7 @@ def test_without_a_backbone_there_is_a_reason_and_no_network(key: LpipsBackbone)
 
 
 @pytest.mark.usefixtures("no_backbone")
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", [*KEYS, "vgg"])
 def test_random_weights_are_refused(
     key: LpipsBackbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +105,27 @@ def test_only_genuine_layers_are_accepted(
             UserError, match=rf"layers\.pth does not hold {LPIPS_BACKBONES[key].name}"
         ):
             lpips_network(str(tmp_path / "layers.pth"), key)
+
+
+@pytest.mark.usefixtures("no_backbone")
+def test_vgg16_is_known_by_the_hash_of_its_file_and_is_the_packages_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torchvision puts the start of that hash into the file's name."""
+    layers, path = random_layers("vgg"), tmp_path / "vgg16.pth"
+    torch.save(layers, path)
+    url = f"https://example.org/vgg16-{sha256_of_file(path)[:8]}.pth"
+    monkeypatch.setitem(LPIPS_BACKBONES, "vgg", networks.Backbone("VGG16", url, None))
+    found = lpips_network(str(path), "vgg")
+    reference = LPIPS(net="vgg", pnet_rand=True, verbose=False).eval()
+    for name, layer in reference.net.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            place = f"features.{name.rpartition('.')[2]}"
+            layer.load_state_dict({k: layers[f"{place}.{k}"] for k in ("weight", "bias")})
+    first, second = torch.rand(2, 2, 3, 32, 32)
+    with torch.no_grad():
+        expected = reference(2 * first - 1, 2 * second - 1).flatten()
+        torch.testing.assert_close(lpips(first, second, found), expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.usefixtures("no_backbone")

@@ -158,6 +158,7 @@ def test_features_are_computed_once_for_a_whole_sampling_and_matter(
     [
         ("alexnet", "the networks that LPIPS measures with"),
         ("squeezenet1_1", "the networks that LPIPS measures with"),
+        ("vgg16_bn.tv_in1k", "the networks that LPIPS measures with"),
         ("resnet19", "no such backbone; did you mean 'resnet18'"),
         ("resnet18.unheard_of", "Invalid pretrained tag"),
         ("vit_tiny_patch16_224", "no feature maps for images of any size"),
