@@ -66,6 +66,7 @@ def make_record(means: dict[str, float | None] | None = None, **changed: Any) ->
         "protocol_hash": hash_of(ProtocolRecord(**protocol)),
         "training_data": dict(TRAINING_DATA),
         "pretrained": None,
+        "outsider": None,
         "n_expected": 4,
         "n_scored": 4,
         "failed": {},

@@ -1,4 +1,4 @@
-"""`main.py list [MODEL]`: list the models, or the settings of one of them."""
+"""`main.py list [MODEL]`: list the models, the settings of one of them, or the outsiders."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,13 +14,16 @@ from benchmark.results.folders import RunFolder
 
 
 def command(
-    model: Annotated[str | None, typer.Argument(help="Name of a model.")] = None,
+    model: Annotated[str | None, typer.Argument(help="Name of a model, or outsiders.")] = None,
     results: options.Results = options.RESULTS,
 ) -> None:
-    """List the models, or the settings of one model.
+    """List the models, the settings of one model, or the public colorizers of outsiders/.
 
     A setting is listed with its default, and in parentheses with what a preset changes it to.
     """
+    if model == "outsiders":
+        _list_outsiders()
+        return
     if model is not None:
         _list_settings(model)
         return
@@ -30,6 +33,14 @@ def command(
             continue
         state, size = _state_of(entry.name, results)
         output(f"{entry.name:<10}  {state:<8} {size:>8}  {entry.summary}")
+
+
+def _list_outsiders() -> None:
+    for entry in registry.outsider_entries():
+        if entry.broken:
+            output(f"{entry.name:<10}  broken: {entry.broken}")
+        else:
+            output(f"{entry.name:<10}  {entry.summary}  needs: {entry.needs}")
 
 
 def _state_of(model: str, results: Path) -> tuple[str, str]:

@@ -32,7 +32,7 @@ def paths(results: Path) -> list[Path]:
 def write(results: Path, sort: str = DEFAULT_SORT, *, together: bool = False) -> Leaderboard:
     """Write the leaderboard of all tests in every format.
 
-    together: whether rows from scratch and rows with a pretrained encoder share their ranks.
+    together: whether rows from scratch, with a pretrained encoder, and outsiders share their ranks.
 
     Raises UserError if there is no test, or for a metric that does not exist.
     """

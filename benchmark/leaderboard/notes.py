@@ -29,6 +29,13 @@ PRETRAINING_NOTE = (
 )
 
 
+OUTSIDERS_NOTE = (
+    "These rows were not trained here. What is not known is empty; whether an outsider was trained "
+    "on images of this test is known only from what it was trained on. Weights and exemplars are "
+    "named by the first digits of their SHA-256."
+)
+
+
 def metric_keys() -> list[str]:
     """The metrics that a single sample has, in the order of the columns."""
     single = [key for key, metric in METRICS.items() if not metric.between_samples]
@@ -94,11 +101,17 @@ def notes(board: ProtocolBoard) -> list[str]:
             "The rank of a row is one more than the number of rows that are significantly better "
             f"in {sort} (paired bootstrap over images, 95 %)."
         )
-    if len(board.groups) > 1:
+    trainings = {row.training for row in board.models}
+    if not board.together and {"scratch", "pretrained"} <= trainings:
         found.append(
             "Rows whose encoder was pretrained on other images stand and are ranked below those "
             "that were trained from scratch, apart from them; `main.py leaderboard --together` "
             "ranks all rows together."
+        )
+    if not board.together and "outside" in trainings and len(trainings) > 1:
+        found.append(
+            "Outsiders stand and are ranked below the models that were trained here, apart from "
+            "them; `main.py leaderboard --together` ranks all rows together."
         )
     if board.no_better_than_gray:
         names = "; ".join(board.no_better_than_gray)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,10 @@ from benchmark.settings import Settings
 from benchmark.statistics import mean_interval, ranks
 
 WITHOUT_LPIPS = "delta_e2000"
+DEFAULT_SEED: int = Settings.model_fields["seed"].default
+Training = Literal["scratch", "pretrained", "outside"]
+TRAININGS = get_args(Training)
+"""The kinds of rows that are ranked apart from each other, in the order of the table."""
 
 
 # ---- rows and boards -----------------------------------------------------------------------------
@@ -74,9 +79,18 @@ class Row:
     @property
     def pretrained_on(self) -> str:
         """What the encoder of a model was trained on before; – for a training from scratch."""
-        pretrained = self.record.pretrained
-        unknown = {"fixed": "", "submitted": "not known", "model": "–"}[self.record.kind]
+        pretrained, outsider = self.record.pretrained, self.record.outsider
+        if outsider is not None:
+            return outsider.pretrained_on or "not known"
+        unknown = {"fixed": "", "submitted": "not known"}.get(self.record.kind, "–")
         return pretrained.label if pretrained is not None else unknown
+
+    @property
+    def training(self) -> Training:
+        """Whether it was trained here, with a pretrained encoder or not, or by others."""
+        if self.record.outsider is not None:
+            return "outside"
+        return "scratch" if self.record.pretrained is None else "pretrained"
 
     @property
     def seeds(self) -> list[int]:
@@ -106,12 +120,12 @@ class Row:
             for key, value in record.sampling.items()
             if key in record.sampling_changes and key != "steps"
         ]
-        if record.kind == "submitted":
-            found.append("submitted")
+        if record.kind in ("submitted", "outsider"):
+            found.append(record.kind)
         if submission is not None:
             found += ["resized"] * submission.resized
             found += ["the input's L*"] * (submission.lightness == "input")
-        elif len(self.seeds) == 1 and record.seed != Settings.model_fields["seed"].default:
+        elif len(self.seeds) == 1 and record.kind == "model" and record.seed != DEFAULT_SEED:
             found.append(f"seed {record.seed}")
         if weights is not None and weights.trained_as != record.model:
             found.append(f"weights of {weights.trained_as}")
@@ -188,8 +202,8 @@ class Row:
 class ProtocolBoard:
     """The rows of one protocol, best first, fixed ones last.
 
-    sort: the metric that orders them. together: whether rows from scratch and rows with a
-    pretrained encoder are ranked together; otherwise those from scratch come first.
+    sort: the metric that orders them. together: whether rows from scratch, rows with a pretrained
+    encoder and outsiders are ranked together; otherwise they follow each other in this order.
     no_better_than_gray: names of the rows that by that metric are not significantly better than the
     gray input.
     """
@@ -208,7 +222,7 @@ class ProtocolBoard:
 
     @property
     def groups(self) -> list[list[Row]]:
-        """The rows that are ranked together: all models, or those from scratch and the others."""
+        """The rows that are ranked together: all models, or those of each kind."""
         return _groups(self.models, self.together)
 
     @property
@@ -240,7 +254,7 @@ class Leaderboard:
 def read(results: Path, sort: str = DEFAULT_SORT, *, together: bool = False) -> Leaderboard:
     """Read and rank every test below `results`. Tests that are left out are named on stderr.
 
-    together: whether rows from scratch and rows with a pretrained encoder share their ranks.
+    together: whether rows from scratch, with a pretrained encoder, and outsiders share their ranks.
 
     Raises UserError for a metric that does not exist, or if there is no test.
     """
@@ -314,6 +328,7 @@ def _identity(record: RunRecord) -> str:
         "weights": [weights.trained_as, Path(weights.file).stem] if weights else None,
         "training_data": record.training_data.manifest if record.training_data else None,
         "pretrained": record.pretrained.sha256 if record.pretrained else None,
+        "outsider": record.outsider.model_dump() if record.outsider else None,
     }
     return json.dumps(identity, sort_keys=True)
 
@@ -328,12 +343,8 @@ def _groups(models: Sequence[Row], together: bool) -> list[list[Row]]:
     """The rows that are ranked together, in their order: all, or first those from scratch."""
     if together:
         return [list(models)]
-    kinds = ([row for row in models if _is_pretrained(row) == kind] for kind in (False, True))
+    kinds = ([row for row in models if row.training == kind] for kind in TRAININGS)
     return [group for group in kinds if group]
-
-
-def _is_pretrained(row: Row) -> bool:
-    return row.record.pretrained is not None
 
 
 def _ranked(rows: Sequence[Row], sort: str, together: bool) -> list[Row]:
