@@ -81,10 +81,8 @@ class Network(nn.Module):
 
     def forward(self, lightness: Tensor) -> Tensor:
         x = standardize(lightness)
-        for stage in (self.model1, self.model2, self.model3, self.model4):
-            x = stage(x)
-        for stage in (self.model5, self.model6, self.model7, self.model8):
-            x = stage(x)
+        x = self.model4(self.model3(self.model2(self.model1(x))))
+        x = self.model8(self.model7(self.model6(self.model5(x))))
         ab = self.model_out(x.softmax(dim=1))
         return F.interpolate(ab, scale_factor=4, mode="bilinear") * AB_SCALE
 

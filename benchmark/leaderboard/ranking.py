@@ -78,10 +78,13 @@ class Row:
 
     @property
     def pretrained_on(self) -> str:
-        """What the encoder of a model was trained on before; – for a training from scratch."""
+        """What the encoder of a model was trained on before; – for a training from scratch.
+
+        Of an outsider, the images of its own training too, which are not those of the models.
+        """
         pretrained, outsider = self.record.pretrained, self.record.outsider
         if outsider is not None:
-            return outsider.pretrained_on or "not known"
+            return f"{outsider.pretrained_on or 'not known'}; trained on {outsider.trained_on}"
         unknown = {"fixed": "", "submitted": "not known"}.get(self.record.kind, "–")
         return pretrained.label if pretrained is not None else unknown
 
