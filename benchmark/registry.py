@@ -1,6 +1,7 @@
-"""The registry of models: each folder under `models/` with a `model.py` is a model.
+"""The registry: each folder under `models/` with a `model.py` is a model, each file of `outsiders/`
+a public colorizer.
 
-Models are listed without importing them, so that listing needs no torch.
+They are listed without importing them, so that listing needs no torch.
 """
 
 import ast
@@ -15,10 +16,11 @@ from benchmark.files import ROOT
 
 if TYPE_CHECKING:
     from benchmark.colorizer import Colorizer
+    from benchmark.outsider import Outsider
     from benchmark.recipe import Recipe
     from benchmark.settings import Settings
 
-MODELS = ROOT / "models"
+MODELS, OUTSIDERS = ROOT / "models", ROOT / "outsiders"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,47 @@ def _entry(folder: Path) -> Entry:
     if not (folder / "train.py").is_file():
         return Entry(folder.name, summary, "there is no train.py")
     return Entry(folder.name, summary)
+
+
+@dataclass(frozen=True)
+class OutsiderEntry(Entry):
+    """A file of `outsiders/`; needs: what a user has to have for it."""
+
+    needs: str = ""
+
+
+def outsider_entries(folder: Path = OUTSIDERS) -> list[OutsiderEntry]:
+    """Return all outsiders by name, none of them imported: a broken one stops no other one."""
+    return [_outsider_entry(path) for path in sorted(folder.glob("[!._]*.py"))]
+
+
+def _outsider_entry(path: Path) -> OutsiderEntry:
+    """Read an outsider's file as text: its docstring's first line, and its literal `NEEDS`."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), path.name)
+    except (OSError, SyntaxError, ValueError) as error:
+        return OutsiderEntry(path.stem, "", f"{path.name} cannot be read: {error}")
+    summary = (ast.get_docstring(tree) or "").partition("\n")[0]
+    if not any(isinstance(node, ast.ClassDef) and node.name == "Model" for node in tree.body):
+        return OutsiderEntry(path.stem, summary, f"{path.name} defines no class Model")
+    for node in tree.body:
+        match node:
+            case ast.Assign([ast.Name("NEEDS")], ast.Constant(str(needs))):
+                return OutsiderEntry(path.stem, summary, needs=needs)
+    return OutsiderEntry(path.stem, summary, f"{path.name} defines no text NEEDS")
+
+
+def load_outsider(name: str) -> "type[Outsider]":
+    """Import the class `Model` of outsiders/<name>.py. UserError that offers the nearest name."""
+    from benchmark.outsider import Outsider
+
+    known = {entry.name: entry for entry in outsider_entries()}
+    if name not in known:
+        end = did_you_mean(name, known) or f"; the outsiders are {', '.join(known)}."
+        raise UserError(f"There is no outsider {name!r}{end}")
+    if known[name].broken:
+        raise UserError(f"outsiders/{name}.py: {known[name].broken}.")
+    return _class_in(f"outsiders.{name}", "Model", Outsider)
 
 
 def require(name: str) -> None:
@@ -83,11 +126,14 @@ def load_recipe(name: str) -> "type[Recipe[Any, Any]]":
 def _class(name: str, file: str, class_name: str, base: type) -> Any:
     if name not in {entry.name for entry in entries()}:
         require(name)
-    module: Any = _import(f"models.{name}.{file}")
-    found = getattr(module, class_name, None)
+    return _class_in(f"models.{name}.{file}", class_name, base)
+
+
+def _class_in(module: str, class_name: str, base: type) -> Any:
+    found = getattr(_import(module), class_name, None)
     if not (isinstance(found, type) and issubclass(found, base)):
         kind = f"a class {class_name}({base.__name__})"
-        raise UserError(f"models/{name}/{file}.py does not define {kind}.")
+        raise UserError(f"{module.replace('.', '/')}.py does not define {kind}.")
     return found
 
 

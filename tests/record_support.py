@@ -49,6 +49,7 @@ def make_record(means: dict[str, float | None] | None = None, **changed: Any) ->
         "input": "L* of the truth, float32",
         "scored": "the 8-bit images as written",
     }
+    protocol |= {"degradation": None, "rule": None}
     protocol = changed.pop("protocol", protocol)
     known = {"ssim": 0.9, **(means or {})}
     record = {
@@ -66,6 +67,7 @@ def make_record(means: dict[str, float | None] | None = None, **changed: Any) ->
         "protocol_hash": hash_of(ProtocolRecord(**protocol)),
         "training_data": dict(TRAINING_DATA),
         "pretrained": None,
+        "outsider": None,
         "n_expected": 4,
         "n_scored": 4,
         "failed": {},

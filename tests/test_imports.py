@@ -17,15 +17,21 @@ LAYERS = (
     {"benchmark.jobs"},
     {"benchmark.training", "benchmark.leaderboard", "benchmark.inference", "benchmark.study"},
     {"benchmark.evaluation"},
-    {"benchmark.data", "benchmark.checkpoints", "benchmark.registry"},
+    {
+        "benchmark.data",
+        "benchmark.checkpoints",
+        "benchmark.registry",
+        "benchmark.outsider_weights",
+    },
     {
         "benchmark.metrics",
         "benchmark.results",
         "benchmark.figures",
         "benchmark.settings",
         "benchmark.recipe",
+        "benchmark.outsider",
     },
-    {"benchmark.colorizer", "benchmark.device", "benchmark.files"},
+    {"benchmark.colorizer", "benchmark.device", "benchmark.downloads", "benchmark.files"},
     {
         "benchmark.randomness",
         "benchmark.color",
@@ -46,12 +52,21 @@ OPEN_TO_MODELS = {
     "benchmark.errors",
 }
 """The modules of the harness that a model may import."""
+OPEN_TO_OUTSIDERS = {
+    "benchmark.outsider",
+    "benchmark.results.outsider",
+    "benchmark.color",
+    "benchmark.colorizer",
+    "benchmark.randomness",
+    "benchmark.errors",
+}
+"""The modules of the harness that an outsider may import."""
 
 
 def modules() -> dict[str, Path]:
     """Return the files of all modules of the project except its tests, by dotted name."""
     paths = [ROOT / "main.py", ROOT / "metrics.py"]
-    for folder in ("benchmark", "models", "experiments"):
+    for folder in ("benchmark", "models", "outsiders", "experiments"):
         paths += sorted((ROOT / folder).rglob("*.py"))
     return {name_of(path): path for path in paths}
 
@@ -127,11 +142,12 @@ def test_every_component_of_the_harness_has_a_layer() -> None:
     assert set().union(*LAYERS) == {"main", *component_imports()}
 
 
-def test_the_harness_imports_no_model() -> None:
-    """Models are found by folder, and the registry imports them by name when they are used."""
+def test_the_harness_imports_no_model_and_no_outsider() -> None:
+    """They are found by folder, and the registry imports them by name when they are used."""
     for name, imports in IMPORTS.items():
         if name.startswith("benchmark") or name in ("main", "metrics"):
-            assert not {other for other in imports if other.startswith("models")}, name
+            found = {other for other in imports if other.startswith(("models", "outsiders"))}
+            assert not found, name
 
 
 def test_nothing_imports_the_root_module_metrics() -> None:
@@ -144,6 +160,13 @@ def test_a_model_imports_only_its_contracts_and_other_models() -> None:
             outside = {other for other in imports if not other.startswith("models")}
             assert outside <= OPEN_TO_MODELS, f"{name} imports {outside - OPEN_TO_MODELS}"
             assert name != "models.common" or not imports
+
+
+def test_an_outsider_imports_only_its_contract_and_other_outsiders() -> None:
+    for name, imports in IMPORTS.items():
+        if name.startswith("outsiders."):
+            outside = {other for other in imports if not other.startswith("outsiders")}
+            assert outside <= OPEN_TO_OUTSIDERS, f"{name} imports {outside - OPEN_TO_OUTSIDERS}"
 
 
 def test_shared_layers_import_no_model() -> None:

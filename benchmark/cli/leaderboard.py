@@ -23,7 +23,8 @@ def command(
         bool,
         typer.Option(
             "--together",
-            help="Rank rows with a pretrained encoder together with those from scratch.",
+            help="Rank rows with a pretrained encoder, and outsiders, together with those from "
+            "scratch.",
         ),
     ] = False,
     correct: Annotated[

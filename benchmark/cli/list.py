@@ -1,4 +1,4 @@
-"""`main.py list [MODEL|protocols]`: list the models, the settings of one, or the protocols."""
+"""`main.py list [NAME]`: the models, the settings of one, the protocols, or the outsiders."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,21 +12,25 @@ from benchmark.console import info, output
 from benchmark.errors import UserError
 from benchmark.results.folders import RunFolder
 
-PROTOCOLS = "protocols"
+PROTOCOLS, OUTSIDERS = "protocols", "outsiders"
 
 
 def command(
     what: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help=f"Name of a model, or {PROTOCOLS}.")
+        str | None,
+        typer.Argument(metavar="[NAME]", help=f"Name of a model, {PROTOCOLS}, or {OUTSIDERS}."),
     ] = None,
     results: options.Results = options.RESULTS,
 ) -> None:
-    """List the models, the settings of one model, or the protocols of the field.
+    """List the models, the settings of one model, the protocols, or the public colorizers.
 
     A setting is listed with its default, and in parentheses with what a preset changes it to.
     """
     if what == PROTOCOLS:
         _list_protocols()
+        return
+    if what == OUTSIDERS:
+        _list_outsiders()
         return
     if what is not None:
         _list_settings(what)
@@ -37,6 +41,14 @@ def command(
             continue
         state, size = _state_of(entry.name, results)
         output(f"{entry.name:<10}  {state:<8} {size:>8}  {entry.summary}")
+
+
+def _list_outsiders() -> None:
+    for entry in registry.outsider_entries():
+        if entry.broken:
+            output(f"{entry.name:<10}  broken: {entry.broken}")
+        else:
+            output(f"{entry.name:<10}  {entry.summary}  needs: {entry.needs}")
 
 
 def _state_of(model: str, results: Path) -> tuple[str, str]:

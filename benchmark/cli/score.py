@@ -27,6 +27,26 @@ def command(
             rich_help_panel=options.TESTING,
         ),
     ] = False,
+    samples: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="<int>",
+            help="Samples of each image. Several lie in folders of FOLDER named 0, 1 and so on, "
+            "each with all images; the first one is ranked.",
+            rich_help_panel=options.TESTING,
+        ),
+    ] = 1,
+    meta: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="TOML file of what is known of the program: trained_on, guidance (automatic, "
+            "exemplar or hints), and optionally pretrained_on, paper, code, license, parameters, "
+            "weights, weights_sha256, exemplars and exemplars_sha256.",
+            rich_help_panel=options.TESTING,
+        ),
+    ] = None,
     lightness: Annotated[
         Literal["own", "input"],
         typer.Option(
@@ -58,9 +78,11 @@ def command(
     from benchmark.evaluation.named import TestImages
     from benchmark.jobs.submit import Entry, submit
     from benchmark.metrics.table import load_metric_suite
+    from benchmark.results.outsider import read_facts
 
+    facts = read_facts(meta) if meta is not None else None
     test_images = TestImages.of(size, protocol, limit, degraded)
     metrics = options.metric_options_of(context.params)
     suite = load_metric_suite(test_images.options(metrics), lpips_weights)
-    entry = Entry(folder, name, seed, resize, lightness)
+    entry = Entry(folder, name, seed, resize, lightness, samples, facts)
     submit(entry, locate_test(dataset, truth, results), test_images, results, suite)

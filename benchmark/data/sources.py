@@ -115,12 +115,26 @@ def _require_images(option: str, folder: Path) -> None:
         )
 
 
-def locate_test(dataset: str | None, truth: str | None, results: Path) -> Sources:
-    """Return the folders of a test without a training, for which `--truth` alone is enough."""
+def locate_test(
+    dataset: str | None, truth: str | None, results: Path, option: str = "--truth"
+) -> Sources:
+    """Return the folders of a test without a training, for which `truth` alone is enough.
+
+    option: the one that names `truth`.
+    """
     if truth is None or truth == SAMPLE:
         return locate(dataset or truth, None, results)
-    _require_images("--truth", Path(truth))
+    _require_images(option, Path(truth))
     return locate(truth, truth, results)
+
+
+def locate_folder(option: str, folder: Path, results: Path) -> Sources:
+    """Return a folder of which every image is taken, such as exemplars.
+
+    UserError, which names the option, if it does not exist or holds no image.
+    """
+    _require_images(option, folder)
+    return Sources(folder.resolve().name, folder, folder, results / ".cache")
 
 
 def _draw_sample(folder: Path) -> None:

@@ -43,6 +43,7 @@ from benchmark.files import locked, remove, sha256_of_json, write_text
 from benchmark.metrics.table import MetricSuite
 from benchmark.results.environment import now
 from benchmark.results.folders import SETTINGS, RunFolder, TestFolder, fit_name
+from benchmark.results.outsider import OutsiderFacts
 from benchmark.results.records import (
     Calibration,
     Cost,
@@ -71,7 +72,7 @@ class Candidate:
 
     folder: RunFolder
     model: str
-    kind: Literal["model", "fixed", "submitted"] = "model"
+    kind: Literal["model", "fixed", "submitted", "outsider"] = "model"
     sampling: Sampling = field(default_factory=Sampling)
     sampling_changes: list[str] = field(default_factory=list)
     weights: WeightsUsed | None = None
@@ -79,12 +80,13 @@ class Candidate:
     submission: Submission | None = None
     training_data: TrainingSet | None = None
     pretrained: PretrainedWeights | None = None
+    outsider: OutsiderFacts | None = None
     cost: Cost | None = None
 
     def provenance(self, protocol: Protocol, images: ImageSet) -> Provenance:
         """What the candidate's outputs under this protocol depend on."""
         return Provenance(
-            weights_sha256=self.weights.sha256 if self.weights else None,
+            weights_sha256=weights_hash(self.weights, self.outsider),
             inputs=sha256_of_json([[image.name, image.digest] for image in images.files]),
             seed=self.folder.seed,
             sampling=self.sampling.model_dump(mode="json"),
@@ -95,6 +97,13 @@ class Candidate:
         """A short text for the test's folder; empty for the best weights and default sampling."""
         sampling = self.sampling.model_dump(mode="json")
         return label_of(self.model, sampling, self.sampling_changes, self.weights, self.submission)
+
+
+def weights_hash(weights: WeightsUsed | None, outsider: OutsiderFacts | None) -> str | None:
+    """The hash of what colored the images: the weights, or an outsider's weights or exemplars."""
+    if weights is not None or outsider is None:
+        return weights.sha256 if weights is not None else None
+    return outsider.weights_sha256 or outsider.exemplars_sha256
 
 
 def label_of(
@@ -298,7 +307,7 @@ def _already_tested(
 def _is_current(record: RunRecord, candidate: Candidate, setup: TestSetup) -> bool:
     """Whether a record describes its candidate and protocol as they are today."""
     recorded, today = (
-        (of.weights, of.settings, of.training_data, of.pretrained, of.cost)
+        (of.weights, of.settings, of.training_data, of.pretrained, of.outsider, of.cost)
         for of in (record, candidate)
     )
     same = recorded == today and record.failed == setup.images.failures
@@ -348,6 +357,7 @@ def _make_record(
         protocol_hash=setup.protocol.hash,
         training_data=candidate.training_data,
         pretrained=candidate.pretrained,
+        outsider=candidate.outsider,
         n_expected=len(setup.images),
         n_scored=len(scores.of_sample(0)),
         failed=setup.images.failures,

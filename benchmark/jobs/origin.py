@@ -26,7 +26,7 @@ from benchmark.evaluation.baselines import (
     MeanAb,
     mean_ab_run,
 )
-from benchmark.evaluation.evaluate import folder_name, label_of
+from benchmark.evaluation.evaluate import folder_name, label_of, weights_hash
 from benchmark.evaluation.outputs import Outputs
 from benchmark.files import sha256_of_json
 from benchmark.randomness import derive_seed
@@ -103,7 +103,7 @@ def check_records(
     _check_folder_name(found, folder, record)
     if record.kind == "model":
         _check_training(found, folder, record)
-    elif record.kind == "submitted":
+    elif record.kind in ("submitted", "outsider"):
         _check_submission(found, folder, record)
     else:
         _check_fixed(found, record)
@@ -194,8 +194,12 @@ def _check_submission(found: Verification, folder: TestFolder, record: RunRecord
         found.unchecked.append(f"model: {error}")
     else:
         found.compare("model", record.model, submission.model, str(path))
-    _require_empty(found, record, training_data=None, timing=None)
-    found.unchecked.append("how the images were made: another program made them.")
+    if record.kind == "outsider":
+        _require_empty(found, record, training_data=None)
+        found.unchecked.append("what is known of the outsider, and that it makes these images.")
+    else:
+        _require_empty(found, record, training_data=None, timing=None)
+        found.unchecked.append("how the images were made: another program made them.")
 
 
 def _check_fixed(found: Verification, record: RunRecord) -> None:
@@ -240,7 +244,7 @@ def _check_outputs_record(
     first = table[table["sample"] == "0"]
     inputs = [list(pair) for pair in zip(first["file"], first["sha256"], strict=True)]
     known = {
-        "weights_sha256": record.weights.sha256 if record.weights else None,
+        "weights_sha256": weights_hash(record.weights, record.outsider),
         "inputs": sha256_of_json(inputs),
         "seed": record.seed,
         "sampling": record.sampling,
@@ -266,7 +270,7 @@ def trained_run(folder: TestFolder, record: RunRecord) -> RunFolder | None:
 
 def check_coloring(found: Verification, outputs: Outputs, record: RunRecord, samples: int) -> None:
     """Color the first images again with what run.json names, and compare them with the files."""
-    if record.kind == "submitted":
+    if record.kind in ("submitted", "outsider"):
         return
     try:
         if record.kind == "fixed":

@@ -34,7 +34,8 @@ from benchmark.figures.images import save_png
 from benchmark.files import replacing
 from benchmark.leaderboard import formats, write
 from benchmark.metrics.table import MetricSuite
-from benchmark.results.folders import RunFolder, require_run_name
+from benchmark.results.folders import RunFolder, TestFolder, require_run_name
+from benchmark.results.outsider import OutsiderFacts
 from benchmark.results.records import RunRecord, Submission, SubmissionRecord
 from benchmark.results.schema import write_record
 from benchmark.settings import Settings
@@ -46,7 +47,8 @@ SPLIT_SEED: int = Settings.model_fields["split_seed"].default
 class Entry:
     """The images that are handed in: a folder, the name of their row, and how they are prepared.
 
-    seed: of the program's run; runs of one name with several seeds become one row.
+    seed: of the program's run; runs of one name with several seeds become one row. samples: of each
+    image; several lie in the folders 0, 1, … of `folder`. facts: what is known of the program.
     """
 
     folder: Path
@@ -54,6 +56,19 @@ class Entry:
     seed: int
     resize: bool
     lightness: Literal["own", "input"]
+    samples: int = 1
+    facts: OutsiderFacts | None = None
+
+    def folders(self) -> list[Path]:
+        """The folder of each sample. Raises UserError unless there are as many as `samples`."""
+        if self.samples == 1:
+            return [self.folder]
+        if (self.folder / f"{self.samples}").is_dir():
+            raise UserError(
+                f"{self.folder} holds more samples than --samples {self.samples}: it has a folder "
+                f"{self.samples}, and the first sample is in the folder 0."
+            )
+        return [self.folder / f"{sample}" for sample in range(self.samples)]
 
 
 def export_inputs(out: Path, sources: Sources, test_images: TestImages) -> int:
@@ -68,7 +83,7 @@ def export_inputs(out: Path, sources: Sources, test_images: TestImages) -> int:
         raise UserError(f"{out} cannot be used ({reason}): name a new folder.") from error
     if taken:
         raise UserError(f"{out} exists and is no empty folder: name a new folder for the inputs.")
-    images = _load(sources, test_images)
+    images = load_test_images(sources, test_images)
     for name, rgb8 in zip(file_names(images), images.rgb8, strict=True):
         gray = lightness_to_rgb(rgb_to_lightness(rgb_from_8bit(rgb8[None])))[0]
         one_channel = rgb_to_8bit(gray.mean(dim=0))  # the three differ by rounding
@@ -83,12 +98,12 @@ def submit(
     """Score a folder against the test images and give it a row. Raises UserError for bad input."""
     require_run_name("--name", entry.name)
     folder = RunFolder(results, entry.name, entry.seed)
-    if folder.settings.exists() or folder.weights.exists():
-        raise UserError(f"--name {entry.name}: {folder.path} is a run that was trained here.")
-    images = _load(sources, test_images)
-    files = match(entry.folder, images)
-    for _ in read_outputs(files, images, entry, test_images.preprocessing):
-        pass  # every image is checked before any is written
+    require_untrained(f"--name {entry.name}", folder)
+    images = load_test_images(sources, test_images)
+    samples = [match(sample, images) for sample in entry.folders()]
+    for files in samples:
+        for _ in read_outputs(files, images, entry, test_images.preprocessing):
+            pass  # every image is checked before any is written
     setup = evaluate.prepare(images, sources.name, test_images, suite=suite)
     test_baselines(results, setup, None)
     candidate = evaluate.Candidate(
@@ -96,26 +111,45 @@ def submit(
         entry.name,
         kind="submitted",
         submission=Submission(lightness=entry.lightness, resized=entry.resize),
+        outsider=entry.facts,
     )
     outputs = Outputs(setup.folder(candidate), images)
     with evaluate.lock(outputs.folder):
         outputs.delete()
-        read = read_outputs(files, images, entry, test_images.preprocessing)
-        for row, rgb in enumerate(read):
-            save_png(outputs.path(row), rgb)
-        submission = SubmissionRecord(model=entry.name, images=sources.record())
-        write_record(folder.submission, submission)
+        for sample, files in enumerate(samples):
+            read = read_outputs(files, images, entry, test_images.preprocessing)
+            for row, rgb in enumerate(read):
+                save_png(outputs.path(row, sample), rgb)
+        write_submission(folder, sources)
         record = evaluate.score_outputs(candidate, outputs, setup)
-    FileReport.of(images).write(outputs.folder.file_report)
-    print(formats.markdown(write(results).for_protocol(setup.protocol.hash)))
-    info(f"The images, the figure and the scores are in {outputs.folder.path}.")
+    show_row(results, setup, outputs.folder)
     return record
 
 
-def _load(sources: Sources, test_images: TestImages) -> ImageSet:
+def load_test_images(sources: Sources, test_images: TestImages) -> ImageSet:
+    """Load the images of a test without a training. Raises UserError for a wrong folder."""
     images = load_test(test_images.chosen_from(sources), test_images.preprocessing, SPLIT_SEED)
     test_images.require_complete(images)
     return images
+
+
+def require_untrained(what: str, folder: RunFolder) -> None:
+    """Raise UserError, which begins with `what`, if a run's folder holds a training."""
+    if folder.settings.exists() or folder.weights.exists():
+        raise UserError(f"{what}: {folder.path} is a run that was trained here.")
+
+
+def write_submission(folder: RunFolder, sources: Sources) -> None:
+    """Record in a run's folder that its images are of another program, and what they show."""
+    submission = SubmissionRecord(model=folder.run, images=sources.record())
+    write_record(folder.submission, submission)
+
+
+def show_row(results: Path, setup: evaluate.TestSetup, folder: TestFolder) -> None:
+    """Finish a test of another program: list its files, write the leaderboard, print the table."""
+    FileReport.of(setup.images).write(folder.file_report)
+    print(formats.markdown(write(results).for_protocol(setup.protocol.hash)))
+    info(f"The images, the figure and the scores are in {folder.path}.")
 
 
 def match(folder: Path, images: ImageSet) -> list[Path]:

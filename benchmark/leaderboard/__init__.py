@@ -40,7 +40,7 @@ def write(
 ) -> Leaderboard:
     """Write the leaderboard of all tests in every format.
 
-    together: whether rows from scratch and rows with a pretrained encoder share their ranks.
+    together: whether rows from scratch, with a pretrained encoder, and outsiders share their ranks.
     correct: how the ranks allow for the number of pairs of rows.
 
     Raises UserError if there is no test, or for a metric that does not exist.

@@ -183,4 +183,7 @@ def _csv_row(board: ProtocolBoard, row: Row) -> dict[str, Any]:
     if record.timing is not None:
         columns["ms_per_image"] = row.ms_per_image
         columns["test_device"] = record.timing.device
+    if record.outsider is not None:
+        facts = record.outsider.model_dump()
+        columns |= {f"outsider_{key}": value for key, value in facts.items()}
     return columns | (record.cost.model_dump() if record.cost else {})

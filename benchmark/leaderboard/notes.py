@@ -59,12 +59,15 @@ PUBLISHED_NOTE = (
     "These rows are as their source prints them. They were not measured here and are not ranked: "
     "preparation, the network of FID and the variant of colorfulness are what that source used."
 )
-
-
 DIFFERENCE_OF_MEANS_NOTE = (
     "ΔCF of means is the difference of two means over images, as papers print it. It is never "
     "ranked, since errors of single images cancel in it: outputs of random vividness had 1.76 with "
     "a gap of 13.25 an image."
+)
+OUTSIDERS_NOTE = (
+    "These rows were not trained here. What is not known is empty; whether an outsider was trained "
+    "on images of this test is known only from what it was trained on. Weights and exemplars are "
+    "named by the first digits of their SHA-256."
 )
 
 
@@ -170,7 +173,8 @@ def notes(board: ProtocolBoard) -> list[str]:
             "A difference counts only if it is also significant among all pairs of these rows "
             "(paired t-tests, corrected by Holm 1979)."
         )
-    if len(board.groups) > 1:
+    trainings = {row.training for row in board.models}
+    if not board.together and {"scratch", "pretrained"} <= trainings:
         found.append(
             "Rows whose encoder was pretrained on other images stand and are ranked below those "
             "that were trained from scratch, apart from them; `main.py leaderboard --together` "
@@ -182,6 +186,11 @@ def notes(board: ProtocolBoard) -> list[str]:
         found.append(
             f"FID of {board.n_images:,} images is mostly bias: its covariances need at least "
             f"{FEWEST_FOR_FID:,}. KID has no such bias."
+        )
+    if not board.together and "outside" in trainings and len(trainings) > 1:
+        found.append(
+            "Outsiders stand and are ranked below the models that were trained here, apart from "
+            "them; `main.py leaderboard --together` ranks all rows together."
         )
     if board.no_better_than_gray:
         names = "; ".join(board.no_better_than_gray)

@@ -13,7 +13,7 @@ from benchmark.errors import UserError, did_you_mean
 from benchmark.evaluation.baselines import GRAY
 from benchmark.evaluation.protocol import options_of
 from benchmark.evaluation.recorded import read_test
-from benchmark.leaderboard.rows import Row, TestResult
+from benchmark.leaderboard.rows import TRAININGS, Row, TestResult
 from benchmark.leaderboard.studies import read_studies
 from benchmark.metrics.options import DEFAULT_SORT, MetricOptions
 from benchmark.metrics.table import ALL_METRICS
@@ -33,8 +33,8 @@ WITHOUT_LPIPS, WITHOUT_TRUTH = "delta_e2000", "colorfulness"
 class ProtocolBoard:
     """The rows of one protocol, best first, fixed ones last.
 
-    sort: the metric that orders them. together: whether rows from scratch and rows with a
-    pretrained encoder are ranked together; otherwise those from scratch come first.
+    sort: the metric that orders them. together: whether rows from scratch, rows with a pretrained
+    encoder and outsiders are ranked together; otherwise they follow each other in this order.
     no_better_than_gray: names of the rows that by that metric are not significantly better than the
     gray input. correct: how the ranks allow for the number of pairs. studies: what people answered
     about images of these rows.
@@ -56,7 +56,7 @@ class ProtocolBoard:
 
     @property
     def groups(self) -> list[list[Row]]:
-        """The rows that are ranked together: all models, or those from scratch and the others."""
+        """The rows that are ranked together: all models, or those of each kind."""
         return _groups(self.models, self.together)
 
     @property
@@ -109,7 +109,7 @@ def read(
 ) -> Leaderboard:
     """Read and rank every test below `results`. Tests that are left out are named on stderr.
 
-    together: whether rows from scratch and rows with a pretrained encoder share their ranks.
+    together: whether rows from scratch, with a pretrained encoder, and outsiders share their ranks.
     correct: how the ranks allow for the number of pairs of rows.
 
     Raises UserError for a metric that does not exist, or if there is no test.
@@ -190,6 +190,7 @@ def _identity(record: RunRecord) -> str:
         "weights": [weights.trained_as, Path(weights.file).stem] if weights else None,
         "training_data": record.training_data.manifest if record.training_data else None,
         "pretrained": record.pretrained.sha256 if record.pretrained else None,
+        "outsider": record.outsider.model_dump() if record.outsider else None,
     }
     return json.dumps(identity, sort_keys=True)
 
@@ -213,12 +214,8 @@ def _groups(models: Sequence[Row], together: bool) -> list[list[Row]]:
     """The rows that are ranked together, in their order: all, or first those from scratch."""
     if together:
         return [list(models)]
-    kinds = ([row for row in models if _is_pretrained(row) == kind] for kind in (False, True))
+    kinds = ([row for row in models if row.training == kind] for kind in TRAININGS)
     return [group for group in kinds if group]
-
-
-def _is_pretrained(row: Row) -> bool:
-    return row.record.pretrained is not None
 
 
 def _ranked(rows: Sequence[Row], sort: str, together: bool, correct: Correction) -> list[Row]:

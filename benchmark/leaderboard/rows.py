@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,11 @@ from benchmark.results.folders import Sample, TestFolder
 from benchmark.results.records import Calibration, RunRecord, Score, SeveralSamples
 from benchmark.settings import Settings
 from benchmark.statistics import mean_interval
+
+DEFAULT_SEED: int = Settings.model_fields["seed"].default
+Training = Literal["scratch", "pretrained", "outside"]
+TRAININGS = get_args(Training)
+"""The kinds of rows that are ranked apart from each other, in the order of the table."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,22 @@ class Row:
 
     @property
     def pretrained_on(self) -> str:
-        """What the encoder of a model was trained on before; – for a training from scratch."""
-        pretrained = self.record.pretrained
-        unknown = {"fixed": "", "submitted": "not known", "model": "–"}[self.record.kind]
+        """What the encoder of a model was trained on before; – for a training from scratch.
+
+        Of an outsider, the images of its own training too, which are not those of the models.
+        """
+        pretrained, outsider = self.record.pretrained, self.record.outsider
+        if outsider is not None:
+            return f"{outsider.pretrained_on or 'not known'}; trained on {outsider.trained_on}"
+        unknown = {"fixed": "", "submitted": "not known"}.get(self.record.kind, "–")
         return pretrained.label if pretrained is not None else unknown
+
+    @property
+    def training(self) -> Training:
+        """Whether it was trained here, with a pretrained encoder or not, or by others."""
+        if self.record.outsider is not None:
+            return "outside"
+        return "scratch" if self.record.pretrained is None else "pretrained"
 
     @property
     def seeds(self) -> list[int]:
@@ -87,12 +105,12 @@ class Row:
             for key, value in record.sampling.items()
             if key in record.sampling_changes and key != "steps"
         ]
-        if record.kind == "submitted":
-            found.append("submitted")
+        if record.kind in ("submitted", "outsider"):
+            found.append(record.kind)
         if submission is not None:
             found += ["resized"] * submission.resized
             found += ["the input's L*"] * (submission.lightness == "input")
-        elif len(self.seeds) == 1 and record.seed != Settings.model_fields["seed"].default:
+        elif len(self.seeds) == 1 and record.kind == "model" and record.seed != DEFAULT_SEED:
             found.append(f"seed {record.seed}")
         if weights is not None and weights.trained_as != record.model:
             found.append(f"weights of {weights.trained_as}")

@@ -10,6 +10,7 @@ from benchmark.evaluation.named import PublishedRow, published_under
 from benchmark.leaderboard.notes import (
     COST_NOTE,
     FIRST,
+    OUTSIDERS_NOTE,
     PRETRAINING_NOTE,
     PUBLISHED_NOTE,
     SAMPLES_NOTE,
@@ -75,9 +76,11 @@ def tables_of(board: ProtocolBoard) -> list[Table]:
 
 
 def further_tables(board: ProtocolBoard) -> list[Table]:
-    """The tables of pretrained encoders, several samples, calibration and studies, where any is;
-    and the rows that others published under the board's protocol."""
+    """The tables of outsiders, pretrained encoders, several samples, calibration and studies, where
+    any is; and the rows that others published under the board's protocol."""
     tables = []
+    if outsiders := [row for row in board.models if row.training == "outside"]:
+        tables.append(table_of(_outsiders(), outsiders, "Outsiders", OUTSIDERS_NOTE))
     if pairs := pairs_of(board):
         tables.append(_pretraining(pairs))
     several = [row for row in board.models if row.samples is not None]
@@ -259,6 +262,39 @@ def _several(rows: Sequence[Row]) -> list[Column]:
             for part, label in (("mean", "of the mean"), ("best", "of the best (oracle)"))
             for key in shown[part]
         ),
+    ]
+
+
+def _outsiders() -> list[Column]:
+    """What is known of the rows that were not trained here."""
+
+    def text(*names: str) -> Callable[[Row], Cell]:
+        def cell(row: Row) -> Cell:
+            found = {name: getattr(row.record.outsider, name) for name in names}
+            known = [
+                value[:8] if name.endswith("_sha256") else value
+                for name, value in found.items()
+                if value is not None
+            ]
+            return Cell(", ".join(known), ", ".join(known) or None)
+
+        return cell
+
+    def parameters(row: Row) -> Cell:
+        count = row.record.outsider.parameters if row.record.outsider else None
+        return Cell("0", 0.0) if count == 0 else _number(count and count / 1e6, "{:.2f} M")
+
+    return [
+        _name_column(),
+        Column("guidance", text("guidance")),
+        Column("trained on", text("trained_on")),
+        Column("pretrained on", text("pretrained_on")),
+        Column("parameters", parameters),
+        Column("weights", text("weights_sha256")),
+        Column("exemplars", text("exemplars", "exemplars_sha256")),
+        Column("license", text("license")),
+        Column("paper", text("paper")),
+        Column("code", text("code")),
     ]
 
 

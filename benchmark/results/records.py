@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from benchmark.results.outsider import OutsiderFacts
 from benchmark.results.schema import MOST, Amount, Count, Strict, read_record
 from benchmark.settings import NO_ENCODER, BatchSize, Size
 
@@ -315,7 +316,7 @@ class RunRecord(Strict):
     """
 
     schema_version: Literal[4] = 4
-    kind: Literal["model", "fixed", "submitted"]
+    kind: Literal["model", "fixed", "submitted", "outsider"]
     model: str
     run: str
     seed: int
@@ -328,6 +329,7 @@ class RunRecord(Strict):
     protocol_hash: str
     training_data: TrainingSet | None
     pretrained: PretrainedWeights | None = Field(None, description="not in older records")
+    outsider: OutsiderFacts | None = Field(None, description="not in older records")
     n_expected: Count
     n_scored: Count
     failed: dict[str, str]
@@ -363,6 +365,8 @@ class RunRecord(Strict):
             return f"{self.n_scored} of {self.n_expected} images scored"
         if self.kind == "model" and self.weights is None:
             return "the hash of the weights is missing"
+        if self.kind == "outsider" and self.outsider is None:
+            return "what is known of the outsider is missing"
         if self.pretrained is None and self.settings.get("encoder", NO_ENCODER) != NO_ENCODER:
             return "what its encoder was pretrained on is missing"
         return None

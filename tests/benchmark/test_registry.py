@@ -55,3 +55,23 @@ def test_no_file_of_the_harness_names_a_model() -> None:
     for path in registry.MODELS.parent.glob("benchmark/**/*.py"):
         text = path.read_text()
         assert not [name for name in quoted if name in text], path
+
+
+def test_outsiders_are_files_and_broken_ones_have_a_reason(tmp_path: Path) -> None:
+    shutil.copy(registry.OUTSIDERS / "welsh.py", tmp_path / "mine.py")
+    faults = {
+        "syntax": ("class Model(:\n", "cannot be read"),
+        "nomodel": ('"""An empty module."""\n', "defines no class Model"),
+        "noneeds": ('"""A model."""\nclass Model: ...\nNEEDS = str(1)\n', "defines no text NEEDS"),
+    }
+    for name, (text, _) in faults.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    (tmp_path / "_hidden.py").write_text("")
+    found = {entry.name: entry for entry in registry.outsider_entries(tmp_path)}
+    assert set(found) == {"mine", *faults}
+    assert (found["mine"].broken, found["mine"].needs) == (
+        None,
+        "a folder of color images (--exemplars)",
+    )
+    for name, (_, reason) in faults.items():
+        assert reason in str(found[name].broken)

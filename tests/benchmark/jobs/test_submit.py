@@ -16,8 +16,10 @@ from benchmark.data.sources import Sources, locate_test
 from benchmark.errors import UserError
 from benchmark.evaluation.named import TestImages
 from benchmark.jobs.submit import Entry, export_inputs, submit
+from benchmark.jobs.verify import verify
 from benchmark.metrics.table import METRICS, MetricSuite
-from benchmark.results.folders import RunFolder
+from benchmark.results.folders import RunFolder, TestFolder
+from benchmark.results.outsider import OutsiderFacts, read_facts
 from benchmark.results.records import RunRecord
 from benchmark.results.schema import read_record
 from tests.support import read_rgb
@@ -226,3 +228,81 @@ def test_a_folder_for_inputs_that_cannot_be_made_is_one_sentence(
     for out in (tmp_path / ("x" * 300), tmp_path / "file", tmp_path / "file" / "in"):
         with pytest.raises(UserError, match=r"name a new folder|cannot be written"):
             export_inputs(out, sources, TestImages.of(SIZE))
+
+
+# ---- several samples, and what is known of the program -------------------------------------------
+
+
+def _faults(test: TestFolder) -> list[str]:
+    """Verify a test; the reasons for which NOTHING lacks two metrics are those of no suite."""
+    faults = verify(test, None, None, None).faults
+    return [fault for fault in faults if "for a reason that this suite does not give" not in fault]
+
+
+def test_several_samples_lie_in_numbered_folders(
+    tmp_path: Path, colored: Path, submit_folder: Callable[..., RunRecord]
+) -> None:
+    single = submit_folder()
+    for sample in range(3):
+        shutil.copytree(colored, tmp_path / "samples" / f"{sample}")
+        for path in (tmp_path / "samples" / f"{sample}").iterdir() if sample else ():
+            with Image.open(path) as image:
+                image.point(lambda value, by=sample: max(0, value - 9 * by)).save(path)
+    record = submit_folder(tmp_path / "samples", name="sampler", samples=3)
+    assert record.samples is not None
+    assert record.samples.count == 3
+    assert record.metrics["ssim"] == single.metrics["ssim"]  # the first one is ranked
+    assert record.samples.best["ssim"].mean >= record.metrics["ssim"].mean  # type: ignore[operator]
+    (test,) = TestFolder.named("sampler", tmp_path / "Results")
+    assert {path.name for path in (test.path / "samples").iterdir()} == {"1", "2", "mean"}
+    assert _faults(test) == []
+    with pytest.raises(UserError, match="holds more samples than --samples 2"):
+        submit_folder(tmp_path / "samples", samples=2)
+    with pytest.raises(UserError, match=r"no folder .*samples/3"):
+        submit_folder(tmp_path / "samples", samples=4)
+    (tmp_path / "samples" / "2" / "image_001.png").unlink()
+    with pytest.raises(UserError, match=r"samples/2 lacks 1 of 4 test images: image_001"):
+        submit_folder(tmp_path / "samples", samples=3)
+
+
+def test_what_is_known_of_a_program_is_recorded_and_shown(
+    tmp_path: Path, submit_folder: Callable[..., RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "meta.toml").write_text(
+        'trained_on = "COCO"\nguidance = "hints"\nparameters = 12_500_000\n'
+        'paper = "https://example.org/paper"\n'
+    )
+    facts = read_facts(tmp_path / "meta.toml")
+    record = submit_folder(facts=facts)
+    assert record.outsider == facts
+    assert OutsiderFacts.model_validate_json(facts.model_dump_json()) == facts
+    text = capsys.readouterr().out
+    assert "| program, submitted | hints    | COCO " in text
+    assert "12.50 M" in text
+    (test,) = TestFolder.named("program", tmp_path / "Results")
+    assert _faults(test) == []
+    submit_folder(name="other")
+    (board,) = leaderboard.read(tmp_path / "Results").boards
+    assert [row.training for row in board.models] == ["scratch", "outside"]
+    assert [len(group) for group in board.groups] == [1, 1]
+    assert "Outsiders stand and are ranked below" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('guidance = "automatic"', "trained_on: Field required"),
+        ('trained_on = "a"\nguidance = "magic"', "guidance: Input should be 'automatic'"),
+        ('trained_on = "a"\nguidance = "hints"\nsize = 3', "size: Extra inputs"),
+        ('trained_on = "a"\nguidance = "hints"\nweights_sha256 = "ab"', "weights_sha256: String"),
+        ('trained_on = "a\\nb"\nguidance = "hints"', "trained_on: String should match"),
+        ('trained_on = "a"\nguidance = "hints"\nparameters = -1', "parameters: Input should be gr"),
+        ("trained_on", "cannot be read as TOML"),
+    ],
+)
+def test_a_wrong_description_is_one_sentence(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "meta.toml").write_text(text)
+    with pytest.raises(UserError, match=fault) as caught:
+        read_facts(tmp_path / "meta.toml")
+    assert str(tmp_path / "meta.toml") in str(caught.value)
+    assert "\n" not in str(caught.value)
