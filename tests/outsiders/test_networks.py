@@ -116,6 +116,14 @@ def test_loading_is_strict() -> None:
             outsider.load(wrong)
 
 
+def test_the_classifier_of_ddcolor_s_encoder_is_left_out() -> None:
+    outsider = load_outsider("ddcolor")("tiny")
+    tensors = dict(outsider.network.state_dict())
+    classifier = {"encoder.arch.norm.weight": 1, "encoder.arch.head_cls.bias": 2}
+    assert outsider.tensors_of({"params": {**tensors, **classifier}}).keys() == tensors.keys()
+    assert outsider.tensors_of(tensors).keys() == tensors.keys()
+
+
 @pytest.mark.parametrize(
     ("module", "variant", "side"),
     [
