@@ -27,6 +27,8 @@ QUERIES = 100
 FEATURES = 256
 DEPTHS = {"large": (3, 3, 27, 3), "tiny": (3, 3, 9, 3)}
 WIDTHS = {"large": (192, 384, 768, 1536), "tiny": (96, 192, 384, 768)}
+CLASSIFIER = ("encoder.arch.norm.", "encoder.arch.head_cls.")
+"""The names of tensors for classifying images, which color nothing and may be in a file."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -47,7 +49,7 @@ class Model(Outsider):
 
     variants = {
         "large": Variant(
-            _facts(227_869_328),
+            _facts(227_866_256),
             PublishedFile(
                 "https://huggingface.co/piddnad/DDColor-models/resolve/main/ddcolor_paper.pth",
                 "789781789db1bafc2165e1cf9658580f871cce64a81901ec49127877813f10b9",
@@ -55,7 +57,7 @@ class Model(Outsider):
             ),
         ),
         "tiny": Variant(
-            _facts(55_006_640),
+            _facts(55_005_104),
             PublishedFile(
                 "https://huggingface.co/piddnad/DDColor-models/resolve/main/ddcolor_paper_tiny.pth",
                 "81dd643904f4664c3718513e3320ae3db0c567f0d3e18398606659adee7bfc17",
@@ -71,7 +73,7 @@ class Model(Outsider):
     @staticmethod
     def tensors_of(contents: Any) -> Mapping[str, Tensor]:
         tensors: Mapping[str, Tensor] = contents.get("params", contents)
-        return tensors
+        return {key: value for key, value in tensors.items() if not key.startswith(CLASSIFIER)}
 
     def predict(
         self, lightness: Tensor, *, noise: Noise, sampling: Any, on_step: OnStep | None
@@ -120,7 +122,6 @@ class ConvNeXt(nn.Module):
         )
         for number, width in enumerate(widths):
             self.add_module(f"norm{number}", LayerNorm2d(width, eps=1e-6))
-        self.norm = nn.LayerNorm(widths[-1])  # of the classifier: its weights are in the file
 
     def forward(self, x: Tensor) -> list[Tensor]:
         features = []

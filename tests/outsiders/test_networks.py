@@ -116,6 +116,14 @@ def test_loading_is_strict() -> None:
             outsider.load(wrong)
 
 
+def test_the_classifier_of_ddcolor_s_encoder_is_left_out() -> None:
+    outsider = load_outsider("ddcolor")("tiny")
+    tensors = dict(outsider.network.state_dict())
+    classifier = {"encoder.arch.norm.weight": 1, "encoder.arch.head_cls.bias": 2}
+    assert outsider.tensors_of({"params": {**tensors, **classifier}}).keys() == tensors.keys()
+    assert outsider.tensors_of(tensors).keys() == tensors.keys()
+
+
 @pytest.mark.parametrize(
     ("module", "variant", "side"),
     [
@@ -190,7 +198,7 @@ def test_the_encoder_of_ddcolor_is_timm_s_convnext() -> None:
     ours.load_state_dict(tensors)
     reference = timm.models.convnext.ConvNeXt(depths=depths, dims=widths, num_classes=0).eval()
     renamed = {key: value for key, value in tensors.items() if not key.startswith("norm")}
-    renamed |= {"norm.weight": tensors["norm.weight"], "norm.bias": tensors["norm.bias"]}
+    renamed |= {"norm.weight": torch.ones(20), "norm.bias": torch.zeros(20)}  # its classifier's
     reference.load_state_dict(checkpoint_filter_fn(renamed, reference))
     x = torch.randn(1, 3, 64, 32)
     found = ours(x)
