@@ -157,7 +157,7 @@ def _read_test(folder: TestFolder) -> TestResult:
 
 
 def _board(
-    tests: list[TestResult], sort: str, together: bool, correct: Correction
+    tests: list[TestResult], sort: str, together: bool = False, correct: Correction = "none"
 ) -> ProtocolBoard:
     record, rows = tests[0].record, _rows(tests)
     sort = _usable_sort(rows, sort)
