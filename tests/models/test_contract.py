@@ -17,6 +17,7 @@ from benchmark.colorizer import pretrained_parts
 from benchmark.errors import Interrupted
 from benchmark.evaluation import evaluate
 from benchmark.evaluation.baselines import Gray
+from benchmark.evaluation.named import TestImages
 from benchmark.metrics.images import delta_e2000
 from benchmark.metrics.table import MetricSuite
 from benchmark.randomness import Randomness
@@ -207,7 +208,7 @@ def test_saved_weights_are_loaded_and_tested(name: str, tmp_path: Path) -> None:
         ),
     )
     suite = MetricSuite(unavailable={"lpips": "left out here", "kid": "left out here"})
-    setup = evaluate.prepare(images_of(rgb8), "blobs", 32, suite=suite)
+    setup = evaluate.prepare(images_of(rgb8), "blobs", TestImages.of(32), suite=suite)
     record = evaluate.test(candidate, saved.model, setup)
     assert record.n_scored == record.n_expected == 10
     assert read_record(next(loop.folder.tests.glob("*/run.json")), RunRecord) == record
