@@ -48,6 +48,7 @@ def train_and_test(
         ),
     ] = None,
     size: Annotated[int | None, setting("size", DATA)] = None,
+    truncated: Annotated[Literal["skip", "keep"] | None, setting("truncated", DATA)] = None,
     seed: options.Seed = None,
     epochs: Annotated[int | None, setting("epochs")] = None,
     batch_size: Annotated[int | None, setting("batch_size")] = None,

@@ -20,10 +20,14 @@ below OF_CONTRAST times the standard deviation of one, but at least NEAREST and 
 def exact_copies(images: ImageSet, others: ImageSet) -> dict[int, int]:
     """Map the rows of images that `others` holds too to the rows there.
 
-    They have the same decoded pixels, whatever the format and the comments of their files.
+    Their files have the same content, or the same decoded pixels, whatever the format and the
+    comments.
     """
-    known = {content: row for row, content in enumerate(others.contents)}
-    return {row: known[c] for row, c in enumerate(images.contents) if c in known}
+    by_file = {image.digest: row for row, image in enumerate(others.files)}
+    by_pixels = {content: row for row, content in enumerate(others.contents)}
+    copies = {row: by_pixels[c] for row, c in enumerate(images.contents) if c in by_pixels}
+    same = {r: by_file[i.digest] for r, i in enumerate(images.files) if i.digest in by_file}
+    return copies | same
 
 
 def near_copies(images: ImageSet, others: ImageSet) -> Iterator[tuple[int, int]]:
