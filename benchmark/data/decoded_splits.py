@@ -21,14 +21,17 @@ FEW = 200
 
 @dataclass(frozen=True)
 class DecodedSplits:
-    """Decoded splits. found: the number of image files before any was left out. passed_over: of
-    the dataset and of the folder of test images."""
+    """Decoded splits.
+
+    files: all image files of the dataset and of the folder of test images, before any was left out.
+    passed_over: why other files of these folders are not read.
+    """
 
     splits: Splits
     sets: dict[str, ImageSet]
     failures: dict[str, dict[str, str]]
     passed_over: dict[str, str]
-    found: int
+    files: list[ImageFile]
 
     def found_in(self, key: Split) -> int:
         """The number of a split's files, with those that cannot be used."""
@@ -85,7 +88,7 @@ def decode_splits(
         unusable[name] |= sets[name].failures
     cache.show_growth()
     passed_over = dataset.passed_over | tests.passed_over
-    return DecodedSplits(splits, sets, unusable, passed_over, len(files) + len(tests.files))
+    return DecodedSplits(splits, sets, unusable, passed_over, [*files, *tests.files])
 
 
 def _without_replacement(splits: Splits) -> set[ImageFile]:

@@ -101,7 +101,7 @@ class Examination:
             "val": SplitCounts(splits.found_in("val"), len(sets["val"]), n_val, n_val),
             "test": SplitCounts(splits.found_in("test"), n_test, n_test, n_test),
         }
-        require_images(sources, splits.splits, splits.found, counts, needed)
+        require_images(sources, splits.splits, len(splits.files), counts, needed)
 
 
 def examine(sources: Sources, rules: Rules) -> Examination:

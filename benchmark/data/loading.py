@@ -96,7 +96,7 @@ def load_test(
         "val": SplitCounts.of_files(len(splits.val)),
         "test": SplitCounts(loaded.found_in("test"), *[len(images)] * 3),
     }
-    require_images(sources, splits, loaded.found, counts, ["test"])
+    require_images(sources, splits, len(loaded.files), counts, ["test"])
     return replace(images, failures=loaded.failures["test"], passed_over=loaded.passed_over)
 
 

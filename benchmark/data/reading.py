@@ -110,10 +110,14 @@ def _decode(
         meaning = meaning_of(image, stream)
         colors = colors_of(image, stream, meaning.color_mode(image.mode))
         notes = damage + _note_frames(image, stream) + colors.notes
+        width, height = image.size
         if least and isinstance(image, JpegImagePlugin.JpegImageFile):
             image.draft(image.mode, (least, least))
         orientation, trouble = load_and_find_orientation(image)
         notes += trouble
+        if image.width < width:  # the last row and column may hold a part of a pixel
+            scale = -(-width // image.width)
+            image = image.crop((0, 0, width // scale, height // scale))
         if mended:
             height = image.height
             image = _without_filling(image)
