@@ -295,6 +295,8 @@ class _Packs:
                     path.unlink(missing_ok=True)
                 continue
             if pack is not None:
+                with suppress(OSError):  # `data clean` asks when a pack was used
+                    os.utime(path)
                 yield path, *pack
 
     def _read_pack(

@@ -75,13 +75,18 @@ def _holds_images(folder: Path) -> bool:
     return bool(found.images)
 
 
+def cache_of(results: Path) -> Path:
+    """The folder of what can be made again, such as decoded images, below a results folder."""
+    return results / ".cache"
+
+
 def locate(dataset: str | None, test_images: str | None, results: Path) -> Sources:
     """Return the folders that `--dataset` and `--test_images` name, by default the project's own.
 
     The word `cartoon` stands for the built-in sample, which is also used if nothing is named and
     `Dataset/` holds no images. UserError for a folder that does not exist or holds no image.
     """
-    cache = results / ".cache"
+    cache = cache_of(results)
     for option, given in (("--dataset", dataset), ("--test_images", test_images)):
         if given and (option, given) != ("--dataset", SAMPLE):
             _require_images(option, Path(given))
@@ -134,7 +139,7 @@ def locate_folder(option: str, folder: Path, results: Path) -> Sources:
     UserError, which names the option, if it does not exist or holds no image.
     """
     _require_images(option, folder)
-    return Sources(folder.resolve().name, folder, folder, results / ".cache")
+    return Sources(folder.resolve().name, folder, folder, cache_of(results))
 
 
 def _draw_sample(folder: Path) -> None:

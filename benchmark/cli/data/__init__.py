@@ -1,0 +1,1 @@
+"""The commands `main.py data …`, one file each."""
