@@ -25,6 +25,7 @@ from benchmark.data.reading import (
     read_whole,
 )
 from benchmark.errors import UserError
+from tests.hostile import turned
 from tests.image_support import chunk
 
 Make = Callable[..., Image.Image]
@@ -365,6 +366,13 @@ def test_a_large_jpeg_that_is_decoded_at_a_part_of_its_size_gives_the_same_squar
     path = path.with_suffix(".png")  # which has no such decoding
     make_image(5, 500, 380).save(path)
     assert decode(path, least=64).image.size == (500, 380)
+
+
+def test_an_image_stored_in_any_orientation_is_upright(tmp_path: Path, make_image: Make) -> None:
+    image = make_image(4, 40, 31)
+    for name, content in turned(image):
+        (tmp_path / name).write_bytes(content)
+        np.testing.assert_array_equal(np.asarray(open_rgb(tmp_path / name)), np.asarray(image))
 
 
 def test_the_square_is_the_middle_of_the_long_side(tmp_path: Path) -> None:
