@@ -56,6 +56,16 @@ def rgb_to_8bit(rgb: Tensor) -> Tensor:
     return (rgb.float().clamp(0, 1) * 255).round().to(torch.uint8)
 
 
+def to_signed(shares: Tensor) -> Tensor:
+    """Convert [0, 1] to [-1, 1]."""
+    return shares * 2 - 1
+
+
+def from_signed(signed: Tensor) -> Tensor:
+    """Convert [-1, 1] to [0, 1]."""
+    return (signed + 1) / 2
+
+
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """Convert sRGB [0, 1] to Lab, (B, 3, H, W) both."""
     return _linear_to_lab(rgb_to_linear_rgb(rgb.float()))

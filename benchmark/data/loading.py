@@ -219,7 +219,7 @@ def _show_splits(sources: Sources, loaded: _Loaded, only: Split | None = None) -
                 f"({shorten(unread)}), so images are held out for it."
             )
     if sources.test_images is not None:
-        warn_of_splits_in_test(sources.test_images, splits.test)
+        warn_of_splits_in_test(sources.given(sources.test_images), splits.test)
     loaded.report().show()
 
 

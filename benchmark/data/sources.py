@@ -1,6 +1,7 @@
-"""The folders that images are taken from, and the built-in sample."""
+"""The folders and files of arrays that images are taken from, and the built-in sample."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,16 @@ from tqdm import tqdm
 
 from benchmark.console import info, progress
 from benchmark.data.cartoon import sample as cartoon
-from benchmark.data.finding import describe_passed_over, list_folder
+from benchmark.data.finding import describe_passed_over, list_folder, require_image_files
 from benchmark.data.manifest import Digests, Manifest, Selection, scan
+from benchmark.data.unpacking import is_npz, unpack
 from benchmark.errors import UserError
 from benchmark.files import ROOT
 from benchmark.results.records import ImageSources
 
 DATASET, TEST_IMAGES = ROOT / "Dataset", ROOT / "TestImages"
 SAMPLE = "cartoon"
+TEST_FILE = "test.npz"
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Sources:
     name: the name of the dataset. dataset: the folder of images for training, validation and, if
     test_images is None, for tests. test_images: a separate folder of test images, or None.
     cache: the folder of decoded images. is_sample: whether the dataset is the built-in sample.
-    selection: chooses from the names of the files of `test_images`; None for all.
+    selection: chooses from the names of the files of `test_images`; None for all. unpacked_from:
+    the file of arrays that a folder was unpacked from, for those that were.
     """
 
     name: str
@@ -34,6 +38,11 @@ class Sources:
     cache: Path
     is_sample: bool = False
     selection: Selection | None = None
+    unpacked_from: Mapping[Path, Path] = field(default_factory=dict)
+
+    def given(self, folder: Path) -> Path:
+        """Return what the user named: the folder, or the file that it was unpacked from."""
+        return self.unpacked_from.get(folder, folder)
 
     def images(self, digests: Digests) -> Manifest:
         """List the files of the dataset."""
@@ -52,9 +61,10 @@ class Sources:
 
     def record(self) -> ImageSources:
         """Return what `locate` needs to find the same images again, as a run records it."""
+        tests = self.given(self.test_images) if self.test_images else None
         return ImageSources(
-            dataset=SAMPLE if self.is_sample else str(self.dataset.resolve()),
-            test_images=str(self.test_images.resolve()) if self.test_images else None,
+            dataset=SAMPLE if self.is_sample else str(self.given(self.dataset).resolve()),
+            test_images=str(tests.resolve()) if tests else None,
         )
 
 
@@ -78,41 +88,56 @@ def _holds_images(folder: Path) -> bool:
 def locate(dataset: str | None, test_images: str | None, results: Path) -> Sources:
     """Return the folders that `--dataset` and `--test_images` name, by default the project's own.
 
-    The word `cartoon` stands for the built-in sample, which is also used if nothing is named and
-    `Dataset/` holds no images. UserError for a folder that does not exist or holds no image.
+    A file of arrays is unpacked into the cache. The word `cartoon` stands for the built-in sample,
+    which is also used if nothing is named and `Dataset/` holds no images. UserError for a folder or
+    file that does not exist or holds no image.
     """
     cache = results / ".cache"
-    for option, given in (("--dataset", dataset), ("--test_images", test_images)):
-        if given and (option, given) != ("--dataset", SAMPLE):
-            _require_images(option, Path(given))
-    tests = Path(test_images) if test_images else None
-    if tests is None and _holds_images(TEST_IMAGES):
+    unpacked_from = dict[Path, Path]()
+    folder, tests = DATASET, None
+    if dataset and dataset != SAMPLE:
+        folder = _open("--dataset", Path(dataset), cache, unpacked_from)
+    if test_images:
+        tests = _open("--test_images", Path(test_images), cache, unpacked_from)
+    elif _holds_images(TEST_IMAGES):
         tests = TEST_IMAGES
     if dataset == SAMPLE or (dataset is None and not _holds_images(DATASET)):
         if dataset is None:
             info(f"{DATASET.name}/ holds no images: the built-in sample, {SAMPLE}, is used.")
         folder = cache / f"{SAMPLE}-v{cartoon.VERSION}"
         _draw_sample(folder)
-        return Sources(SAMPLE, folder, tests, cache, is_sample=True)
-    folder = Path(dataset) if dataset else DATASET
+        return Sources(SAMPLE, folder, tests, cache, is_sample=True, unpacked_from=unpacked_from)
     if results.resolve().is_relative_to(folder.resolve()):
         raise UserError(
             f"--results {results} lies in the dataset {folder}, whose images would be those that "
             "models color: name a folder elsewhere."
         )
-    return Sources(folder.resolve().name, folder, tests, cache)
+    if folder in unpacked_from and not test_images:
+        _mention_test_file(unpacked_from[folder])
+    name = _name_of(folder, unpacked_from)
+    return Sources(name, folder, tests, cache, unpacked_from=unpacked_from)
 
 
-def _require_images(option: str, folder: Path) -> None:
-    if not folder.is_dir():
-        raise UserError(f"{option}: the folder {folder} does not exist; check the path.")
-    found = list_folder(folder)
-    if not found.images:
-        others = describe_passed_over(found.passed_over)
-        raise UserError(
-            f"{option}: the folder {folder} holds no image that is read"
-            f"{f', but {others}' if others else ''}; add images."
-        )
+def _open(what: str, path: Path, cache: Path, unpacked_from: dict[Path, Path]) -> Path:
+    """Return a folder that was named by `what`, or that of the images of a file of arrays, which is
+    noted in `unpacked_from`. UserError if there is none or it holds no image."""
+    if not is_npz(path):
+        require_image_files(what, path)
+        return path
+    folder = unpack(what, path, cache)
+    unpacked_from[folder] = path
+    return folder
+
+
+def _name_of(folder: Path, unpacked_from: Mapping[Path, Path]) -> str:
+    return unpacked_from[folder].stem if folder in unpacked_from else folder.resolve().name
+
+
+def _mention_test_file(path: Path) -> None:
+    """Say that a file of test images lies beside that of a dataset, which is not read by itself."""
+    beside = path.with_name(TEST_FILE)
+    if beside != path and beside.is_file():
+        info(f"{beside} is not used: to test on its images, name it with --test_images.")
 
 
 def locate_test(
@@ -124,7 +149,7 @@ def locate_test(
     """
     if truth is None or truth == SAMPLE:
         return locate(dataset or truth, None, results)
-    _require_images(option, Path(truth))
+    _open(option, Path(truth), results / ".cache", {})  # for the option's name in an error
     return locate(truth, truth, results)
 
 
@@ -133,8 +158,10 @@ def locate_folder(option: str, folder: Path, results: Path) -> Sources:
 
     UserError, which names the option, if it does not exist or holds no image.
     """
-    _require_images(option, folder)
-    return Sources(folder.resolve().name, folder, folder, results / ".cache")
+    cache, unpacked_from = results / ".cache", dict[Path, Path]()
+    images = _open(option, folder, cache, unpacked_from)
+    name = _name_of(images, unpacked_from)
+    return Sources(name, images, images, cache, unpacked_from=unpacked_from)
 
 
 def _draw_sample(folder: Path) -> None:

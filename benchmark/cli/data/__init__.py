@@ -1,0 +1,1 @@
+"""`main.py data …`: commands about data sets, one a file."""
