@@ -42,8 +42,8 @@ def train_and_test(
     test_images: Annotated[
         str | None,
         typer.Option(
-            help="Folder or .npz file of test images.  [default: TestImages, or if it is empty, images held "
-            "out from the dataset]",
+            help="Folder or .npz file of test images.  [default: TestImages, or if it is empty, "
+            "images held out from the dataset]",
             rich_help_panel=DATA,
         ),
     ] = None,

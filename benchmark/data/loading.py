@@ -218,8 +218,8 @@ def _show_splits(sources: Sources, loaded: _Loaded, only: Split | None = None) -
                 f"Warning: no file of the folder for {WORDS[key]} is an image that is read "
                 f"({shorten(unread)}), so images are held out for it."
             )
-    if sources.test_images is not None:
-        warn_of_splits_in_test(sources.given(sources.test_images), splits.test)
+    if sources.named_test_images is not None:
+        warn_of_splits_in_test(sources.named_test_images, splits.test)
     loaded.report().show()
 
 

@@ -1,7 +1,6 @@
 """The folders and files of arrays that images are taken from, and the built-in sample."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,8 @@ class Sources:
     name: the name of the dataset. dataset: the folder of images for training, validation and, if
     test_images is None, for tests. test_images: a separate folder of test images, or None.
     cache: the folder of decoded images. is_sample: whether the dataset is the built-in sample.
-    selection: chooses from the names of the files of `test_images`; None for all. unpacked_from:
-    the file of arrays that a folder was unpacked from, for those that were.
+    selection: chooses from the names of the files of `test_images`; None for all. dataset_file,
+    test_file: the files of arrays that the two folders were unpacked from, or None.
     """
 
     name: str
@@ -38,11 +37,18 @@ class Sources:
     cache: Path
     is_sample: bool = False
     selection: Selection | None = None
-    unpacked_from: Mapping[Path, Path] = field(default_factory=dict)
+    dataset_file: Path | None = None
+    test_file: Path | None = None
 
-    def given(self, folder: Path) -> Path:
-        """Return what the user named: the folder, or the file that it was unpacked from."""
-        return self.unpacked_from.get(folder, folder)
+    @property
+    def named_dataset(self) -> Path:
+        """What the user named as the dataset: its folder, or the file of arrays."""
+        return self.dataset_file or self.dataset
+
+    @property
+    def named_test_images(self) -> Path | None:
+        """What the user named as the test images: their folder, or the file of arrays; or None."""
+        return self.test_file or self.test_images
 
     def images(self, digests: Digests) -> Manifest:
         """List the files of the dataset."""
@@ -61,9 +67,9 @@ class Sources:
 
     def record(self) -> ImageSources:
         """Return what `locate` needs to find the same images again, as a run records it."""
-        tests = self.given(self.test_images) if self.test_images else None
+        tests = self.named_test_images
         return ImageSources(
-            dataset=SAMPLE if self.is_sample else str(self.given(self.dataset).resolve()),
+            dataset=SAMPLE if self.is_sample else str(self.named_dataset.resolve()),
             test_images=str(tests.resolve()) if tests else None,
         )
 
@@ -93,12 +99,11 @@ def locate(dataset: str | None, test_images: str | None, results: Path) -> Sourc
     file that does not exist or holds no image.
     """
     cache = results / ".cache"
-    unpacked_from = dict[Path, Path]()
-    folder, tests = DATASET, None
+    folder, file, tests, test_file = DATASET, None, None, None
     if dataset and dataset != SAMPLE:
-        folder = _open("--dataset", Path(dataset), cache, unpacked_from)
+        folder, file = _open("--dataset", Path(dataset), cache)
     if test_images:
-        tests = _open("--test_images", Path(test_images), cache, unpacked_from)
+        tests, test_file = _open("--test_images", Path(test_images), cache)
     elif _holds_images(TEST_IMAGES):
         tests = TEST_IMAGES
     if dataset == SAMPLE or (dataset is None and not _holds_images(DATASET)):
@@ -106,31 +111,31 @@ def locate(dataset: str | None, test_images: str | None, results: Path) -> Sourc
             info(f"{DATASET.name}/ holds no images: the built-in sample, {SAMPLE}, is used.")
         folder = cache / f"{SAMPLE}-v{cartoon.VERSION}"
         _draw_sample(folder)
-        return Sources(SAMPLE, folder, tests, cache, is_sample=True, unpacked_from=unpacked_from)
+        return Sources(SAMPLE, folder, tests, cache, is_sample=True, test_file=test_file)
     if results.resolve().is_relative_to(folder.resolve()):
         raise UserError(
             f"--results {results} lies in the dataset {folder}, whose images would be those that "
             "models color: name a folder elsewhere."
         )
-    if folder in unpacked_from and not test_images:
-        _mention_test_file(unpacked_from[folder])
-    name = _name_of(folder, unpacked_from)
-    return Sources(name, folder, tests, cache, unpacked_from=unpacked_from)
+    if file is not None and not test_images:
+        _mention_test_file(file)
+    name = _name_of(folder, file)
+    return Sources(name, folder, tests, cache, dataset_file=file, test_file=test_file)
 
 
-def _open(what: str, path: Path, cache: Path, unpacked_from: dict[Path, Path]) -> Path:
-    """Return a folder that was named by `what`, or that of the images of a file of arrays, which is
-    noted in `unpacked_from`. UserError if there is none or it holds no image."""
-    if not is_npz(path):
-        require_image_files(what, path)
-        return path
-    folder = unpack(what, path, cache)
-    unpacked_from[folder] = path
-    return folder
+def _open(what: str, path: Path, cache: Path) -> tuple[Path, Path | None]:
+    """Return the folder of the images that `what` names, and the file that it was unpacked from.
+
+    UserError if there is none or it holds no image.
+    """
+    if is_npz(path):
+        return unpack(what, path, cache), path
+    require_image_files(what, path)
+    return path, None
 
 
-def _name_of(folder: Path, unpacked_from: Mapping[Path, Path]) -> str:
-    return unpacked_from[folder].stem if folder in unpacked_from else folder.resolve().name
+def _name_of(folder: Path, file: Path | None) -> str:
+    return folder.resolve().name if file is None else file.stem
 
 
 def _mention_test_file(path: Path) -> None:
@@ -149,7 +154,7 @@ def locate_test(
     """
     if truth is None or truth == SAMPLE:
         return locate(dataset or truth, None, results)
-    _open(option, Path(truth), results / ".cache", {})  # for the option's name in an error
+    _open(option, Path(truth), results / ".cache")  # for the option's name in an error
     return locate(truth, truth, results)
 
 
@@ -158,10 +163,10 @@ def locate_folder(option: str, folder: Path, results: Path) -> Sources:
 
     UserError, which names the option, if it does not exist or holds no image.
     """
-    cache, unpacked_from = results / ".cache", dict[Path, Path]()
-    images = _open(option, folder, cache, unpacked_from)
-    name = _name_of(images, unpacked_from)
-    return Sources(name, images, images, cache, unpacked_from=unpacked_from)
+    cache = results / ".cache"
+    images, file = _open(option, folder, cache)
+    name = _name_of(images, file)
+    return Sources(name, images, images, cache, dataset_file=file, test_file=file)
 
 
 def _draw_sample(folder: Path) -> None:

@@ -193,7 +193,7 @@ def _category_names(npz: Npz) -> list[str]:
 
 
 def _declared(path: Path, sha256: str) -> Normalization | None:
-    """The normalization that metadata.json beside a file names for it; other files are no matter."""
+    """The normalization that metadata.json beside a file names for exactly this file, or None."""
     beside = path.resolve().parent / METADATA
     with suppress(UserError):
         metadata = read_record(beside, ArraysMetadata)
@@ -260,7 +260,7 @@ def _write(
     try:
         categories = _write_images(npz, layout, normalization, part)
         described = f"{array.shape[0]:,} images of {width}×{height} in {array.name}, {values}"
-        described += f", in {categories:,} categories" if layout.labels is not None else ""
+        described += f", categories: {categories:,}" if layout.labels is not None else ""
         unpacked = Unpacked(
             n_images=array.shape[0], described="; ".join([described, *layout.remarks])
         )

@@ -19,7 +19,7 @@ class ArraySettings(Strict):
 
     size: Annotated[int, Field(ge=1, lt=2**31)]
     test_size: Amount
-    seed: Count
+    seed: Annotated[int, Field(ge=0)]
     normalize: Normalization
 
 

@@ -55,7 +55,6 @@ def command(
         int,
         typer.Option(
             min=0,
-            max=2**63 - 1,
             metavar="<int>",
             help="Seed of the choice of test images.",
             rich_help_panel=options.DATA,
@@ -89,7 +88,6 @@ def command(
     written = to_npz(folder, out, settings, overwrite=overwrite)
     for name in (*written.files, METADATA):
         output(str(out / name))
-    counts = " and ".join(
-        f"{file.images:,} images in {name}" for name, file in written.files.items()
-    )
-    info(f"{counts}, {size}×{size}, {written.dtype}, categories: {len(written.categories)}.")
+    counts = [f"{file.images:,} images in {name}" for name, file in written.files.items()]
+    described = f"{size}×{size}, {written.dtype}, categories: {len(written.categories)}"
+    info(f"{' and '.join(counts)}, {described}.")
