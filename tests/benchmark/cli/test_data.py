@@ -62,9 +62,9 @@ def test_files_of_arrays_are_trained_and_tested_on_and_found_again(
     code, _, err = run("verify", "unet", "--results", str(out))
     assert code == 0, err
     test.unlink()
-    code, _, err = run("verify", "unet", "--results", str(out))
+    code, printed, _ = run("verify", "unet", "--results", str(out))
     assert code == 2
-    assert f"--test_images: the file {test} does not exist; check the path." in err
+    assert f"--test_images: the file {test} does not exist; check the path." in printed
 
 
 @pytest.mark.parametrize(
