@@ -13,7 +13,7 @@ from benchmark.console import info, shorten
 from benchmark.data.augmentation import stored_size
 from benchmark.data.cache import Cache, ImageSet
 from benchmark.data.copies import exact_copies, near_copies
-from benchmark.data.manifest import Digests, ImageFile, digest_of
+from benchmark.data.manifest import DIGESTS, Digests, ImageFile, digest_of
 from benchmark.data.preprocessing import Preprocessing
 from benchmark.data.reading import is_grayscale
 from benchmark.data.report import FileReport
@@ -158,7 +158,7 @@ def _load(
     A few files are split without those that cannot be used, so that each split gets one that can,
     and copies of an image in several formats are held out together.
     """
-    digests = Digests(sources.cache / "digests.json" if cached else None)
+    digests = Digests(sources.cache / DIGESTS if cached else None)
     dataset, tests = sources.images(digests), sources.tests(digests)
     digests.save()
     cache = Cache(sources.cache if cached else None)

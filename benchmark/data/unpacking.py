@@ -3,12 +3,10 @@
 From there on everything works on files as for any other folder: splits, hashes, decoding.
 """
 
-import math
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from itertools import chain, repeat
 from pathlib import Path
@@ -19,11 +17,11 @@ from pydantic import BaseModel, ValidationError
 from tqdm import tqdm
 
 from benchmark.console import info, progress
-from benchmark.data.decoding.unusable import UnusableImage, require_sides
+from benchmark.data.array_images import Layout, find_layout, find_range
 from benchmark.data.finding import list_folder
-from benchmark.data.manifest import Digests
-from benchmark.data.normalization import RANGES, find_normalization, fits, to_8bit
-from benchmark.data.npz import Array, Npz, UnusableArrays, open_npz
+from benchmark.data.manifest import DIGESTS, Digests
+from benchmark.data.normalization import to_8bit
+from benchmark.data.npz import Npz, UnusableArrays, open_npz
 from benchmark.errors import UserError
 from benchmark.files import locked, read_json, remove, sha256_of_json, write_error, write_json
 from benchmark.results.arrays import METADATA, ArraysMetadata, Normalization
@@ -32,49 +30,17 @@ from benchmark.results.schema import read_record
 SUFFIX = ".npz"
 VERSION = 1
 """Version of the unpacking. Raise it when an array becomes other files than before."""
-DIGESTS = "digests.json"
-IMAGES: dict[str, tuple[str, ...]] = {
-    "rgb": ("labels",),
-    "images": ("labels", "label", "y"),
-    "x": ("y", "labels"),
-    "x_train": ("y_train",),
-    "arr_0": ("arr_1",),
-}
-"""The names of arrays of images in the order in which they are tried, each with those of labels."""
-CATEGORY_NAMES = "category_names"
-MOST_NAME_BYTES = 2**24  # the names of 20,000 categories of 200 letters
 DONE = ".unpacked.json"  # hidden, so that it is no file of the dataset
+BLOCK = 4096  # bytes by which a file may be larger on a disk
 LONGEST_PART, MOST_PARTS = 60, 8  # of a folder's name in characters, and of its path
-LEVELS = {name: f"{low:g} to {high:g}" for name, (low, high) in RANGES.items()}
 
 
 class Unpacked(BaseModel):
-    """.unpacked.json: what a folder was unpacked from. described: the message about it."""
+    """.unpacked.json: what a folder holds. bytes_each: of every file. described: the message."""
 
     n_images: int
+    bytes_each: int
     described: str
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The images of a file of arrays.
-
-    array: that of the images. channels_first: whether its shape is (N, 3, H, W). labels: the array
-    of labels, or None. names: those of the categories, which labels count from 0; may be empty.
-    remarks: what of the file is not used, each a part of a sentence.
-    """
-
-    array: Array
-    channels_first: bool
-    labels: Array | None
-    names: list[str]
-    remarks: list[str]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """The height and the width of the images."""
-        height, width = self.array.shape[2:] if self.channels_first else self.array.shape[1:3]
-        return height, width
 
 
 def is_npz(path: Path) -> bool:
@@ -101,7 +67,7 @@ def unpack(what: str, path: Path, cache_folder: Path) -> Path:
 
 
 def _unpack(path: Path, npz: Npz, cache_folder: Path) -> Path:
-    layout = _layout(npz)
+    layout = find_layout(npz)
     digests = Digests(cache_folder / DIGESTS)
     sha256 = digests.of(path.resolve())
     digests.save()
@@ -123,73 +89,13 @@ def _say_once(message: str) -> None:
 
 
 def _read_done(folder: Path) -> Unpacked | None:
-    """What a folder was unpacked from, or None if it is not complete."""
+    """What a folder holds, or None if it is not complete, such as after a power cut."""
     try:
         unpacked = Unpacked.model_validate(read_json(folder / DONE))
     except (UserError, ValidationError):
         return None
-    return unpacked if len(list_folder(folder).images) == unpacked.n_images else None
-
-
-# ---- what is in the file -------------------------------------------------------------------------
-
-
-def _layout(npz: Npz) -> Layout:
-    """Find the images and their labels by the headers alone. Raises UnusableArrays."""
-    key = next((name for name in IMAGES if name in npz.names), None)
-    if key is None:
-        held = ", ".join(npz.names[:5]) or "no array"
-        raise UnusableArrays(f"it holds {held}, and needed is one of {', '.join(IMAGES)}")
-    array = npz.array(key)
-    channels_first = len(array.shape) == 4 and array.shape[1] == 3 and array.shape[3] != 3
-    if len(array.shape) != 4 or 3 not in (array.shape[3], array.shape[1]):
-        raise UnusableArrays(
-            f"its array {key} has {array.describe()}, and needed is (N, H, W, 3) or (N, 3, H, W)"
-        )
-    if array.dtype.kind not in "uif" or array.dtype.itemsize > 8:
-        raise UnusableArrays(f"its array {key} has the type {array.dtype}, which is no number")
-    remarks = list[str]()
-    labels = _labels(npz, array, remarks)
-    names = _category_names(npz) if labels is not None else []
-    others = [n for n in npz.names if n in IMAGES or n.startswith("x_")]
-    if others := [name for name in others if name != key]:
-        remarks.append(f"its arrays {', '.join(others[:5])} are not used")
-    layout = Layout(array, channels_first, labels, names, remarks)
-    if array.shape[0] == 0:
-        raise UnusableArrays(f"its array {key} holds no image")
-    try:
-        require_sides(*reversed(layout.size))
-    except UnusableImage as error:
-        raise UnusableArrays(f"its images are {error}") from error
-    return layout
-
-
-def _labels(npz: Npz, images: Array, remarks: list[str]) -> Array | None:
-    """Find the array of labels, if there is one that has an integer for each image."""
-    key = next((name for name in IMAGES[images.name] if name in npz.names), None)
-    if key is None:
-        return None
-    labels = npz.array(key)
-    if labels.dtype.kind in "ui" and labels.shape in (images.shape[:1], (images.shape[0], 1)):
-        return labels
-    remarks.append(
-        f"its array {key} has {labels.describe()} and is not used, since an integer for each image "
-        "is needed"
-    )
-    return None
-
-
-def _category_names(npz: Npz) -> list[str]:
-    if CATEGORY_NAMES not in npz.names:
-        return []
-    array = npz.array(CATEGORY_NAMES)
-    if array.dtype.kind != "U" or len(array.shape) != 1:
-        return []
-    if array.shape[0] * array.row_bytes > MOST_NAME_BYTES:
-        raise UnusableArrays(
-            f"its array {CATEGORY_NAMES} has {array.describe()}, which is too much"
-        )
-    return [str(name) for batch in npz.batches(array) for name in batch]
+    sizes = [file.stat().st_size for file in list_folder(folder).images]
+    return unpacked if sizes == [unpacked.bytes_each] * unpacked.n_images else None
 
 
 def _declared(path: Path, sha256: str) -> Normalization | None:
@@ -202,49 +108,6 @@ def _declared(path: Path, sha256: str) -> Normalization | None:
     return None
 
 
-# ---- its values ----------------------------------------------------------------------------------
-
-
-def _normalization(
-    npz: Npz, array: Array, declared: Normalization | None
-) -> tuple[Normalization, str]:
-    """Find in which range the values are; returns also how that was found, in a few words.
-
-    Raises UnusableArrays if they are in none, if some are not finite, or if they are not in the
-    range that metadata.json names.
-    """
-    if array.dtype == np.uint8:
-        return "none", f"{array.dtype}"
-    low, high = _extremes(npz, array)
-    values = f"{array.dtype} from {low:.4g} to {high:.4g}"
-    if declared is not None:
-        if not fits(low, high, declared):
-            raise UnusableArrays(
-                f"its array {array.name} is {values}, and {METADATA} says {LEVELS[declared]}"
-            )
-        return declared, f"{values}, read as {LEVELS[declared]}, as {METADATA} says"
-    found = find_normalization(low, high)
-    if array.dtype.kind in "ui":  # an integer has only the range of 8 bits
-        found = "none" if fits(low, high, "none") else None
-    if found is None:
-        raise UnusableArrays(
-            f"its array {array.name} is {values}, and needed are values from 0 to 1, -1 to 1 or "
-            "0 to 255: undo its standardization"
-        )
-    return found, f"{values}, read as {LEVELS[found]}"
-
-
-def _extremes(npz: Npz, array: Array) -> tuple[float, float]:
-    """Return the least and the greatest value. Raises UnusableArrays for NaN and infinity."""
-    low, high = math.inf, -math.inf
-    for batch in npz.batches(array):
-        least, greatest = float(batch.min()), float(batch.max())  # NaN if one value is
-        if not (math.isfinite(least) and math.isfinite(greatest)):
-            raise UnusableArrays(f"its array {array.name} holds values that are not finite")
-        low, high = min(low, least), max(high, greatest)
-    return low, high
-
-
 # ---- the files -----------------------------------------------------------------------------------
 
 
@@ -253,8 +116,8 @@ def _write(
 ) -> Unpacked:
     """Write every image as a file, as a whole folder or not at all. UserError without room."""
     array, (height, width) = layout.array, layout.size
-    _require_room(path, array.shape[0] * height * width * 3, folder)
-    normalization, values = _normalization(npz, array, declared)
+    _require_room(path, layout, folder)
+    normalization, values = find_range(npz, array, declared)
     part = folder.with_suffix(".part")
     remove(part)  # of a process that was interrupted; the lock is ours
     try:
@@ -262,7 +125,9 @@ def _write(
         described = f"{array.shape[0]:,} images of {width}×{height} in {array.name}, {values}"
         described += f", categories: {categories:,}" if layout.labels is not None else ""
         unpacked = Unpacked(
-            n_images=array.shape[0], described="; ".join([described, *layout.remarks])
+            n_images=array.shape[0],
+            bytes_each=len(_header(layout)) + height * width * 3,
+            described="; ".join([described, *layout.remarks]),
         )
         write_json(part / DONE, unpacked.model_dump())
         remove(folder)
@@ -274,8 +139,10 @@ def _write(
     return unpacked
 
 
-def _require_room(path: Path, size: int, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
+def _require_room(path: Path, layout: Layout, folder: Path) -> None:
+    """Raise UserError unless the disk has room for the files of the images."""
+    height, width = layout.size
+    size = layout.array.shape[0] * (height * width * 3 + BLOCK)
     free = shutil.disk_usage(folder.parent).free
     if size > free:
         raise UserError(
@@ -286,10 +153,7 @@ def _require_room(path: Path, size: int, folder: Path) -> None:
 
 def _write_images(npz: Npz, layout: Layout, normalization: Normalization, folder: Path) -> int:
     """Write the images as numbered files into folders of their categories; returns how many."""
-    height, width = layout.size
-    # PPM holds plain pixels, so that the files, by whose hashes images are known, are the same on
-    # every machine. A PNG depends on the version of zlib.
-    header = f"P6\n{width} {height}\n255\n".encode()
+    header = _header(layout)
     folders = dict[int | None, Path]()
     count = layout.array.shape[0]
     digits = len(str(count - 1))
@@ -306,6 +170,16 @@ def _write_images(npz: Npz, layout: Layout, normalization: Normalization, folder
             file = folders[label] / f"{row:0{digits}d}.ppm"
             file.write_bytes(header + np.ascontiguousarray(pixels).tobytes())
     return len(folders)
+
+
+def _header(layout: Layout) -> bytes:
+    """Return the header of each file.
+
+    PPM holds plain pixels, so that the files, by whose hashes images are known, are the same on
+    every machine. A PNG depends on the version of zlib.
+    """
+    height, width = layout.size
+    return f"P6\n{width} {height}\n255\n".encode()
 
 
 def _label_of_each(npz: Npz, layout: Layout) -> Iterator[int | None]:
