@@ -53,7 +53,7 @@ def require_image_files(what: str, folder: Path) -> FolderContents:
     UserError, which begins with `what`, if it does not exist or holds no image.
     """
     if folder.is_file():
-        raise UserError(f"{what}: {folder} is no folder and no .npz file; name one of these.")
+        raise UserError(f"{what}: {folder} is a file; name a folder of images.")
     if not folder.is_dir():
         raise UserError(f"{what}: the folder {folder} does not exist; check the path.")
     found = list_folder(folder)

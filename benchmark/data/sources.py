@@ -130,6 +130,8 @@ def _open(what: str, path: Path, cache: Path) -> tuple[Path, Path | None]:
     """
     if is_npz(path):
         return unpack(what, path, cache), path
+    if path.is_file():
+        raise UserError(f"{what}: {path} is no folder and no .npz file; name one of these.")
     require_image_files(what, path)
     return path, None
 

@@ -97,6 +97,7 @@ def test_a_wrong_folder_or_file_is_one_sentence(
     for arguments, reason in (
         (["data", "to-npz", "none", out], "DIR: the folder none does not exist"),
         (["data", "to-npz", str(tmp_path / "empty"), out], "holds no image that is read"),
+        (["data", "to-npz", "gray.npz", out], "DIR: gray.npz is a file; name a folder of images."),
         (["data", "to-npz", str(photos), str(tmp_path / "notes.txt")], "is not a folder"),
         (["--model", "unet", "--dataset", "none.npz"], "--dataset: the file none.npz does not"),
         (["--model", "unet", "--dataset", str(tmp_path / "notes.txt")], "is no folder and no .npz"),
