@@ -47,7 +47,7 @@ def require_rgb(rgb: Tensor, name: str = "rgb") -> None:
 
 
 def rgb_from_8bit(rgb8: Tensor) -> Tensor:
-    """Convert uint8 0…255 to float32 [0, 1]."""
+    """Convert 0…255, uint8 or float, to float32 [0, 1]."""
     return rgb8.float() / 255
 
 

@@ -148,23 +148,27 @@ def write_npz(
     names, size = sorted({*squares.categories}), squares.size
     label_of = {name: label for label, name in enumerate(names)}
     labels = np.array([label_of[squares.categories[row]] for row in rows], np.int64)
+    category_names = np.array(names, np.str_)
     dtype = np.uint8 if normalization == "none" else np.float32
-    shapes = {"rgb": (len(rows), size, size, 3), "grayscale": (len(rows), size, size, 1)}
-    batches = {
-        "rgb": (normalize(batch, normalization) for batch in squares.batches(rows)),
-        "grayscale": (normalize(_gray(batch), normalization) for batch in squares.batches(rows)),
+    shapes: dict[str, tuple[int, ...]] = {
+        "rgb": (len(rows), size, size, 3),
+        "grayscale": (len(rows), size, size, 1),
+        "labels": labels.shape,
+        "category_names": category_names.shape,
     }
-    small = {"labels": labels, "category_names": np.array(names, np.str_)}
+    rgb = (normalize(batch, normalization) for batch in squares.batches(rows))
+    gray = (normalize(_gray(batch), normalization) for batch in squares.batches(rows))
     with zipfile.ZipFile(path, "w") as archive:
-        for name, shape in shapes.items():
-            write_array(archive, name, shape, dtype, batches[name])
-        for name, array in small.items():
-            write_array(archive, name, array.shape, array.dtype, [array])
+        write_array(archive, "rgb", shapes["rgb"], dtype, rgb)
+        write_array(archive, "grayscale", shapes["grayscale"], dtype, gray)
+        write_array(archive, "labels", labels.shape, labels.dtype, [labels])
+        write_array(
+            archive, "category_names", category_names.shape, category_names.dtype, [category_names]
+        )
     counts = Counter(squares.categories[row] for row in rows)
     return ArrayFile(
         images=len(rows),
-        shapes={**{name: [*shape] for name, shape in shapes.items()}}
-        | {name: [*array.shape] for name, array in small.items()},
+        shapes={name: [*shape] for name, shape in shapes.items()},
         categories={name: counts[name] for name in names},
         sha256=sha256_of_file(path),
     )

@@ -26,7 +26,7 @@ def to_8bit(values: NDArray[np.generic], normalization: Normalization) -> NDArra
         return values.astype(np.uint8)
     numbers = torch.from_numpy(values.astype(np.float32))
     if normalization == "none":
-        numbers = numbers / 255
+        numbers = rgb_from_8bit(numbers)
     elif normalization == "11":
         numbers = from_signed(numbers)
     return rgb_to_8bit(numbers).numpy()

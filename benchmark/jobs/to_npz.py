@@ -57,7 +57,8 @@ def to_npz(folder: Path, out: Path, settings: ArraySettings, *, overwrite: bool)
             name: write_npz(path, squares, chosen, settings.normalize)
             for name, path, chosen in zip((TRAIN, TEST), (train, test), rows, strict=True)
         }
-        described = _describe(folder, settings, written, {**squares.failures, **files.masks})
+        left_out = {**squares.failures, **files.masks, **files.passed_over}
+        described = _describe(folder, settings, written, left_out)
         write_record(metadata, described)
     return described
 
@@ -71,8 +72,8 @@ def _find(folder: Path) -> Files:
     if origins := folders.origins():
         splits = ", ".join(f"{split} {origin}" for split, origin in origins.items())
         info(
-            f"Warning: {folder} has folders of splits ({splits}), which become categories here: "
-            "to keep a split, write the files of each of its folders."
+            f"Warning: {folder} has folders of splits ({splits}), which become categories: both "
+            "files get images of each. Name one of these folders as DIR to use its images alone."
         )
     images = {name: path for name, path in paths.items() if name not in masks}
     return Files(images, masks, found.passed_over)

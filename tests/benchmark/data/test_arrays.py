@@ -36,6 +36,7 @@ def photos(tmp_path: Path, fill_folder: Callable[..., list[Path]]) -> Path:
     folder = tmp_path / "photos"
     fill_folder(folder / "cats", range(8))
     fill_folder(folder / "dogs/small", range(8, 20))
+    (folder / "notes.txt").write_text("no image")
     (folder / "cats/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n, and no more")
     Image.new("RGB", (9, 9)).save(folder / "tiny.png")
     return folder
@@ -94,7 +95,8 @@ def test_metadata_and_messages_name_what_was_left_out(
 ) -> None:
     to_npz(photos, tmp_path / "out", settings(), overwrite=False)
     metadata = json.loads((tmp_path / "out/metadata.json").read_text())
-    assert sum(metadata["left_out"].values()) == 2
+    assert sum(metadata["left_out"].values()) == 3
+    assert metadata["left_out"][".txt: no image format"] == 1
     assert metadata["left_out"]["9×9, smaller than 16 pixels"] == 1
     err = capsys.readouterr().err
     assert "left out (2): cats/broken.png (" in err
