@@ -68,8 +68,8 @@ def check(sources: Sources, examination: Examination) -> CheckRecord:
     statistics = measure(examination.train) if len(examination.train) else None
     used = {"train": examination.train, "val": examination.val, "test": examination.test}
     return CheckRecord(
-        dataset=str(sources.dataset),
-        test_images=str(sources.test_images) if sources.test_images else None,
+        dataset=str(sources.named_dataset),
+        test_images=str(sources.named_test_images) if sources.named_test_images else None,
         files=len(files),
         bytes=sum(map(_size_of, files)),
         suffixes=_counted(image.path.suffix.lower() for image in files),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark.console import info, shorten
 from benchmark.data.cache import Cache, ImageSet
-from benchmark.data.manifest import Digests, ImageFile
+from benchmark.data.manifest import DIGESTS, Digests, ImageFile
 from benchmark.data.preprocessing import Preprocessing
 from benchmark.data.report import FileReport
 from benchmark.data.shortage import WORDS
@@ -57,7 +57,7 @@ def decode_splits(
     and copies of an image in several formats are held out together. For that they are decoded
     whole, also where the squares may be `scaled`.
     """
-    digests = Digests(sources.cache / "digests.json" if cached else None)
+    digests = Digests(sources.cache / DIGESTS if cached else None)
     dataset, tests = sources.images(digests), sources.tests(digests)
     digests.save()
     cache = Cache(sources.cache if cached else None)
@@ -118,8 +118,8 @@ def show_splits(sources: Sources, loaded: DecodedSplits, only: Split | None = No
                 f"Warning: no file of the folder for {WORDS[key]} is an image that is read "
                 f"({shorten(unread)}), so images are held out for it."
             )
-    if sources.test_images is not None:
-        warn_of_splits_in_test(sources.test_images, splits.test)
+    if sources.named_test_images is not None:
+        warn_of_splits_in_test(sources.named_test_images, splits.test)
     loaded.report().show()
 
 
