@@ -6,16 +6,17 @@ enlarged, and joined to the photo's own lightness.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from benchmark.color import join, rgb8_to_lab, rgb_to_lab
 from benchmark.colorizer import Colorizer, OnStep, Sampling
 from benchmark.figures.images import to_image
+from benchmark.inference.upsampling import GuidedColor, Strip, reduce_strips
 from benchmark.randomness import derive_seed
 
 STRIP_PIXELS = 2**18
@@ -73,42 +74,31 @@ def is_compressed(height: int, width: int) -> bool:
 
 def reduce_lightness(image: Image.Image, height: int, width: int) -> Tensor:
     """Return the L* of an image in 8-bit sRGB, reduced bicubically to (1, 1, height, width)."""
-    # The reduction is separable, so that of the rows can be done strip by strip.
-    narrow = torch.empty(1, 1, image.height, width)
-    for top, bottom in strips(image):
-        strip = lightness_of(image, top, bottom)
-        narrow[:, :, top:bottom] = _reduce(strip, bottom - top, width)
-    return _reduce(narrow, height, width).clamp(0, 100)
-
-
-def _reduce(lightness: Tensor, height: int, width: int) -> Tensor:
-    return F.interpolate(lightness, (height, width), mode="bicubic", antialias=True)
+    read = partial(lightness_of, image)
+    return reduce_strips(read, [*strips(image)], height, width).clamp(0, 100)
 
 
 def join_color(image: Image.Image, ab: Tensor) -> None:
-    """Replace the color of an image in 8-bit sRGB by `ab`, enlarged bicubically, in place.
+    """Replace the color of an image in 8-bit sRGB by `ab`, enlarged along the edges of its L*.
 
     ab: (1, 2, h, w), over the whole image. The image keeps its lightness.
     """
-    planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in ab[0].float().numpy()]
-    scale = ab.shape[2] / image.height
-    for top, bottom in strips(image):
-        size = (image.width, bottom - top)
-        box = (0, top * scale, ab.shape[3], min(bottom * scale, ab.shape[2]))
-        enlarged = [plane.resize(size, Image.Resampling.BICUBIC, box) for plane in planes]
-        strip = torch.from_numpy(np.stack([np.asarray(plane) for plane in enlarged]))[None]
-        rgb = join(lightness_of(image, top, bottom), strip)
-        image.paste(to_image(rgb[0]), (0, top))
+    read, parts = partial(lightness_of, image), [*strips(image)]
+    color = GuidedColor((image.height, image.width), ab, read, parts)
+    for strip in parts:  # of which each is read before it is written
+        rgb = join(read(strip), color.strip(strip))
+        image.paste(to_image(rgb[0]), (0, strip[0]))
 
 
-def strips(image: Image.Image) -> Iterator[tuple[int, int]]:
+def strips(image: Image.Image) -> Iterator[Strip]:
     """Yield the first row of each strip of an image, and the row after its last one."""
     rows = max(1, STRIP_PIXELS // image.width)
     for top in range(0, image.height, rows):
         yield top, min(top + rows, image.height)
 
 
-def lightness_of(image: Image.Image, top: int, bottom: int) -> Tensor:
-    """Return the L* of rows of an image in 8-bit sRGB: (1, 1, bottom - top, W)."""
+def lightness_of(image: Image.Image, rows: Strip) -> Tensor:
+    """Return the L* of a strip of an image in 8-bit sRGB: (1, 1, rows, W)."""
+    top, bottom = rows
     strip = np.array(image.crop((0, top, image.width, bottom)))
     return rgb8_to_lab(torch.from_numpy(strip).permute(2, 0, 1)[None])[:, :1].clamp(0, 100)
