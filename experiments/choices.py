@@ -62,8 +62,11 @@ FAMILIES = {
     "flow": Family(
         "unetflow", "small", {**SMALL, "regression_widths": "32,64,128"}, (
             Choice("reference", "the reference", {}),
-            Choice("spread-.25", "spread .25", {"spread": 0.25}),
-            Choice("spread-1", "spread 1", {"spread": 1}),
+            Choice("regression", "from the mean of a regression, spread .5",
+                   {"condition": "regression", "spread": 0.5}),
+            Choice("draws-1", "an image once in a step", {"draws": 1}),
+            Choice("no-estimate", "without the last estimate as input",
+                   {"self_conditioning": "false"}),
         ),
     ),
     "diffusion": Family(
