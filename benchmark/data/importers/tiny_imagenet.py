@@ -32,9 +32,12 @@ def open_tiny_imagenet(_: str, workplace: Workplace) -> Source:
     of_validation = dict(line.split("\t")[:2] for line in annotations if "\t" in line)
     items = [
         Item(
-            PurePosixPath(member.filename).name, partial(read_member, archive, member, budget), *at
+            PurePosixPath(member.filename).name,
+            partial(read_member, archive, member, budget),
+            split,
+            label,
         )
-        for member, *at in _places(archive, labels, of_validation)
+        for member, split, label in _places(archive, labels, of_validation)
     ]
     return Source(items, URL, list(labels.values()))
 

@@ -134,6 +134,8 @@ def put_in_place(written: Path, record: ImportRecord, folder: Path, work: Path) 
     if os.path.lexists(folder / RECORD):
         earlier = [*read_record(folder / RECORD, ImportRecord).folders, RECORD]
     write_record(written / RECORD, record)
+    if hasattr(os, "sync"):
+        os.sync()  # the images are on the disk before they get their place
     moves = [(folder / name, old / name) for name in earlier if os.path.lexists(folder / name)]
     moves += [(written / name, folder / name) for name in [*record.folders, RECORD]]
     done = []

@@ -58,10 +58,12 @@ def write_images(source: Source, limits: Limits, folder: Path) -> Totals:
 
     UserError for a class that the source does not have, or if the disk is full.
     """
-    wanted = _Wanted(limits.classes, source.classes)
-    totals, names = Totals(), defaultdict[Path, Counter[str]](Counter)
     items: Iterable[Item] = source.items
-    most = limits.images
+    classes, most = source.classes, limits.images
+    if classes is None and isinstance(items, Sequence):
+        classes = list(dict.fromkeys(item.label for item in items if item.label))
+    wanted = _Wanted(limits.classes, classes)
+    totals, names = Totals(), defaultdict[Path, Counter[str]](Counter)
     if isinstance(items, Sequence):
         items = in_proportion([item for item in items if wanted.takes(item.label)])
         most = min(len(items), most or len(items))
