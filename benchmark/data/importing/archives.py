@@ -43,12 +43,13 @@ class _Budget:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.left = min(MOST_OF_ARCHIVE, max(SMALL, MOST_RATIO * path.stat().st_size))
+        self.spent = 0
+        self.most = min(MOST_OF_ARCHIVE, max(SMALL, MOST_RATIO * path.stat().st_size))
 
     def spend(self, count: int) -> None:
         """Count bytes."""
-        self.left -= count
-        if self.left < 0:
+        self.spent += count
+        if self.spent > self.most:
             raise UserError(
                 f"{self.path.name} decompresses to more than {MOST_RATIO} times its size, or more "
                 f"than {MOST_OF_ARCHIVE // 10**9} GB, and may be made to fill the disk: unpack it "
@@ -147,9 +148,13 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: _Budg
     return data
 
 
+def _path_of(name: str) -> PurePosixPath:
+    return PurePosixPath(name.replace("\\", "/"))  # some programs of Windows write these
+
+
 def is_unsafe(name: str) -> bool:
     """Whether a member's path leads out of the folder of its archive."""
-    path = PurePosixPath(name.replace("\\", "/"))
+    path = _path_of(name)
     return path.is_absolute() or ".." in path.parts or name[1:2] == ":"
 
 
@@ -179,7 +184,7 @@ def _without_common_folders(items: list[Item]) -> list[Item]:
 
 def _is_candidate(name: str) -> bool:
     """Whether a member is an image, or one that its user could make an image of."""
-    path = PurePosixPath(name)
+    path = _path_of(name)
     hidden = any(part.startswith((".", "__MACOSX")) and part != ".." for part in path.parts)
     suffix = path.suffix.lower()
     return not hidden and (suffix in suffixes() or bool(remedy_for(suffix)))
@@ -187,7 +192,7 @@ def _is_candidate(name: str) -> bool:
 
 def _member_item(name: str, read: Callable[[], bytes], *, is_link: bool) -> Item:
     """Return the item of a member; one that is not to be read says so when it is."""
-    path = PurePosixPath(name.replace("\\", "/"))
+    path = _path_of(name)
     reason = ""
     if is_link:
         reason = "a link, a device or another special file in its archive"
@@ -234,6 +239,8 @@ def tar_items(path: Path) -> Iterator[Item]:
             else:
                 sample.append(_tar_item(member, data))
         yield from _labeled(sample, texts)
+    if budget.spent % tarfile.BLOCKSIZE:  # the library takes a cut header for the end
+        raise _unreadable(path)
 
 
 @contextmanager
