@@ -80,10 +80,13 @@ def _record_of(
 def _report(totals: Totals, folder: Path) -> None:
     for sentence in describe_skipped(totals.skipped):
         info(sentence)
-    classes = f" of {len(totals.classes)} classes" if totals.classes else ""
+    parts = [_counted(totals.images, "image")]
+    if totals.classes:
+        parts.append(f"of {_counted(len(totals.classes), 'class', 'es')}")
     option = {"limit": "--limit", "max_mb": "--max_mb"}.get(totals.stopped_by or "")
     ended = f"; {option} ended the import" if option else ""
-    info(
-        f"Imported {totals.images:,} images{classes}, {totals.bytes / 10**6:,.1f} MB, into "
-        f"{folder}{ended}."
-    )
+    info(f"Imported {' '.join(parts)}, {totals.bytes / 10**6:,.1f} MB, into {folder}{ended}.")
+
+
+def _counted(count: int, noun: str, plural: str = "s") -> str:
+    return f"{count:,} {noun}{plural if count != 1 else ''}"

@@ -34,7 +34,8 @@ def open_hub(name: str, workplace: Workplace) -> Source:
             f"{name} needs the library datasets: install it (pip install 'datasets>=3')."
         ) from error
     path, _, subset = name.removeprefix(PREFIX).partition(":")
-    splits = _asked(name, partial(datasets.load_dataset, path, subset or None, streaming=True))
+    asked = _asked(name, partial(datasets.load_dataset, path, subset or None, streaming=True))
+    splits = {title: _with_features(name, stream) for title, stream in asked.items()}
     return Source(
         _items(name, datasets, splits), f"{SITE}/{path}", _classes(name, datasets, splits)
     )
@@ -49,6 +50,11 @@ def _asked(name: str, ask: Callable[[], Any]) -> Any:
             f"{name} cannot be had from the hub ({first_line(error)}): check the name and the "
             "connection."
         ) from error
+
+
+def _with_features(name: str, stream: Any) -> Any:
+    """Return a stream that knows its columns; where no file says them, its first rows do."""
+    return stream if stream.features else _asked(name, stream._resolve_features)
 
 
 def _column(features: Any, kind: Any) -> str | None:

@@ -33,7 +33,7 @@ class Adapter:
 
 
 def _named(dataset: Any) -> list[Label]:
-    return [Label(name.strip("/")) for name in dataset.classes]
+    return [Label(name) for name in dataset.classes]
 
 
 def _of_celeba(dataset: Any) -> list[Path]:
@@ -44,6 +44,11 @@ def _of_celeba(dataset: Any) -> list[Path]:
 def _of_imagenette(dataset: Any) -> list[Label]:
     pairs = zip(dataset.wnids, dataset.classes, strict=True)
     return [Label(synonyms[0], wnid) for wnid, synonyms in pairs]
+
+
+def _of_places(dataset: Any) -> list[Label]:
+    numbers = dataset.class_to_idx  # such as /b/bow_window/indoor
+    return [Label(name.split("/", 2)[-1]) for name in sorted(numbers, key=numbers.__getitem__)]
 
 
 ADAPTERS: Mapping[str, Adapter] = {
@@ -99,7 +104,7 @@ ADAPTERS: Mapping[str, Adapter] = {
         {None: {"split": "val", "small": True}},
         images=lambda dataset: [path for path, _ in dataset.imgs],
         labels=lambda dataset: dataset.targets,
-        classes=_named,
+        classes=_of_places,
     ),
 }
 
