@@ -18,9 +18,9 @@ def command(
             metavar="NAME",
             help="A known set: tiny-imagenet, celeba, cifar10, coco-val2017, flowers102, "
             "imagenette, oxford-pets, places365, stl10, or without a network cartoon or photos; "
-            "hf:OWNER/NAME for a dataset of the Hugging Face hub; or the path of a folder, or the path or address of a .zip, "
-            ".tar, .tar.gz or .tgz archive, whose name may hold a range such as {000..003} "
-            "(folder:, zip: and tar: before it say what it is).",
+            "hf:OWNER/NAME for a dataset of the Hugging Face hub; or the path of a folder, or the "
+            "path or address of a .zip, .tar, .tar.gz or .tgz archive, whose name may hold a range "
+            "such as {000..003} (folder:, zip: and tar: before it say what it is).",
             show_default=False,
         ),
     ],
