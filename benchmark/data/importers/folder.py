@@ -4,7 +4,14 @@ from pathlib import Path
 
 from benchmark.data.finding import list_folder
 from benchmark.data.importing.archives import refusing
-from benchmark.data.importing.contract import Importer, Item, Source, Workplace, place_of
+from benchmark.data.importing.contract import (
+    Importer,
+    Item,
+    Source,
+    Workplace,
+    place_of,
+    without_common_place,
+)
 from benchmark.errors import UserError
 
 PREFIX = "folder:"
@@ -16,10 +23,11 @@ def open_folder(name: str, _: Workplace) -> Source:
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}: check the path.")
     found = list_folder(folder)
-    items = []
+    items: list[Item] = []
     for path in found.images:
         split, label = place_of(path.relative_to(folder))
         items.append(Item(path.name, path.read_bytes, split, label))
+    items = without_common_place(items)
     items += [Item(path, refusing(reason)) for path, reason in found.passed_over.items()]
     return Source(items, str(folder.resolve()))
 

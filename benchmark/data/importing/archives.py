@@ -18,7 +18,15 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from benchmark.data.decoding.formats import remedy_for, suffixes
-from benchmark.data.importing.contract import Item, Label, Unusable, Workplace, place_of
+from benchmark.data.importing.contract import (
+    Item,
+    Label,
+    Unusable,
+    Workplace,
+    place_of,
+    safe_name,
+    without_common_place,
+)
 from benchmark.downloads import DownloadFailed, download, is_page
 from benchmark.errors import UserError, first_line
 from benchmark.files import sha256_of_bytes
@@ -88,7 +96,7 @@ def fetch(address: str, workplace: Workplace, **expected: Any) -> Path:
         if not path.is_file():
             raise UserError(f"There is no archive {address}: check the path.")
         return path
-    name = PurePosixPath(address.partition("?")[0].partition("#")[0]).name or "archive"
+    name = safe_name(PurePosixPath(address.partition("?")[0].partition("#")[0]).name)
     # Two addresses may end in the same name, and what one left must not be taken for the other.
     path = workplace.downloads / sha256_of_bytes(address.encode())[:12] / name
     try:
@@ -162,7 +170,7 @@ def zip_items(path: Path, workplace: Workplace) -> list[Item]:
     """List the images of a zip archive, each with the split and class that its folders name."""
     archive, budget = open_zip(path, workplace)
     members = [member for member in archive.infolist() if not member.is_dir()]
-    return _without_common_folders(
+    return without_common_place(
         [
             _member_item(
                 member.filename,
@@ -173,13 +181,6 @@ def zip_items(path: Path, workplace: Workplace) -> list[Item]:
             if _is_candidate(member.filename)
         ]
     )
-
-
-def _without_common_folders(items: list[Item]) -> list[Item]:
-    """Drop a class that all images have: the folder that holds the whole archive."""
-    if len({item.label for item in items}) == 1:
-        return [Item(item.name, item.read, item.split) for item in items]
-    return items
 
 
 def _is_candidate(name: str) -> bool:

@@ -6,7 +6,7 @@ Nothing here imports torch or numpy.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from benchmark.data.split_names import Split, read_name
@@ -127,3 +127,21 @@ def place_of(path: PurePath) -> tuple[Split | None, Label | None]:
         elif others or not any(letter.isalpha() for letter in folder):
             label = Label(folder)
     return split, label
+
+
+def without_common_place(items: Sequence[Item]) -> list[Item]:
+    """Drop a split or a class that all items have.
+
+    Such a class is the folder that holds a whole archive; and a dataset of validation images alone
+    could not be trained on.
+    """
+    splits = {item.split for item in items}
+    labels = {item.label for item in items}
+    return [
+        replace(
+            item,
+            split=item.split if len(splits) > 1 else None,
+            label=item.label if len(labels) > 1 else None,
+        )
+        for item in items
+    ]

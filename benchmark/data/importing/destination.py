@@ -108,9 +108,9 @@ def workplace_in(folder: Path) -> Iterator[Workplace]:
     except OSError as error:
         raise write_error(folder, error) from error
     finally:
-        if not existed:
-            with suppress(OSError):
-                (folder / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):
+            if not existed and list(folder.iterdir()) == [folder / LOCK]:
+                (folder / LOCK).unlink()
                 folder.rmdir()
 
 

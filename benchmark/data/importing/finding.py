@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.console import info
@@ -39,14 +39,17 @@ def importer_of(name: str) -> Importer:
         return sets[name]
     kind = next((kind for kind in found.values() if kind.takes(name)), None)
     if kind is None:
-        others = ", ".join([*sorted(sets), *_forms(found)])
-        raise UserError(
-            f"{name} is no known set, no folder and no archive{did_you_mean(name, sets) or '.'} "
-            f"Known are {others}."
-        )
+        raise UserError(_unknown(name, sets, found))
     return kind
 
 
-def _forms(found: Mapping[str, Importer]) -> Iterator[str]:
-    for kind in found.values():
-        yield from kind.forms
+def _unknown(name: str, sets: Mapping[str, Importer], found: Mapping[str, Importer]) -> str:
+    """Return the sentence about a name that no kind takes."""
+    if "://" in name:
+        return (
+            f"{name} does not end as an archive does: write zip: or tar: before the http or https "
+            "address of one."
+        )
+    forms = [form for kind in found.values() for form in kind.forms]
+    near = did_you_mean(name, sets) or f": known are {', '.join([*sorted(sets), *forms])}."
+    return f"{name} is no known set, no folder and no archive{near}"

@@ -75,7 +75,7 @@ def test_each_file_is_a_kind_and_names_are_found(tmp_path: Path) -> None:
     assert len(names) == len(set(names)) == 11
     with pytest.raises(UserError, match="did you mean 'tiny-imagenet'"):
         importer_of("tiny-imagnet")
-    with pytest.raises(UserError, match=r"no known set.*\. Known are .*stl10.*hf:OWNER/NAME"):
+    with pytest.raises(UserError, match=r"no known set.*: known are .*stl10.*hf:OWNER/NAME"):
         importer_of("nothing like it")
 
 
