@@ -128,20 +128,15 @@ def _fetch(url: str, part: _Part) -> None:
     while True:
         before = part.received
         try:
-            part.resumable = part.validator is not None
             _receive(url, part)
-            part.resumable = False
             return
         except _BrokeOff as failure:
-            part.resumable = part.validator is not None
             tries = 0 if part.received >= before + PIECE else tries + 1
-            if not part.resumable or tries > len(PAUSES):
+            if part.validator is None or tries > len(PAUSES):
+                part.resumable = part.validator is not None
                 raise
             info(f"The download of {url} stopped ({failure}): it goes on.")
             time.sleep(PAUSES[max(tries - 1, 0)])
-        except BaseException:
-            part.resumable = False
-            raise
 
 
 def _receive(url: str, part: _Part) -> None:

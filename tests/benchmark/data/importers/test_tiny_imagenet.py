@@ -86,6 +86,8 @@ def test_the_limit_of_megabytes_is_that_of_written_bytes(tmp_path: Path, site: S
     most = 5 * len(jpeg(Image.new("RGB", (64, 64)))) / 10**6
     record = imported(NAME, tmp_path / "d", Limits(megabytes=most))
     assert 0 < record["bytes"] <= most * 10**6
+    sizes = [(tmp_path / "d" / file).stat().st_size for file in files_in(tmp_path / "d")]
+    assert (record["images"], record["bytes"]) == (len(sizes), sum(sizes))
     assert record["stopped_by"] == "max_mb"
     with pytest.raises(UserError, match="the first image has more bytes"):
         imported(NAME, tmp_path / "e", Limits(megabytes=1e-6))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.JpegImagePlugin import get_sampling
 
 from benchmark.data.importing.contract import Item, Label, Source, Unusable, place_of, safe_name
 from benchmark.data.importing.pixels import png_of
@@ -48,6 +49,7 @@ def test_images_are_reduced_to_the_size_and_never_enlarged(
     assert np.array_equal(np.asarray(open_rgb(folder / "tall.png")), np.asarray(expected))
     with Image.open(folder / "wide.jpg") as written:
         quantization = written.quantization  # type: ignore[attr-defined]
+        assert get_sampling(written) == 0  # color at full resolution
         reference = tmp_path / "q.jpg"
         make_image(5).save(reference, quality=95)
         assert quantization == Image.open(reference).quantization  # type: ignore[attr-defined]
