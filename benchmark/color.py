@@ -47,13 +47,23 @@ def require_rgb(rgb: Tensor, name: str = "rgb") -> None:
 
 
 def rgb_from_8bit(rgb8: Tensor) -> Tensor:
-    """Convert uint8 0…255 to float32 [0, 1]."""
+    """Convert 0…255, uint8 or float, to float32 [0, 1]."""
     return rgb8.float() / 255
 
 
 def rgb_to_8bit(rgb: Tensor) -> Tensor:
     """Convert float [0, 1] to uint8, rounded. Values outside are clamped, not wrapped around."""
     return (rgb.float().clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def to_signed(shares: Tensor) -> Tensor:
+    """Convert [0, 1] to [-1, 1]."""
+    return shares * 2 - 1
+
+
+def from_signed(signed: Tensor) -> Tensor:
+    """Convert [-1, 1] to [0, 1]."""
+    return (signed + 1) / 2
 
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:

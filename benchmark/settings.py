@@ -31,6 +31,7 @@ Presets = Mapping[str, Mapping[str, Any]]
 Size = Annotated[int, Field(ge=32, le=2048, description="Side of the square images in pixels")]
 Augmentation = Literal["crop", "resized_crop"]
 Degradation = Literal["none", "old"]
+Truncated = Literal["skip", "keep"]
 BatchSize = Annotated[int, Field(ge=1, description="Images per batch")]
 
 
@@ -106,6 +107,16 @@ class Settings(BaseModel):
     )
     min_colorfulness: float = Field(
         0, ge=0, description="Least colorfulness of a training image; 0 keeps all images"
+    )
+    drop_near_copies: bool = Field(
+        True,
+        description="Whether images that look like one of the test are left out of training and "
+        "validation",
+    )
+    truncated: Truncated = Field(
+        "skip",
+        description="JPEG files whose end is missing: skip, or keep for training on the part that "
+        "is there",
     )
     split_seed: int = Field(
         8000,

@@ -15,7 +15,7 @@ import torch
 
 from benchmark import registry
 from benchmark.data.loading import load_training
-from benchmark.data.manifest import Digests
+from benchmark.data.manifest import DIGESTS, Digests
 from benchmark.data.sources import Sources
 from benchmark.data.splits import split
 from benchmark.device import make_fabric
@@ -91,7 +91,7 @@ def in_parallel(work: Callable[[Choice], None], choices: Sequence[Choice]) -> No
 def copy_validation(sources: Sources, to: Path, count: int) -> Path:
     """Copy the first `count` images that a training holds out for validation into a folder."""
     to.mkdir(parents=True, exist_ok=True)
-    digests = Digests(sources.cache / "digests.json")
+    digests = Digests(sources.cache / DIGESTS)
     files, tests = sources.images(digests).files, sources.tests(digests).files
     held_out = split(files, tests, SPLIT_SEED).val
     for image in sorted(held_out, key=lambda image: image.digest)[:count]:

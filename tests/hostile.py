@@ -1,10 +1,13 @@
 """Hostile image files: damaged, misnamed, enormous and odd ones, made from drawn images."""
 
 import io
+import os
 import random
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -20,7 +23,7 @@ KINDS = {
 
 
 def hostile_files(image: Image.Image) -> Iterator[tuple[str, bytes]]:
-    """Yield more than 150 files, (name, content), the same in every run; from an RGB image."""
+    """Yield more than 300 files, (name, content), the same in every run; from an RGB image."""
     for kind, suffix in KINDS.items():
         try:
             whole = encoded(image, kind)
@@ -32,6 +35,7 @@ def hostile_files(image: Image.Image) -> Iterator[tuple[str, bytes]]:
     yield from bombs()
     yield from odd_samples(image)
     yield from odd_metadata(image)
+    yield from turned(image)
     yield from no_images()
     yield from odd_names(encoded(image, "PNG"))
 
@@ -46,7 +50,7 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 def damages(whole: bytes) -> Iterator[tuple[str, bytes]]:
     """Cut a file, flip its bits, and put garbage or zeros into it."""
     rng = random.Random(zlib.crc32(whole))
-    for share in (0.02, 0.5, 0.98):
+    for share in (0.02, 0.2, 0.5, 0.8, 0.98):
         yield f"cut at {share}", whole[: int(len(whole) * share)]
     for place in ("head", "body"):
         broken = bytearray(whole)
@@ -166,6 +170,20 @@ def odd_metadata(image: Image.Image) -> Iterator[tuple[str, bytes]]:
     yield "gamma 0.png", png(20, 20, 8, 2, zlib.compress(bytes(61 * 20)), gamma)
 
 
+def turned(image: Image.Image) -> Iterator[tuple[str, bytes]]:
+    """The same upright image, stored in each of the eight orientations of EXIF."""
+    # What undoes the turning that a reader does for each orientation.
+    stored = (None, 0, 3, 1, 5, 2, 6, 4)
+    for orientation, method in enumerate(stored, 1):
+        exif = Image.Exif()
+        exif[0x112] = orientation
+        pixels = image if method is None else image.transpose(Image.Transpose(method))
+        for kind in ("PNG", "TIFF", "WEBP"):
+            more = {"lossless": True} if kind == "WEBP" else {}
+            content = encoded(pixels, kind, exif=exif.tobytes(), **more)
+            yield f"turned {orientation}.{KINDS[kind]}", content
+
+
 # ---- what is no image, and names -----------------------------------------------------------------
 
 
@@ -190,8 +208,40 @@ def odd_names(content: bytes) -> Iterator[tuple[str, bytes]]:
     """Good images with names that a shell, a table, a page or a file system may trip over."""
     names = ["-n", "--help", "=1+1", "a\nb", "a\tb", "' \" `", "<b>&amp;", "%s {0} $HOME", "a|b",
              "[x](http://x.y)", "x" * 240, "é" * 100, "e\u0301", "\u202egnp", "😀", " ", "con",
-             "~", "a..b", "best", "run.json", "\x1b[31mred", "NaN", "null", "0", "Ä/ä"]  # fmt: skip
+             "~", "a..b", "best", "run.json", "\x1b[31mred", "NaN", "null", "0", "Ä/ä",
+             "/".join("nested" for _ in range(30)), "y" * 251]  # fmt: skip
     for number, name in enumerate(names):
         folder, _, last = name.rpartition("/")
         # Another byte at the end each time, so that no two files are equal.
         yield f"{folder}/{last}.png" if folder else f"{name}.png", content + bytes([number])
+
+
+def odd_entries(folder: Path, content: bytes) -> dict[str, str]:
+    """Put entries into a folder that are no ordinary files of an ordinary name.
+
+    content: of a good image. Returns a part of the reason why each is not read, by its name as it
+    is printed. An entry that this system cannot have is left out.
+    """
+    expected: dict[str, str] = {}
+    with suppress(OSError):  # a file system whose names are UTF-8
+        Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe.png")).write_bytes(content)
+        expected["\\xff\\xfe.png"] = "not UTF-8"
+    (folder / "nowhere.png").symlink_to(folder / "missing")
+    (folder / "self.png").symlink_to(folder / "self.png")
+    (folder / "up").symlink_to(folder, target_is_directory=True)
+    os.mkfifo(folder / "pipe.png")
+    with (folder / "huge.png").open("wb") as file:  # it takes no room on the disk
+        file.truncate(3 * 10**9)
+    (folder / "a folder.png").mkdir()
+    expected |= {
+        "nowhere.png": "leads nowhere",
+        "self.png": "",
+        "up": "read already",
+        "pipe.png": "not an ordinary file",
+        "huge.png": "larger than 2 GB",
+    }
+    if os.geteuid():  # the superuser reads everything
+        (folder / "secret.png").write_bytes(content)
+        (folder / "secret.png").chmod(0)
+        expected["secret.png"] = "ermission"
+    return expected

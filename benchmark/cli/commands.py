@@ -101,6 +101,9 @@ class Group(TyperGroup):
         both = " ".join(args[:2])
         if len(args) > 1 and both in self.commands:
             return both, self.commands[both], args[2:]
+        of_group = [name for name in self.commands if name.startswith(f"{args[0]} ")]
+        if of_group and args[0] not in self.commands:
+            raise UserError(f"{both} is no command; those of {args[0]} are {', '.join(of_group)}.")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:

@@ -32,8 +32,8 @@ RENAMED = {
 TEST_SIZE: int = Settings.model_fields["size"].default
 
 HELD_OUT = (
-    "Folder of training images, or cartoon for the built-in sample. If --truth is not given and "
-    "TestImages is empty, the images that are held out from it are the test."
+    "Folder or .npz file of training images, or cartoon for the built-in sample. If --truth is not "
+    "given and TestImages is empty, the images that are held out from it are the test."
 )
 """The help of `--dataset` for a test without a training."""
 
@@ -162,8 +162,8 @@ Truth = Annotated[
     str | None,
     typer.Option(
         callback=explain_sample,
-        help="Folder of the true images.  [default: TestImages, or if it is empty, the images held "
-        "out from --dataset]",
+        help="Folder or .npz file of the true images.  [default: TestImages, or if it is empty, "
+        "the images held out from --dataset]",
         rich_help_panel=DATA,
     ),
 ]

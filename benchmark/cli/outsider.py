@@ -30,7 +30,8 @@ def command(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Folder of color images that colors are taken from, for colorizers that need it.",
+            help="Folder or .npz file of color images that colors are taken from, for "
+            "colorizers that need it.",
         ),
     ] = None,
     device: options.Device = None,
@@ -38,8 +39,8 @@ def command(
         str | None,
         typer.Option(
             callback=options.explain_sample,
-            help="Folder of the test images.  [default: TestImages, or if it is empty, the images "
-            "held out from --dataset]",
+            help="Folder or .npz file of the test images.  [default: TestImages, or if it is "
+            "empty, the images held out from --dataset]",
             rich_help_panel=options.DATA,
         ),
     ] = None,

@@ -34,7 +34,7 @@ def train_and_test(
         str | None,
         typer.Option(
             callback=options.explain_sample,
-            help="Folder of training images, or cartoon for the built-in sample.  "
+            help="Folder or .npz file of training images, or cartoon for the built-in sample.  "
             "[default: Dataset, or if it is empty, cartoon]",
             rich_help_panel=DATA,
         ),
@@ -42,12 +42,13 @@ def train_and_test(
     test_images: Annotated[
         str | None,
         typer.Option(
-            help="Folder of test images.  [default: TestImages, or if it is empty, images held "
-            "out from the dataset]",
+            help="Folder or .npz file of test images.  [default: TestImages, or if it is empty, "
+            "images held out from the dataset]",
             rich_help_panel=DATA,
         ),
     ] = None,
     size: Annotated[int | None, setting("size", DATA)] = None,
+    truncated: Annotated[Literal["skip", "keep"] | None, setting("truncated", DATA)] = None,
     seed: options.Seed = None,
     epochs: Annotated[int | None, setting("epochs")] = None,
     batch_size: Annotated[int | None, setting("batch_size")] = None,

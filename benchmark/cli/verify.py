@@ -18,7 +18,7 @@ def command(
         str | None,
         typer.Option(
             callback=options.explain_sample,
-            help=f"Folder of the true images.  [default: {RECORDED}]",
+            help=f"Folder or .npz file of the true images.  [default: {RECORDED}]",
             rich_help_panel=options.DATA,
         ),
     ] = None,

@@ -25,7 +25,7 @@ from benchmark.console import info, progress
 from benchmark.data.decoding.formats import format_by_suffix
 from benchmark.data.manifest import ImageFile
 from benchmark.data.preprocessing import Preprocessing, square_of
-from benchmark.data.reading import UnusableImage, decode
+from benchmark.data.reading import UnusableImage, decode_for
 from benchmark.data.rows import Place, Rows, StoredRows, subset
 from benchmark.errors import UserError
 from benchmark.files import replacing, sha256_of_json
@@ -95,7 +95,7 @@ class StoredSquare:
 
 def decode_square(path: Path, preprocessing: Preprocessing) -> Square:
     """Decode a file to a square. Raises UnusableImage with the reason."""
-    decoded = decode(path)
+    decoded = decode_for(path, preprocessing)
     image = decoded.image
     digest = hashlib.sha256(f"{image.size}".encode())
     for top in range(0, image.height, ROWS_AT_ONCE):
@@ -295,6 +295,8 @@ class _Packs:
                     path.unlink(missing_ok=True)
                 continue
             if pack is not None:
+                with suppress(OSError):  # `data clean` asks when a pack was used
+                    os.utime(path)
                 yield path, *pack
 
     def _read_pack(

@@ -13,6 +13,7 @@ from benchmark.data.decoding.formats import (
     suffixes,
 )
 from benchmark.data.split_names import Split, splits_in
+from benchmark.errors import UserError
 
 MOST_BYTES = 2 * 10**9  # no image that is read is as large; to hash the file would take minutes
 
@@ -44,6 +45,25 @@ def describe_passed_over(passed_over: Mapping[str, str]) -> str:
     """Count the files that are passed over, by reason: `3 (.heic: …), 1 (.txt: …)`."""
     counts = Counter(passed_over.values()).most_common()
     return ", ".join(f"{count} ({reason})" for reason, count in counts)
+
+
+def require_image_files(what: str, folder: Path) -> FolderContents:
+    """List the files below a folder that was named by `what`, such as an option.
+
+    UserError, which begins with `what`, if it does not exist or holds no image.
+    """
+    if folder.is_file():
+        raise UserError(f"{what}: {folder} is a file; name a folder of images.")
+    if not folder.is_dir():
+        raise UserError(f"{what}: the folder {folder} does not exist; check the path.")
+    found = list_folder(folder)
+    if not found.images:
+        others = describe_passed_over(found.passed_over)
+        raise UserError(
+            f"{what}: the folder {folder} holds no image that is read"
+            f"{f', but {others}' if others else ''}; add images."
+        )
+    return found
 
 
 class _Walk:

@@ -42,6 +42,9 @@ def digest_of(images: Sequence[ImageFile]) -> str:
     return sha256_of_json(sorted(image.digest for image in images))
 
 
+DIGESTS = "digests.json"
+
+
 class DigestStore(BaseModel):
     """digests.json: size, time of change in ns, and SHA-256 of each file, by its path.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from benchmark.data.degradation import degrade_alike
-from benchmark.settings import Degradation
+from benchmark.settings import Degradation, Truncated
 
 Filter = Literal["lanczos", "bicubic", "bilinear", "hamming", "box", "nearest"]
 FILTERS = {name: Image.Resampling[name.upper()] for name in get_args(Filter)}
@@ -39,7 +39,9 @@ class Preprocessing:
     `ImageOps.fit`); `whole-pixels` is that square with its edges on pixels (torchvision's
     `CenterCrop` of the short side); `stretch` is the whole image. antialias: False reads the four
     nearest pixels whatever the reduction, as OpenCV's INTER_LINEAR does. degrade: `old` makes the
-    square look like that of an old photo.
+    square look like that of an old photo. scaled: whether a large JPEG may be decoded at a part of
+    its size, and truncated: whether one that is cut short is kept; both concern training alone, and
+    no protocol records them.
     Raises ValueError unless filter and crop can be had without antialiasing: `bilinear` alone, and
     not with the crop `center`.
     """
@@ -49,6 +51,8 @@ class Preprocessing:
     crop: Crop = "center"
     antialias: bool = True
     degrade: Degradation = "none"
+    scaled: bool = False
+    truncated: Truncated = "skip"
 
     def __post_init__(self) -> None:
         if not self.antialias and (self.filter != "bilinear" or self.crop == "center"):
@@ -88,6 +92,7 @@ class Preprocessing:
         parts = [self.filter, str(self.size)]
         parts += [self.crop] * (self.crop != "center") + ["aliased"] * (not self.antialias)
         parts += [self.degrade] * (self.degrade != "none")
+        parts += ["scaled"] * self.scaled + ["truncated"] * (self.truncated == "keep")
         return "-".join(parts)
 
 

@@ -9,7 +9,7 @@ from typing import IO
 
 import numpy as np
 from kornia_rs.io import decode_image_png_u8
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from benchmark.data.decoding.opening import open_image
 from benchmark.data.decoding.orientation import (
@@ -20,12 +20,17 @@ from benchmark.data.decoding.orientation import (
 )
 from benchmark.data.decoding.profiles import Colors, colors_of
 from benchmark.data.decoding.samples import Meaning, meaning_of
+from benchmark.data.decoding.unusable import CutShort, require_sides
 from benchmark.data.decoding.unusable import UnusableImage as UnusableImage
-from benchmark.data.decoding.unusable import require_sides
 from benchmark.data.preprocessing import Preprocessing, square_of
 from benchmark.errors import UserError
+from benchmark.settings import Truncated
 
 SOUGHT = ("GIF", "TIFF")  # formats in which Pillow looks for frames, and leaves the first for that
+LEAST_SIDES = 2  # sides of a square that the image needs so that resizing it loses nothing visible
+# The most rows of a JPEG that are stored together, of which the last may be filled from the middle
+# on, and those into which the color of such rows is interpolated.
+UNCERTAIN_ROWS = 16 + 2
 PIXELS_AT_ONCE = 2**18  # a megabyte, which stays in the cache of a processor
 
 # A PNG begins with: signature, length and name of the first chunk, width, height, bits, color type.
@@ -53,14 +58,28 @@ def open_rgb(path: Path) -> Image.Image:
     return decode(path).image
 
 
-def decode(path: Path) -> Decoded:
+def decode(path: Path, *, least: int = 0, truncated: Truncated = "skip") -> Decoded:
     """Decode a file to an upright image in 8-bit sRGB. Raises UnusableImage with the reason.
 
     Gray of more than 8 bits is rounded to 8 bits, or converted by its profile at 16; of 16-bit
     colors the upper 8 bits are used. Colors become sRGB, and are then composited over white.
+
+    least: the pixels that each side needs. If it is not 0, a larger JPEG is decoded at the smallest
+    of 1/2, 1/4 and 1/8 of its size that has them, which libjpeg does faster than the whole.
+    truncated: whether a JPEG that is cut short is refused, as all other formats are, or is `keep`t
+    up to where it ends.
     """
     try:
-        pixels, notes = _decode(path)
+        return _attempt(path, least, mended=False)
+    except CutShort:
+        if truncated == "skip":
+            raise
+        return _attempt(path, least, mended=True)
+
+
+def _attempt(path: Path, least: int, *, mended: bool) -> Decoded:
+    try:
+        pixels, notes = _decode(path, least, mended=mended)
         image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
         image.info = {}  # what the file says of its samples no longer holds of these
         return Decoded(image, notes)
@@ -69,6 +88,8 @@ def decode(path: Path) -> Decoded:
     except MemoryError as error:
         raise UnusableImage("too large for the memory") from error
     except OSError as error:
+        if "truncated" in str(error).lower():  # as Pillow says it of every format
+            raise CutShort from error
         what = f"read ({error.strerror})" if error.strerror else f"decoded ({_in_one_line(error)})"
         raise UnusableImage(f"cannot be {what}") from error
     # Pillow raises errors of any kind for broken files, among them struct.error and AttributeError.
@@ -76,23 +97,48 @@ def decode(path: Path) -> Decoded:
         raise UnusableImage(f"cannot be decoded ({_in_one_line(error)})") from error
 
 
-def _decode(path: Path) -> tuple[Image.Image | np.ndarray, tuple[str, ...]]:
+def _decode(
+    path: Path, least: int, *, mended: bool
+) -> tuple[Image.Image | np.ndarray, tuple[str, ...]]:
     """Return the pixels, as an image or uint8 (H, W, 3), and the notes.
 
     The steps of every file, in their order: samples wider than 8 bits to 16, white-is-zero, palette
     and opacity (`Meaning.split`); profile, code points or gAMA to sRGB (`Colors.convert`); white
     behind what is transparent; the orientation.
     """
-    with open_image(path) as (image, stream, damage):
+    with open_image(path, mended=mended) as (image, stream, damage):
         meaning = meaning_of(image, stream)
         colors = colors_of(image, stream, meaning.color_mode(image.mode))
         notes = damage + _note_frames(image, stream) + colors.notes
+        width, height = image.size
+        if least and isinstance(image, JpegImagePlugin.JpegImageFile):
+            image.draft(image.mode, (least, least))
         orientation, trouble = load_and_find_orientation(image)
         notes += trouble
+        if image.width < width:  # the last row and column may hold a part of a pixel
+            scale = -(-width // image.width)
+            image = image.crop((0, 0, width // scale, height // scale))
+        if mended:
+            height = image.height
+            image = _without_filling(image)
+            notes += (f"cut short: the first {image.height} of {height} rows are used",)
         plain = image.mode == "RGB" and colors.transform is None and meaning.transparent is None
         if plain and orientation == 1:
             return image, notes
         return _convert(image, meaning, colors, orientation), notes
+
+
+def _without_filling(image: Image.Image) -> Image.Image:
+    """Return the rows of a mended JPEG, as stored, that lie above the end of its data.
+
+    UnusableImage if they are too few.
+    """
+    pixels = np.asarray(image).reshape(image.height, -1)
+    filled = (pixels == np.resize(np.asarray(image)[-1, -1], pixels.shape[1])).all(axis=1)
+    rows = int(np.flatnonzero(~filled).max(initial=-1)) + 1
+    rows -= UNCERTAIN_ROWS
+    require_sides(image.width, max(rows, 0))
+    return image.crop((0, 0, image.width, rows))
 
 
 def _convert(
@@ -196,7 +242,13 @@ def _png_chunks(data: bytes) -> Iterator[bytes]:
 
 def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray:
     """Decode a file to a square: uint8 (3, S, S). Raises UnusableImage with the reason."""
-    return square_of(open_rgb(path), preprocessing)
+    return square_of(decode_for(path, preprocessing).image, preprocessing)
+
+
+def decode_for(path: Path, preprocessing: Preprocessing) -> Decoded:
+    """Decode a file as its preprocessing asks. Raises UnusableImage with the reason."""
+    least = LEAST_SIDES * preprocessing.size if preprocessing.scaled else 0
+    return decode(path, least=least, truncated=preprocessing.truncated)
 
 
 def is_grayscale(rgb8: np.ndarray) -> bool:

@@ -44,9 +44,9 @@ def require_images(
     lacking = [key for key in needed if not counts[key].left]
     if not lacking:
         return
-    folders = f"{sources.dataset}"
+    folders = f"{sources.named_dataset}"
     if sources.test_images not in (None, sources.dataset):
-        folders += f" and {sources.test_images}"
+        folders += f" and {sources.named_test_images}"
     left = {key: count.left for key, count in counts.items()}
     purposes = " or ".join(WORDS[key] for key in lacking)
     raise UserError(
@@ -89,8 +89,8 @@ def _remedy_for_training(sources: Sources, splits: Splits, counts: SplitCounts) 
         origins = [origin for key, origin in splits.origins.items() if origin != HELD_OUT]
         held_back = f"all are held back ({'; '.join(origins)}): " if origins else ""
         return (
-            f"{held_back}put images into {sources.dataset}, outside of folders for validation, for "
-            "the test and of masks, such as into a folder train beside"
+            f"{held_back}put images into {sources.named_dataset}, outside of folders for "
+            "validation, for the test and of masks, such as into a folder train beside"
         )
     if not counts.usable:
         return "replace the files for training that cannot be used"

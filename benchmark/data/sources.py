@@ -1,4 +1,4 @@
-"""The folders that images are taken from, and the built-in sample."""
+"""The folders and files of arrays that images are taken from, and the built-in sample."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,15 +8,17 @@ from tqdm import tqdm
 
 from benchmark.console import info, progress
 from benchmark.data.cartoon import sample as cartoon
-from benchmark.data.finding import describe_passed_over, list_folder
+from benchmark.data.finding import describe_passed_over, list_folder, require_image_files
 from benchmark.data.importing.destination import RECORD
 from benchmark.data.manifest import Digests, Manifest, Selection, scan
+from benchmark.data.unpacking import is_npz, unpack
 from benchmark.errors import UserError
 from benchmark.files import ROOT
 from benchmark.results.records import ImageSources
 
 DATASET, TEST_IMAGES = ROOT / "Dataset", ROOT / "TestImages"
 SAMPLE = "cartoon"
+TEST_FILE = "test.npz"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Sources:
     name: the name of the dataset. dataset: the folder of images for training, validation and, if
     test_images is None, for tests. test_images: a separate folder of test images, or None.
     cache: the folder of decoded images. is_sample: whether the dataset is the built-in sample.
-    selection: chooses from the names of the files of `test_images`; None for all.
+    selection: chooses from the names of the files of `test_images`; None for all. dataset_file,
+    test_file: the files of arrays that the two folders were unpacked from, or None.
     """
 
     name: str
@@ -35,6 +38,18 @@ class Sources:
     cache: Path
     is_sample: bool = False
     selection: Selection | None = None
+    dataset_file: Path | None = None
+    test_file: Path | None = None
+
+    @property
+    def named_dataset(self) -> Path:
+        """What the user named as the dataset: its folder, or the file of arrays."""
+        return self.dataset_file or self.dataset
+
+    @property
+    def named_test_images(self) -> Path | None:
+        """What the user named as the test images: their folder, or the file of arrays; or None."""
+        return self.test_file or self.test_images
 
     def images(self, digests: Digests) -> Manifest:
         """List the files of the dataset."""
@@ -53,9 +68,10 @@ class Sources:
 
     def record(self) -> ImageSources:
         """Return what `locate` needs to find the same images again, as a run records it."""
+        tests = self.named_test_images
         return ImageSources(
-            dataset=SAMPLE if self.is_sample else str(self.dataset.resolve()),
-            test_images=str(self.test_images.resolve()) if self.test_images else None,
+            dataset=SAMPLE if self.is_sample else str(self.named_dataset.resolve()),
+            test_images=str(tests.resolve()) if tests else None,
         )
 
 
@@ -78,44 +94,65 @@ def _holds_images(folder: Path) -> bool:
     return bool(found.images)
 
 
+def cache_of(results: Path) -> Path:
+    """The folder of what can be made again, such as decoded images, below a results folder."""
+    return results / ".cache"
+
+
 def locate(dataset: str | None, test_images: str | None, results: Path) -> Sources:
     """Return the folders that `--dataset` and `--test_images` name, by default the project's own.
 
-    The word `cartoon` stands for the built-in sample, which is also used if nothing is named and
-    `Dataset/` holds no images. UserError for a folder that does not exist or holds no image.
+    A file of arrays is unpacked into the cache. The word `cartoon` stands for the built-in sample,
+    which is also used if nothing is named and `Dataset/` holds no images. UserError for a folder or
+    file that does not exist or holds no image.
     """
-    cache = results / ".cache"
-    for option, given in (("--dataset", dataset), ("--test_images", test_images)):
-        if given and (option, given) != ("--dataset", SAMPLE):
-            _require_images(option, Path(given))
-    tests = Path(test_images) if test_images else None
-    if tests is None and _holds_images(TEST_IMAGES):
+    cache = cache_of(results)
+    folder, file, tests, test_file = DATASET, None, None, None
+    if dataset and dataset != SAMPLE:
+        folder, file = _open("--dataset", Path(dataset), cache)
+    if test_images:
+        tests, test_file = _open("--test_images", Path(test_images), cache)
+    elif _holds_images(TEST_IMAGES):
         tests = TEST_IMAGES
     if dataset == SAMPLE or (dataset is None and not _holds_images(DATASET)):
         if dataset is None:
             info(f"{DATASET.name}/ holds no images: the built-in sample, {SAMPLE}, is used.")
         folder = cache / f"{SAMPLE}-v{cartoon.VERSION}"
         _draw_sample(folder)
-        return Sources(SAMPLE, folder, tests, cache, is_sample=True)
-    folder = Path(dataset) if dataset else DATASET
+        return Sources(SAMPLE, folder, tests, cache, is_sample=True, test_file=test_file)
     if results.resolve().is_relative_to(folder.resolve()):
         raise UserError(
             f"--results {results} lies in the dataset {folder}, whose images would be those that "
             "models color: name a folder elsewhere."
         )
-    return Sources(folder.resolve().name, folder, tests, cache)
+    if file is not None and not test_images:
+        _mention_test_file(file)
+    name = _name_of(folder, file)
+    return Sources(name, folder, tests, cache, dataset_file=file, test_file=test_file)
 
 
-def _require_images(option: str, folder: Path) -> None:
-    if not folder.is_dir():
-        raise UserError(f"{option}: the folder {folder} does not exist; check the path.")
-    found = list_folder(folder)
-    if not found.images:
-        others = describe_passed_over(found.passed_over)
-        raise UserError(
-            f"{option}: the folder {folder} holds no image that is read"
-            f"{f', but {others}' if others else ''}; add images."
-        )
+def _open(what: str, path: Path, cache: Path) -> tuple[Path, Path | None]:
+    """Return the folder of the images that `what` names, and the file that it was unpacked from.
+
+    UserError if there is none or it holds no image.
+    """
+    if is_npz(path):
+        return unpack(what, path, cache), path
+    if path.is_file():
+        raise UserError(f"{what}: {path} is no folder and no .npz file; name one of these.")
+    require_image_files(what, path)
+    return path, None
+
+
+def _name_of(folder: Path, file: Path | None) -> str:
+    return folder.resolve().name if file is None else file.stem
+
+
+def _mention_test_file(path: Path) -> None:
+    """Say that a file of test images lies beside that of a dataset, which is not read by itself."""
+    beside = path.with_name(TEST_FILE)
+    if beside != path and beside.is_file():
+        info(f"{beside} is not used: to test on its images, name it with --test_images.")
 
 
 def locate_test(
@@ -127,7 +164,7 @@ def locate_test(
     """
     if truth is None or truth == SAMPLE:
         return locate(dataset or truth, None, results)
-    _require_images(option, Path(truth))
+    _open(option, Path(truth), cache_of(results))  # for the option's name in an error
     return locate(truth, truth, results)
 
 
@@ -136,8 +173,10 @@ def locate_folder(option: str, folder: Path, results: Path) -> Sources:
 
     UserError, which names the option, if it does not exist or holds no image.
     """
-    _require_images(option, folder)
-    return Sources(folder.resolve().name, folder, folder, results / ".cache")
+    cache = cache_of(results)
+    images, file = _open(option, folder, cache)
+    name = _name_of(images, file)
+    return Sources(name, images, images, cache, dataset_file=file, test_file=file)
 
 
 def _draw_sample(folder: Path) -> None:

@@ -123,8 +123,9 @@ def _outputs(
     sources = chosen.chosen_from(sources)
     images = load_test(sources, chosen.preprocessing, split_seed, cached=False, quiet=True)
     if Protocol.of(images, sources.name, chosen, suite).hash != record.protocol_hash:
+        named_as = sources.named_test_images or sources.named_dataset
         raise UserError(
-            f"The {len(images)} test images of {sources.test_images or sources.dataset} are "
+            f"The {len(images)} test images of {named_as} are "
             f"not those of {folder.path}: name its own with --truth, or name their --dataset."
         )
     # The files may have had other names when they were tested.

@@ -26,12 +26,16 @@ class ImageSources(Strict):
 
 
 class TrainingSet(Strict):
-    """The images that a model was trained on. manifest: a hash of the contents of all of them."""
+    """The images that a model was trained on. manifest: a hash of the contents of all of them.
+
+    n_near_copies: the images that were dropped since they look like one of the test; None for none.
+    """
 
     name: str
     n_train: Count
     n_val: Count
     n_unusable: Count
+    n_near_copies: Count | None = None
     manifest: str
     ab_mean: list[float] = Field(min_length=2, max_length=2)
 

@@ -1,1 +1,1 @@
-"""Commands about datasets."""
+"""The commands `main.py data …`, one file each."""

@@ -56,8 +56,9 @@ NOT_READ: dict[str, tuple[str, ...]] = {
         *(".zip", ".tar", ".tgz", ".gz", ".tbz2", ".tbz", ".bz2", ".txz", ".xz", ".zst", ".7z"),
         *(".rar", ".lz4", ".lzma", ".cbz", ".cbr"),
     ),
+    "name the file itself with --dataset or --test_images": (".npz",),
     "export its images as PNG files": (
-        *(".parquet", ".arrow", ".tfrecord", ".tfrecords", ".npz", ".h5", ".hdf5", ".lmdb", ".mdb"),
+        *(".parquet", ".arrow", ".tfrecord", ".tfrecords", ".h5", ".hdf5", ".lmdb", ".mdb"),
     ),
 }
 """What helps, by the suffixes of files with images or videos in them that are not read."""

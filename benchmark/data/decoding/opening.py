@@ -29,9 +29,10 @@ for handler in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):  # libtiff writ
 
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 
+JPEG_MAGIC, END_OF_JPEG = b"\xff\xd8\xff", b"\xff\xd9"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 PNG_COLOR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"tRNS", b"sBIT")
-READ_MAGIC = b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF"
+READ_MAGIC = JPEG_MAGIC, b"\x89PNG", b"GIF8", b"BM", b"RIFF"
 
 
 class Opened(NamedTuple):
@@ -43,8 +44,11 @@ class Opened(NamedTuple):
 
 
 @contextmanager
-def open_image(path: Path) -> Iterator[Opened]:
+def open_image(path: Path, *, mended: bool = False) -> Iterator[Opened]:
     """Open a file, but do not decode it.
+
+    mended: whether an end is put to a JPEG file, so that one whose own is missing can be decoded;
+    libjpeg fills what is missing of it with one gray.
 
     UnusableImage if its content is none of the formats that are read, whatever its name says, or if
     its sides are too small or too large.
@@ -60,6 +64,8 @@ def open_image(path: Path) -> Iterator[Opened]:
         notes: tuple[str, ...] = ()
         if head[4:8] == b"ftyp" and not is_heif(head):
             stream = _without_exif(file)
+        elif mended and head.startswith(JPEG_MAGIC):
+            stream = io.BytesIO(head + file.read() + END_OF_JPEG)
         elif head.startswith(PNG_MAGIC):
             stream, notes = _without_damaged_chunks(file)
         with _open_as(formats, stream, head, path) as image:

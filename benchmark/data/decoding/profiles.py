@@ -101,6 +101,18 @@ def colors_of(image: Image.Image, stream: IO[bytes], mode: str) -> Colors:
     return Colors(mode, transform, notes)
 
 
+def profile_name(image: Image.Image, stream: IO[bytes]) -> str:
+    """Return the description of the color profile in an opened file, or "" if there is none."""
+    try:
+        profile = _embedded(image, stream)
+        if profile is None:
+            return ""
+        found = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.getProfileDescription(found).strip() or "without a name"
+    except (ImageCms.PyCMSError, OSError, ValueError, UnusableImage):
+        return "damaged"
+
+
 def _transform_from(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform | None, str]:
     """Return the conversion from a profile to sRGB, or None and what is wrong with the profile."""
     try:

@@ -7,10 +7,18 @@ from benchmark.colorizer import SMALLEST_SIDE
 MOST_PIXELS = 100_000_000  # 300 MB decoded; a larger file is a mistake or meant to fill the memory
 HALF_A_LEVEL = 1 / 510  # of 8 bits
 DAMAGED = "cannot be decoded (its header is damaged)"
+CUT_SHORT = "cut short, so that the end of the image is missing"
 
 
 class UnusableImage(Exception):
     """A file that cannot be used as an image; the text is the reason, in a few words."""
+
+
+class CutShort(UnusableImage):
+    """A file that ends before its image does."""
+
+    def __init__(self) -> None:
+        super().__init__(CUT_SHORT)
 
 
 def require_sides(width: int, height: int) -> None:

@@ -71,7 +71,7 @@ def test_a_copy_of_a_test_image_is_not_trained_on(
 
 
 @pytest.mark.parametrize("change", ["compressed", "resized", "mirrored"])
-def test_an_image_that_looks_like_a_test_image_is_named(
+def test_an_image_that_looks_like_a_test_image_is_not_trained_on(
     tmp_path: Path,
     make_image: Callable[..., Image.Image],
     change: str,
@@ -91,9 +91,13 @@ def test_an_image_that_looks_like_a_test_image_is_named(
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     image.save(tmp_path / "data" / "test" / "copy.jpg", quality=60)
     data = load_training(sources, Plain(size=SIZE))
-    assert "look like images of training" in (said := capsys.readouterr().err)
-    assert "test/copy.jpg and train/5.png" in said
-    assert len(data.train) == 12
+    assert "look like images of the test" in (said := capsys.readouterr().err)
+    assert "train/5.png (as test/copy.jpg)" in said
+    assert len(data.train) == 11
+    assert data.training_set.n_near_copies == 1
+    data = load_training(sources, Plain(size=SIZE, drop_near_copies=False))
+    assert "kept, as drop_near_copies=false asks (1): train/5.png" in capsys.readouterr().err
+    assert (len(data.train), data.training_set.n_near_copies) == (12, None)
 
 
 def test_test_images_that_were_trained_on_are_found_in_other_files(

@@ -298,7 +298,7 @@ def test_images_below_min_colorfulness_are_left_out(
     dull.save(with_gray / "train" / "dull.png")
     assert len(train_on(tmp_path, with_gray).train) == 25
     assert len(train_on(tmp_path, with_gray, min_colorfulness=12.0).train) == 24
-    assert "less colorful than 12 are left out" in capsys.readouterr().err
+    assert "min_colorfulness asks are left out (1): train/dull.png" in capsys.readouterr().err
 
 
 def test_a_folder_of_grayscale_files_is_reported_in_one_sentence(

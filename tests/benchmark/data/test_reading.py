@@ -25,6 +25,7 @@ from benchmark.data.reading import (
     read_whole,
 )
 from benchmark.errors import UserError
+from tests.hostile import turned
 from tests.image_support import chunk
 
 Make = Callable[..., Image.Image]
@@ -318,6 +319,60 @@ def test_100_megapixels_take_seven_bytes_each(tmp_path: Path, make_image: Make, 
     command = [sys.executable, "-c", PEAK, str(path)]
     peak = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
     assert int(peak) < 750e6
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.98])
+def test_of_a_jpeg_that_is_cut_short_the_part_that_is_there_can_be_kept(
+    tmp_path: Path, make_image: Make, mode: str, share: float
+) -> None:
+    content = encoded(make_image(3, 160, 200).convert(mode), "JPEG", quality=95)
+    whole, cut = tmp_path / "whole.jpg", tmp_path / "cut.jpg"
+    whole.write_bytes(content)
+    cut.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(UnusableImage, match="cut short"):
+        decode(cut)
+    found = decode(cut, truncated="keep")
+    rows = found.image.height
+    assert 16 <= rows < 200
+    assert rows > 200 * share - 60
+    assert f"the first {rows} of 200 rows" in found.notes[0]
+    np.testing.assert_array_equal(np.asarray(found.image), pixels(whole)[:rows])
+    assert decode(whole, truncated="keep").notes == ()
+
+
+def test_what_is_cut_short_too_early_or_is_no_jpeg_is_never_kept(
+    tmp_path: Path, make_image: Make
+) -> None:
+    image = make_image(3, 160, 200)
+    for kind, share in (("JPEG", 0.08), ("PNG", 0.5), ("TIFF", 0.5), ("WEBP", 0.5)):
+        content = encoded(image, kind)
+        (tmp_path / "cut.jpg").write_bytes(content[: int(share * len(content))])
+        with pytest.raises(UnusableImage):
+            decode(tmp_path / "cut.jpg", truncated="keep")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_large_jpeg_that_is_decoded_at_a_part_of_its_size_gives_the_same_square(
+    tmp_path: Path, make_image: Make, mode: str
+) -> None:
+    path = tmp_path / "photo.jpg"
+    make_image(5, 500, 380).convert(mode).save(path, quality=95)
+    whole = read_square(path, Preprocessing(32)).astype(int)
+    scaled = read_square(path, Preprocessing(32, scaled=True)).astype(int)
+    assert decode(path, least=64).image.size == (125, 95)
+    assert abs(scaled - whole).max() <= 4
+    assert abs(scaled - whole).mean() < 0.5
+    path = path.with_suffix(".png")  # which has no such decoding
+    make_image(5, 500, 380).save(path)
+    assert decode(path, least=64).image.size == (500, 380)
+
+
+def test_an_image_stored_in_any_orientation_is_upright(tmp_path: Path, make_image: Make) -> None:
+    image = make_image(4, 40, 31)
+    for name, content in turned(image):
+        (tmp_path / name).write_bytes(content)
+        np.testing.assert_array_equal(np.asarray(open_rgb(tmp_path / name)), np.asarray(image))
 
 
 def test_the_square_is_the_middle_of_the_long_side(tmp_path: Path) -> None:
