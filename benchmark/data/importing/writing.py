@@ -8,7 +8,7 @@ from typing import Literal
 
 from PIL import Image
 
-from benchmark.console import progress, shorten
+from benchmark.console import info, progress, shorten
 from benchmark.data.decoding.formats import LONGEST_SIGNATURE, suffix_for, suffixes
 from benchmark.data.importing.contract import Item, Label, Source, Unusable, plain_name, safe_name
 from benchmark.data.reading import UnusableImage, open_rgb
@@ -86,6 +86,8 @@ def write_images(source: Source, limits: Limits, folder: Path) -> Totals:
                 break
         else:
             wanted.require_all_seen()
+    for name in wanted.unseen():
+        info(f"Warning: --classes {name}: no image of it came before the limit.")
     return totals
 
 
@@ -180,13 +182,17 @@ class _Wanted:
             label is not None and not self.names.keys().isdisjoint(label.names)
         )
 
+    def unseen(self) -> list[str]:
+        """Return the names, as the user wrote them, that are those of no known class."""
+        known = {name for label in self.seen.values() for name in label.names}
+        return [written for name, written in self.names.items() if name not in known]
+
     def require_all_seen(self) -> None:
         """Raise UserError for a name that is that of no known class."""
-        known = [name for label in self.seen.values() for name in label.names]
-        unknown = [written for name, written in self.names.items() if name not in known]
+        unknown = self.unseen()
         if not unknown:
             return
-        if not known:
+        if not self.seen:
             raise UserError(f"--classes {unknown[0]}: the images have no classes; leave it out.")
         readable = [name for label in self.seen.values() for name in (label.name, label.code)]
         near = did_you_mean(unknown[0], [name for name in readable if name])

@@ -153,7 +153,7 @@ def test_a_cut_tar_gives_no_half_import(tmp_path: Path, make_image: MakeImage) -
 
 
 def test_shards_of_a_webdataset_are_read_until_the_limit(
-    tmp_path: Path, make_image: MakeImage
+    tmp_path: Path, make_image: MakeImage, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert expand("a-{08..10}.tar") == ["a-08.tar", "a-09.tar", "a-10.tar"]
     with serving() as site:
@@ -176,6 +176,9 @@ def test_shards_of_a_webdataset_are_read_until_the_limit(
         assert len(files_in(tmp_path / "d")) == 5
         chosen = imported(name, tmp_path / "e", Limits(classes=("dog",)))
         assert chosen["classes"] == {"dog": 4}
+        capfd.readouterr()
+        imported(name, tmp_path / "g", Limits(images=1, classes=("cat", "dgo")))
+        assert "--classes dgo: no image of it came before the limit" in capfd.readouterr().err
         with pytest.raises(UserError, match=r"--classes dgo: .*'dog'"):
             imported(name, tmp_path / "f", Limits(classes=("dgo",)))
 
