@@ -16,8 +16,8 @@ from benchmark.errors import Interrupted, UserError
 from benchmark.results.environment import now
 
 
-def import_images(name: str, folder: Path, limits: Limits, *, overwrite: bool = False) -> int:
-    """Import the images of a source into a folder, as a whole or not at all; return their number.
+def import_images(name: str, folder: Path, limits: Limits, *, overwrite: bool = False) -> None:
+    """Import the images of a source into a folder, as a whole or not at all.
 
     name: as `data import` takes it.
 
@@ -34,7 +34,7 @@ def import_images(name: str, folder: Path, limits: Limits, *, overwrite: bool = 
     )
     if holds(folder, settings, overwrite=overwrite):
         info(f"{folder} holds this import already; --overwrite writes it again.")
-        return 0
+        return
     try:
         with workplace_in(folder) as workplace:
             written = workplace.folder / "new"
@@ -47,7 +47,6 @@ def import_images(name: str, folder: Path, limits: Limits, *, overwrite: bool = 
     except KeyboardInterrupt as stop:
         raise Interrupted(f"The import was stopped: nothing was written to {folder}.") from stop
     _report(totals, folder)
-    return totals.images
 
 
 def _require_images(name: str, totals: Totals) -> None:
