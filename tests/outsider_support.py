@@ -1,13 +1,9 @@
-"""A web server, random weights, and a tiny outsider, for the tests of outsiders."""
+"""Random weights, and a tiny outsider, for the tests of outsiders."""
 
 import io
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
 from pathlib import Path
-from threading import Thread
 
 import pytest
 import torch
@@ -15,42 +11,6 @@ from torch import Tensor, nn
 
 from benchmark import registry
 from benchmark.files import sha256_of_bytes
-
-
-@dataclass
-class Site:
-    """A local web site. bodies: the content of each path. cut: bytes that answers lack at the end.
-
-    asked: the paths that were asked for.
-    """
-
-    address: str
-    bodies: dict[str, bytes] = field(default_factory=dict)
-    cut: int = 0
-    asked: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def serving() -> Iterator[Site]:
-    """Serve a site from a thread."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            site.asked.append(self.path)
-            body = site.bodies.get(self.path)
-            self.send_response(404 if body is None else 200)
-            self.send_header("Content-Length", str(len(body or b"")))
-            self.end_headers()
-            self.wfile.write((body or b"")[: len(body or b"") - site.cut])
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        site = Site(f"http://127.0.0.1:{server.server_port}")
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield site
-        server.shutdown()
 
 
 def random_tensors(network: nn.Module) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from benchmark.console import info, progress
 from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.finding import describe_passed_over, list_folder, require_image_files
+from benchmark.data.importing.destination import RECORD
 from benchmark.data.manifest import Digests, Manifest, Selection, scan
 from benchmark.data.unpacking import is_npz, unpack
 from benchmark.errors import UserError
@@ -78,13 +79,15 @@ def _scan(folder: Path, digests: Digests, selection: Selection | None = None) ->
     found = scan(folder, digests, selection)
     if folder.resolve() in (DATASET, TEST_IMAGES):  # they hold a file of the project itself
         found.passed_over.pop("README.md", None)
+    found.passed_over.pop(RECORD, None)
     return found
 
 
 def _holds_images(folder: Path) -> bool:
     """Whether one of the project's own folders holds images; files that are not read are named."""
     found = list_folder(folder)
-    found.passed_over.pop("README.md", None)
+    for known in ("README.md", RECORD):
+        found.passed_over.pop(known, None)
     if not found.images and found.passed_over:
         others = describe_passed_over(found.passed_over)
         info(f"Warning: {folder.name}/ holds no image that is read, but {others}.")

@@ -16,10 +16,10 @@ from tests.outsider_support import (
     add_outsider,
     random_tensors,
     saved,
-    serving,
     tiny_source,
     tiny_weights,
 )
+from tests.web_support import serving
 
 BODY = saved(tiny_weights())
 

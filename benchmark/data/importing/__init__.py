@@ -1,0 +1,1 @@
+"""What all kinds of imports share: their contract, reading of archives, writing of images."""
