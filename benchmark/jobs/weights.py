@@ -53,6 +53,11 @@ def find_weights(model: str, folder: RunFolder, which: str) -> Path:
     return folder.choose_weights(which)
 
 
+def is_file(which: str) -> bool:
+    """Whether `--weights` names a file, by its path or on the Hub, and not weights of a run."""
+    return is_on_hub(which) or _is_path(which)
+
+
 def _is_path(which: str) -> bool:
     """Whether `--weights` names a file and not weights of a run."""
     return Path(which).is_file() or Path(which).name != which or Path(which).suffix != ""
@@ -71,7 +76,7 @@ def model_in(which: str) -> str:
 
     which: a path or a repository of the Hub. UserError if it is neither, or of no known model.
     """
-    if not (is_on_hub(which) or _is_path(which)):
+    if not is_file(which):
         raise UserError(f"--model is needed: {which} does not name a file of weights.")
     path = Path(which) if not is_on_hub(which) else download_weights(which)
     _require_file(str(path))
