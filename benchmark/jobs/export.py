@@ -1,6 +1,9 @@
 """Export the weights of a trained model as one file that needs no folder of its run."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import torch
 from benchmark.checkpoints import Weights, load_weights
 from benchmark.console import info
 from benchmark.errors import UserError
+from benchmark.files import replacing
 from benchmark.inference.portable import describe, write_portable
 from benchmark.jobs.weights import find_weights, training_of
 from benchmark.results.folders import RunFolder
@@ -68,6 +72,57 @@ def export_weights(exported: Exported, path: Path, *, overwrite: bool) -> None:
     write_portable(path, exported.weights, exported.portable)
     if not exported.portable.tests:
         info(f"{path} has no scores: these weights were not tested.")
+
+
+def export_onnx(
+    exported: Exported, path: Path, *, quantized: bool, lpips_weights: str | None, overwrite: bool
+) -> None:
+    """Write the network of a model as an ONNX file, whose images are compared with torch's first.
+
+    quantized: whether its weights are 8-bit integers; a message says what that changes. UserError
+    if there is a file and not `overwrite`, or if the images differ by more than one level.
+    """
+    from benchmark.inference.onnx import checking, quantizing, writing
+    from benchmark.inference.onnx.network import network_of
+    from benchmark.metrics.table import load_metric_suite
+
+    require_free_file(path, overwrite)
+    writing.require_exporter()
+    model, size = exported.weights.model, exported.portable.training.settings["size"]
+    network = network_of(model, size)
+    sizes = checking.sizes_of(size, model.size_divisor, network.fixed)
+    with _beside(path) as checked:
+        writing.write_network(checked, network, model, exported.portable)
+        levels = checking.require_same_images(checked, model, sizes)
+        if quantized:
+            quantizing.quantize(checked, checked.with_name("quantized.onnx"))
+            suite = load_metric_suite(lpips_weights=lpips_weights)
+            change = quantizing.change_of_scores(
+                checked, checked.with_name("quantized.onnx"), model, size, suite
+            )
+            checked = checked.with_name("quantized.onnx")
+            info(
+                f"Weights of 8 bits change the scores on {quantizing.COUNT} images of the built-in "
+                f"sample: {quantizing.sentence_of(change)}."
+            )
+            if reason := suite.unavailable.get("lpips"):
+                info(f"LPIPS is left out: {reason}.")
+        with replacing(path) as part:
+            shutil.copyfile(checked, part)
+    at = ", ".join(f"{height}×{width}" for height, width in sizes)
+    info(f"onnxruntime gives the images of torch at {at} within {levels} of 255 levels.")
+    if network.fixed:
+        info(
+            f"{path} takes images of {sizes[0][0]}×{sizes[0][1]} only, since the network has a "
+            "pretrained encoder."
+        )
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """Yield the path of a temporary ONNX file, in a folder that is removed afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / path.name
 
 
 def require_free_file(path: Path, overwrite: bool) -> None:
