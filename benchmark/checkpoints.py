@@ -1,7 +1,9 @@
 """Files of weights, to use a model, and of states, to resume its training.
 
 A file of weights is a safetensors file whose header names the model and the arguments that its
-network was built with, so the file alone rebuilds the model.
+network was built with, so the file alone rebuilds the model. The header of an exported file also
+says what the folder of its run says. A file may come from anyone: nothing in it is run, and nothing
+is allocated before it is known to be no larger than what the file itself holds.
 """
 
 import io
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -25,8 +27,9 @@ from torch.nn.modules.module import (
 
 from benchmark import registry
 from benchmark.colorizer import Colorizer
-from benchmark.errors import Diverged, UserError
+from benchmark.errors import Diverged, UserError, first_line
 from benchmark.files import replacing, sha256_of_bytes
+from benchmark.results.portable import Portable
 from benchmark.results.schema import Count, Strict, validate, validation_fault
 
 HEADER = "chromabench"
@@ -34,6 +37,14 @@ HEADER = "chromabench"
 hash would change with it."""
 
 
+LONGEST_HEADER = 2**24
+"""The most bytes of a header, which takes many times as much memory when it is parsed."""
+PICKLED = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""The first bytes of what torch.save and pickle write."""
+PARSING = (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, AttributeError)
+"""What parsers raise: KeyError for an unknown type, RuntimeError for sides that overflow."""
+SMALL = 2**20
+"""Numbers that a network may have beyond those of its file while it is built."""
 LARGEST_WEIGHT = 1e10
 """In magnitude; the weights of a training that did not diverge are far below it."""
 
@@ -42,6 +53,7 @@ class Header(Strict):
     """What the header of a file of weights says.
 
     model: the model under models/ that was trained. architecture: its constructor's arguments.
+    portable: what the folder of its run says, in an exported file.
     """
 
     remedy: ClassVar[str] = (
@@ -51,13 +63,21 @@ class Header(Strict):
     model: str
     architecture: dict[str, JsonValue]
     epoch: Count
+    portable: Portable | None = None
+
+    @model_validator(mode="after")
+    def _is_of_one_model(self) -> "Header":
+        if self.portable is not None and self.portable.training.model != self.model:
+            raise ValueError(f"it is of {self.model}, and its training of another model")
+        return self
 
 
 @dataclass(frozen=True)
 class Weights:
     """A loaded file of weights: the model in eval mode, and what the file says of it.
 
-    trained_as: the model under models/ that the weights were trained as.
+    trained_as: the model under models/ that the weights were trained as. portable: what the folder
+    of their run says, in an exported file.
     """
 
     model: Colorizer
@@ -65,11 +85,19 @@ class Weights:
     path: Path
     epoch: int
     sha256: str
+    portable: Portable | None = None
 
 
-def save_weights(path: Path, model: Colorizer, name: str, epoch: int) -> None:
-    """Write the weights of `model`, which is models/<name>, with all that rebuilding it needs."""
-    header = {"model": name, "architecture": model.architecture, "epoch": epoch}
+def save_weights(
+    path: Path, model: Colorizer, name: str, epoch: int, portable: Portable | None = None
+) -> None:
+    """Write the weights of `model`, which is models/<name>, with all that rebuilding it needs.
+
+    portable: what a file needs to be used without the folder of its run.
+    """
+    header: dict[str, Any] = {"model": name, "architecture": model.architecture, "epoch": epoch}
+    if portable is not None:
+        header["portable"] = portable.model_dump(mode="json")
     tensors = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
     # As bytes first: safetensors raises an error of its own for a full disk, not an OSError.
     content = save(tensors, metadata={HEADER: json.dumps(header)})
@@ -90,11 +118,8 @@ def load_weights(
     model that `Colorizer.weights_of` names; and OtherWeights if its hash is not the expected one.
     Nothing much larger than the file is allocated.
     """
-    try:  # once: the hash is that of the very bytes that are loaded
+    with _readable(path):  # once: the hash is that of the very bytes that are loaded
         content = path.read_bytes()
-    except (OSError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise UserError(f"{path} cannot be read ({reason}). {Header.remedy}") from error
     sha256 = sha256_of_bytes(content)
     if expected_sha256 not in (None, sha256):
         raise OtherWeights(
@@ -114,20 +139,78 @@ def load_weights(
             f"{Header.remedy}"
         ) from error
     _require_sound(path, tensors)
-    return Weights(model.to(device).eval(), header.model, path, header.epoch, sha256)
+    return Weights(
+        model.to(device).eval(), header.model, path, header.epoch, sha256, header.portable
+    )
+
+
+def read_header(path: Path) -> Header:
+    """Read the header of a file of weights alone. UserError if it is none.
+
+    Its tensors are not read, so they may be damaged or others than it says.
+    """
+    with _readable(path), path.open("rb") as stream:
+        start = stream.read(8)
+        _require_length(path, start, path.stat().st_size)
+        content = start + stream.read(int.from_bytes(start, "little"))
+    with _parsed(path):
+        return _header_of(path, content)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise UserError(f"{path} cannot be read ({reason}). {Header.remedy}") from error
+
+
+@contextmanager
+def _parsed(path: Path) -> Iterator[None]:
+    """Make every error of a parser a sentence about the file."""
+    try:
+        yield
+    except PARSING as error:
+        reason = first_line(error).partition(": ")[2][:200] or type(error).__name__
+        raise UserError(
+            f"{path} is no file of weights, or a damaged one ({reason}). {Header.remedy}"
+        ) from error
+
+
+def _require_length(path: Path, start: bytes, size: int) -> None:
+    """Raise UserError unless a file begins with the length of a header that fits into it."""
+    if start.startswith(PICKLED):
+        raise UserError(
+            f"{path} is a pickle of another program, which is never opened, since it could run any "
+            f"code. {Header.remedy}"
+        )
+    length = int.from_bytes(start, "little")
+    if len(start) < 8 or length > size - 8:
+        raise UserError(
+            f"{path} is no file of weights, or a damaged one (its header would be longer than the "
+            f"file). {Header.remedy}"
+        )
+    if length > LONGEST_HEADER:
+        raise UserError(
+            f"{path} has a header of {length:,} bytes, and at most {LONGEST_HEADER:,} are read. "
+            f"{Header.remedy}"
+        )
 
 
 def _read(path: Path, content: bytes) -> tuple[Header, dict[str, Tensor]]:
     """Read the header and the tensors of a file of weights. UserError if it is none."""
-    try:
-        tensors = load(content)
-        # The format: the length of the header (8 bytes, little-endian), the header, the tensors.
-        end = 8 + int.from_bytes(content[:8], "little")
-        text = json.loads(content[8:end]).get("__metadata__", {}).get(HEADER)
-    except (SafetensorError, ValueError, KeyError) as error:  # KeyError: of an unknown type
-        raise UserError(
-            f"{path} is no file of weights, or a damaged one ({error}). {Header.remedy}"
-        ) from error
+    _require_length(path, content[:8], len(content))
+    with _parsed(path):
+        header = _header_of(path, content)
+        return header, load(content)
+
+
+def _header_of(path: Path, content: bytes) -> Header:
+    """Return what the header of a file says. UserError if this project did not write it."""
+    # The format: the length of the header (8 bytes, little-endian), the header, the tensors.
+    end = 8 + int.from_bytes(content[:8], "little")
+    text = json.loads(content[8:end]).get("__metadata__", {}).get(HEADER)
     problem = f"{path} was not written by this project"
     if text is None:
         raise UserError(f"{problem}: its header names no model. {Header.remedy}")
@@ -135,7 +218,7 @@ def _read(path: Path, content: bytes) -> tuple[Header, dict[str, Tensor]]:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{problem}: its header is not JSON. {Header.remedy}") from error
-    return validate(values, Header, problem), tensors
+    return validate(values, Header, problem)
 
 
 class _Misfit(Exception):
@@ -147,12 +230,12 @@ def _build(
 ) -> Colorizer:
     """Build the network of an architecture, if it has just these tensors. Raises _Misfit."""
     try:  # first on the device "meta", where nothing is allocated
-        with torch.device("meta"), _at_most(len(tensors)):
+        with torch.device("meta"), _no_more_than(tensors):
             _require_same(network.build(architecture), tensors)
     except (NotImplementedError, RuntimeError) as error:
         if "meta" not in str(error):  # a constructor that reads its own tensors cannot run there
             raise
-    with _at_most(len(tensors)):
+    with _no_more_than(tensors):
         model = network.build(architecture)
     _require_same(model, tensors)
     return model
@@ -165,15 +248,23 @@ def _require_same(model: Colorizer, tensors: Mapping[str, Tensor]) -> None:
 
 
 @contextmanager
-def _at_most(count: int) -> Iterator[None]:
-    """Raise _Misfit as soon as modules that are built have many more tensors than `count`."""
-    found = 0
+def _no_more_than(tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Raise _Misfit as soon as modules that are built hold far more than the tensors of a file.
 
-    def check(module: nn.Module, name: str, tensor: object) -> None:
-        nonlocal found
+    A module registers a tensor before it writes its first numbers, so memory that is asked for by a
+    header that lies is never used.
+    """
+    count, size = len(tensors), sum(tensor.numel() for tensor in tensors.values())
+    found, numbers = 0, 0
+
+    def check(module: nn.Module, name: str, tensor: Tensor | None) -> None:
+        nonlocal found, numbers
         found += 1
+        numbers += 0 if tensor is None else tensor.numel()
         if found > 2 * count + 100:  # some are replaced while a network is built
             raise _Misfit(f"its architecture has more than the {count} tensors of the file")
+        if numbers > 2 * size + SMALL:
+            raise _Misfit(f"its architecture has more than the {size} numbers of the file")
 
     hooks = (
         register_module_parameter_registration_hook(check),

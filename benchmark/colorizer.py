@@ -81,6 +81,7 @@ class Colorizer(nn.Module, ABC):
     - `stochastic = True` where two seeds give two images.
     - `sampling_class`: a subclass of `Sampling`, where users can choose how images are sampled.
     - `resolve_sampling`: only where the defaults of a sampling depend on the weights.
+    - `denoise`: only where images are sampled step by step, to export the network of a step.
     - `weights_of = "other"`: only where the model is another one with a different sampler.
 
     A recipe calls the methods it needs in training: `forward` as the model defines it,
@@ -170,6 +171,16 @@ class Colorizer(nn.Module, ABC):
                 "with a smaller learning rate."
             )
         return finish(color)
+
+    def denoise(self, x: Tensor, t: Tensor, lightness: Tensor) -> Tensor:
+        """Return what the network predicts at a step of the sampling: one evaluation of it.
+
+        x: the state, as `forward` takes it, (B, C, h, w). t: the time, (B,). lightness: L*
+        (B, 1, H, W), sides multiples of `size_divisor`. It is what an exported network computes, so
+        it has to be the same as `forward` in `predict`. Raises UserError for weights whose steps
+        need more than these.
+        """
+        raise NotImplementedError
 
     @classmethod
     def has_steps(cls) -> bool:

@@ -6,7 +6,9 @@ reach a terminal: they are escaped here, and by no caller.
 
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -19,8 +21,23 @@ JOINERS = "\u200c\u200d"
 """Characters without a glyph that Persian words, Indian scripts and emoji are written with."""
 
 
+_silent = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Write no messages while the block runs: a library does not talk to its user."""
+    before = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(before)
+
+
 def info(message: str) -> None:
     """Write one line for the user, above a progress bar if there is one."""
+    if _silent.get():
+        return
     from tqdm import tqdm  # here, for --help draws nothing
 
     tqdm.write(printable(message), file=sys.stderr)

@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
-    {"main"},
-    {"benchmark.cli"},
+    {"main", "benchmark"},
+    {"benchmark.cli", "benchmark.library"},
     {"benchmark.jobs"},
     {"benchmark.training", "benchmark.leaderboard", "benchmark.inference", "benchmark.study"},
     {"benchmark.evaluation"},
@@ -99,7 +99,10 @@ IMPORTS = {name: imported_by(name, path, KNOWN) for name, path in KNOWN.items()}
 
 
 def component_of(name: str) -> str:
-    """Return the component of a module: main, or a package or module directly in benchmark."""
+    """Return the component of a module: main, or a package or module directly in benchmark.
+
+    `benchmark` itself is what `from benchmark import load` imports, and nothing in the project.
+    """
     return ".".join(name.split(".")[:2])
 
 
@@ -120,7 +123,7 @@ def component_imports() -> dict[str, set[str]]:
     graph: dict[str, set[str]] = {}
     for name, imports in IMPORTS.items():
         component = component_of(name)
-        if component == "main" or component.startswith("benchmark."):
+        if component in ("main", "benchmark") or component.startswith("benchmark."):
             inner = {component_of(other) for other in imports if other.startswith("benchmark.")}
             graph.setdefault(component, set()).update(inner - {component})
     return graph
@@ -140,6 +143,11 @@ def test_nothing_is_imported_from_a_higher_layer(component: str) -> None:
 
 def test_every_component_of_the_harness_has_a_layer() -> None:
     assert set().union(*LAYERS) == {"main", *component_imports()}
+
+
+def test_nothing_imports_the_package_itself() -> None:
+    """Its names are for users: inside the project they are taken from benchmark.library."""
+    assert not [name for name, imports in IMPORTS.items() if "benchmark" in imports]
 
 
 def test_the_harness_imports_no_model_and_no_outsider() -> None:

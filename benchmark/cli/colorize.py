@@ -19,7 +19,10 @@ def command(
             readable=False,  # an unreadable photo is named, and the others go on
         ),
     ],
-    model: Annotated[str, typer.Option(help="Name of a trained model.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Name of a trained model.  [default: that of the file of --weights]"),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -65,13 +68,11 @@ def command(
     """
     from benchmark.console import output
     from benchmark.jobs.colorize import Output, Trained, colorize_photos
-    from benchmark.jobs.job import DEFAULT_SEED
-    from benchmark.results.folders import RunFolder, require_run_name
+    from benchmark.jobs.weights import model_in
 
-    if run is not None:
-        require_run_name("--run", run)
+    model = model_in(weights) if model is None else model
     sampling = options.sampling_values(context.params, set_)
-    folder = RunFolder(results, run or model, DEFAULT_SEED if seed is None else seed)
+    folder = options.run_folder(results, run, model, seed)
     trained = Trained(model, folder, weights, sampling, device)
     wanted = Output(out, quality, overwrite, frames)
     code = colorize_photos(photos, trained, wanted, lambda path: output(str(path)))

@@ -14,9 +14,11 @@ from benchmark.errors import UserError
 from benchmark.files import ROOT
 from benchmark.metrics import options as metric_options
 from benchmark.metrics.options import MetricOptions
+from benchmark.results.folders import RunFolder, require_run_name
 from benchmark.settings import Settings, parse_value
 
 RESULTS = ROOT / "Results"
+DEFAULT_SEED: int = Settings.model_fields["seed"].default
 DATA, TRAINING, TESTING, OUTPUT = "Data", "Training", "Testing", "Output"
 GROUPS = ("Arguments", "Options", DATA, TRAINING, TESTING, OUTPUT)
 """The groups of the help in their order. An option that names no group is one of `Options`."""
@@ -67,7 +69,8 @@ RunName = Annotated[
 Weights = Annotated[
     str,
     typer.Option(
-        help="Weights of the run: best, last, the number of a saved epoch, or the path of a file.",
+        help="Weights of the run: best, last, or the number of a saved epoch; or a file: its path, "
+        "or hf:owner/name on the Hugging Face Hub.",
         rich_help_panel=TESTING,
     ),
 ]
@@ -249,6 +252,13 @@ ChromaMatched = Annotated[
         rich_help_panel=TESTING,
     ),
 ]
+
+
+def run_folder(results: Path, run: str | None, model: str, seed: int | None) -> RunFolder:
+    """Return the folder of the run that is asked for, by default named after the model."""
+    if run is not None:
+        require_run_name("--run", run)
+    return RunFolder(results, run or model, DEFAULT_SEED if seed is None else seed)
 
 
 def metric_options_of(parameters: Mapping[str, Any]) -> MetricOptions:

@@ -17,11 +17,9 @@ from benchmark.inference.formats import require_quality, require_sides, save_pho
 from benchmark.inference.metadata import read_metadata
 from benchmark.inference.photo import LONGEST_RATIO, PhotoColorizer, is_compressed
 from benchmark.inference.targets import Target, plan_targets, require_free
-from benchmark.jobs.job import choose_sampling, require_frames
-from benchmark.jobs.weights import find_weights
+from benchmark.jobs.job import require_frames
+from benchmark.jobs.weights import find_weights, sampling_of, training_of
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import TrainingRecord
-from benchmark.results.schema import read_record
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def colorize_photos(
     for target in targets:
         require_quality(target.path, output.quality)
     require_free(targets, output.overwrite)
-    colorizer = _load(trained)
+    colorizer = load_colorizer(trained)
     for failure in failures:
         info(f"Failed: {failure}")
     failed, left_out = len(failures), Counter[str]()
@@ -88,15 +86,15 @@ def colorize_photos(
     return 0 if not failed else 1 if failed < len(targets) + len(failures) else 2
 
 
-def _load(trained: Trained) -> PhotoColorizer:
+def load_colorizer(trained: Trained) -> PhotoColorizer:
+    """Load a trained model to color photos with. UserError without weights that it can read."""
     fabric = make_fabric(trained.device, "32")
     path = find_weights(trained.model, trained.folder, trained.weights)
-    model = load_weights(path, trained.model, fabric.device).model
-    begun = read_record(RunFolder.of_weights(path).settings, TrainingRecord)
-    chosen = choose_sampling(trained.model, type(model), begun.preset, trained.sampling)
-    sampling = model.resolve_sampling(chosen)  # here, so that an error is none of each photo
-    size = begun.settings["size"]
-    return PhotoColorizer(model, size, trained.folder.seed, sampling, fabric.device)
+    weights = load_weights(path, trained.model, fabric.device)
+    # Resolved here, so that an error is none of each photo.
+    sampling = sampling_of(trained.model, weights, trained.sampling)
+    size = training_of(weights).settings["size"]
+    return PhotoColorizer(weights.model, size, trained.folder.seed, sampling, fabric.device)
 
 
 def _color(target: Target, colorizer: PhotoColorizer, output: Output) -> list[str]:

@@ -152,11 +152,16 @@ def _no_frames(model: str) -> str:
 
 
 def split_typed(
-    model: str, job: Job, known: Container[str], network: type[Colorizer], preset: str
+    model: str,
+    job: Job,
+    known: Container[str],
+    network: type[Colorizer],
+    defaults: Mapping[str, Any],
 ) -> tuple[dict[str, Any], Sampling]:
     """Split what was typed into settings and the sampling.
 
-    known: the names of the settings. Raises UserError for a name that is in neither of the two.
+    known: the names of the settings. defaults: of the sampling, such as those of a preset. Raises
+    UserError for a name that is in neither of the two.
     """
     choices = network.sampling_class.model_fields
     settings: dict[str, Any] = {}
@@ -172,13 +177,13 @@ def split_typed(
             raise UserError(
                 f"{model} has no setting {name!r}{end} All are listed by `main.py list {model}`."
             )
-    return settings, choose_sampling(model, network, preset, sampling)
+    return settings, choose_sampling(model, network, defaults, sampling)
 
 
 def choose_sampling(
-    model: str, network: type[Colorizer], preset: str, typed: dict[str, Any]
+    model: str, network: type[Colorizer], defaults: Mapping[str, Any], typed: dict[str, Any]
 ) -> Sampling:
-    """Return the model's `Sampling`: what was typed over the preset over the defaults.
+    """Return the model's `Sampling`: what was typed over `defaults`, such as those of a preset.
 
     Raises UserError for a name that the sampling does not have or a value that is not allowed.
     """
@@ -191,7 +196,6 @@ def choose_sampling(
             f"`main.py list {model}`."
         )
     try:
-        chosen = {**network.sampling_class.presets.get(preset, {}), **typed}
-        return network.sampling_class(**chosen)
+        return network.sampling_class(**{**defaults, **typed})
     except ValidationError as error:
         raise UserError(f"{model}: {sentence_of(error)}") from error

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
-from benchmark import registry
 from benchmark.checkpoints import Weights, load_weights
 from benchmark.console import info, shorten
 from benchmark.data.loading import load_test, overlap
@@ -19,16 +19,16 @@ from benchmark.evaluation.baselines import test_baselines
 from benchmark.evaluation.named import TestImages
 from benchmark.evaluation.sharing import Helpers
 from benchmark.jobs.job import Job, TestSettings, split_typed
-from benchmark.jobs.weights import find_weights
+from benchmark.jobs.weights import find_weights, run_for_file, sampling_defaults, training_of
 from benchmark.metrics.table import load_metric_suite
 from benchmark.results.folders import RunFolder, TestFolder
 from benchmark.results.records import (
+    Cost,
     RunRecord,
     TrainingRecord,
     WeightsUsed,
     read_cost,
 )
-from benchmark.results.schema import read_record
 from benchmark.settings import Settings, sentence_of
 
 
@@ -45,18 +45,17 @@ def test(model: str, job: Job) -> FinishedTest:
     """Test a trained `model` under the protocol of its run, and the fixed rows beside it."""
     if job.encoder_weights is not None and not job.trains:
         raise UserError("--encoder_weights is an option of the training: leave it out of a test.")
-    network = registry.load_model(model)
-    path = find_weights(model, job.folder(model), job.weights)
-    trained = RunFolder.of_weights(path)
-    begun = read_record(trained.settings, TrainingRecord)
-    # settings.json may lack some: a run of an older version, or a file that was edited.
-    known = {*begun.settings, *Settings.model_fields, *network.architecture_schema().model_fields}
-    typed, sampling = split_typed(model, job, known, network, begun.preset)
-    chosen = _choose_settings(model, begun.settings, typed)
     fabric = make_fabric(job.device, "32")  # a test is always in full precision
-    weights = load_weights(path, model, fabric.device)
+    tested = _load(model, job, fabric.device)
+    weights, begun = tested.weights, tested.begun
+    # settings.json may lack some: a run of an older version, or a file that was edited.
+    network = type(weights.model)
+    known = {*begun.settings, *Settings.model_fields, *network.architecture_schema().model_fields}
+    defaults = sampling_defaults(model, weights)
+    typed, sampling = split_typed(model, job, known, network, defaults)
+    chosen = _choose_settings(model, begun.settings, typed)
     sampling = weights.model.resolve_sampling(sampling)
-    _refuse_training_options(trained, begun.settings, typed)
+    _refuse_training_options(tested, typed)
     # Where test images come from: what was typed, else what the run was trained with.
     dataset = job.dataset or begun.images.dataset
     test_images = TestImages.of(chosen.size, job.protocol, job.limit, job.degraded)
@@ -68,6 +67,11 @@ def test(model: str, job: Job) -> FinishedTest:
     quiet = job.trains and test_images.rule() is None
     images = load_test(sources, test_images.preprocessing, seed, quiet=quiet)
     trained_on = overlap(images, begun)
+    if weights.portable is not None:
+        info(
+            f"Warning: {weights.path} does not say which images the model was trained on, so test "
+            "images may be among them."
+        )
     if trained_on:
         names = shorten(trained_on)
         info(f"Warning: the model was trained on {len(trained_on)} of the test images: {names}.")
@@ -81,23 +85,20 @@ def test(model: str, job: Job) -> FinishedTest:
         batch_size=chosen.batch_size,
     )
     test_baselines(job.results, setup, begun.training_data)
-    # Weights of another model are tested in the folder of the run that was asked for.
-    borrowed = RunFolder(job.results, job.folder(model).run, trained.seed)
-    folder = trained if weights.trained_as == model else borrowed
     candidate = evaluate.Candidate(
-        folder=folder,
+        folder=tested.folder,
         model=model,
         sampling=sampling,
         sampling_changes=weights.model.sampling_changes(sampling),
-        weights=_weights_used(weights, trained, folder),
+        weights=_weights_used(tested),
         settings={**begun.settings, "preset": begun.preset},
         training_data=begun.training_data,
         pretrained=begun.pretrained,
-        cost=read_cost(trained.cost),
+        cost=tested.cost,
     )
     devices = other_devices(job.device)
     helpers = Helpers(
-        devices, model, path, weights.sha256, sources.cache, test_images.preprocessing
+        devices, model, weights.path, weights.sha256, sources.cache, test_images.preprocessing
     )
     record = evaluate.test(
         candidate,
@@ -114,6 +115,35 @@ def test(model: str, job: Job) -> FinishedTest:
     return FinishedTest(setup.folder(candidate), record, frames)
 
 
+@dataclass(frozen=True)
+class _Tested:
+    """The weights that are tested, and what is known of their training.
+
+    trained: the run that they lie in; None for an exported file. folder: the run of the test.
+    """
+
+    weights: Weights
+    begun: TrainingRecord
+    cost: Cost | None
+    trained: RunFolder | None
+    folder: RunFolder
+
+
+def _load(model: str, job: Job, device: torch.device) -> _Tested:
+    """Load the weights that are asked for, from a run or from an exported file."""
+    path = find_weights(model, job.folder(model), job.weights)
+    weights = load_weights(path, model, device)
+    if weights.portable is not None:
+        about = weights.portable
+        folder = run_for_file(job.weights, job.results, job.run, about.seed)
+        return _Tested(weights, about.training, about.cost, None, folder)
+    trained = RunFolder.of_weights(path)
+    # Weights of another model are tested in the folder of the run that was asked for.
+    borrowed = RunFolder(job.results, job.folder(model).run, trained.seed)
+    folder = trained if weights.trained_as == model else borrowed
+    return _Tested(weights, training_of(weights), read_cost(trained.cost), trained, folder)
+
+
 def _choose_settings(model: str, settings: dict[str, Any], typed: dict[str, Any]) -> TestSettings:
     """Return the settings of the test: what was typed over what the run was trained with."""
     merged = {**settings, **typed}
@@ -123,31 +153,35 @@ def _choose_settings(model: str, settings: dict[str, Any], typed: dict[str, Any]
         raise UserError(f"{model}: {sentence_of(error)}") from error
 
 
-def _refuse_training_options(
-    folder: RunFolder, settings: dict[str, Any], typed: dict[str, Any]
-) -> None:
+def _refuse_training_options(tested: _Tested, typed: dict[str, Any]) -> None:
     """Raise UserError for a typed setting of the training that the run was not trained with."""
+    settings, trained_run = tested.begun.settings, tested.trained
+    where = tested.weights.path if trained_run is None else trained_run.path
+    record = tested.weights.path if trained_run is None else trained_run.settings
     for name, value in typed.items():
         trained = settings.get(name)
         same = value == trained or [value] == trained or str(value) == str(trained)
         if name not in TestSettings.model_fields and not same:
-            known = f"{folder.path} was trained with {trained}"
+            known = f"{where} was trained with {trained}"
             if name not in settings:
-                known = f"{folder.settings} does not say with which value it was trained"
+                known = f"{record} does not say with which value it was trained"
             raise UserError(
                 f"{name} {value} is a setting of the training, and {known}: leave it out, or train "
                 "another run with --run."
             )
 
 
-def _weights_used(weights: Weights, trained: RunFolder, tested: RunFolder) -> WeightsUsed:
+def _weights_used(tested: _Tested) -> WeightsUsed:
     """Describe the weights for run.json, their file relative to a run of the same results."""
-    path, results = weights.path.resolve(), trained.results.resolve()
-    inside = results == tested.results.resolve() and path.is_relative_to(trained.path.resolve())
-    file = path.relative_to(trained.path.resolve()) if inside else path
+    weights, trained = tested.weights, tested.trained
+    path, results = weights.path.resolve(), tested.folder.results.resolve()
+    own = trained if trained is not None and trained.results.resolve() == results else None
+    if own is not None and not path.is_relative_to(own.path.resolve()):
+        own = None
+    file = path if own is None else path.relative_to(own.path.resolve())
     return WeightsUsed(
         trained_as=weights.trained_as,
-        run=trained.run if inside else None,
+        run=None if own is None else own.run,
         file=file.as_posix(),
         sha256=weights.sha256,
         epoch=weights.epoch,

@@ -56,7 +56,9 @@ def train(
     folder, wandb_mode = job.folder(model), choose_wandb_mode(job.wandb)
     settings_class = registry.load_settings(model)
     known = settings_class.described()
-    typed, sampling = split_typed(model, job, known, settings_class.model_class, preset)
+    network = settings_class.model_class
+    defaults = network.sampling_class.presets.get(preset, {})
+    typed, sampling = split_typed(model, job, known, network, defaults)
     resolved = resolve(settings_class, model, preset, typed)
     fabric = make_fabric(job.device, resolved.settings.precision)
     request = _Request(

@@ -274,6 +274,15 @@ class Model(Colorizer):
         lost = (1 - min(temperature, 1.0) ** 2) * (1 / share - 1)
         return round((1 + lost) ** 0.5, 2)
 
+    def denoise(self, x: Tensor, t: Tensor, lightness: Tensor) -> Tensor:
+        if self.self_conditioning:
+            raise UserError(
+                "A network with self_conditioning needs its previous estimate at each step, and "
+                "cannot be exported step by step."
+            )
+        output: Tensor = self(x, t, self.encode_condition(lightness))
+        return output
+
     def upsample(self, coarse: Tensor, condition: Condition) -> Tensor:
         """Map standardized color (B, C, h, w) to full size along the edges of L."""
         if self.upsampler is None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from benchmark import colorizer
 from benchmark.colorizer import Colorizer, ColorSpace, OnStep
+from benchmark.errors import UserError
 from benchmark.randomness import Noise
 
 from ..common.blocks import EdgeUpsample, TimeEmbedding, conv3, edge_features, zeroed
@@ -168,6 +169,15 @@ class Model(Colorizer):
         """Return the color at t = 1 to which a velocity leads, limited to the range of the data."""
         limit = float(self.color_limit)
         return (z + (1 - t.view(-1, 1, 1, 1)) * velocity).clamp(-limit, limit)
+
+    def denoise(self, x: Tensor, t: Tensor, lightness: Tensor) -> Tensor:
+        if self.self_conditioning:
+            raise UserError(
+                "A network with self_conditioning needs its previous estimate at each step, and "
+                "cannot be exported step by step."
+            )
+        output: Tensor = self(x, t, self.encode_condition(lightness))
+        return output
 
     def upsample(self, coarse: Tensor, condition: Condition) -> Tensor:
         """Map standardized coarse color (B, C, h, w) to full size along the edges of L."""

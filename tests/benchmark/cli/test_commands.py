@@ -46,7 +46,7 @@ def test_every_file_with_a_command_is_found_and_a_broken_one_affects_no_other(
     app: typer.Typer,
 ) -> None:
     program: Any = typer.main.get_command(app)
-    working = {"colorize", "inputs", "leaderboard", "list", "outsider", "score", "verify"}
+    working = {"colorize", "export", "inputs", "leaderboard", "list", "outsider", "score", "verify"}
     working |= {"study", "study read"}
     working |= {"data check", "data clean", "data import", "data to-npz"}
     broken = {"syntax", "missing", "twice"}

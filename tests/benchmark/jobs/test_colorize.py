@@ -25,7 +25,7 @@ def photos(
         sampling = model.sampling_class(**trained.sampling)
         return PhotoColorizer(model, 32, trained.folder.seed, sampling, torch.device("cpu"))
 
-    monkeypatch.setattr(colorize, "_load", load)
+    monkeypatch.setattr(colorize, "load_colorizer", load)
     monkeypatch.chdir(tmp_path)
     for name in ("photos/a.jpg", "photos/b.png", "photos/sub/a.jpg"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
