@@ -63,9 +63,11 @@ def grid(
     return sheet
 
 
-def save_grid(path: Path, columns: dict[str, Tensor], row_titles: Sequence[str] = ()) -> None:
+def save_grid(
+    path: Path, columns: dict[str, Tensor], row_titles: Sequence[str] = (), side: int = 128
+) -> None:
     """Write a `grid` as PNG. UserError if it cannot be written."""
-    _save_image(path, grid(columns, row_titles=row_titles))
+    _save_image(path, grid(columns, side, row_titles))
 
 
 def save_results(path: Path, lightness: Tensor, output: Tensor, truth8: Tensor) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from benchmark.color import join, rgb8_to_lab, rgb_to_lab
 from benchmark.colorizer import Colorizer, OnStep, Sampling
 from benchmark.figures.images import to_image
+from benchmark.inference.hints import SIDE, Hints, spread_hints
 from benchmark.inference.upsampling import GuidedColor, Strip, reduce_strips
 from benchmark.randomness import derive_seed
 
@@ -42,17 +43,29 @@ class PhotoColorizer:
     sampling: Sampling
     device: torch.device
 
-    def color(self, image: Image.Image, name: str, on_step: OnStep | None = None) -> Tensor:
+    def color(
+        self,
+        image: Image.Image,
+        name: str,
+        on_step: OnStep | None = None,
+        *,
+        sample: int = 0,
+        strength: float = 1.0,
+        hints: Hints | None = None,
+    ) -> Tensor:
         """Color an image in 8-bit sRGB in place.
 
-        name: the file name of the photo. on_step: as of `Colorizer.colorize`.
+        name: the file name of the photo. on_step: as of `Colorizer.colorize`. sample: the number of
+        the draw, of a model that draws. strength: what chroma is multiplied by. hints: colors that
+        are given, which strength does not change.
         Returns the model's own output at the size that it works at: sRGB in [0, 1], (3, h, w).
         """
         height, width = network_size(image.height, image.width, self.size)
         lightness = reduce_lightness(image, height, width).to(self.device)
-        seeds = [derive_seed(self.seed, name, 0)]
+        seeds = [derive_seed(self.seed, name, sample)]
         rgb = self.model.colorize(lightness, seeds=seeds, sampling=self.sampling, on_step=on_step)
-        join_color(image, rgb_to_lab(rgb)[:, 1:].cpu())
+        ab = strength * rgb_to_lab(rgb)[:, 1:].cpu()
+        join_color(image, ab if hints is None else follow_hints(image, ab, hints))
         return rgb[0]
 
 
@@ -65,6 +78,16 @@ def network_size(height: int, width: int, size: int) -> tuple[int, int]:
     sides = (max(size, round(side * scale)) for side in (height, width))
     small_height, small_width = (min(side, LONGEST_RATIO * size) for side in sides)
     return small_height, small_width
+
+
+def follow_hints(image: Image.Image, ab: Tensor, hints: Hints) -> Tensor:
+    """Return the ab of an image, (1, 2, h, w), with the hints' colors spread from their places."""
+    side = min(SIDE, *image.size)
+    height, width = network_size(image.height, image.width, side)
+    lightness = reduce_lightness(image, height, width)
+    whole = (0, height)
+    enlarged = GuidedColor((height, width), ab, lambda _: lightness, [whole]).strip(whole)
+    return spread_hints(lightness, enlarged, hints.reduced(height, width))
 
 
 def is_compressed(height: int, width: int) -> bool:

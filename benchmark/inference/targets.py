@@ -1,5 +1,6 @@
-"""Where colored photos are written: one file for each photo, and never a photo itself."""
+"""Where colored photos are written: a file for each coloring of a photo, never a photo itself."""
 
+import glob
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -16,15 +17,21 @@ LONGEST_NAME = 255
 """The most bytes of a file's name on the usual file systems."""
 
 
+SHEET = "sheet"
+"""The label of the sheet of all colorings of a photo."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A photo and the file that it is written to when it is colored.
 
-    frames: the strip and the animation of its sampling, or nothing.
+    label: which coloring it is, such as the model's name; SHEET is that of all. frames: the strip
+    and the animation of its sampling, or nothing.
     """
 
     photo: Path
     path: Path
+    label: str
     frames: tuple[Path, ...] = ()
 
     @property
@@ -32,47 +39,84 @@ class Target:
         """All files that are written."""
         return (self.path, *self.frames)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether all files were written: each appears as a whole, so an empty one is another's."""
+        return all(_is_file(path) and path.stat().st_size > 0 for path in self.files)
+
     @classmethod
-    def of(cls, photo: Path, path: Path, with_frames: bool) -> "Target":
+    def of(cls, photo: Path, path: Path, label: str, with_frames: bool) -> "Target":
         """The target that writes the photo to `path`, and its frames beside it."""
-        ends = ("-frames.png", "-frames.webp") if with_frames else ()
-        return cls(photo, path, tuple(path.with_name(f"{path.stem}{end}") for end in ends))
+        ends = ("-frames.png", "-frames.webp") if with_frames and label != SHEET else ()
+        frames = tuple(path.with_name(f"{path.stem}{end}") for end in ends)
+        return cls(photo, path, label, frames)
+
+
+def names_file(arguments: Sequence[Path], out: Path | None, labels: Sequence[str]) -> bool:
+    """Whether `out` is the very file to write, and not a folder.
+
+    UserError if it cannot be either.
+    """
+    if out is None or _is_folder(out):
+        return False
+    if len(arguments) == len(labels) == 1 and not _is_folder(arguments[0]):
+        format_of(out)
+        return True
+    if os.path.lexists(out) or out.suffix.lower() in by_suffix():
+        raise UserError(f"--out {out}: name a folder, since several files may be written.")
+    return False
 
 
 def plan_targets(
-    arguments: Sequence[Path], out: Path | None, model: str, with_frames: bool
+    arguments: Sequence[Path],
+    out: Path | None,
+    labels: Sequence[str],
+    with_frames: bool,
+    suffix: str = ".png",
 ) -> tuple[list[Target], list[str]]:
-    """Return the target of each photo, and what is wrong with arguments that name none.
+    """Return the targets of each photo, and what is wrong with arguments that name none.
 
-    arguments: photos, and folders whose images are meant. out: a file for a single photo, or a
-    folder; None is the folder in which the program runs. The structure below a named folder is
-    kept, and photos that would still share a name are numbered.
+    arguments: photos, folders whose images are meant, and patterns of names such as `*.jpg`. out: a
+    file for a single photo and label, or a folder; None is the folder in which the program runs.
+    labels: one for each coloring; with several there is also a SHEET. suffix: of the files in a
+    folder. The structure below a named folder is kept, and files that would still share a name are
+    numbered.
     Raises UserError if nothing can be colored, or if `out` cannot be meant so.
     """
-    several = len(arguments) > 1 or _is_folder(arguments[0])
+    arguments = [path for argument in arguments for path in _expanded(argument)]
     folder = Path() if out is None else out
-    if out is not None and not _is_folder(out):
-        if not several:
-            format_of(out)
-            return _single(arguments[0], out, with_frames)
-        if os.path.lexists(out) or out.suffix.lower() in by_suffix():
-            raise UserError(f"--out {out}: name a folder, since several photos may be written.")
+    if out is not None and names_file(arguments, out, labels):
+        return _single(arguments[0], out, labels[0], with_frames)
     photos, failures = _find_photos(arguments)
     if not photos:
         for failure in failures[:-1]:
             info(f"Failed: {failure}")
         raise UserError(failures[-1])
     taken: dict[str, Path] = {}
+    ends = dict.fromkeys(labels, suffix) | ({SHEET: ".png"} if len(labels) > 1 else {})
     targets = [
-        _free_target(photo, folder / below, model, with_frames, taken) for photo, below in photos
+        _free_target(photo, folder / below, label, end, with_frames, taken)
+        for photo, below in photos
+        for label, end in ends.items()
     ]
     return targets, failures
 
 
-def _single(photo: Path, out: Path, with_frames: bool) -> tuple[list[Target], list[str]]:
+def _expanded(argument: Path) -> list[Path]:
+    """The files that a pattern matches, where the shell left it as it is."""
+    text = str(argument)
+    if os.path.lexists(argument) or not glob.has_magic(text):
+        return [argument]
+    found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207, which takes no absolute one
+    return [Path(name) for name in found] or [argument]
+
+
+def _single(
+    photo: Path, out: Path, label: str, with_frames: bool
+) -> tuple[list[Target], list[str]]:
     if not _is_file(photo):
         raise UserError(_missing(photo))
-    return [Target.of(photo, out, with_frames)], []
+    return [Target.of(photo, out, label, with_frames)], []
 
 
 def _missing(photo: Path) -> str:
@@ -110,7 +154,12 @@ def _photos_of(argument: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _free_target(
-    photo: Path, folder: Path, model: str, with_frames: bool, taken: dict[str, Path]
+    photo: Path,
+    folder: Path,
+    label: str,
+    suffix: str,
+    with_frames: bool,
+    taken: dict[str, Path],
 ) -> Target:
     """Return the target of a photo in a folder, with a number if another photo's has its name.
 
@@ -119,9 +168,9 @@ def _free_target(
     number = 1
     first = ""
     while True:
-        end = f"-{model}" if number == 1 else f"-{model}-{number}"
+        end = f"-{label}" if number == 1 else f"-{label}-{number}"
         stem = _fit(photo.stem, LONGEST_NAME - len(os.fsencode(f"{end}-frames.webp")))
-        target = Target.of(photo, folder / f"{stem}{end}.png", with_frames)
+        target = Target.of(photo, folder / f"{stem}{end}{suffix}", label, with_frames)
         keys = [_key(path) for path in target.files]
         others = [key for key in keys if key in taken]
         if not others:

@@ -25,7 +25,7 @@ def folder(
 
 def names(*arguments: str, out: str | None = None, frames: bool = False) -> list[str]:
     paths = [Path(argument) for argument in arguments]
-    targets, failures = plan_targets(paths, Path(out) if out else None, "unet", frames)
+    targets, failures = plan_targets(paths, Path(out) if out else None, ["unet"], frames)
     assert not failures
     return [str(path) for target in targets for path in target.files]
 
@@ -65,7 +65,7 @@ def test_frames_are_apart_too(folder: Path, make_image: Callable[..., Image.Imag
     make_image(1).save(folder / "b/a.png")
     made = names("photos/a.jpg", "b/a.png", frames=True)
     assert len(set(made)) == 6
-    targets, _ = plan_targets([Path("a-unet-frames.png"), Path("b/a.png")], None, "unet", True)
+    targets, _ = plan_targets([Path("a-unet-frames.png"), Path("b/a.png")], None, ["unet"], True)
     with pytest.raises(UserError, match=r"is the photo a-unet-frames\.png itself"):
         require_free(targets, overwrite=True)
 
@@ -92,7 +92,7 @@ def test_a_photo_is_never_written_over(folder: Path, link: str) -> None:
     else:
         Path("linked").symlink_to("photos")
         out = Path("linked/a.png")
-    targets, _ = plan_targets([photo], out, "unet", False)
+    targets, _ = plan_targets([photo], out, ["unet"], False)
     for overwrite in (False, True):
         with pytest.raises(UserError, match=r"is the photo photos/a\.png itself"):
             require_free(targets, overwrite)
@@ -102,13 +102,13 @@ def test_no_photo_of_the_command_is_written_over(
     folder: Path, make_image: Callable[..., Image.Image]
 ) -> None:
     make_image(1).save(folder / "photos/a-unet.png")
-    targets, _ = plan_targets([Path("photos")], Path("photos"), "unet", False)
+    targets, _ = plan_targets([Path("photos")], Path("photos"), ["unet"], False)
     with pytest.raises(UserError, match=r"is the photo photos/a-unet\.png itself"):
         require_free(targets, overwrite=True)
 
 
 def test_other_files_are_written_over_only_if_asked(folder: Path) -> None:
-    targets, _ = plan_targets([Path("photos")], None, "unet", False)
+    targets, _ = plan_targets([Path("photos")], None, ["unet"], False)
     require_free(targets, overwrite=False)
     Path("a-unet.png").touch()
     Path("a-unet-2.png").symlink_to("nowhere")

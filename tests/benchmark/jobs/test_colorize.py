@@ -120,3 +120,85 @@ def test_a_long_photo_is_compressed_for_the_network(
     code, _, err = run("colorize", "photos/a.jpg", "--model", "unet", "--out", "z.png")
     assert code == 0
     assert "times the other" not in err
+
+
+def test_several_models_and_samples_give_files_and_a_sheet_of_each_photo(
+    run: RunCommand, photos: Path
+) -> None:
+    options = ["--model", "unet,unetddim", "--set", "steps=2", "--samples", "2", "--out", "new"]
+    code, out, err = run("colorize", "photos/*.*g", *options, "--format", "webp")
+    assert code == 0, err
+    labels = [f"{model}-sample{k}" for model in ("unet", "unetddim") for k in (0, 1)]
+    files = {f"new/{name}-{label}.webp" for name in "ab" for label in labels}
+    sheets = {"new/a-sheet.png", "new/b-sheet.png"}
+    assert set(out.splitlines()) == files | sheets == set(map(str, Path("new").iterdir()))
+    with Image.open("new/a-sheet.png") as sheet:
+        assert sheet.width > 4 * sheet.height  # five columns, one row
+    draws = [np.asarray(Image.open(f"new/a-unetddim-sample{k}.webp")) for k in (0, 1)]
+    assert abs(draws[0].astype(int) - draws[1]).mean() > 1
+
+
+def test_what_is_done_is_kept_and_an_interrupted_folder_goes_on(
+    run: RunCommand, photos: Path
+) -> None:
+    arguments = ["colorize", "photos", "--model", "unet", "--out", "new"]
+    assert run(*arguments)[0] == 0
+    times = {path: path.stat().st_mtime_ns for path in Path("new").rglob("*.png")}
+    first = min(times)
+    first.unlink()
+    code, out, err = run(*arguments)
+    assert (code, out) == (0, f"{first}\n"), err
+    assert "Kept, since they exist (2)" in err
+    code, out, _ = run(*arguments)
+    assert (code, out) == (0, "")
+    kept = {path for path, then in times.items() if path.stat().st_mtime_ns == then}
+    assert kept == {path for path in times if path != first}
+    first.write_bytes(b"")  # not of this program, which writes files as a whole
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert "exists already" in err
+    code, out, _ = run(*arguments, "--overwrite")
+    assert len(out.splitlines()) == 3
+
+
+def test_strength_scales_chroma_and_hints_give_colors(run: RunCommand, photos: Path) -> None:
+    def colored(*more: str) -> np.ndarray:
+        code, _, err = run(
+            "colorize", "photos/b.png", "--model", "unet", "--out", "y.png", "--overwrite", *more
+        )
+        assert code == 0, err
+        return np.asarray(Image.open("y.png")).astype(int)
+
+    plain, gray = colored(), colored("--strength", "0")
+    assert (gray.max(axis=2) - gray.min(axis=2)).max() <= 2
+    assert (plain.max(axis=2) - plain.min(axis=2)).mean() > 2
+    rgba = np.zeros((40, 50, 4), np.uint8)
+    rgba[10:30, 10:40] = (220, 60, 60, 255)
+    Image.fromarray(rgba).save("hints.png")
+    hinted = colored("--strength", "0", "--hint", "hints.png")[12:28, 12:38]
+    assert (hinted[..., 0] - hinted[..., 2]).mean() > 40
+    Image.fromarray(rgba[:20]).save("hints.png")
+    code, _, err = run("colorize", "photos/b.png", "--model", "unet", "--hint", "hints.png")
+    assert code == 2
+    assert "hints.png has 50×20 pixels and the photo 50×40" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["photos", "--model", "unet", "--hint", "h.png"], "--hint gives the colors of one photo"),
+        (["photos", "--model", "unet,gan", "--run", "x"], "--run x belongs to one model"),
+        (["photos", "--model", "unet,unett"], "unett"),
+        (["photos/a.jpg", "--model", "unet,gan", "--out", "y.png"], "name a folder"),
+        (["photos", "--model", "unet,gan", "--set", "steps=2"], "has the option 'steps'"),
+        (["photos", "--model", "all"], "has no trained model"),
+        (["photos/*.gif", "--model", "unet"], "There is no image photos/*.gif"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    run: RunCommand, photos: Path, arguments: list[str], sentence: str
+) -> None:
+    code, out, err = run("colorize", *arguments, "--results", str(photos / "Results"))
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert not list(photos.glob("*.png"))
