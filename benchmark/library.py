@@ -44,11 +44,19 @@ class LoadedModel:
         """How the model samples, every value set."""
         return self.colorizer.sampling
 
-    def colorize(self, image: Image.Image | str | Path, *, seed: int = DEFAULT_SEED) -> Image.Image:
+    def colorize(
+        self,
+        image: Image.Image | str | Path,
+        *,
+        seed: int = DEFAULT_SEED,
+        sample: int = 0,
+        strength: float = 1.0,
+    ) -> Image.Image:
         """Color a photo, in color or gray, at its full resolution and with its own L*.
 
-        image: an image of Pillow, which stays as it is, or the path of a file. seed: of a model
-        that samples; with the name of the file it gives the image that `main.py colorize` writes.
+        image: an image of Pillow, which stays as it is, or the path of a file. seed, sample: of a
+        model that samples; with the name of the file they give the image that `main.py colorize`
+        writes. strength: what chroma is multiplied by.
         Returns an upright image in 8-bit sRGB (mode RGB) of the photo's size. Raises UserError for
         a file that is no image, and for sides that are too small or too large.
         """
@@ -58,7 +66,8 @@ class LoadedModel:
         else:
             name = Path(image).name
             colored = open_photo(Path(image))
-        replace(self.colorizer, seed=seed).color(colored, name)
+        colorizer = replace(self.colorizer, seed=seed)
+        colorizer.color(colored, name, sample=sample, strength=strength)
         return colored
 
 

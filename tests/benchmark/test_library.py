@@ -72,6 +72,9 @@ def test_seeds_and_sampling_of_a_model_that_draws(weights: Path, tmp_path: Path)
     first, again, other = (model.colorize("photo.jpg", seed=seed) for seed in (1, 1, 2))
     assert first == again
     assert first != other
+    assert model.colorize("photo.jpg", seed=1, sample=1) not in (first, other)
+    gray = model.colorize("photo.jpg", seed=1, strength=0)
+    assert all(high - low <= 2 for low, high in gray.convert("LAB").getextrema()[1:])
     for arguments, reason in (
         ({"name_or_path": "unit"}, "did you mean 'unet'"),
         ({"name_or_path": "none.safetensors"}, "There is no file of weights"),
