@@ -74,6 +74,7 @@ class TrainingRecord(Strict):
 
     sources: who decided each of the settings. train_digests, train_contents: SHA-256 of the file of
     each training image, and of its decoded pixels. pretrained: None without a pretrained encoder.
+    begun: the settings at the beginning of the run, if they are others now.
     """
 
     remedy: ClassVar[str] = (
@@ -90,6 +91,7 @@ class TrainingRecord(Strict):
     train_digests: list[str]
     train_contents: list[str] = []
     pretrained: PretrainedWeights | None = None
+    begun: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _has_the_settings_of_tests(self) -> "TrainingRecord":

@@ -21,9 +21,8 @@ from benchmark.checkpoints import save_weights, state_error
 from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer
 from benchmark.console import info
-from benchmark.data.augmentation import augment, validation_squares
+from benchmark.data.augmentation import validation_squares
 from benchmark.data.loading import TrainingData
-from benchmark.data.rows import in_memory
 from benchmark.device import device_name, memory_format, peak, start_peak
 from benchmark.errors import Diverged, Interrupted, UserError
 from benchmark.figures.curves import save_loss_curve
@@ -37,6 +36,7 @@ from benchmark.results.folders import RunFolder
 from benchmark.results.records import Cost, Divergence
 from benchmark.results.schema import write_record
 from benchmark.settings import Settings
+from benchmark.training.batches import Batches
 from benchmark.training.compiling import with_compiled
 from benchmark.training.divergence import (
     note_finite,
@@ -48,7 +48,7 @@ from benchmark.training.ema import Average
 from benchmark.training.missing_weights import rewrite_missing
 from benchmark.training.pretrained import require_loaded
 from benchmark.training.sample_validation import SampleValidation, spread
-from benchmark.training.schedule import rate_at
+from benchmark.training.schedule import rate_at, total_steps
 from benchmark.training.state import TrainingState, tensors_of
 from benchmark.training.stopping import stop_requested
 from benchmark.training.tracking import Tracker, WandbMode, print_epoch
@@ -79,6 +79,7 @@ class Loop:
         require_loaded(model)
         self.folder, self.name, self.data, self.fabric = folder, name, data, fabric
         self.settings: Settings = recipe.settings
+        self.begun = self.settings.flat()  # the settings when the run was begun
         self.device, self.memory_format = fabric.device, memory_format(fabric.device)
         self.recipe = recipe.to(self.device).to(memory_format=self.memory_format)
         self.model = model
@@ -97,17 +98,14 @@ class Loop:
             raise UserError(
                 f"--size {self.settings.size}: {name} needs at least {model.size_divisor}."
             )
-        # The whole set is kept on the device as bytes, so that no step waits for a file.
-        self.pixels = in_memory(data.train.rgb8).to(self.device)
+        self.batches = Batches(data.train, self.settings, self.side, self.device)
+        self.images_per_step = self.batches.images_per_step
+        self.steps_per_epoch = self.batches.steps_per_epoch
         self.val_pixels = validation_squares(data.val.rgb8, self.side, self.settings.degrade)
         self.sample_validation = SampleValidation(self.val_pixels, suite or MetricSuite())
-        self.batch_size = min(self.settings.batch_size, len(self.pixels))
-        self.batches_per_step = min(self.settings.accumulate, len(self.pixels) // self.batch_size)
-        self.images_per_step = self.batch_size * self.batches_per_step
-        self.steps_per_epoch = len(self.pixels) // self.images_per_step
-        self.total = self.settings.epochs * self.steps_per_epoch
-        if self.settings.max_steps:
-            self.total = min(self.total, self.settings.max_steps)
+        self.total = total_steps(
+            self.settings.epochs, self.settings.max_steps, self.steps_per_epoch
+        )
         self.epochs = math.ceil(self.total / self.steps_per_epoch)  # the last one may be cut short
         self.step, self.seconds, self.states_saved = 0, 0.0, 0
         self.closed_epochs = 0  # validated and recorded
@@ -115,7 +113,6 @@ class Loop:
         self.best, self.best_epoch = math.inf, 0
         self.sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         self.counts: dict[str, int] = defaultdict(int)
-        self.order: tuple[int, Tensor] | None = None
         self.seconds_to_close = math.inf  # of the last epoch's end; of the first unknown
 
     # ---- the loop ----------------------------------------------------------------------------
@@ -201,13 +198,16 @@ class Loop:
         settings = self.settings
         torch.manual_seed(derive_seed(settings.seed, "layers", self.step))  # for dropout
         rate = rate_at((self.step + 1) / self.total, settings.warmup)
-        parts = self.batches_per_step
+        parts = self.batches.batches_per_step
         shares = [
             Randomness(settings.seed, self.step, self.device, (index, parts))
             for index in range(parts)
         ]
         # All batches advance together, so that the second update sees the first one's step.
-        running = [self.recipe.updates(self._batch(rng), rng) for rng in shares]
+        batches = [
+            Batch(self.batches.draw(self.step, rng), self.step / self.total) for rng in shares
+        ]
+        running = [self.recipe.updates(*pair) for pair in zip(batches, shares, strict=True)]
         while (name := self._add_up_gradients(running)) is not None:
             optimizer = self.optimizers[name]
             for group in optimizer.param_groups:
@@ -242,19 +242,6 @@ class Loop:
                 self.sums[key] += value.detach()
                 self.counts[key] += 1
         return name
-
-    def _batch(self, rng: Randomness) -> Batch:
-        epoch, step_in_epoch = divmod(self.step, self.steps_per_epoch)
-        if self.order is None or self.order[0] != epoch:
-            generator = torch.Generator().manual_seed(
-                derive_seed(self.settings.seed, "order", epoch)
-            )
-            self.order = (epoch, torch.randperm(len(self.pixels), generator=generator))
-        first = step_in_epoch * self.images_per_step + rng.index * self.batch_size
-        rows = self.order[1][first:][: self.batch_size].to(self.device)
-        rgb, settings = rgb_from_8bit(self.pixels[rows]), self.settings
-        rgb = augment(rgb, self.side, settings.augmentation, rng, settings.degrade)
-        return Batch(rgb.contiguous(memory_format=self.memory_format), self.step / self.total)
 
     # ---- the end of an epoch -----------------------------------------------------------------
 
@@ -345,7 +332,7 @@ class Loop:
     def _identity(self) -> str:
         """A hash of what a state belongs to."""
         manifest = self.data.training_set.manifest
-        return sha256_of_json([self.name, self.settings.flat(), manifest])
+        return sha256_of_json([self.name, self.begun, manifest])
 
     def _save(self) -> None:
         self.saved = time.monotonic()
@@ -373,6 +360,8 @@ class Loop:
             raise state_error(self.folder.state, f"is of another {self.name} ({fault})")
         self.step, self.seconds = state.step, state.seconds
         self.closed_epochs, self.untrained = state.closed_epochs, state.untrained
+        if self.step < self.total:  # an epoch that max_steps had cut short goes on
+            self.closed_epochs = min(self.closed_epochs, self.step // self.steps_per_epoch)
         self.best, self.best_epoch = state.best, state.best_epoch
         self.sums.update({key: value.to(self.device) for key, value in state.sums.items()})
         self.counts.update(state.counts)

@@ -67,13 +67,14 @@ class TrainingState(BaseModel):
     def fault(self, identity: str, total: int, steps_per_epoch: int) -> str | None:
         """Say why this is no state of the training with this identity, or None.
 
-        total: the number of its steps.
+        total: the number of its steps, which may be more than when the state was saved: then an
+        epoch that was the last one may be closed before its end.
         """
         if self.identity != identity:
             return "is of a training with other settings or images"
         begun = math.ceil(self.step / steps_per_epoch)
-        whole = begun if self.step == total else self.step // steps_per_epoch
-        if self.step > total or self.closed_epochs not in (whole, begun - 1):
+        whole = self.step // steps_per_epoch
+        if self.step > total or self.closed_epochs not in (whole, begun - 1, begun):
             return f"holds step {self.step} of {total} and {self.closed_epochs} finished epochs"
         values = self.sums.values()
         if self.sums.keys() != self.counts.keys() or any(
