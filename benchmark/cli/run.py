@@ -90,6 +90,8 @@ def train_and_test(
     ] = None,
     precision: Annotated[Literal["auto", "32", "bf16", "16"] | None, setting("precision")] = None,
     save_every: Annotated[int | None, setting("save_every")] = None,
+    keep: Annotated[int | None, setting("keep")] = None,
+    patience: Annotated[int | None, setting("patience")] = None,
     steps: options.Steps = None,
     sampler: options.Sampler = None,
     eta: options.Eta = None,

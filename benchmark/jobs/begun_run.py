@@ -25,7 +25,7 @@ IMAGES_ONLY = (
 so a run that was begun without such a setting may have any value of it."""
 LENGTH = ("epochs", "max_steps")
 """Settings of how long a training is, which may grow."""
-FREE = ("save_every",)
+FREE = ("save_every", "keep", "patience")
 """Settings that change no step, so that a run that was begun may have another value."""
 ADDED = "default, added since the run was begun"
 """The source of a value that a version after the beginning of the run introduced."""

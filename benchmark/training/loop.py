@@ -9,7 +9,6 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -18,7 +17,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmark.checkpoints import save_weights, state_error
-from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer
 from benchmark.console import info
 from benchmark.data.augmentation import validation_squares
@@ -26,7 +24,6 @@ from benchmark.data.loading import TrainingData
 from benchmark.device import device_name, memory_format, peak, start_peak
 from benchmark.errors import Diverged, Interrupted, UserError
 from benchmark.figures.curves import save_loss_curve
-from benchmark.figures.images import save_results
 from benchmark.files import sha256_of_json
 from benchmark.metrics.table import MetricSuite
 from benchmark.randomness import Randomness, derive_seed
@@ -46,15 +43,16 @@ from benchmark.training.divergence import (
 )
 from benchmark.training.ema import Average
 from benchmark.training.missing_weights import rewrite_missing
+from benchmark.training.patience import has_run_out, print_early_end
 from benchmark.training.pretrained import require_loaded
-from benchmark.training.sample_validation import SampleValidation, spread
+from benchmark.training.sample_validation import SampleValidation
 from benchmark.training.schedule import rate_at, total_steps
 from benchmark.training.state import TrainingState, tensors_of
+from benchmark.training.state_timer import StateTimer
 from benchmark.training.stopping import stop_requested
 from benchmark.training.tracking import Tracker, WandbMode, print_epoch
+from benchmark.training.validation import save_preview, validation_losses
 
-SECONDS_TO_FIRST_STATE, SECONDS_BETWEEN_STATES = 3, 30
-PREVIEW_IMAGES = 4
 VALIDATIONS_PER_RUN = 10
 """How often in a training validation images are sampled, scored and drawn."""
 
@@ -107,8 +105,9 @@ class Loop:
             self.settings.epochs, self.settings.max_steps, self.steps_per_epoch
         )
         self.epochs = math.ceil(self.total / self.steps_per_epoch)  # the last one may be cut short
-        self.step, self.seconds, self.states_saved = 0, 0.0, 0
-        self.closed_epochs = 0  # validated and recorded
+        self.step, self.seconds = 0, 0.0
+        self.closed_epochs, self.finished = 0, False  # epochs that are validated and recorded
+        self.timer = StateTimer()
         self.untrained = math.nan  # the validation loss before the first step
         self.best, self.best_epoch = math.inf, 0
         self.sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
@@ -127,8 +126,9 @@ class Loop:
         self.counts_memory = start_peak(self.device)
         if self.folder.state.exists():
             self._resume()
-        if self.closed_epochs == self.epochs:
-            info(f"{self.folder.path} is already trained: {self.epochs} epochs.")
+        if self.finished:
+            early = ", its patience has run out" if self.closed_epochs < self.epochs else ""
+            info(f"{self.folder.path} is already trained: {self.closed_epochs} epochs{early}.")
             return
         self.folder.cost.unlink(missing_ok=True)  # the training is not finished any more
         settings = self.settings.model_dump(mode="json")
@@ -137,7 +137,7 @@ class Loop:
             stop_requested() as stop,
             tqdm(total=self.total, initial=self.step, unit="step", disable=None) as bar,
         ):
-            self.saved = time.monotonic()
+            self.timer.start()
             try:
                 self._train(tracker, bar, stop)
             except Diverged as error:
@@ -150,24 +150,26 @@ class Loop:
         if not self.step:
             loss = self._first_loss(self._validate())
             self.untrained = loss if math.isfinite(loss) else math.inf
-        for self.epoch in range(self.closed_epochs, self.epochs):  # noqa: B020
+            self._save()  # a full disk is noticed now, and there always is a good state
+        while not self.finished:
+            self.epoch = self.closed_epochs
             bar.set_description(f"{self.name} {self.epoch + 1}/{self.epochs}")
             if self._train_epoch(bar, stop):
-                if self._save_is_due(self.seconds_to_close):
+                if self.timer.is_due(self.seconds_to_close):
                     self._save()
                 before = time.monotonic()
                 tracker.record(self._close_epoch())
                 self.closed_epochs += 1
                 self.seconds_to_close = time.monotonic() - before
-            if self.closed_epochs == self.epochs:
-                # Before the last state is saved: once it says trained, nothing is missing.
+            if self.finished:
+                # Before the last state is saved: once it says finished, nothing is missing.
                 save_loss_curve(self.folder.loss_curve, tracker.rows, self.folder.run)
                 self._write_cost()
             elif stop:
                 self._save()
                 position = f"step {self.step} of {self.total}"
                 raise Interrupted(f"Stopped and saved at {position}; run it again to resume.")
-            if self.closed_epochs == self.epochs or self._save_is_due():
+            if self.finished or self.timer.is_due():
                 self._save()
 
     def _train_epoch(self, bar: "tqdm[Any]", stop: list[int]) -> bool:
@@ -186,7 +188,7 @@ class Loop:
                 bar.set_postfix({**losses, "images/s": f"{rate:.0f}"})
             if stop:
                 break
-            if self._save_is_due() and self.step < end:
+            if self.step < end and self.timer.is_due():
                 self.seconds += time.monotonic() - before
                 self._save()
                 before = time.monotonic()
@@ -256,8 +258,7 @@ class Loop:
         epoch = self.epoch + 1
         require_finite(train | val)  # before images are sampled, which would fail
         score = loss = self._first_loss(val)
-        every = math.ceil(self.epochs / VALIDATIONS_PER_RUN)
-        due = epoch in (1, self.epochs) or epoch % every == 0
+        due = self._samples_are_due(epoch)
         if self.recipe.select_best_by == "images":
             scores = self.sample_validation.scores(self.average.model, self.device) if due else {}
             score = SampleValidation.selection_score(scores) if due else math.inf
@@ -266,12 +267,15 @@ class Loop:
         if score < self.best:
             self.best, self.best_epoch = score, epoch
             self._save_weights("best")
-        if epoch == self.epochs:
+        self.finished = epoch == self.epochs or self._patience_has_run_out(epoch)
+        if self.finished:
             self._save_weights("last")
         if self.settings.save_every and epoch % self.settings.save_every == 0:
             self._save_weights(epoch)
+            self.folder.keep_epochs(self.settings.keep)
         if due:
-            self._preview(self.folder.preview(epoch))
+            path = self.folder.preview(epoch)
+            save_preview(path, self.average.model, self.val_pixels, self.device)
         rate = next(iter(self.optimizers.values())).param_groups[0]["lr"]
         speed = self.step * self.images_per_step / max(self.seconds, 1e-9)
         row = {
@@ -285,38 +289,32 @@ class Loop:
         }
         divergence = warning_of(loss, self.untrained, self.settings)
         note_finite(self.folder, divergence, epoch, self.best_epoch)
-        if epoch % max(1, self.epochs // 20) == 0 or epoch == self.epochs:
+        if epoch % max(1, self.epochs // 20) == 0 or self.finished:
             print_epoch(self.name, row, self.epochs)
             for warning in filter(None, [divergence, *self.recipe.warnings(row)]):
                 info(f"Warning: {self.name}: {warning}")
+        if self.finished and epoch < self.epochs:
+            print_early_end(self.name, self.recipe, epoch, self.best_epoch, next(iter(val)))
         return row
+
+    def _samples_are_due(self, epoch: int) -> bool:
+        """Whether validation images are sampled, scored and drawn after an epoch."""
+        every = math.ceil(self.epochs / VALIDATIONS_PER_RUN)
+        return epoch in (1, self.epochs) or epoch % every == 0
+
+    def _patience_has_run_out(self, epoch: int) -> bool:
+        """Whether the training ends after an epoch in which what selects the best is measured."""
+        is_measured = self.recipe.select_best_by == "loss" or self._samples_are_due(epoch)
+        return is_measured and has_run_out(self.settings.patience, epoch, self.best_epoch)
 
     @staticmethod
     def _first_loss(val: dict[str, Any]) -> float:
         """The loss that `Recipe.validate` returns first."""
         return float(next(iter(val.values())))
 
-    @torch.no_grad()
     def _validate(self) -> dict[str, Any]:
         """The losses of the averaged weights, averaged over the validation images."""
-        sums: dict[str, Tensor] = {}
-        for index, part in enumerate(torch.split(self.val_pixels, self.settings.batch_size)):
-            rgb = rgb_from_8bit(part.to(self.device)).contiguous(memory_format=self.memory_format)
-            # The same draws in every epoch, different from all draws of training.
-            rng = Randomness(derive_seed(self.settings.seed, "validation"), index, self.device)
-            with self.fabric.autocast():
-                losses = self.recipe.validate(self.average.model, Batch(rgb, 1.0), rng)
-            for key, value in losses.items():
-                weighted = value.detach().cpu().double() * len(part)
-                sums[key] = sums[key] + weighted if key in sums else weighted
-        return {f"val/{k}": (total / len(self.val_pixels)).tolist() for k, total in sums.items()}
-
-    def _preview(self, path: Path) -> None:
-        truth8 = spread(self.val_pixels, PREVIEW_IMAGES)
-        lightness = rgb_to_lightness(rgb_from_8bit(truth8)).to(self.device)
-        model, seeds = self.average.model, range(len(lightness))
-        output = model.colorize(lightness, seeds=seeds, sampling=model.sampling_class().preview())
-        save_results(path, lightness, output, truth8)
+        return validation_losses(self.recipe, self.average.model, self.val_pixels, self.fabric)
 
     def _save_weights(self, which: str | int) -> None:
         path = self.folder.weights_file(which)
@@ -324,20 +322,13 @@ class Loop:
 
     # ---- the state: saving and resuming ------------------------------------------------------
 
-    def _save_is_due(self, seconds: float = 0.0) -> bool:
-        """Whether a state is to be saved, if the next chance to do so is in `seconds`."""
-        limit = SECONDS_BETWEEN_STATES if self.states_saved else SECONDS_TO_FIRST_STATE
-        return time.monotonic() - self.saved + seconds > limit
-
     def _identity(self) -> str:
         """A hash of what a state belongs to."""
         manifest = self.data.training_set.manifest
         return sha256_of_json([self.name, self.begun, manifest])
 
     def _save(self) -> None:
-        self.saved = time.monotonic()
-        self.states_saved += 1
-        TrainingState(
+        state = TrainingState(
             identity=self._identity(),
             step=self.step,
             seconds=self.seconds,
@@ -347,8 +338,11 @@ class Loop:
             best_epoch=self.best_epoch,
             sums={key: value.cpu() for key, value in self.sums.items()},
             counts=dict(self.counts),
+            finished=self.finished,
             **tensors_of(self.recipe, self.average, self.optimizers, self.fabric),
-        ).save(self.folder.state)
+        )
+        with self.timer.saving():
+            state.save(self.folder.state)
 
     def _resume(self) -> None:
         state = TrainingState.load(self.folder.state)
@@ -365,21 +359,25 @@ class Loop:
         self.best, self.best_epoch = state.best, state.best_epoch
         self.sums.update({key: value.to(self.device) for key, value in state.sums.items()})
         self.counts.update(state.counts)
-        self.epoch, finished = self.closed_epochs - 1, self.closed_epochs == self.epochs
+        self.epoch = self.closed_epochs - 1
+        stopped = state.finished and self._patience_has_run_out(self.closed_epochs)
+        self.finished = stopped or self.closed_epochs == self.epochs
         at_end = self.step == min(self.closed_epochs * self.steps_per_epoch, self.total)
         epochs = (self.closed_epochs if at_end else 0, self.best_epoch)
-        if not rewrite_missing(self.folder, *epochs, finished=finished, save=self._save_weights):
+        if not rewrite_missing(
+            self.folder, *epochs, finished=self.finished, save=self._save_weights
+        ):
             self.best, self.best_epoch = math.inf, 0
-        if not finished:
+        if not self.finished:
             info(f"{self.folder.path}: resumed at step {self.step} of {self.total}.")
 
     def _write_cost(self) -> None:
         cost = Cost(
             parameters=sum(p.numel() for p in self.model.parameters()),
             training_seconds=round(self.seconds, 1),
-            images_per_second=round(self.total * self.images_per_step / max(self.seconds, 1e-9), 1),
-            epochs=self.epochs,
-            steps=self.total,
+            images_per_second=round(self.step * self.images_per_step / max(self.seconds, 1e-9), 1),
+            epochs=self.closed_epochs,
+            steps=self.step,
             device=device_name(self.device),
             precision=str(self.fabric._precision.precision),
             peak_device_bytes=peak(self.device) if self.counts_memory else None,

@@ -32,7 +32,8 @@ class TrainingState(BaseModel):
     identity: a hash of the model, the settings and the images. closed_epochs: how many epochs are
     validated and recorded. untrained: the validation loss before the first step. best: the lowest
     selection score, infinite before there is one. sums, counts: of the losses since the last closed
-    epoch, by name. precision: the state of fp16's scale.
+    epoch, by name. precision: the state of fp16's scale. finished: whether the training had ended,
+    after all its epochs or early; not in states of older versions.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
@@ -50,6 +51,7 @@ class TrainingState(BaseModel):
     average: Tensors
     optimizers: dict[str, dict[str, Any]]
     precision: dict[str, Any]
+    finished: bool = False
 
     def save(self, path: Path) -> None:
         """Write the state. UserError if it cannot be written."""

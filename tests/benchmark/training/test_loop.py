@@ -145,6 +145,53 @@ def test_a_model_that_samples_is_selected_by_its_images(
     assert rows[-1]["val/distance"] < rows[3]["val/distance"]
 
 
+@pytest.mark.parametrize("selection", ["loss", "images"])
+def test_a_training_without_improvement_stops_early_and_is_finished(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    selection: str,
+) -> None:
+    values = {2: 0.1, 3: 0.3}
+
+    def train(patience: int) -> Loop:
+        loop = two_optimizers(tmp_path, epochs=20, patience=patience)
+        loop.begun = {}
+        loop.recipe.select_best_by = selection  # type: ignore[misc]
+        value = lambda *_: values.get(loop.epoch + 1 if loop.step else 0, 0.5)  # noqa: E731
+        if selection == "loss":
+            loop._validate = lambda: {"val/distance": value()}  # type: ignore[method-assign]
+        scores = lambda *_: {"ab_divergence": value()}  # noqa: E731
+        monkeypatch.setattr(SampleValidation, "scores", scores)
+        loop.run("disabled")
+        return loop
+
+    loop = train(3)
+    # Images are sampled in every second epoch.
+    end = 5 if selection == "loss" else 6
+    assert (loop.closed_epochs, loop.best_epoch) == (end, 2)
+    assert f"one_color stops after epoch {end}, since" in capsys.readouterr().err
+    assert json.loads(loop.folder.cost.read_text())["epochs"] == end
+    assert {path.stem for path in loop.folder.weights.iterdir()} == {"best", "last"}
+    state = loop.folder.state.read_bytes()
+    assert train(3).closed_epochs == end
+    assert "already trained" in capsys.readouterr().err
+    assert loop.folder.state.read_bytes() == state
+    assert train(8).closed_epochs == 10  # goes on
+
+
+def test_the_latest_weights_are_kept_by_number(tmp_path: Path) -> None:
+    loop = two_optimizers(tmp_path, epochs=4, save_every=1, keep=2)
+    loop.folder.weights.mkdir(parents=True)
+    for epoch in (10000, 9999):
+        loop.folder.weights_file(epoch).touch()
+    loop.folder.keep_epochs(1)
+    assert loop.folder.available_weights() == ["epoch_10000"]
+    loop.folder.weights_file(10000).unlink()
+    loop.run("disabled")
+    assert loop.folder.available_weights() == ["best", "last", "epoch_0003", "epoch_0004"]
+
+
 def test_a_training_may_end_within_an_epoch(tmp_path: Path) -> None:
     loop = two_optimizers(tmp_path, max_steps=3)
     loop.run("disabled")
@@ -235,5 +282,5 @@ def test_states_are_saved_so_often_that_little_is_lost(
     loop._close_epoch = slow(close)  # type: ignore[method-assign]
     loop._save = note  # type: ignore[method-assign]
     loop.run("disabled")
-    assert saved[0] == 20
+    assert saved[0] == 0
     assert max(after - before for before, after in itertools.pairwise(saved)) <= 60
