@@ -17,6 +17,7 @@ from benchmark.device import device_name, make_fabric
 from benchmark.errors import UserError
 from benchmark.jobs import begun_run
 from benchmark.jobs.job import Job, split_typed
+from benchmark.jobs.overwriting import require_consent
 from benchmark.jobs.run_lock import delete_run, lock_run, require_places
 from benchmark.jobs.weights import model_of, run_beside, run_of_other
 from benchmark.metrics.table import MetricSuite, load_metric_suite
@@ -58,6 +59,8 @@ def train(
     where it can read the weights of another model (`Colorizer.weights_of`).
     """
     folder, wandb_mode = job.folder(model), choose_wandb_mode(job.wandb)
+    if job.overwrite:
+        require_consent(folder, given=job.yes)
     settings_class = registry.load_settings(model)
     known = settings_class.described()
     typed, sampling = split_typed(model, job, known, settings_class.model_class, preset)

@@ -5,7 +5,7 @@ Results/<run>/seed-<N>/
     samples/  weights/
     tests/<protocol>[-<sampling>]/
         run.json  per_image.csv  figure.png  images/  samples/<k>/  frames/ …
-Results/<run>/.seed-<N>.lock
+Results/<run>/.seed-<N>.lock  .seed-<N>.holder.json
 Results/study-<hash>.json
 """
 
@@ -90,6 +90,7 @@ class RunFolder:
         self.path = results / run / f"seed-{seed}"
         # Beside the folder, so that it outlives the folder's deletion.
         self.lock = results / run / f".seed-{seed}.lock"
+        self.holder = results / run / f".seed-{seed}.holder.json"
         self.settings = self.path / SETTINGS
         self.submission = self.path / "submission.json"
         self.history = self.path / "history.jsonl"
