@@ -32,7 +32,7 @@ def output(line: str) -> None:
 
 
 def confirm(question: str) -> bool | None:
-    """Ask a question on the terminal. Returns whether the answer is yes; None without a terminal."""
+    """Ask a question on the terminal. Returns whether the answer is yes, None without one."""
     streams = (sys.stdin, sys.stderr)
     if any(stream is None or not stream.isatty() for stream in streams):
         return None

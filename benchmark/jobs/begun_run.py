@@ -11,8 +11,9 @@ from typing import Any
 
 from benchmark.console import info
 from benchmark.errors import UserError
+from benchmark.files import remove
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import TrainingRecord
+from benchmark.results.records import Divergence, TrainingRecord, read_divergence
 from benchmark.results.schema import read_record, write_record
 from benchmark.settings import Resolved, SettingsType
 from benchmark.training.schedule import total_steps
@@ -174,6 +175,32 @@ def go_on(folder: RunFolder, previous: TrainingRecord, record: TrainingRecord) -
     typed = any(record.sources[name] != ADDED for name in added)
     if not (changed or typed or (added and not os.path.lexists(folder.cost))):
         return previous
-    in_force = record.model_copy(update={"begun": previous.begun or previous.settings})
+    kept = {"begun": previous.begun or previous.settings, "retries": previous.retries}
+    in_force = record.model_copy(update=kept)
     write_record(folder.settings, in_force)
+    return in_force
+
+
+def may_go_back(folder: RunFolder, begun: TrainingRecord, most: int) -> bool:
+    """Whether a run diverged, has a state before that, and has gone back less than `most` times."""
+    divergence = read_divergence(folder.divergence)
+    has_ended = divergence is not None and not divergence.is_finite
+    return has_ended and len(begun.retries) < most and folder.state.is_file()
+
+
+def go_back(folder: RunFolder) -> TrainingRecord:
+    """Let a run whose training diverged go on from its last good state, with half of the rate.
+
+    settings.json records the divergence in place of diverged.json. Returns that record.
+    """
+    begun = read_record(folder.settings, TrainingRecord)
+    divergence = read_record(folder.divergence, Divergence)
+    in_force = begun.model_copy(update={"retries": [*begun.retries, divergence]})
+    # In this order, a kill between the two halves the rate once less, not once more.
+    remove(folder.divergence)
+    write_record(folder.settings, in_force)
+    info(
+        f"{folder.path} diverged in epoch {divergence.epoch}: it goes back to its last good state, "
+        f"with 1/{2 ** len(in_force.retries)} of the learning rate."
+    )
     return in_force

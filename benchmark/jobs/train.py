@@ -11,10 +11,10 @@ from lightning_fabric import Fabric
 from benchmark import registry
 from benchmark.colorizer import Colorizer, Sampling
 from benchmark.console import info
-from benchmark.data.loading import load_training
+from benchmark.data.loading import TrainingData, load_training
 from benchmark.data.sources import Sources
 from benchmark.device import device_name, make_fabric
-from benchmark.errors import UserError
+from benchmark.errors import Diverged, UserError
 from benchmark.jobs import begun_run
 from benchmark.jobs.job import Job, split_typed
 from benchmark.jobs.overwriting import require_consent
@@ -22,7 +22,7 @@ from benchmark.jobs.run_lock import delete_run, lock_run, require_places
 from benchmark.jobs.weights import model_of, run_beside, run_of_other
 from benchmark.metrics.table import MetricSuite, load_metric_suite
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import TrainingRecord, read_divergence
+from benchmark.results.records import PretrainedWeights, TrainingRecord, read_divergence
 from benchmark.results.schema import read_record, write_record
 from benchmark.settings import Settings, resolve
 from benchmark.training.loop import Loop
@@ -74,8 +74,17 @@ def train(
     )
     with lock_run(folder):
         loop = _prepare(request, folder, job, explicitly_requested=explicitly_requested)
-        if loop is not None:
-            loop.run(wandb_mode, job.compiled)
+        while loop is not None:
+            try:
+                loop.run(wandb_mode, job.compiled)
+            except Diverged as error:
+                if loop.halved >= job.retry_diverged:
+                    raise
+                info(str(error))
+                begun_run.go_back(folder)
+                loop = _again(loop, request, folder, job)
+            else:
+                loop = None
 
 
 def _prepare(
@@ -88,12 +97,7 @@ def _prepare(
     suite = MetricSuite()
     if job.tests or recipe_class.select_best_by == "images":
         suite = load_metric_suite(job.metric_options, job.lpips_weights)
-    torch.manual_seed(settings.seed)  # the first weights
-    network = settings.model_class.build(settings.architecture)
-    # A sampling that these weights cannot have ends the job now.
-    network.resolve_sampling(request.sampling)
-    pretrained = load_pretrained(network, job.encoder_weights)
-    network.calibrate(data.statistics)
+    network, pretrained = _new_network(request, job, data)
     record = TrainingRecord(
         model=model,
         preset=request.preset,
@@ -110,10 +114,33 @@ def _prepare(
     loop = Loop(folder, model, network, recipe_class(network, settings), data, fabric, suite)
     if job.overwrite:
         delete_run(folder)
-    begun = _begin(folder, record, request.defaults, loop.steps_per_epoch)
-    loop.begun = begun.begun or begun.settings
+    loop.take_over(_begin(folder, record, request.defaults, loop.steps_per_epoch, job))
     data.report.write(folder.file_report)
     info(f"{model} trains on {device_name(fabric.device)} in {fabric._precision.precision}.")
+    return loop
+
+
+def _new_network(
+    request: _Request, job: Job, data: TrainingData
+) -> tuple[Colorizer, PretrainedWeights | None]:
+    """Build the untrained network, and say which weights its encoder has."""
+    settings = request.settings
+    torch.manual_seed(settings.seed)  # the first weights
+    network = settings.model_class.build(settings.architecture)
+    # A sampling that these weights cannot have ends the job now.
+    network.resolve_sampling(request.sampling)
+    pretrained = load_pretrained(network, job.encoder_weights)
+    network.calibrate(data.statistics)
+    return network, pretrained
+
+
+def _again(diverged: Loop, request: _Request, folder: RunFolder, job: Job) -> Loop:
+    """Return the loop of a run that goes back to its last good state after it diverged."""
+    network, _ = _new_network(request, job, diverged.data)
+    recipe = registry.load_recipe(request.model)(network, request.settings)
+    suite = diverged.sample_validation.suite
+    loop = Loop(folder, request.model, network, recipe, diverged.data, request.fabric, suite)
+    loop.take_over(read_record(folder.settings, TrainingRecord))
     return loop
 
 
@@ -191,7 +218,11 @@ def _require_same_settings(
 
 
 def _begin(
-    folder: RunFolder, record: TrainingRecord, defaults: Mapping[str, Any], steps_per_epoch: int
+    folder: RunFolder,
+    record: TrainingRecord,
+    defaults: Mapping[str, Any],
+    steps_per_epoch: int,
+    job: Job,
 ) -> TrainingRecord:
     """Print and write the settings of a run; return the record that is in force from now on.
 
@@ -204,6 +235,8 @@ def _begin(
     if os.path.lexists(folder.settings):
         previous = read_record(folder.settings, TrainingRecord)
         fault = begun_run.difference(previous, record, defaults, steps_per_epoch)
+        if fault is None and begun_run.may_go_back(folder, previous, job.retry_diverged):
+            previous = begun_run.go_back(folder)
         if not _start_over_after_divergence(folder, previous, record, fault):
             if fault is not None:
                 raise UserError(f"{folder.path} {fault}. {remedy}")

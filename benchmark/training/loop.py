@@ -21,20 +21,19 @@ from benchmark.colorizer import Colorizer
 from benchmark.console import info
 from benchmark.data.augmentation import validation_squares
 from benchmark.data.loading import TrainingData
-from benchmark.device import device_name, memory_format, peak, start_peak
+from benchmark.device import memory_format, start_peak
 from benchmark.errors import Diverged, Interrupted, UserError
 from benchmark.figures.curves import save_loss_curve
 from benchmark.files import sha256_of_json
 from benchmark.metrics.table import MetricSuite
 from benchmark.randomness import Randomness, derive_seed
 from benchmark.recipe import Batch, Recipe, Update
-from benchmark.results.environment import now
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import Cost, Divergence
-from benchmark.results.schema import write_record
+from benchmark.results.records import TrainingRecord
 from benchmark.settings import Settings
 from benchmark.training.batches import Batches
 from benchmark.training.compiling import with_compiled
+from benchmark.training.cost import write_cost
 from benchmark.training.divergence import (
     note_finite,
     record_divergence,
@@ -42,6 +41,7 @@ from benchmark.training.divergence import (
     warning_of,
 )
 from benchmark.training.ema import Average
+from benchmark.training.loss_watch import LossWatch
 from benchmark.training.missing_weights import rewrite_missing
 from benchmark.training.patience import has_run_out, print_early_end
 from benchmark.training.pretrained import require_loaded
@@ -105,14 +105,20 @@ class Loop:
             self.settings.epochs, self.settings.max_steps, self.steps_per_epoch
         )
         self.epochs = math.ceil(self.total / self.steps_per_epoch)  # the last one may be cut short
-        self.step, self.seconds = 0, 0.0
+        self.step, self.epoch, self.seconds = 0, 0, 0.0
         self.closed_epochs, self.finished = 0, False  # epochs that are validated and recorded
-        self.timer = StateTimer()
+        self.timer, self.watch = StateTimer(), LossWatch(self.device)
+        self.halved = 0  # how often a divergence has halved the learning rate
         self.untrained = math.nan  # the validation loss before the first step
         self.best, self.best_epoch = math.inf, 0
         self.sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         self.counts: dict[str, int] = defaultdict(int)
         self.seconds_to_close = math.inf  # of the last epoch's end; of the first unknown
+
+    def take_over(self, record: TrainingRecord) -> None:
+        """Take over how the run was begun, and how often a divergence has halved its rate."""
+        self.begun = record.begun or record.settings
+        self.halved = len(record.retries)
 
     # ---- the loop ----------------------------------------------------------------------------
 
@@ -141,15 +147,16 @@ class Loop:
             try:
                 self._train(tracker, bar, stop)
             except Diverged as error:
-                found = Divergence(
-                    epoch=self.epoch + 1, best_epoch=self.best_epoch, reason=str(error)
-                )
-                raise record_divergence(self.folder, self.name, self.settings, found) from error
+                images = [] if error.step is None else self.batches.names(error.step)
+                place = (self.epoch + 1, self.best_epoch, images)
+                raise record_divergence(
+                    self.folder, self.name, self.settings, error, *place
+                ) from error
 
     def _train(self, tracker: Tracker, bar: "tqdm[Any]", stop: list[int]) -> None:
         if not self.step:
             loss = self._first_loss(self._validate())
-            self.untrained = loss if math.isfinite(loss) else math.inf
+            self.untrained = self.watch.untrained = loss if math.isfinite(loss) else math.inf
             self._save()  # a full disk is noticed now, and there always is a good state
         while not self.finished:
             self.epoch = self.closed_epochs
@@ -181,6 +188,8 @@ class Loop:
         while self.step < end:
             self.next_step()
             self.step += 1
+            if self.step % self.watch.every == 0:
+                self.watch.read()
             bar.update()
             if not bar.disable and self.step % 10 == 0:  # reading a loss waits for the device
                 losses = {key: float(total / self.counts[key]) for key, total in self.sums.items()}
@@ -199,7 +208,7 @@ class Loop:
         """Take one step of the optimizers on the next images; `step` counts the steps taken."""
         settings = self.settings
         torch.manual_seed(derive_seed(settings.seed, "layers", self.step))  # for dropout
-        rate = rate_at((self.step + 1) / self.total, settings.warmup)
+        rate = rate_at((self.step + 1) / self.total, settings.warmup) / 2**self.halved
         parts = self.batches.batches_per_step
         shares = [
             Randomness(settings.seed, self.step, self.device, (index, parts))
@@ -241,6 +250,7 @@ class Loop:
             # `inputs` keeps gradients from the parameters that other optimizers own.
             self.fabric.backward(loss, inputs=owned)
             for key, value in update.losses.items():
+                self.watch.add(self.step, key, value)
                 self.sums[key] += value.detach()
                 self.counts[key] += 1
         return name
@@ -249,6 +259,7 @@ class Loop:
 
     def _close_epoch(self) -> dict[str, Any]:
         """Validate, save weights, draw a preview; returns the row for the history."""
+        self.watch.read()
         train = {
             f"train/{key}": float(total / self.counts[key]) for key, total in self.sums.items()
         }
@@ -328,6 +339,7 @@ class Loop:
         return sha256_of_json([self.name, self.begun, manifest])
 
     def _save(self) -> None:
+        self.watch.require_sound(self.recipe, self.step - 1 if self.step else None)
         state = TrainingState(
             identity=self._identity(),
             step=self.step,
@@ -353,7 +365,8 @@ class Loop:
         if fault is not None:
             raise state_error(self.folder.state, f"is of another {self.name} ({fault})")
         self.step, self.seconds = state.step, state.seconds
-        self.closed_epochs, self.untrained = state.closed_epochs, state.untrained
+        self.closed_epochs = state.closed_epochs
+        self.untrained = self.watch.untrained = state.untrained
         if self.step < self.total:  # an epoch that max_steps had cut short goes on
             self.closed_epochs = min(self.closed_epochs, self.step // self.steps_per_epoch)
         self.best, self.best_epoch = state.best, state.best_epoch
@@ -372,16 +385,15 @@ class Loop:
             info(f"{self.folder.path}: resumed at step {self.step} of {self.total}.")
 
     def _write_cost(self) -> None:
-        cost = Cost(
-            parameters=sum(p.numel() for p in self.model.parameters()),
-            training_seconds=round(self.seconds, 1),
-            images_per_second=round(self.step * self.images_per_step / max(self.seconds, 1e-9), 1),
-            epochs=self.closed_epochs,
+        write_cost(
+            self.folder,
+            self.model,
+            self.fabric,
+            seconds=self.seconds,
+            images=self.step * self.images_per_step,
             steps=self.step,
-            device=device_name(self.device),
-            precision=str(self.fabric._precision.precision),
-            peak_device_bytes=peak(self.device) if self.counts_memory else None,
+            epochs=self.closed_epochs,
             best_epoch=self.best_epoch,
-            training_finished=now(),
+            halved=self.halved,
+            counts_memory=self.counts_memory,
         )
-        write_record(self.folder.cost, cost)

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from benchmark.colorizer import Colorizer, OnStep
 from benchmark.device import make_fabric
-from benchmark.errors import Interrupted, UserError
+from benchmark.errors import Diverged, Interrupted, UserError
 from benchmark.randomness import Noise, Randomness
 from benchmark.recipe import Batch, Recipe, Update
 from benchmark.results.folders import RunFolder
+from benchmark.results.records import read_divergence
 from benchmark.settings import Settings
 from benchmark.training.ema import Average
 from benchmark.training.loop import Loop
@@ -96,6 +97,50 @@ def test_a_loss_that_is_not_finite_is_reported_with_the_remedy(tmp_path: Path) -
         UserError, match=r"smaller learning rate, for example with --learning_rate 0\.0001"
     ):
         loop.run("disabled")
+
+
+@pytest.mark.parametrize(("value", "said"), [("nan", "is nan"), ("1e6", r"is 1e\+06, beyond 2e")])
+def test_a_training_stops_at_the_step_whose_loss_is_none(
+    tmp_path: Path, value: str, said: str
+) -> None:
+    """The state before it stays, and the batch is named."""
+    loop = two_optimizers(tmp_path, epochs=4)
+    updates = loop.recipe.updates
+
+    def explode(batch: Batch, rng: Randomness) -> Iterator[Update]:
+        for update in updates(batch, rng):
+            losses = update.losses
+            if loop.step == 4:
+                losses = {key: loss * 0 + float(value) for key, loss in losses.items()}
+            yield Update(update.optimizer, losses)
+
+    loop.recipe.updates = explode  # type: ignore[method-assign]
+    loop.timer.is_due = lambda *_: True  # type: ignore[method-assign]
+    with pytest.raises(Diverged, match=f"diverged in step 5, in epoch 3 .the loss painter {said}"):
+        loop.run("disabled")
+    assert loop.step == 5
+    found = read_divergence(loop.folder.divergence)
+    assert found is not None
+    assert (found.step, found.epoch, found.is_finite) == (5, 3, False)
+    assert found.images == loop.batches.names(4)
+    assert len({*found.images, *loop.batches.names(5)}) == 8
+    assert TrainingState.load(loop.folder.state).step == 4
+
+
+def test_no_state_of_weights_that_are_none_is_saved(tmp_path: Path) -> None:
+    loop = two_optimizers(tmp_path)
+    take_step = loop.take_step
+
+    def spoil() -> None:
+        take_step()
+        with torch.no_grad():
+            loop.recipe.critic.fill_(torch.nan)
+
+    loop.take_step = spoil  # type: ignore[method-assign]
+    loop.timer.is_due = lambda *_: True  # type: ignore[method-assign]
+    with pytest.raises(Diverged, match="the weights critic are not finite"):
+        loop.run("disabled")
+    assert TrainingState.load(loop.folder.state).step == 0
 
 
 def test_the_decay_of_the_average_warms_up() -> None:
