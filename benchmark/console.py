@@ -48,6 +48,15 @@ def output(line: str) -> None:
     print(printable(line))
 
 
+def confirm(question: str) -> bool | None:
+    """Ask a question on the terminal. Returns whether the answer is yes, None without one."""
+    streams = (sys.stdin, sys.stderr)
+    if any(stream is None or not stream.isatty() for stream in streams):
+        return None
+    info(question)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def printable(text: str) -> str:
     """Return text in which line breaks, control characters and lone surrogates are escaped.
 

@@ -13,7 +13,14 @@ class UserError(Exception):
 
 
 class Diverged(UserError):
-    """Numbers of a training, or of its weights, are not finite or far beyond all bounds."""
+    """Numbers of a training, or of its weights, are not finite or far beyond all bounds.
+
+    step: the number of steps before the one that it happened in; None if that is not known.
+    """
+
+    def __init__(self, message: str, step: int | None = None) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 class Interrupted(Exception):

@@ -102,6 +102,18 @@ class Settings(BaseModel):
     save_every: int = Field(
         0, ge=0, description="Epochs between kept weights; 0 keeps the best and the last only"
     )
+    keep: int = Field(
+        0,
+        ge=0,
+        description="Number of the weights of save_every that are kept, the latest ones; 0 keeps "
+        "all",
+    )
+    patience: int = Field(
+        0,
+        ge=0,
+        description="Epochs without a better validation after which training stops; 0 trains to "
+        "the end",
+    )
     drop_grayscale: bool = Field(
         True, description="Whether grayscale files are left out of training"
     )

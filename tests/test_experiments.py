@@ -1,6 +1,7 @@
 """The experiments whose results the documentation reports."""
 
 import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,18 @@ def test_without_lpips_the_choices_are_not_trained(
     monkeypatch.setattr(choices, "train", lambda *_: pytest.fail("trained"))
     with pytest.raises(SystemExit, match=r"compared by LPIPS\. .*there is no file .*none\.pth"):
         choices.main("gan", dataset="cartoon", results=tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def test_killed_trainings_and_full_disks_end_like_undisturbed_ones(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "experiments.kills", "--models", "unet"]
+    command += ["--kills", "3", "--full-disks", "1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines()[2:]]
+    assert [row[1:3] for row in rows] == [["kills", "3"], ["full disks", "1"]]
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.slow

@@ -228,13 +228,12 @@ def test_testing_all_models_skips_training_settings(
 
 def test_other_settings_do_not_resume_a_run(run: RunCommand, options: list[str]) -> None:
     assert run("--model", "unet", "--mode", "train", *options)[0] == 0
-    code, _, err = run("--model", "unet", "--mode", "train", *options, "--epochs", "2")
+    code, _, err = run("--model", "unet", "--mode", "train", *options, "--batch_size", "4")
     assert code == 2
-    assert "begun with epochs 1 instead of 2" in err
+    assert "begun with batch_size 8 instead of 4" in err
     assert "--run" in err
-    assert (
-        run("--model", "unet", "--mode", "train", *options, "--epochs", "2", "--overwrite")[0] == 0
-    )
+    other = [*options, "--batch_size", "4", "--overwrite"]
+    assert run("--model", "unet", "--mode", "train", *other)[0] == 0
 
 
 def test_a_full_disk_leaves_no_partial_weights(

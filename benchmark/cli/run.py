@@ -90,6 +90,18 @@ def train_and_test(
     ] = None,
     precision: Annotated[Literal["auto", "32", "bf16", "16"] | None, setting("precision")] = None,
     save_every: Annotated[int | None, setting("save_every")] = None,
+    keep: Annotated[int | None, setting("keep")] = None,
+    patience: Annotated[int | None, setting("patience")] = None,
+    retry_diverged: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="<int>",
+            help="Times that a training that diverges goes back to its last good state, each time "
+            "with half of the learning rate.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = 0,
     steps: options.Steps = None,
     sampler: options.Sampler = None,
     eta: options.Eta = None,
@@ -145,6 +157,15 @@ def train_and_test(
         bool,
         typer.Option(
             help="Delete the run, or in --mode test the test, and start from the beginning.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            help="Let --overwrite delete a run that took longer than ten minutes without a "
+            "question.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,

@@ -39,6 +39,8 @@ class Job:
         images that are used; None for all. degraded: whether they are made to look old.
     wandb: None for what the environment says.
     encoder_weights: a file of the weights of a pretrained encoder.
+    yes: whether the deletion of a run that took long was agreed to.
+    retry_diverged: how often a training that diverges goes back to its last good state.
     compiled: whether a training compiles the network.
     """
 
@@ -62,6 +64,8 @@ class Job:
     encoder_weights: str | None
     wandb: Literal["online", "offline", "disabled"] | None
     overwrite: bool
+    yes: bool
+    retry_diverged: int
     compiled: bool
 
     @classmethod

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from benchmark.console import info
 from benchmark.errors import UserError
 from benchmark.files import locked, remove_temporary, write_error
+from benchmark.jobs.holder import describe_holder, named_holder
 from benchmark.results.folders import RunFolder
 
 
@@ -15,13 +16,13 @@ from benchmark.results.folders import RunFolder
 def lock_run(folder: RunFolder) -> Iterator[None]:
     """Keep a run for this process, and remove what an interrupted one left half-written.
 
-    Raises UserError at once if another process trains the run.
+    Raises UserError at once if another process trains the run, and names that process.
     """
     in_use = (
-        f"{folder.path} is in use by another process, which trains this run: wait until that has "
-        "ended or stop it, or give this training a name of its own with --run."
+        f"{folder.path} is in use by {describe_holder(folder.holder)}, which trains this run: wait "
+        "until that has ended or stop it, or give this training a name of its own with --run."
     )
-    with locked(folder.lock, in_use):
+    with locked(folder.lock, in_use), named_holder(folder.holder):
         for place in (folder.path, folder.weights, folder.previews):
             remove_temporary(place)
         yield

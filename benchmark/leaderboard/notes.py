@@ -197,6 +197,13 @@ def notes(board: ProtocolBoard) -> list[str]:
         found.append(f"These rows are not significantly better than gray in {sort}: {names}.")
     for row in board.models:
         counts = [test.record.samples.count if test.record.samples else 1 for test in row.tests]
+        costs = [test.record.cost for test in row.tests if test.record.cost is not None]
+        halved = sum(cost.learning_rate_halved for cost in costs)
+        if halved:
+            found.append(
+                f"The training of {row.name} diverged and went back to its last good state with "
+                f"half of the learning rate, {halved} time{'s' * (halved != 1)}."
+            )
         if len(set(counts)) > 1:
             found.append(
                 f"The seeds of {row.name} have different numbers of samples ({counts}), so its "

@@ -5,7 +5,7 @@ Results/<run>/seed-<N>/
     samples/  weights/
     tests/<protocol>[-<sampling>]/
         run.json  per_image.csv  figure.png  images/  samples/<k>/  frames/ …
-Results/<run>/.seed-<N>.lock
+Results/<run>/.seed-<N>.lock  .seed-<N>.holder.json
 Results/study-<hash>.json
 """
 
@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from benchmark.errors import UserError
+from benchmark.files import remove
 
 GRAY_RUN, GROUND_TRUTH_RUN, MEAN_AB_RUN = "gray", "ground-truth", "mean-ab"
 """The runs of the fixed rows; the last one's name goes on with a hash of its training set."""
@@ -75,6 +76,12 @@ def comparable(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
+def _epoch_of(stem: str) -> int | None:
+    """The epoch that the stem of a file of weights names, or None. Four digits or more."""
+    number = stem.removeprefix("epoch_")
+    return int(number) if number != stem and number.isdecimal() else None
+
+
 class RunFolder:
     """The folder of one run, Results/<run>/seed-<N>, and its files."""
 
@@ -83,6 +90,7 @@ class RunFolder:
         self.path = results / run / f"seed-{seed}"
         # Beside the folder, so that it outlives the folder's deletion.
         self.lock = results / run / f".seed-{seed}.lock"
+        self.holder = results / run / f".seed-{seed}.holder.json"
         self.settings = self.path / SETTINGS
         self.submission = self.path / "submission.json"
         self.history = self.path / "history.jsonl"
@@ -103,7 +111,21 @@ class RunFolder:
     def available_weights(self) -> list[str]:
         """The weights in the folder, as `--weights` names them."""
         found = self.weights.glob("[!.]*.safetensors")
-        return sorted(path.stem for path in found if path.is_file())
+        stems = [path.stem for path in found if path.is_file()]
+        return sorted(stems, key=lambda stem: (_epoch_of(stem) or 0, stem))
+
+    def kept_epochs(self) -> list[int]:
+        """The epochs whose weights are in the folder, in ascending order."""
+        epochs = (_epoch_of(stem) for stem in self.available_weights())
+        return [epoch for epoch in epochs if epoch is not None]
+
+    def keep_epochs(self, count: int) -> None:
+        """Remove the weights of all epochs but the latest `count`; 0 keeps all.
+
+        Those named best and last stay. UserError if a file cannot be removed.
+        """
+        for epoch in self.kept_epochs()[:-count] if count else []:
+            remove(self.weights_file(epoch))
 
     def choose_weights(self, which: str) -> Path:
         """The file that `--weights` names. Raises UserError that lists the weights there are."""

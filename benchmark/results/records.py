@@ -74,6 +74,8 @@ class TrainingRecord(Strict):
 
     sources: who decided each of the settings. train_digests, train_contents: SHA-256 of the file of
     each training image, and of its decoded pixels. pretrained: None without a pretrained encoder.
+    begun: the settings at the beginning of the run, if they are others now. retries: where the
+    training diverged and went back, each time with half of the learning rate.
     """
 
     remedy: ClassVar[str] = (
@@ -90,6 +92,8 @@ class TrainingRecord(Strict):
     train_digests: list[str]
     train_contents: list[str] = []
     pretrained: PretrainedWeights | None = None
+    begun: dict[str, Any] | None = None
+    retries: list["Divergence"] = []
 
     @model_validator(mode="after")
     def _has_the_settings_of_tests(self) -> "TrainingRecord":
@@ -111,6 +115,7 @@ class Cost(Strict):
     """cost.json: what a training took.
 
     training_finished: when it ended, ISO 8601, UTC; empty in files of older versions.
+    learning_rate_halved: how often, each time after the training had diverged.
     """
 
     remedy: ClassVar[str] = (
@@ -128,13 +133,15 @@ class Cost(Strict):
     peak_device_bytes: Count | None = Field(description="on a CPU that of the whole process")
     best_epoch: Count
     training_finished: str = ""
+    learning_rate_halved: Count = 0
 
 
 class Divergence(Strict):
     """diverged.json: where a training diverged, whose folder the next one may have.
 
     epoch: from 1. best_epoch: that of the best weights before it, 0 if there are none. is_finite:
-    whether the training went on, since its numbers are still finite.
+    whether the training went on, since its numbers are still finite. step: from 1, if it is known,
+    and images: the names of the files whose images that step took.
     """
 
     remedy: ClassVar[str] = "Delete its folder, or train from the beginning with --overwrite."
@@ -143,6 +150,8 @@ class Divergence(Strict):
     best_epoch: Count
     reason: str
     is_finite: bool = False
+    step: Count | None = None
+    images: list[str] = []
 
 
 # ---- a test --------------------------------------------------------------------------------------

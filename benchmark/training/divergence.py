@@ -1,10 +1,11 @@
 """Trainings that diverge: what shows it, and what helps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
+from benchmark.console import shorten
 from benchmark.errors import Diverged
 from benchmark.files import remove
 from benchmark.results.folders import RunFolder
@@ -46,13 +47,30 @@ def note_finite(folder: RunFolder, warning: str | None, epoch: int, best_epoch: 
 
 
 def record_divergence(
-    folder: RunFolder, name: str, settings: Settings, divergence: Divergence
+    folder: RunFolder,
+    name: str,
+    settings: Settings,
+    error: Diverged,
+    epoch: int,
+    best_epoch: int,
+    images: Sequence[str],
 ) -> Diverged:
-    """Write diverged.json, so that the next training starts over; returns the user's error."""
+    """Write diverged.json, so that the next training starts over; returns the user's error.
+
+    epoch: from 1. images: the names of the files whose images the step took that diverged.
+    """
+    step = None if error.step is None else error.step + 1
+    divergence = Divergence(
+        epoch=epoch, best_epoch=best_epoch, reason=str(error), step=step, images=list(images)
+    )
     write_record(folder.divergence, divergence)
+    place = f"epoch {divergence.epoch}"
+    if divergence.step is not None:
+        place = f"step {divergence.step}, in {place}"
+    seen = f"; its images: {shorten(divergence.images)}" if divergence.images else ""
     return Diverged(
-        f"{name} diverged in epoch {divergence.epoch} ({divergence.reason.rstrip('.')}): "
-        f"{_advice(settings)}, which starts this run over."
+        f"{name} diverged in {place} ({divergence.reason.rstrip('.')}{seen}): {_advice(settings)}, "
+        "which starts this run over, or go back to its last good state with --retry_diverged 1."
     )
 
 

@@ -9,7 +9,6 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -18,26 +17,23 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmark.checkpoints import save_weights, state_error
-from benchmark.color import rgb_from_8bit, rgb_to_lightness
 from benchmark.colorizer import Colorizer
 from benchmark.console import info
-from benchmark.data.augmentation import augment, validation_squares
+from benchmark.data.augmentation import validation_squares
 from benchmark.data.loading import TrainingData
-from benchmark.data.rows import in_memory
-from benchmark.device import device_name, memory_format, peak, start_peak
+from benchmark.device import memory_format, start_peak
 from benchmark.errors import Diverged, Interrupted, UserError
 from benchmark.figures.curves import save_loss_curve
-from benchmark.figures.images import save_results
 from benchmark.files import sha256_of_json
 from benchmark.metrics.table import MetricSuite
 from benchmark.randomness import Randomness, derive_seed
 from benchmark.recipe import Batch, Recipe, Update
-from benchmark.results.environment import now
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import Cost, Divergence
-from benchmark.results.schema import write_record
+from benchmark.results.records import TrainingRecord
 from benchmark.settings import Settings
+from benchmark.training.batches import Batches
 from benchmark.training.compiling import with_compiled
+from benchmark.training.cost import write_cost
 from benchmark.training.divergence import (
     note_finite,
     record_divergence,
@@ -45,16 +41,18 @@ from benchmark.training.divergence import (
     warning_of,
 )
 from benchmark.training.ema import Average
+from benchmark.training.loss_watch import LossWatch
 from benchmark.training.missing_weights import rewrite_missing
+from benchmark.training.patience import has_run_out, print_early_end
 from benchmark.training.pretrained import require_loaded
-from benchmark.training.sample_validation import SampleValidation, spread
-from benchmark.training.schedule import rate_at
+from benchmark.training.sample_validation import SampleValidation
+from benchmark.training.schedule import rate_at, total_steps
 from benchmark.training.state import TrainingState, tensors_of
+from benchmark.training.state_timer import StateTimer
 from benchmark.training.stopping import stop_requested
 from benchmark.training.tracking import Tracker, WandbMode, print_epoch
+from benchmark.training.validation import save_preview, validation_losses
 
-SECONDS_TO_FIRST_STATE, SECONDS_BETWEEN_STATES = 3, 30
-PREVIEW_IMAGES = 4
 VALIDATIONS_PER_RUN = 10
 """How often in a training validation images are sampled, scored and drawn."""
 
@@ -79,6 +77,7 @@ class Loop:
         require_loaded(model)
         self.folder, self.name, self.data, self.fabric = folder, name, data, fabric
         self.settings: Settings = recipe.settings
+        self.begun = self.settings.flat()  # the settings when the run was begun
         self.device, self.memory_format = fabric.device, memory_format(fabric.device)
         self.recipe = recipe.to(self.device).to(memory_format=self.memory_format)
         self.model = model
@@ -97,26 +96,29 @@ class Loop:
             raise UserError(
                 f"--size {self.settings.size}: {name} needs at least {model.size_divisor}."
             )
-        # The whole set is kept on the device as bytes, so that no step waits for a file.
-        self.pixels = in_memory(data.train.rgb8).to(self.device)
+        self.batches = Batches(data.train, self.settings, self.side, self.device)
+        self.images_per_step = self.batches.images_per_step
+        self.steps_per_epoch = self.batches.steps_per_epoch
         self.val_pixels = validation_squares(data.val.rgb8, self.side, self.settings.degrade)
         self.sample_validation = SampleValidation(self.val_pixels, suite or MetricSuite())
-        self.batch_size = min(self.settings.batch_size, len(self.pixels))
-        self.batches_per_step = min(self.settings.accumulate, len(self.pixels) // self.batch_size)
-        self.images_per_step = self.batch_size * self.batches_per_step
-        self.steps_per_epoch = len(self.pixels) // self.images_per_step
-        self.total = self.settings.epochs * self.steps_per_epoch
-        if self.settings.max_steps:
-            self.total = min(self.total, self.settings.max_steps)
+        self.total = total_steps(
+            self.settings.epochs, self.settings.max_steps, self.steps_per_epoch
+        )
         self.epochs = math.ceil(self.total / self.steps_per_epoch)  # the last one may be cut short
-        self.step, self.seconds, self.states_saved = 0, 0.0, 0
-        self.closed_epochs = 0  # validated and recorded
+        self.step, self.epoch, self.seconds = 0, 0, 0.0
+        self.closed_epochs, self.finished = 0, False  # epochs that are validated and recorded
+        self.timer, self.watch = StateTimer(), LossWatch(self.device)
+        self.halved = 0  # how often a divergence has halved the learning rate
         self.untrained = math.nan  # the validation loss before the first step
         self.best, self.best_epoch = math.inf, 0
         self.sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         self.counts: dict[str, int] = defaultdict(int)
-        self.order: tuple[int, Tensor] | None = None
         self.seconds_to_close = math.inf  # of the last epoch's end; of the first unknown
+
+    def take_over(self, record: TrainingRecord) -> None:
+        """Take over how the run was begun, and how often a divergence has halved its rate."""
+        self.begun = record.begun or record.settings
+        self.halved = len(record.retries)
 
     # ---- the loop ----------------------------------------------------------------------------
 
@@ -130,8 +132,9 @@ class Loop:
         self.counts_memory = start_peak(self.device)
         if self.folder.state.exists():
             self._resume()
-        if self.closed_epochs == self.epochs:
-            info(f"{self.folder.path} is already trained: {self.epochs} epochs.")
+        if self.finished:
+            early = ", its patience has run out" if self.closed_epochs < self.epochs else ""
+            info(f"{self.folder.path} is already trained: {self.closed_epochs} epochs{early}.")
             return
         self.folder.cost.unlink(missing_ok=True)  # the training is not finished any more
         settings = self.settings.model_dump(mode="json")
@@ -140,37 +143,40 @@ class Loop:
             stop_requested() as stop,
             tqdm(total=self.total, initial=self.step, unit="step", disable=None) as bar,
         ):
-            self.saved = time.monotonic()
+            self.timer.start()
             try:
                 self._train(tracker, bar, stop)
             except Diverged as error:
-                found = Divergence(
-                    epoch=self.epoch + 1, best_epoch=self.best_epoch, reason=str(error)
-                )
-                raise record_divergence(self.folder, self.name, self.settings, found) from error
+                images = [] if error.step is None else self.batches.names(error.step)
+                place = (self.epoch + 1, self.best_epoch, images)
+                raise record_divergence(
+                    self.folder, self.name, self.settings, error, *place
+                ) from error
 
     def _train(self, tracker: Tracker, bar: "tqdm[Any]", stop: list[int]) -> None:
         if not self.step:
             loss = self._first_loss(self._validate())
-            self.untrained = loss if math.isfinite(loss) else math.inf
-        for self.epoch in range(self.closed_epochs, self.epochs):  # noqa: B020
+            self.untrained = self.watch.untrained = loss if math.isfinite(loss) else math.inf
+            self._save()  # a full disk is noticed now, and there always is a good state
+        while not self.finished:
+            self.epoch = self.closed_epochs
             bar.set_description(f"{self.name} {self.epoch + 1}/{self.epochs}")
             if self._train_epoch(bar, stop):
-                if self._save_is_due(self.seconds_to_close):
+                if self.timer.is_due(self.seconds_to_close):
                     self._save()
                 before = time.monotonic()
                 tracker.record(self._close_epoch())
                 self.closed_epochs += 1
                 self.seconds_to_close = time.monotonic() - before
-            if self.closed_epochs == self.epochs:
-                # Before the last state is saved: once it says trained, nothing is missing.
+            if self.finished:
+                # Before the last state is saved: once it says finished, nothing is missing.
                 save_loss_curve(self.folder.loss_curve, tracker.rows, self.folder.run)
                 self._write_cost()
             elif stop:
                 self._save()
                 position = f"step {self.step} of {self.total}"
                 raise Interrupted(f"Stopped and saved at {position}; run it again to resume.")
-            if self.closed_epochs == self.epochs or self._save_is_due():
+            if self.finished or self.timer.is_due():
                 self._save()
 
     def _train_epoch(self, bar: "tqdm[Any]", stop: list[int]) -> bool:
@@ -182,6 +188,8 @@ class Loop:
         while self.step < end:
             self.next_step()
             self.step += 1
+            if self.step % self.watch.every == 0:
+                self.watch.read()
             bar.update()
             if not bar.disable and self.step % 10 == 0:  # reading a loss waits for the device
                 losses = {key: float(total / self.counts[key]) for key, total in self.sums.items()}
@@ -189,7 +197,7 @@ class Loop:
                 bar.set_postfix({**losses, "images/s": f"{rate:.0f}"})
             if stop:
                 break
-            if self._save_is_due() and self.step < end:
+            if self.step < end and self.timer.is_due():
                 self.seconds += time.monotonic() - before
                 self._save()
                 before = time.monotonic()
@@ -200,14 +208,17 @@ class Loop:
         """Take one step of the optimizers on the next images; `step` counts the steps taken."""
         settings = self.settings
         torch.manual_seed(derive_seed(settings.seed, "layers", self.step))  # for dropout
-        rate = rate_at((self.step + 1) / self.total, settings.warmup)
-        parts = self.batches_per_step
+        rate = rate_at((self.step + 1) / self.total, settings.warmup) / 2**self.halved
+        parts = self.batches.batches_per_step
         shares = [
             Randomness(settings.seed, self.step, self.device, (index, parts))
             for index in range(parts)
         ]
         # All batches advance together, so that the second update sees the first one's step.
-        running = [self.recipe.updates(self._batch(rng), rng) for rng in shares]
+        batches = [
+            Batch(self.batches.draw(self.step, rng), self.step / self.total) for rng in shares
+        ]
+        running = [self.recipe.updates(*pair) for pair in zip(batches, shares, strict=True)]
         while (name := self._add_up_gradients(running)) is not None:
             optimizer = self.optimizers[name]
             for group in optimizer.param_groups:
@@ -239,27 +250,16 @@ class Loop:
             # `inputs` keeps gradients from the parameters that other optimizers own.
             self.fabric.backward(loss, inputs=owned)
             for key, value in update.losses.items():
+                self.watch.add(self.step, key, value)
                 self.sums[key] += value.detach()
                 self.counts[key] += 1
         return name
-
-    def _batch(self, rng: Randomness) -> Batch:
-        epoch, step_in_epoch = divmod(self.step, self.steps_per_epoch)
-        if self.order is None or self.order[0] != epoch:
-            generator = torch.Generator().manual_seed(
-                derive_seed(self.settings.seed, "order", epoch)
-            )
-            self.order = (epoch, torch.randperm(len(self.pixels), generator=generator))
-        first = step_in_epoch * self.images_per_step + rng.index * self.batch_size
-        rows = self.order[1][first:][: self.batch_size].to(self.device)
-        rgb, settings = rgb_from_8bit(self.pixels[rows]), self.settings
-        rgb = augment(rgb, self.side, settings.augmentation, rng, settings.degrade)
-        return Batch(rgb.contiguous(memory_format=self.memory_format), self.step / self.total)
 
     # ---- the end of an epoch -----------------------------------------------------------------
 
     def _close_epoch(self) -> dict[str, Any]:
         """Validate, save weights, draw a preview; returns the row for the history."""
+        self.watch.read()
         train = {
             f"train/{key}": float(total / self.counts[key]) for key, total in self.sums.items()
         }
@@ -269,8 +269,7 @@ class Loop:
         epoch = self.epoch + 1
         require_finite(train | val)  # before images are sampled, which would fail
         score = loss = self._first_loss(val)
-        every = math.ceil(self.epochs / VALIDATIONS_PER_RUN)
-        due = epoch in (1, self.epochs) or epoch % every == 0
+        due = self._samples_are_due(epoch)
         if self.recipe.select_best_by == "images":
             scores = self.sample_validation.scores(self.average.model, self.device) if due else {}
             score = SampleValidation.selection_score(scores) if due else math.inf
@@ -279,12 +278,15 @@ class Loop:
         if score < self.best:
             self.best, self.best_epoch = score, epoch
             self._save_weights("best")
-        if epoch == self.epochs:
+        self.finished = epoch == self.epochs or self._patience_has_run_out(epoch)
+        if self.finished:
             self._save_weights("last")
         if self.settings.save_every and epoch % self.settings.save_every == 0:
             self._save_weights(epoch)
+            self.folder.keep_epochs(self.settings.keep)
         if due:
-            self._preview(self.folder.preview(epoch))
+            path = self.folder.preview(epoch)
+            save_preview(path, self.average.model, self.val_pixels, self.device)
         rate = next(iter(self.optimizers.values())).param_groups[0]["lr"]
         speed = self.step * self.images_per_step / max(self.seconds, 1e-9)
         row = {
@@ -298,38 +300,32 @@ class Loop:
         }
         divergence = warning_of(loss, self.untrained, self.settings)
         note_finite(self.folder, divergence, epoch, self.best_epoch)
-        if epoch % max(1, self.epochs // 20) == 0 or epoch == self.epochs:
+        if epoch % max(1, self.epochs // 20) == 0 or self.finished:
             print_epoch(self.name, row, self.epochs)
             for warning in filter(None, [divergence, *self.recipe.warnings(row)]):
                 info(f"Warning: {self.name}: {warning}")
+        if self.finished and epoch < self.epochs:
+            print_early_end(self.name, self.recipe, epoch, self.best_epoch, next(iter(val)))
         return row
+
+    def _samples_are_due(self, epoch: int) -> bool:
+        """Whether validation images are sampled, scored and drawn after an epoch."""
+        every = math.ceil(self.epochs / VALIDATIONS_PER_RUN)
+        return epoch in (1, self.epochs) or epoch % every == 0
+
+    def _patience_has_run_out(self, epoch: int) -> bool:
+        """Whether the training ends after an epoch in which what selects the best is measured."""
+        is_measured = self.recipe.select_best_by == "loss" or self._samples_are_due(epoch)
+        return is_measured and has_run_out(self.settings.patience, epoch, self.best_epoch)
 
     @staticmethod
     def _first_loss(val: dict[str, Any]) -> float:
         """The loss that `Recipe.validate` returns first."""
         return float(next(iter(val.values())))
 
-    @torch.no_grad()
     def _validate(self) -> dict[str, Any]:
         """The losses of the averaged weights, averaged over the validation images."""
-        sums: dict[str, Tensor] = {}
-        for index, part in enumerate(torch.split(self.val_pixels, self.settings.batch_size)):
-            rgb = rgb_from_8bit(part.to(self.device)).contiguous(memory_format=self.memory_format)
-            # The same draws in every epoch, different from all draws of training.
-            rng = Randomness(derive_seed(self.settings.seed, "validation"), index, self.device)
-            with self.fabric.autocast():
-                losses = self.recipe.validate(self.average.model, Batch(rgb, 1.0), rng)
-            for key, value in losses.items():
-                weighted = value.detach().cpu().double() * len(part)
-                sums[key] = sums[key] + weighted if key in sums else weighted
-        return {f"val/{k}": (total / len(self.val_pixels)).tolist() for k, total in sums.items()}
-
-    def _preview(self, path: Path) -> None:
-        truth8 = spread(self.val_pixels, PREVIEW_IMAGES)
-        lightness = rgb_to_lightness(rgb_from_8bit(truth8)).to(self.device)
-        model, seeds = self.average.model, range(len(lightness))
-        output = model.colorize(lightness, seeds=seeds, sampling=model.sampling_class().preview())
-        save_results(path, lightness, output, truth8)
+        return validation_losses(self.recipe, self.average.model, self.val_pixels, self.fabric)
 
     def _save_weights(self, which: str | int) -> None:
         path = self.folder.weights_file(which)
@@ -337,20 +333,14 @@ class Loop:
 
     # ---- the state: saving and resuming ------------------------------------------------------
 
-    def _save_is_due(self, seconds: float = 0.0) -> bool:
-        """Whether a state is to be saved, if the next chance to do so is in `seconds`."""
-        limit = SECONDS_BETWEEN_STATES if self.states_saved else SECONDS_TO_FIRST_STATE
-        return time.monotonic() - self.saved + seconds > limit
-
     def _identity(self) -> str:
         """A hash of what a state belongs to."""
         manifest = self.data.training_set.manifest
-        return sha256_of_json([self.name, self.settings.flat(), manifest])
+        return sha256_of_json([self.name, self.begun, manifest])
 
     def _save(self) -> None:
-        self.saved = time.monotonic()
-        self.states_saved += 1
-        TrainingState(
+        self.watch.require_sound(self.recipe, self.step - 1 if self.step else None)
+        state = TrainingState(
             identity=self._identity(),
             step=self.step,
             seconds=self.seconds,
@@ -360,8 +350,11 @@ class Loop:
             best_epoch=self.best_epoch,
             sums={key: value.cpu() for key, value in self.sums.items()},
             counts=dict(self.counts),
+            finished=self.finished,
             **tensors_of(self.recipe, self.average, self.optimizers, self.fabric),
-        ).save(self.folder.state)
+        )
+        with self.timer.saving():
+            state.save(self.folder.state)
 
     def _resume(self) -> None:
         state = TrainingState.load(self.folder.state)
@@ -372,29 +365,35 @@ class Loop:
         if fault is not None:
             raise state_error(self.folder.state, f"is of another {self.name} ({fault})")
         self.step, self.seconds = state.step, state.seconds
-        self.closed_epochs, self.untrained = state.closed_epochs, state.untrained
+        self.closed_epochs = state.closed_epochs
+        self.untrained = self.watch.untrained = state.untrained
+        if self.step < self.total:  # an epoch that max_steps had cut short goes on
+            self.closed_epochs = min(self.closed_epochs, self.step // self.steps_per_epoch)
         self.best, self.best_epoch = state.best, state.best_epoch
         self.sums.update({key: value.to(self.device) for key, value in state.sums.items()})
         self.counts.update(state.counts)
-        self.epoch, finished = self.closed_epochs - 1, self.closed_epochs == self.epochs
+        self.epoch = self.closed_epochs - 1
+        stopped = state.finished and self._patience_has_run_out(self.closed_epochs)
+        self.finished = stopped or self.closed_epochs == self.epochs
         at_end = self.step == min(self.closed_epochs * self.steps_per_epoch, self.total)
         epochs = (self.closed_epochs if at_end else 0, self.best_epoch)
-        if not rewrite_missing(self.folder, *epochs, finished=finished, save=self._save_weights):
+        if not rewrite_missing(
+            self.folder, *epochs, finished=self.finished, save=self._save_weights
+        ):
             self.best, self.best_epoch = math.inf, 0
-        if not finished:
+        if not self.finished:
             info(f"{self.folder.path}: resumed at step {self.step} of {self.total}.")
 
     def _write_cost(self) -> None:
-        cost = Cost(
-            parameters=sum(p.numel() for p in self.model.parameters()),
-            training_seconds=round(self.seconds, 1),
-            images_per_second=round(self.total * self.images_per_step / max(self.seconds, 1e-9), 1),
-            epochs=self.epochs,
-            steps=self.total,
-            device=device_name(self.device),
-            precision=str(self.fabric._precision.precision),
-            peak_device_bytes=peak(self.device) if self.counts_memory else None,
+        write_cost(
+            self.folder,
+            self.model,
+            self.fabric,
+            seconds=self.seconds,
+            images=self.step * self.images_per_step,
+            steps=self.step,
+            epochs=self.closed_epochs,
             best_epoch=self.best_epoch,
-            training_finished=now(),
+            halved=self.halved,
+            counts_memory=self.counts_memory,
         )
-        write_record(self.folder.cost, cost)

@@ -32,7 +32,8 @@ class TrainingState(BaseModel):
     identity: a hash of the model, the settings and the images. closed_epochs: how many epochs are
     validated and recorded. untrained: the validation loss before the first step. best: the lowest
     selection score, infinite before there is one. sums, counts: of the losses since the last closed
-    epoch, by name. precision: the state of fp16's scale.
+    epoch, by name. precision: the state of fp16's scale. finished: whether the training had ended,
+    after all its epochs or early; not in states of older versions.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
@@ -50,6 +51,7 @@ class TrainingState(BaseModel):
     average: Tensors
     optimizers: dict[str, dict[str, Any]]
     precision: dict[str, Any]
+    finished: bool = False
 
     def save(self, path: Path) -> None:
         """Write the state. UserError if it cannot be written."""
@@ -67,13 +69,14 @@ class TrainingState(BaseModel):
     def fault(self, identity: str, total: int, steps_per_epoch: int) -> str | None:
         """Say why this is no state of the training with this identity, or None.
 
-        total: the number of its steps.
+        total: the number of its steps, which may be more than when the state was saved: then an
+        epoch that was the last one may be closed before its end.
         """
         if self.identity != identity:
             return "is of a training with other settings or images"
         begun = math.ceil(self.step / steps_per_epoch)
-        whole = begun if self.step == total else self.step // steps_per_epoch
-        if self.step > total or self.closed_epochs not in (whole, begun - 1):
+        whole = self.step // steps_per_epoch
+        if self.step > total or self.closed_epochs not in (whole, begun - 1, begun):
             return f"holds step {self.step} of {total} and {self.closed_epochs} finished epochs"
         values = self.sums.values()
         if self.sums.keys() != self.counts.keys() or any(

@@ -1,13 +1,18 @@
 """A run is trained by one process at a time; --overwrite starts over whatever is in its folder."""
 
+import json
 import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.files import PART, locked
+from benchmark.files import PART, ROOT, locked
 from benchmark.jobs.run_lock import delete_run, lock_run, require_places
 from benchmark.results.folders import RunFolder
 from tests.support import RunCommand
@@ -36,6 +41,65 @@ def test_a_run_that_another_process_trains_is_neither_trained_nor_deleted(
             assert err.count("\n") == 1
     assert folder.weights_file("best").exists()
     assert not folder.settings.exists()
+
+
+def test_who_holds_a_run_is_named_and_a_dead_process_holds_none(
+    run: RunCommand, options: list[str], folder: RunFolder, tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready"
+    code = (
+        "import pathlib, sys, time\n"
+        "from benchmark.jobs.run_lock import lock_run\n"
+        "from benchmark.results.folders import RunFolder\n"
+        "with lock_run(RunFolder(pathlib.Path(sys.argv[1]), 'unet', 8000)):\n"
+        "    pathlib.Path(sys.argv[2]).touch()\n"
+        "    time.sleep(600)\n"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder.results), str(ready)], cwd=ROOT
+    )
+    try:
+        while not ready.exists():
+            assert other.poll() is None
+            time.sleep(0.05)
+        code, _, err = run("--model", "unet", "--mode", "train", *options)
+        assert code == 2
+        named = f"is in use by process {other.pid} on {socket.gethostname()}, since 20"
+        assert named in err
+    finally:
+        other.kill()
+        other.wait()
+    assert folder.holder.exists()
+    with lock_run(folder):
+        assert str(os.getpid()) in folder.holder.read_text()
+    assert not folder.holder.exists()
+
+
+@pytest.mark.parametrize("answer", ["y", "n", None])
+def test_a_run_that_took_long_is_deleted_with_consent_alone(
+    run: RunCommand,
+    options: list[str],
+    folder: RunFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str | None,
+) -> None:
+    row = {"epoch": 1, "step": 1, "images_per_second": 1, "learning_rate": 1}
+    folder.history.write_text(json.dumps({**row, "seconds": 601}) + "\n")
+    train = ["--model", "unet", "--mode", "train", *options, "--overwrite"]
+    if answer is not None:
+        monkeypatch.setattr("benchmark.jobs.overwriting.confirm", lambda _: answer == "y")
+    code, _, err = run(*train)
+    if answer == "y":
+        assert code == 0, err
+        return
+    assert code == 2
+    assert folder.weights_file("best").read_text() == "weights"
+    if answer == "n":
+        assert "is kept: leave --overwrite out" in err
+    else:
+        assert "took 10 minutes to train: add --yes to --overwrite" in err
+        code, _, err = run(*train, "--yes")
+        assert code == 0, err
 
 
 def test_the_lock_outlives_the_deletion_of_the_run(folder: RunFolder) -> None:

@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.errors import Diverged
 from benchmark.results.folders import RunFolder
-from benchmark.results.records import Divergence, read_divergence
+from benchmark.results.history import read_history
+from benchmark.results.records import Divergence, RunRecord, TrainingRecord, read_divergence
+from benchmark.results.schema import read_record
 from benchmark.training.divergence import note_finite, warning_of
+from benchmark.training.loss_watch import LossWatch
 from tests.support import RunCommand, tiny_recipe
 
 
@@ -19,8 +23,8 @@ def test_a_smaller_learning_rate_starts_a_diverged_run_over(
     for _ in range(2):  # the same settings start over, too
         code, _, err = run(*train, *rate)
         assert code == 2
-        assert "unet diverged in epoch 1 (" in err
-        assert "--learning_rate 0.001, which starts this run over." in err
+        assert "unet diverged in step 2, in epoch 1 (the " in err
+        assert "--learning_rate 0.001, which starts this run over, or go back" in err
         assert "Traceback" not in err
         assert folder.divergence.is_file()
     assert f"{folder.path} diverged in epoch 1: this run is deleted" in err
@@ -33,6 +37,49 @@ def test_a_smaller_learning_rate_starts_a_diverged_run_over(
     code, _, err = run(*train, *rate)
     assert code == 2
     assert "was begun with learning_rate 0.001 instead of 1e+20" in err
+
+
+def test_a_diverged_training_goes_back_with_half_of_the_rate_and_says_so(
+    run: RunCommand, options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only as often as was asked for, over all commands together."""
+    folder = RunFolder(tmp_path / "out", "unet", 8000)
+    train = ["--model", "unet", *options, "--epochs", "2", "--set", "warmup=0"]
+    read = LossWatch.read
+    left = 2
+
+    def diverge(watch: LossWatch) -> None:
+        nonlocal left
+        if left and len(watch._unread) and watch._unread[0][0] == 3:
+            left -= 1
+            raise Diverged("the loss color is nan", 3)
+        read(watch)
+
+    monkeypatch.setattr(LossWatch, "read", diverge)
+    code, _, err = run(*train, "--retry_diverged", "1")
+    assert code == 2
+    assert "goes back to its last good state, with 1/2 of the learning rate." in err
+    assert (
+        err.count("unet diverged in step 4, in epoch 2 (the loss color is nan; its images: ") == 2
+    )
+    record = read_record(folder.settings, TrainingRecord)
+    assert [retry.step for retry in record.retries] == [4]
+    assert folder.divergence.is_file()
+    code, out, err = run(*train, "--retry_diverged", "2")
+    assert code == 0, err
+    assert "with 1/4 of the learning rate." in err
+    assert "resumed at step" in err
+    assert not folder.divergence.exists()
+    rates = [row["learning_rate"] for row in read_history(folder.history)]
+    # Of the cosine, the rate of the second step of four, and of the last.
+    assert rates == pytest.approx([0.001 * 0.5, 0.0])
+    (test,) = folder.finished_tests()
+    cost = read_record(test.record, RunRecord).cost
+    assert cost is not None
+    assert cost.learning_rate_halved == 2
+    note = "The training of unet diverged and went back to its last good state with half of the"
+    assert f"{note} learning rate, 2 times." in out
+    assert run("verify", "unet", "--results", str(tmp_path / "out"))[0] == 0
 
 
 def test_a_finite_divergence_is_told_by_the_untrained_network() -> None:

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from benchmark.colorizer import Colorizer, OnStep
 from benchmark.device import make_fabric
-from benchmark.errors import Interrupted, UserError
+from benchmark.errors import Diverged, Interrupted, UserError
 from benchmark.randomness import Noise, Randomness
 from benchmark.recipe import Batch, Recipe, Update
 from benchmark.results.folders import RunFolder
+from benchmark.results.records import read_divergence
 from benchmark.settings import Settings
 from benchmark.training.ema import Average
 from benchmark.training.loop import Loop
@@ -98,6 +99,50 @@ def test_a_loss_that_is_not_finite_is_reported_with_the_remedy(tmp_path: Path) -
         loop.run("disabled")
 
 
+@pytest.mark.parametrize(("value", "said"), [("nan", "is nan"), ("1e6", r"is 1e\+06, beyond 2e")])
+def test_a_training_stops_at_the_step_whose_loss_is_none(
+    tmp_path: Path, value: str, said: str
+) -> None:
+    """The state before it stays, and the batch is named."""
+    loop = two_optimizers(tmp_path, epochs=4)
+    updates = loop.recipe.updates
+
+    def explode(batch: Batch, rng: Randomness) -> Iterator[Update]:
+        for update in updates(batch, rng):
+            losses = update.losses
+            if loop.step == 4:
+                losses = {key: loss * 0 + float(value) for key, loss in losses.items()}
+            yield Update(update.optimizer, losses)
+
+    loop.recipe.updates = explode  # type: ignore[method-assign]
+    loop.timer.is_due = lambda *_: True  # type: ignore[method-assign]
+    with pytest.raises(Diverged, match=f"diverged in step 5, in epoch 3 .the loss painter {said}"):
+        loop.run("disabled")
+    assert loop.step == 5
+    found = read_divergence(loop.folder.divergence)
+    assert found is not None
+    assert (found.step, found.epoch, found.is_finite) == (5, 3, False)
+    assert found.images == loop.batches.names(4)
+    assert len({*found.images, *loop.batches.names(5)}) == 8
+    assert TrainingState.load(loop.folder.state).step == 4
+
+
+def test_no_state_of_weights_that_are_none_is_saved(tmp_path: Path) -> None:
+    loop = two_optimizers(tmp_path)
+    take_step = loop.take_step
+
+    def spoil() -> None:
+        take_step()
+        with torch.no_grad():
+            loop.recipe.critic.fill_(torch.nan)
+
+    loop.take_step = spoil  # type: ignore[method-assign]
+    loop.timer.is_due = lambda *_: True  # type: ignore[method-assign]
+    with pytest.raises(Diverged, match="the weights critic are not finite"):
+        loop.run("disabled")
+    assert TrainingState.load(loop.folder.state).step == 0
+
+
 def test_the_decay_of_the_average_warms_up() -> None:
     """The decay is min(d, (1 + n) / (10 + n)), tested on a weight that equals the step."""
     model = OneColor()
@@ -143,6 +188,53 @@ def test_a_model_that_samples_is_selected_by_its_images(
     assert validated == [1, *range(2, 21, 2)]
     assert loop.best_epoch == 4
     assert rows[-1]["val/distance"] < rows[3]["val/distance"]
+
+
+@pytest.mark.parametrize("selection", ["loss", "images"])
+def test_a_training_without_improvement_stops_early_and_is_finished(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    selection: str,
+) -> None:
+    values = {2: 0.1, 3: 0.3}
+
+    def train(patience: int) -> Loop:
+        loop = two_optimizers(tmp_path, epochs=20, patience=patience)
+        loop.begun = {}
+        loop.recipe.select_best_by = selection  # type: ignore[misc]
+        value = lambda *_: values.get(loop.epoch + 1 if loop.step else 0, 0.5)  # noqa: E731
+        if selection == "loss":
+            loop._validate = lambda: {"val/distance": value()}  # type: ignore[method-assign]
+        scores = lambda *_: {"ab_divergence": value()}  # noqa: E731
+        monkeypatch.setattr(SampleValidation, "scores", scores)
+        loop.run("disabled")
+        return loop
+
+    loop = train(3)
+    # Images are sampled in every second epoch.
+    end = 5 if selection == "loss" else 6
+    assert (loop.closed_epochs, loop.best_epoch) == (end, 2)
+    assert f"one_color stops after epoch {end}, since" in capsys.readouterr().err
+    assert json.loads(loop.folder.cost.read_text())["epochs"] == end
+    assert {path.stem for path in loop.folder.weights.iterdir()} == {"best", "last"}
+    state = loop.folder.state.read_bytes()
+    assert train(3).closed_epochs == end
+    assert "already trained" in capsys.readouterr().err
+    assert loop.folder.state.read_bytes() == state
+    assert train(8).closed_epochs == 10  # goes on
+
+
+def test_the_latest_weights_are_kept_by_number(tmp_path: Path) -> None:
+    loop = two_optimizers(tmp_path, epochs=4, save_every=1, keep=2)
+    loop.folder.weights.mkdir(parents=True)
+    for epoch in (10000, 9999):
+        loop.folder.weights_file(epoch).touch()
+    loop.folder.keep_epochs(1)
+    assert loop.folder.available_weights() == ["epoch_10000"]
+    loop.folder.weights_file(10000).unlink()
+    loop.run("disabled")
+    assert loop.folder.available_weights() == ["best", "last", "epoch_0003", "epoch_0004"]
 
 
 def test_a_training_may_end_within_an_epoch(tmp_path: Path) -> None:
@@ -235,5 +327,5 @@ def test_states_are_saved_so_often_that_little_is_lost(
     loop._close_epoch = slow(close)  # type: ignore[method-assign]
     loop._save = note  # type: ignore[method-assign]
     loop.run("disabled")
-    assert saved[0] == 20
+    assert saved[0] == 0
     assert max(after - before for before, after in itertools.pairwise(saved)) <= 60

@@ -1,6 +1,7 @@
 """A state is resumed exactly, or refused in one sentence before anything of it is used."""
 
 import math
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from benchmark.checkpoints import load_state, save_state
 from benchmark.errors import Interrupted, UserError
 from benchmark.results.history import read_history
 from benchmark.training.loop import Loop
+from benchmark.training.schedule import rate_at
 from benchmark.training.state import TrainingState
 from tests.support import blobs, make_loop, training_data
 
@@ -133,7 +135,7 @@ def test_a_state_that_does_not_fit_is_refused(
         loop._resume()
 
 
-@pytest.mark.parametrize("typed", [{"epochs": 3}, {"learning_rate": 1e-4}, {"seed": 1}])
+@pytest.mark.parametrize("typed", [{"learning_rate": 1e-4}, {"seed": 1}])
 def test_the_state_of_another_training_is_refused(
     interrupted: tuple[Path, dict[str, Any]], tmp_path: Path, typed: dict[str, Any]
 ) -> None:
@@ -156,3 +158,38 @@ def test_a_training_killed_while_it_validates_ends_like_an_uninterrupted_one(
     rows = [read_history(loop.folder.history) for loop in (whole, resumed)]
     assert [row["val/color"] for row in rows[0]] == [row["val/color"] for row in rows[1]]
     assert len(rows[1]) == 2
+
+
+@pytest.mark.parametrize("ended", [{}, {"max_steps": 3}], ids=["epochs", "max_steps"])
+def test_a_longer_training_goes_on_from_the_last_state_and_resumes_exactly(
+    tmp_path: Path, ended: dict[str, Any]
+) -> None:
+    def extended(name: str) -> Loop:
+        begun = make(tmp_path / name, **ended)
+        if not begun.folder.state.exists():
+            begun.run("disabled")
+        loop = make(tmp_path / name, epochs=4)
+        loop.begun = begun.begun
+        return loop
+
+    whole, killed = extended("whole"), extended("killed")
+    whole.run("disabled")
+    take_step = killed.take_step
+
+    def stop() -> None:
+        take_step()
+        if killed.step == 5:
+            signal.raise_signal(signal.SIGTERM)
+
+    killed.take_step = stop  # type: ignore[method-assign]
+    with pytest.raises(Interrupted):
+        killed.run("disabled")
+    resumed = extended("killed")
+    resumed.run("disabled")
+    for which in ("best", "last"):
+        paths = [loop.folder.weights_file(which) for loop in (whole, resumed)]
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+    rows = read_history(whole.folder.history)
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    full = whole.settings.learning_rate
+    assert rows[2]["learning_rate"] == pytest.approx(full * rate_at(6 / 8, whole.settings.warmup))
