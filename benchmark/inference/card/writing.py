@@ -122,10 +122,7 @@ def _facts(loaded: Weights, about: Portable) -> Iterator[tuple[str, str]]:
     yield "Weights of epoch", f"{loaded.epoch}, averaged"
     if about.cost is not None:
         minutes = about.cost.training_seconds / 60
-        yield (
-            "Training",
-            f"{about.cost.epochs} epochs, {minutes:.0f} minutes on {about.cost.device}",
-        )
+        yield "Training time", f"{minutes:.0f} minutes on {about.cost.device}"
     yield "Seed", str(about.seed)
     yield "SHA-256 of the weights in their run", about.source_sha256
     yield "Commit", about.environment.get("commit", "unknown")
