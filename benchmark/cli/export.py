@@ -34,22 +34,8 @@ def command(
             rich_help_panel=options.OUTPUT,
         ),
     ] = "none",
-    license_: Annotated[
-        str | None,
-        typer.Option(
-            "--license",
-            metavar="TEXT",
-            help="What others may do with the weights, for the file's header.  [default: a note "
-            "that it is not known]",
-            rich_help_panel=options.OUTPUT,
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option(
-            "--overwrite", help="Write over a file that exists.", rich_help_panel=options.OUTPUT
-        ),
-    ] = False,
+    license_: options.LicenseNote = None,
+    overwrite: options.Overwrite = False,
     run: options.RunName = None,
     seed: options.Seed = None,
     weights: options.Weights = "best",

@@ -74,6 +74,19 @@ Weights = Annotated[
         rich_help_panel=TESTING,
     ),
 ]
+LicenseNote = Annotated[
+    str | None,
+    typer.Option(
+        "--license",
+        metavar="TEXT",
+        help="What others may do with the weights.  [default: a note that it is not known]",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Write over files that exist.", rich_help_panel=OUTPUT),
+]
 Device = Annotated[
     str | None,
     typer.Option(

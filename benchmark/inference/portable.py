@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from benchmark import registry
 from benchmark.checkpoints import Weights, save_weights
 from benchmark.colorizer import Colorizer
 from benchmark.results.environment import environment, now
@@ -38,11 +39,13 @@ def describe(
         and record.weights.sha256 == weights.sha256
         and record.refusal is None
     ]
-    preset = model.sampling_class.presets.get(training.preset, {})
+    # Of the model that was trained, also where another one reads its weights.
+    sampling_class = registry.load_model(weights.trained_as).sampling_class
+    preset = sampling_class.presets.get(training.preset, {})
     return Portable(
         seed=seed,
         training=without_origin(training),
-        sampling=model.sampling_class(**preset).model_dump(mode="json"),
+        sampling=sampling_class(**preset).model_dump(mode="json"),
         statistics=statistics_of(model),
         cost=cost,
         tests=[TestScores.of(record) for record in own[:MOST_TESTS]],

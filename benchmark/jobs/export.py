@@ -50,16 +50,20 @@ def load_to_export(
         weights,
         training_of(weights),
         read_cost(trained.cost),
-        _tests(trained),
+        _tests(trained, folder),
         seed=trained.seed,
         license_note=UNKNOWN_LICENSE if license_note is None else license_note,
     )
     return Exported(model, trained, weights, portable)
 
 
-def _tests(run: RunFolder) -> Iterator[RunRecord]:
-    """Yield the records of the tests of a run; a damaged one is named and left out."""
-    for test in run.finished_tests():
+def _tests(*runs: RunFolder) -> Iterator[RunRecord]:
+    """Yield the records of the tests of runs, each once; a damaged one is named and left out.
+
+    A model that reads the weights of another one is tested in a run of its own.
+    """
+    tests = {test.path.resolve(): test for run in runs for test in run.finished_tests()}
+    for test in tests.values():
         try:
             yield read_record(test.record, RunRecord)
         except UserError as error:

@@ -25,34 +25,32 @@ def markdown(leaderboard: Leaderboard) -> str:
     """All boards as Markdown, each protocol in a section of its own."""
     lines = ["# Leaderboard", ""]
     for board in leaderboard.boards:
-        lines += [f"## {_markdown_text(board.protocol.name)}", "", caption(board), ""]
+        lines += [f"## {markdown_text(board.protocol.name)}", "", caption(board), ""]
         for table in tables_of(board):
-            lines += [f"### {table.title}", "", _markdown_table(table), ""]
+            lines += [f"### {table.title}", "", markdown_table(table), ""]
             lines += [table.note, ""] if table.note else []
-        lines += [f"- {_markdown_text(note)}" for note in notes(board)] + [""]
+        lines += [f"- {markdown_text(note)}" for note in notes(board)] + [""]
     if leaderboard.refused:
         lines += ["## Left out", ""]
         lines += [
-            f"- {_markdown_text(path)}: {_markdown_text(reason)}"
+            f"- {markdown_text(path)}: {markdown_text(reason)}"
             for path, reason in leaderboard.refused.items()
         ]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _markdown_table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
     """A table whose cells are padded, so that it reads well as plain text too."""
     # The headings are the suite's own words.
     safe = [[heading.replace("|", "\\|") for heading in table.columns]]
-    safe += [
-        [_marked(cell, MARKS, _markdown_text(cell.text)) for cell in row] for row in table.rows
-    ]
+    safe += [[_marked(cell, MARKS, markdown_text(cell.text)) for cell in row] for row in table.rows]
     widths = [max(len(row[column]) for row in safe) for column in range(len(table.columns))]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in safe]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def _markdown_text(text: str) -> str:
+def markdown_text(text: str) -> str:
     """A text as GitHub's Markdown shows it: one line, without markup, HTML or links.
 
     GitHub also links bare addresses: a backslash breaks those of pages, and an empty comment those

@@ -69,10 +69,15 @@ class Column:
 def tables_of(board: ProtocolBoard) -> list[Table]:
     """All tables of a board: quality, cost, and the further tables."""
     return [
-        table_of(_quality(board), board.rows, "Quality", quality_note(board)),
+        quality_of(board, board.rows),
         table_of(_cost(), board.models, "Cost", COST_NOTE),
         *further_tables(board),
     ]
+
+
+def quality_of(board: ProtocolBoard, rows: Sequence[Row]) -> Table:
+    """The table of quality with some rows of a board, whose best values are those of all rows."""
+    return table_of(_quality(board), rows, "Quality", quality_note(board))
 
 
 def further_tables(board: ProtocolBoard) -> list[Table]:

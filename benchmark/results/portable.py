@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from benchmark.results.records import (
     Cost,
@@ -12,6 +12,7 @@ from benchmark.results.records import (
     SamplingValue,
     Score,
     TrainingRecord,
+    require_plain_values,
 )
 from benchmark.results.schema import Count, Strict
 
@@ -74,6 +75,8 @@ class Portable(Strict):
     source_sha256: str
     environment: dict[str, str]
     exported: str
+
+    _has_plain_values = model_validator(mode="before")(require_plain_values)
 
 
 def without_origin(training: TrainingRecord) -> TrainingRecord:

@@ -285,6 +285,21 @@ def _items(value: Any) -> Iterable[tuple[Any, Any]]:
     return enumerate(value) if isinstance(value, list) else ()
 
 
+def require_plain_values(values: Any) -> Any:
+    """Return values of a record; raise ValueError for numbers and nestings that no test has."""
+    level = {"": values}
+    for _ in range(DEEPEST):
+        level = {
+            f"{at}.{key}": inner for at, value in level.items() for key, inner in _items(value)
+        }
+        for at, value in level.items():
+            if isinstance(value, int | float) and not abs(value) <= MOST:
+                raise ValueError(f"{at[1:]} is out of range")
+    if level:
+        raise ValueError(f"{next(iter(level))[1:100]} is nested too deeply")
+    return values
+
+
 SamplingValue = int | float | str | bool | None
 
 
@@ -355,21 +370,7 @@ class RunRecord(Strict):
     environment: dict[str, str]
     finished: str
 
-    @model_validator(mode="before")
-    @classmethod
-    def _has_plain_values(cls, values: Any) -> Any:
-        """Raise ValueError for numbers and nestings that no test has."""
-        level = {"": values}
-        for _ in range(DEEPEST):
-            level = {
-                f"{at}.{key}": inner for at, value in level.items() for key, inner in _items(value)
-            }
-            for at, value in level.items():
-                if isinstance(value, int | float) and not abs(value) <= MOST:
-                    raise ValueError(f"{at[1:]} is out of range")
-        if level:
-            raise ValueError(f"{next(iter(level))[1:100]} is nested too deeply")
-        return values
+    _has_plain_values = model_validator(mode="before")(require_plain_values)
 
     @property
     def refusal(self) -> str | None:

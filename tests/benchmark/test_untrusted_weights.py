@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save
 
 from benchmark.checkpoints import HEADER, LONGEST_HEADER, load_weights, read_header
 from benchmark.errors import UserError
+from tests.export_support import export_tiny
 from tests.support import tiny_model
 
 CPU = torch.device("cpu")
@@ -138,6 +140,17 @@ def test_a_portable_record_is_checked(tmp_path: Path) -> None:
         text = json.dumps({**header, "portable": portable})
         path.write_bytes(save(model.state_dict(), metadata={HEADER: text}))
         assert "was not written by this project: portable" in refused(path)
+    for settings in ({"a": json.loads("[" * 50 + "]" * 50)}, {"size": 10**9}, {"size": 10**30}, {}):
+        export_tiny(path)
+        with safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()[HEADER])
+        about["portable"]["training"]["settings"] |= settings
+        text = json.dumps(about)
+        path.write_bytes(save(tiny_model("unet").state_dict(), metadata={HEADER: text}))
+        if settings:
+            assert "was not written by this project: portable" in refused(path)
+        else:
+            assert load_weights(path, "unet", CPU).portable is not None
     other = {**header, "model": "../evil"}
     path.write_bytes(save(model.state_dict(), metadata={HEADER: json.dumps(other)}))
     assert "holds weights of ../evil, not of unet" in refused(path)

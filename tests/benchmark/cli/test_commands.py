@@ -47,7 +47,7 @@ def test_every_file_with_a_command_is_found_and_a_broken_one_affects_no_other(
 ) -> None:
     program: Any = typer.main.get_command(app)
     working = {"colorize", "export", "inputs", "leaderboard", "list", "outsider", "score", "verify"}
-    working |= {"study", "study read"}
+    working |= {"study", "study read", "card", "push"}
     working |= {"data check", "data clean", "data import", "data to-npz"}
     broken = {"syntax", "missing", "twice"}
     groups = {"greet", "greet all-people", "greet wrong"}

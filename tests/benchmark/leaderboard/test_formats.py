@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from benchmark.leaderboard import formats, ranking
-from benchmark.leaderboard.formats import _csv_cell, _latex_text, _markdown_text, one_line
+from benchmark.leaderboard.formats import _csv_cell, _latex_text, markdown_text, one_line
 
 HOSTILE = [
     "[a](https://x.example)", "<script>alert(1)</script>", "![x](y)", "a|b", "`code`", "**b** _i_",
@@ -27,7 +27,7 @@ MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 @given(st.one_of(st.text(max_size=40), st.sampled_from(HOSTILE)))
 @example("\ud800")
 def test_a_text_is_shown_by_markdown_as_it_is(text: str) -> None:
-    escaped = _markdown_text(text)
+    escaped = markdown_text(text)
     (token,) = (t for t in MARKDOWN.parse(f"| a |\n|---|\n| x{escaped}x |") if t.content[:1] == "x")
     shown = ""
     for child in token.children or []:
@@ -38,7 +38,7 @@ def test_a_text_is_shown_by_markdown_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_bare_address_is_left_to_link(text: str) -> None:
-    escaped = _markdown_text(text)
+    escaped = markdown_text(text)
     assert not re.search(r"://|\bwww\.", escaped.replace("\\://", "").replace("\\.", ""), re.I)
     assert not re.search(r"\w@", escaped)
 

@@ -1,0 +1,1 @@
+"""The model card of exported weights: writing.py fills card.md.jinja with what is known of them."""
