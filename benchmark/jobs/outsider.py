@@ -62,7 +62,14 @@ def run_outsider(
     if chosen.exemplars is not None:
         facts = _take_exemplars(outsider, facts, chosen.exemplars, images, results)
     batch_size = chosen.batch_size
-    setup = evaluate.prepare(images, sources.name, test_images, suite=suite, batch_size=batch_size)
+    setup = evaluate.prepare(
+        images,
+        sources.name,
+        test_images,
+        suite=suite,
+        batch_size=batch_size,
+        cache=sources.cache,
+    )
     test_baselines(results, setup, None)
     write_submission(folder, sources)
     candidate = evaluate.Candidate(folder, folder.run, kind="outsider", outsider=facts)

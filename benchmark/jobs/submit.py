@@ -104,7 +104,7 @@ def submit(
     for files in samples:
         for _ in read_outputs(files, images, entry, test_images.preprocessing):
             pass  # every image is checked before any is written
-    setup = evaluate.prepare(images, sources.name, test_images, suite=suite)
+    setup = evaluate.prepare(images, sources.name, test_images, suite=suite, cache=sources.cache)
     test_baselines(results, setup, None)
     candidate = evaluate.Candidate(
         folder,

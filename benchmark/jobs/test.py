@@ -79,6 +79,7 @@ def test(model: str, job: Job) -> FinishedTest:
         samples=job.samples,
         num_images=job.num_images,
         batch_size=chosen.batch_size,
+        cache=sources.cache,
     )
     test_baselines(job.results, setup, begun.training_data)
     # Weights of another model are tested in the folder of the run that was asked for.

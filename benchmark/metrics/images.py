@@ -32,6 +32,8 @@ class ImagePair:
         require_rgb(output, "prediction")
         require_rgb(truth, "truth")
         self.output, self.truth = output.float(), truth.float()
+        self.truth_features: Tensor | None = None
+        """Inception's features of the truths, once they are known."""
         self._matched: ImagePair | None = None
 
     @classmethod
