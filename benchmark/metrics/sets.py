@@ -250,8 +250,9 @@ def kernel_mmd(first: Tensor, second: Tensor) -> Tensor:
 
 # ---- FID -----------------------------------------------------------------------------------------
 
-FEWEST_FOR_FID = 2048
-"""Below as many images as Inception has features, FID's covariances are singular."""
+FEWEST_FOR_FID = 2049
+"""The covariance of Inception's 2,048 features has at most the rank N - 1: N of up to 2,048 images
+is singular, and FID then is mostly bias."""
 Z = 1.959964  # of 95 % of a normal distribution
 
 

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from benchmark.metrics.images import (
+    MOST_CHROMA,
+    SAME_COLORFULNESS,
     ImagePair,
     cie76,
     ciede2000,
@@ -98,7 +100,10 @@ INCEPTION = (
     "torch-fidelity's Inception-v3, images resized to 299×299 bilinearly without antialiasing as "
     "in TensorFlow 1"
 )
-MATCHED = "chroma of each output scaled to its truth's colorfulness"
+MATCHED = (
+    f"chroma of each output scaled by at most {MOST_CHROMA:g} to its truth's colorfulness, rounded "
+    f"to 8 bits; unchanged within {SAME_COLORFULNESS:g}"
+)
 
 
 def _fidelity(options: MetricOptions) -> tuple[Metric, ...]:
