@@ -39,7 +39,7 @@ MOST_IN_MEMORY = 2**30
 """Bytes of the squares of a set above which they stay in files."""
 MOST_OF_TEST = 2**26
 """The same for a test, which reads each square a few times, in order."""
-PACK_BYTES = 2**27
+PACK_BYTES = 2**25
 """Bytes of squares that are decoded before a pack is written; and of the largest pack."""
 
 
