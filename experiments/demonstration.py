@@ -4,7 +4,9 @@
 
 Each step is a process of its own, as a user starts it: `inputs`, `outsider welsh`, and `score` of
 the same images as another program's, which is killed in the middle and started again. Printed are
-the seconds and the peak memory of each, and whether the scores are those of the undisturbed test. A
+the seconds of each, those of the processor, the peak memory, and whether the scores are those of
+the undisturbed test. What was measured is written after `--part` images, so that a small number
+has a middle. A
 small network stands in for Inception, so that FID and KID are computed without its weights: its
 numbers mean nothing and are not shown. LPIPS is measured where its weights are known.
 """
@@ -33,7 +35,7 @@ from benchmark.results.folders import TestFolder
 PROTOCOL, SIZE, EXEMPLARS = "coco-val2017", 256, 64
 RUN, AGAIN = "welsh", "welsh-again"
 WITH_STAND_IN = (
-    "from experiments.demonstration import stand_in; stand_in(); import main; main.main()"
+    "from experiments.demonstration import stand_in; stand_in({part}); import main; main.main()"
 )
 
 
@@ -52,11 +54,13 @@ class StandIn(nn.Module):
         return (grid @ self.mixtures).relu()
 
 
-def stand_in() -> None:
-    """Put the small network in Inception's place, in this process."""
+def stand_in(part: int) -> None:
+    """Put the small network in Inception's place, in this process, and set the size of a part."""
+    from benchmark.evaluation import per_image
     from benchmark.metrics import table
 
     vars(table)["inception_network"] = StandIn
+    vars(per_image)["CHUNK"] = part
 
 
 def paint(seed: int) -> Image.Image:
@@ -84,21 +88,22 @@ def paint_all(folder: Path, count: int) -> None:
 
 
 class Cost(NamedTuple):
-    """What a process took: seconds, and the peak of its resident memory in MB."""
+    """What a process took: seconds, those of the processor, and its peak resident memory in MB."""
 
     seconds: float
+    of_processor: float
     megabytes: float
 
     def __str__(self) -> str:
-        return f"{self.seconds:.0f} s, {self.megabytes:.0f} MB"
+        return f"{self.seconds:.0f} s ({self.of_processor:.0f} s), {self.megabytes:.0f} MB"
 
 
-def run(arguments: list[str], until: Callable[[], bool] | None = None) -> Cost:
+def run(arguments: list[str], until: Callable[[], bool] | None = None, part: int = CHUNK) -> Cost:
     """Run a command line and wait for it; if `until` becomes true, kill it at once (SIGKILL)."""
     begun = time.monotonic()
     with tempfile.TemporaryFile("w+") as messages:
         process = subprocess.Popen(
-            [sys.executable, "-c", WITH_STAND_IN, *arguments],
+            [sys.executable, "-c", WITH_STAND_IN.format(part=part), *arguments],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=messages,
@@ -116,16 +121,17 @@ def run(arguments: list[str], until: Callable[[], bool] | None = None) -> Cost:
         if process.returncode and not killed:
             messages.seek(0)
             raise SystemExit(f"main.py {' '.join(arguments)} failed: {messages.read()[-2000:]}")
-    return Cost(time.monotonic() - begun, usage.ru_maxrss / 1024)
+    of_processor = usage.ru_utime + usage.ru_stime
+    return Cost(time.monotonic() - begun, of_processor, usage.ru_maxrss / 1024)
 
 
-def demonstrate(folder: Path, count: int) -> None:
+def demonstrate(folder: Path, count: int, part: int) -> None:
     """Run the steps on the first `count` images and print what each took."""
     results, truth = folder / f"results-{count}", str(folder / "truth")
     rules = ["--protocol", PROTOCOL, "--limit", str(count)]
     with_results = [*rules, "--results", str(results)]
     inputs = folder / f"inputs-{count}"
-    print(f"{count:,} images")
+    print(f"{count:,} images: seconds (of the processor), peak memory")
     print(f"  inputs: {run(['inputs', str(inputs), *with_results, '--truth', truth])}")
     assert len(list(inputs.iterdir())) == count
     welsh = ["outsider", RUN, "--test_images", truth, "--exemplars", str(folder / "exemplars")]
@@ -133,20 +139,24 @@ def demonstrate(folder: Path, count: int) -> None:
     (first,) = TestFolder.named(RUN, results)
     colored = folder / f"colored-{count}"
     shutil.copytree(first.images, colored)
-    score = ["score", str(colored), "--name", AGAIN, "--truth", truth, *with_results]
-    if count > CHUNK:
-        parts = -(-count // CHUNK)
+    score_killed(results, ["score", str(colored), "--truth", truth, *with_results], count, part)
+
+
+def score_killed(results: Path, score: list[str], count: int, part: int) -> None:
+    """Score what `welsh` colored as another program's, kill it in the middle, and start it again."""
+    score = [*score, "--name", AGAIN]
+    parts = -(-count // part)
+    if parts > 1:
 
         def half() -> bool:
             written = results.glob(f"{AGAIN}/seed-0/tests/*/.scores/[!.]*.safetensors")
             return len(list(written)) >= parts // 2
 
-        print(f"  score, killed when half of {parts} parts were measured: {run(score, half)}")
+        cost = run(score, half, part)
+        print(f"  score, killed when {parts // 2} of {parts} parts were measured: {cost}")
         assert not list(results.glob(f"{AGAIN}/seed-0/tests/*/run.json"))
-        print(f"  the same command again: {run(score)}")
-    else:
-        print(f"  score: {run(score)}")
-    (second,) = TestFolder.named(AGAIN, results)
+    print(f"  score{', again' if parts > 1 else ''}: {run(score, part=part)}")
+    (first,), (second,) = TestFolder.named(RUN, results), TestFolder.named(AGAIN, results)
     metrics = [json.loads(test.record.read_text())["metrics"] for test in (first, second)]
     measured = [key for key, value in metrics[0].items() if value["mean"] is not None]
     print(f"  equal scores: {metrics[0] == metrics[1]} ({', '.join(measured)})", flush=True)
@@ -154,6 +164,9 @@ def demonstrate(folder: Path, count: int) -> None:
 
 def main(
     images: Annotated[str, typer.Option(help="Numbers of images, with commas.")] = "500,2000",
+    part: Annotated[int, typer.Option(help="Images that are measured before they are written.")] = (
+        CHUNK
+    ),
     folder: Annotated[
         Path | None, typer.Option(help="A new folder that stays.  [default: one that is deleted]")
     ] = None,
@@ -164,7 +177,7 @@ def main(
         place = Path(temporary) / "demonstration" if folder is None else folder
         paint_all(place, max(counts))
         for count in counts:
-            demonstrate(place, count)
+            demonstrate(place, count, part)
 
 
 if __name__ == "__main__":
