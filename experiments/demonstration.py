@@ -5,10 +5,9 @@
 Each step is a process of its own, as a user starts it: `inputs`, `outsider welsh`, and `score` of
 the same images as another program's, which is killed in the middle and started again. Printed are
 the seconds of each, those of the processor, the peak memory, and whether the scores are those of
-the undisturbed test. What was measured is written after `--part` images, so that a small number
-has a middle. A
-small network stands in for Inception, so that FID and KID are computed without its weights: its
-numbers mean nothing and are not shown. LPIPS is measured where its weights are known.
+the undisturbed test. What was measured is written after `--part` images, so that a small number of
+images has a middle, too. A small network stands in for Inception, so that FID and KID are computed
+without its weights: its numbers mean nothing and are not shown. LPIPS needs its own weights.
 """
 
 import json
@@ -143,7 +142,7 @@ def demonstrate(folder: Path, count: int, part: int) -> None:
 
 
 def score_killed(results: Path, score: list[str], count: int, part: int) -> None:
-    """Score what `welsh` colored as another program's, kill it in the middle, and start it again."""
+    """Score what `welsh` colored as another program's, killed in the middle and started again."""
     score = [*score, "--name", AGAIN]
     parts = -(-count // part)
     if parts > 1:
