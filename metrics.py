@@ -12,25 +12,38 @@ from pathlib import Path
 from benchmark import leaderboard
 from benchmark.data.pairs import read_pairs
 from benchmark.metrics.images import (
+    ImagePair,
     colorfulness,
     colorfulness_gap,
     delta_e76,
     delta_e2000,
     lightness_error,
     lpips,
+    match_chroma,
     psnr,
     ssim,
 )
 from benchmark.metrics.networks import inception_network, lpips_network
 from benchmark.metrics.options import MetricOptions
 from benchmark.metrics.score import Scores, in_batches, score, score_samples
-from benchmark.metrics.sets import AbDivergence, KernelInceptionDistance, kernel_distance
-from benchmark.metrics.table import METRICS, MetricSuite, load_metric_suite
+from benchmark.metrics.sets import (
+    AbDivergence,
+    FrechetInceptionDistance,
+    KernelInceptionDistance,
+    MatchedFrechetDistance,
+    frechet_distance,
+    kernel_distance,
+)
+from benchmark.metrics.table import ALL_METRICS, METRICS, MetricSuite, load_metric_suite
 
 __all__ = [
+    "ALL_METRICS",
     "METRICS",
     "AbDivergence",
+    "FrechetInceptionDistance",
+    "ImagePair",
     "KernelInceptionDistance",
+    "MatchedFrechetDistance",
     "MetricOptions",
     "MetricSuite",
     "Scores",
@@ -38,12 +51,14 @@ __all__ = [
     "colorfulness_gap",
     "delta_e76",
     "delta_e2000",
+    "frechet_distance",
     "inception_network",
     "kernel_distance",
     "lightness_error",
     "load_metric_suite",
     "lpips",
     "lpips_network",
+    "match_chroma",
     "psnr",
     "score",
     "score_folder",

@@ -12,7 +12,7 @@ import torch
 from benchmark.color import join
 from benchmark.figures.images import save_png
 from benchmark.metrics.networks import LPIPS_VARIABLE
-from experiments import choices
+from experiments import choices, demonstration
 from experiments.choices import FAMILIES
 from experiments.diffusion_failures import BLOTCHES, CORRECT, DIFFUSION, GRAY, deviations
 from experiments.trainings import ROOT
@@ -96,3 +96,24 @@ def test_the_experiments_run(
         assert done.returncode == 0, done.stderr
         assert expected in done.stdout
     assert (tmp_path / "results" / "failures.png").exists()
+
+
+def test_the_demonstration_paints_images() -> None:
+    first, again, other = (demonstration.paint(seed) for seed in (0, 0, 1))
+    assert first.size == (256, 256)
+    assert first.tobytes() == again.tobytes() != other.tobytes()
+
+
+@pytest.mark.slow
+def test_the_demonstration_measures_processes() -> None:
+    cost = demonstration.run(["list", "protocols"], until=lambda: True)
+    assert cost.seconds < 60  # it was killed at once
+    with pytest.raises(SystemExit, match="there is no such protocol"):
+        demonstration.run(["inputs", "x", "--protocol", "none"])
+
+
+def test_the_stand_in_for_inception_has_as_many_features() -> None:
+    rgb8 = blobs(3, 64)
+    features = demonstration.StandIn()(rgb8)
+    assert features.shape == (3, 2048)
+    assert torch.equal(features, demonstration.StandIn()(rgb8))

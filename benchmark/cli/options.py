@@ -252,7 +252,7 @@ Fid = Annotated[
     bool,
     typer.Option(
         "--fid",
-        help="Also measure FID, for at least 2,048 images; it takes a minute after the last image.",
+        help="Also measure FID, for more than 2,048 images; it takes half a minute at the end.",
         rich_help_panel=TESTING,
     ),
 ]

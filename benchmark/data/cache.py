@@ -37,7 +37,9 @@ ROWS_AT_ONCE = 256
 """Rows of an image that are copied at once to be hashed."""
 MOST_IN_MEMORY = 2**30
 """Bytes of the squares of a set above which they stay in files."""
-PACK_BYTES = 2**27
+MOST_OF_TEST = 2**26
+"""The same for a test, which reads each square a few times, in order."""
+PACK_BYTES = 2**25
 """Bytes of squares that are decoded before a pack is written; and of the largest pack."""
 
 
@@ -132,16 +134,23 @@ class Cache:
                 total = sum(path.stat().st_size for path in self.folder.rglob("*"))
                 info(f"The cache of decoded images, {self.folder}, takes {total / 1e6:,.1f} MB.")
 
-    def load(self, files: Sequence[ImageFile], preprocessing: Preprocessing) -> ImageSet:
+    def load(
+        self,
+        files: Sequence[ImageFile],
+        preprocessing: Preprocessing,
+        most_in_memory: int | None = None,
+    ) -> ImageSet:
         """Decode images, or read them from packs, in the order of `files`.
 
+        most_in_memory: bytes above which the squares stay in files; MOST_IN_MEMORY by default.
         Files that cannot be used are left out and named in `failures` of the result.
         """
         wanted = {_key(image): image for image in files}
         packs = _Packs(self.folder, preprocessing) if self.folder is not None else None
         size = preprocessing.size
         found: Mapping[str, Square | StoredSquare]
-        if len(wanted) * 3 * size**2 > MOST_IN_MEMORY:
+        most = MOST_IN_MEMORY if most_in_memory is None else most_in_memory
+        if len(wanted) * 3 * size**2 > most:
             stored, reasons = self._store(wanted, packs, preprocessing)
             used = [image for image in files if _key(image) in stored]
             rgb8: Rows = _stored_rows(used, [stored[_key(i)] for i in used], preprocessing)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.console import info, shorten
-from benchmark.data.cache import Cache, ImageSet
+from benchmark.data.cache import MOST_OF_TEST, Cache, ImageSet
 from benchmark.data.manifest import DIGESTS, Digests, ImageFile
 from benchmark.data.preprocessing import Preprocessing
 from benchmark.data.report import FileReport
@@ -82,7 +82,9 @@ def decode_splits(
         splits = split(drawn_from, tests.files, split_seed, contents)
     sets, unusable = {}, {}
     for name, preprocessing in squares.items():
-        sets[name] = cache.load(getattr(splits, name), preprocessing)
+        # Without a cache each square would be decoded whenever it is read.
+        most = MOST_OF_TEST if name == "test" and cached else None
+        sets[name] = cache.load(getattr(splits, name), preprocessing, most)
         left_out: list[ImageFile] = getattr(all_splits, name)
         unusable[name] = {file.name: reasons[file] for file in left_out if file in reasons}
         unusable[name] |= sets[name].failures

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,6 +59,8 @@ from benchmark.results.schema import validation_fault, write_record
 from benchmark.settings import FIGURE_IMAGES
 
 CPU = torch.device("cpu")
+TRUTHS = "truths"
+"""The folder of the cache that keeps what Inception says of truths."""
 LONGEST_PART = 100
 """Bytes of the name of a protocol, and of a label, in the name of a test's folder."""
 
@@ -169,8 +171,12 @@ def prepare(
     samples: int = 1,
     num_images: int = FIGURE_IMAGES,
     batch_size: int = 64,
+    cache: Path | None = None,
 ) -> TestSetup:
-    """Set up a test on these images, and name the metrics that are left out for lack of weights."""
+    """Set up a test on these images, and name the metrics that are left out for lack of weights.
+
+    cache: the folder of the results' cache, where what Inception says of the truths is kept.
+    """
     for key, reason in suite.unavailable.items():
         info(f"{suite.metrics[key].label} is left out: {reason}.")
     test_images.require_complete(images)
@@ -178,6 +184,7 @@ def prepare(
         info("There is only one test image: its scores have no intervals.")
     protocol = Protocol.of(images, source, test_images, suite)
     painted = find_painted(images, test_images.preprocessing)
+    suite = replace(suite, truths=cache / TRUTHS if cache is not None else None)
     return TestSetup(images, protocol, suite, samples, num_images, batch_size, painted)
 
 

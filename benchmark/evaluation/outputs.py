@@ -1,13 +1,14 @@
 """The outputs of a test as written: where each lies, and the coloring of those that are missing."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count, takewhile
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from benchmark.color import join, rgb_from_8bit, rgb_to_lab, rgb_to_lightness
+from benchmark.color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lab, rgb_to_lightness
 from benchmark.colorizer import Colorizer, Sampling
 from benchmark.console import progress
 from benchmark.data.cache import ImageSet
@@ -222,6 +223,38 @@ class Outputs:
 
     def _seed(self, provenance: Provenance, row: int, sample: int) -> int:
         return derive_seed(provenance.seed, self.inputs.files[row].name, sample)
+
+    def take(self, samples: Sequence[Iterable[Tensor]]) -> None:
+        """Make the images of another program, sRGB (3, S, S), the outputs of each sample, in order.
+
+        Files that hold them already stay, with what was measured of them; all others go.
+        """
+        folders = {self.folder.path / TestFolder.sample_folder(i) for i in range(len(samples))}
+        if len(samples) > 1:
+            folders.add(self.folder.path / TestFolder.sample_folder(MEAN))
+        others = [path for path in self.folder.sample_folders() if path not in folders]
+        others += [
+            path for folder in folders for path in folder.glob("*") if path.name not in self.names
+        ]
+        for path in (*others, self.folder.outputs_record):
+            self._change(path)
+        for sample, images in enumerate(samples):
+            for row, rgb in enumerate(images):
+                if not self._holds(row, sample, rgb_to_8bit(rgb)):
+                    self._change(self.path(row, sample))
+                    save_png(self.path(row, sample), rgb)
+
+    def _holds(self, row: int, sample: Sample, rgb8: Tensor) -> bool:
+        try:
+            return torch.equal(self.read(row, sample), rgb8)
+        except UserError:  # none yet, or a damaged one
+            return False
+
+    def _change(self, path: Path) -> None:
+        """Remove a file, and the record first: the folder is no result until it is complete."""
+        if os.path.lexists(path):
+            remove(self.folder.record)
+            remove(path)
 
     def delete(self) -> None:
         """Delete whatever is in the place of the outputs, of their records and of their scores."""

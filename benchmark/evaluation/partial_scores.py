@@ -71,7 +71,8 @@ def write_chunk(path: Path, key: str, batches: Sequence[Measured]) -> None:
     for number, batch in enumerate(batches):
         for name, (output, truth) in batch.features.items():
             tensors[f"{name}/{number}/output"] = output.contiguous()
-            tensors[f"{name}/{number}/truth"] = truth.contiguous()
+            # A copy, for several sources may hold the same features of the truths.
+            tensors[f"{name}/{number}/truth"] = truth.clone()
     content = save(tensors, metadata={"contents": contents.model_dump_json()})
     with replacing(path) as part:
         part.write_bytes(content)

@@ -18,6 +18,7 @@ from benchmark.files import sha256_of_json
 from benchmark.metrics.score import Measured, combine, in_batches, measure, score_samples
 from benchmark.metrics.sets import SetScore
 from benchmark.metrics.table import MetricSuite
+from benchmark.metrics.truths import TruthStore
 from benchmark.results.folders import Sample, TestFolder
 from benchmark.results.records import RunRecord
 
@@ -175,8 +176,9 @@ def _score_sample(
     measurable = wanted - scores.unavailable.keys()
     watching = observer if observer is not None and observer.wants(sample) else None
     if measurable:
-        found = _measured(scores, outputs, sample, suite, measurable, watching, partial)
-        measured = combine(found, suite, measurable)
+        truths = suite.truth_store(measurable)
+        found = _measured(scores, outputs, sample, suite, measurable, watching, partial, truths)
+        measured = combine(found, suite, measurable, truths)
         scores.add(sample, measured.per_image)
         scores.is_new |= bool(measured.per_set)
         scores.per_set |= measured.per_set
@@ -193,22 +195,25 @@ def _measured(
     keys: set[str],
     observer: Observer | None,
     partial: Path | None,
+    truths: TruthStore | None,
 ) -> Iterator[Measured]:
     """Yield the batches of a sample's images, as measured now or before."""
-    n = len(outputs.inputs)
+    n, squares = len(outputs.inputs), outputs.inputs.rgb8
     if partial is None or n <= CHUNK:
-        yield from measure(in_batches(outputs.pairs(sample, observer)), suite, keys)
+        known = truths.part(squares) if truths is not None else None
+        yield from measure(in_batches(outputs.pairs(sample, observer)), suite, keys, known)
         return
     identity = scores.of_sample(sample)[list(IDENTITY)]
     for start in range(0, n, CHUNK):
         rows = range(start, min(start + CHUNK, n))
+        known = truths.part(squares[row] for row in rows) if truths is not None else None
         files = identity.iloc[start : rows.stop].to_numpy().tolist()
         key = sha256_of_json([files, suite.describe(), sorted(keys)])
         path = partial / f"{sample}-{start}.safetensors"
         batches = read_chunk(path, key)
         if batches is None:
             pairs = outputs.pairs(sample, observer, rows)
-            write_chunk(path, key, list(measure(in_batches(pairs), suite, keys)))
+            write_chunk(path, key, list(measure(in_batches(pairs), suite, keys, known)))
             batches = read_chunk(path, key)
             assert batches is not None
         elif observer is not None:

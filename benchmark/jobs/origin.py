@@ -29,6 +29,7 @@ from benchmark.evaluation.baselines import (
 from benchmark.evaluation.evaluate import folder_name, label_of, weights_hash
 from benchmark.evaluation.outputs import Outputs
 from benchmark.files import sha256_of_json
+from benchmark.jobs.outsider import facts_of_run
 from benchmark.randomness import derive_seed
 from benchmark.results.folders import (
     GRAY_RUN,
@@ -196,10 +197,25 @@ def _check_submission(found: Verification, folder: TestFolder, record: RunRecord
         found.compare("model", record.model, submission.model, str(path))
     if record.kind == "outsider":
         _require_empty(found, record, training_data=None)
-        found.unchecked.append("what is known of the outsider, and that it makes these images.")
+        _check_facts(found, record)
     else:
         _require_empty(found, record, training_data=None, timing=None)
         found.unchecked.append("how the images were made: another program made them.")
+
+
+def _check_facts(found: Verification, record: RunRecord) -> None:
+    """What run.json says of an outsider is what its file says; it is not run again."""
+    found.unchecked.append("that the outsider makes these images: outsiders are not run again.")
+    assert record.outsider is not None  # read_test refuses an outsider without facts
+    try:
+        facts = facts_of_run(record.run)
+    except UserError as error:
+        found.unchecked.append(f"what is known of the outsider: {error}")
+        return
+    for key, value in facts.model_dump(exclude={"exemplars", "exemplars_sha256"}).items():
+        found.compare(f"outsider.{key}", getattr(record.outsider, key), value, "outsiders/ today")
+    if record.outsider.exemplars is not None:
+        found.unchecked.append("which exemplars the outsider took colors from.")
 
 
 def _check_fixed(found: Verification, record: RunRecord) -> None:

@@ -53,16 +53,23 @@ def run_outsider(
     weights and exemplars that cannot be used.
     """
     outsider = _build(chosen)
-    folder = RunFolder(results, _run_name(chosen.name, outsider), 0)
+    folder = RunFolder(results, _run_name(chosen.name, outsider, outsider.variant), 0)
     require_untrained(chosen.name, folder)
     device = make_fabric(chosen.device, "32").device
     load_published(outsider, chosen.name, chosen.weights)
-    facts = _facts_of_file(outsider)
+    facts = _facts_of_file(outsider, outsider.variant)
     images = load_test_images(sources, test_images)
     if chosen.exemplars is not None:
         facts = _take_exemplars(outsider, facts, chosen.exemplars, images, results)
     batch_size = chosen.batch_size
-    setup = evaluate.prepare(images, sources.name, test_images, suite=suite, batch_size=batch_size)
+    setup = evaluate.prepare(
+        images,
+        sources.name,
+        test_images,
+        suite=suite,
+        batch_size=batch_size,
+        cache=sources.cache,
+    )
     test_baselines(results, setup, None)
     write_submission(folder, sources)
     candidate = evaluate.Candidate(folder, folder.run, kind="outsider", outsider=facts)
@@ -88,17 +95,31 @@ def _build(chosen: Chosen) -> Outsider:
     return model(variant)
 
 
-def _run_name(name: str, outsider: Outsider) -> str:
-    return f"{name}-{outsider.variant}" if len(outsider.variants) > 1 else name
+def _run_name(name: str, model: Outsider | type[Outsider], variant: str) -> str:
+    return f"{name}-{variant}" if len(model.variants) > 1 else name
 
 
-def _facts_of_file(outsider: Outsider) -> OutsiderFacts:
+def _facts_of_file(model: Outsider | type[Outsider], variant: str) -> OutsiderFacts:
     """The facts of the variant, with where its weights are from."""
-    variant = outsider.variants[outsider.variant]
-    if variant.file is None:
-        return variant.facts
-    source = {"weights": variant.file.url, "weights_sha256": variant.file.sha256}
-    return variant.facts.model_copy(update=source)
+    chosen = model.variants[variant]
+    if chosen.file is None:
+        return chosen.facts
+    source = {"weights": chosen.file.url, "weights_sha256": chosen.file.sha256}
+    return chosen.facts.model_copy(update=source)
+
+
+def facts_of_run(run: str) -> OutsiderFacts:
+    """What the files of outsiders/ say of the outsider whose run has this name, exemplars aside.
+
+    Raises UserError if there is none that can be used.
+    """
+    for entry in registry.outsider_entries():
+        if run == entry.name or run.startswith(f"{entry.name}-"):
+            model = registry.load_outsider(entry.name)
+            for variant in model.variants:
+                if _run_name(entry.name, model, variant) == run:
+                    return _facts_of_file(model, variant)
+    raise UserError(f"outsiders/ has no {run} any more.")
 
 
 def _take_exemplars(

@@ -30,7 +30,6 @@ from benchmark.evaluation import evaluate
 from benchmark.evaluation.baselines import test_baselines
 from benchmark.evaluation.named import TestImages
 from benchmark.evaluation.outputs import Outputs, file_names
-from benchmark.figures.images import save_png
 from benchmark.files import replacing
 from benchmark.leaderboard import formats, write
 from benchmark.metrics.table import MetricSuite
@@ -104,7 +103,7 @@ def submit(
     for files in samples:
         for _ in read_outputs(files, images, entry, test_images.preprocessing):
             pass  # every image is checked before any is written
-    setup = evaluate.prepare(images, sources.name, test_images, suite=suite)
+    setup = evaluate.prepare(images, sources.name, test_images, suite=suite, cache=sources.cache)
     test_baselines(results, setup, None)
     candidate = evaluate.Candidate(
         folder,
@@ -115,14 +114,11 @@ def submit(
     )
     outputs = Outputs(setup.folder(candidate), images)
     with evaluate.lock(outputs.folder):
-        outputs.delete()
-        for sample, files in enumerate(samples):
-            read = read_outputs(files, images, entry, test_images.preprocessing)
-            for row, rgb in enumerate(read):
-                save_png(outputs.path(row, sample), rgb)
+        preprocessing = test_images.preprocessing
+        outputs.take([read_outputs(files, images, entry, preprocessing) for files in samples])
         write_submission(folder, sources)
         record = evaluate.score_outputs(candidate, outputs, setup)
-    show_row(results, setup, outputs.folder)
+        show_row(results, setup, outputs.folder)  # before another process may replace the row
     return record
 
 

@@ -83,6 +83,7 @@ def test(model: str, job: Job) -> FinishedTest:
         samples=job.samples,
         num_images=job.num_images,
         batch_size=chosen.batch_size,
+        cache=sources.cache,
     )
     test_baselines(job.results, setup, begun.training_data)
     candidate = evaluate.Candidate(

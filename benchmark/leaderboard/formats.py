@@ -10,7 +10,7 @@ import pandas as pd
 from benchmark.leaderboard.notes import caption, notes
 from benchmark.leaderboard.ranking import Leaderboard, ProtocolBoard
 from benchmark.leaderboard.rows import Row
-from benchmark.leaderboard.tables import Cell, Table, tables_of
+from benchmark.leaderboard.tables import Cell, Table, difference_of_means, tables_of
 from benchmark.results.records import Score
 
 MARKS = ("**{}**", "*{}*", "***{}***")
@@ -173,6 +173,8 @@ def _csv_row(board: ProtocolBoard, row: Row) -> dict[str, Any]:
     for key, score in row.scores.items():
         columns |= {key: score.mean, f"{key}_std": score.std, f"{key}_low": score.low}
         columns |= {f"{key}_high": score.high, f"{key}_seeds_std": row.std_over_seeds(key)}
+    if (difference := difference_of_means(board, row)) is not None:
+        columns["delta_cf"] = difference
     if row.samples is not None:
         columns["samples"] = row.samples.count
         for part in ("mean", "best"):

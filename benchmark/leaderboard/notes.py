@@ -159,6 +159,16 @@ def caption(board: ProtocolBoard) -> str:
     )
 
 
+def bias_of_fid(n: int) -> str | None:
+    """Why FID of this many images is unfit; None where it is not."""
+    if n >= FEWEST_FOR_FID:
+        return None
+    return (
+        f"FID of {n:,} images is mostly bias: its covariances are singular below "
+        f"{FEWEST_FOR_FID:,}. KID has no such bias."
+    )
+
+
 def notes(board: ProtocolBoard) -> list[str]:
     """What a reader must know about single rows and columns."""
     first, sort = board.rows[0].scores, board.rows[0].scores[board.sort].label
@@ -182,11 +192,8 @@ def notes(board: ProtocolBoard) -> list[str]:
         )
     if board.options.colorfulness == "absolute" and board.fixed(GROUND_TRUTH) is not None:
         found.append(DIFFERENCE_OF_MEANS_NOTE)
-    if "fid" in first and board.n_images < FEWEST_FOR_FID:
-        found.append(
-            f"FID of {board.n_images:,} images is mostly bias: its covariances need at least "
-            f"{FEWEST_FOR_FID:,}. KID has no such bias."
-        )
+    if "fid" in first and (note := bias_of_fid(board.n_images)) is not None:
+        found.append(note)
     if not board.together and "outside" in trainings and len(trainings) > 1:
         found.append(
             "Outsiders stand and are ranked below the models that were trained here, apart from "

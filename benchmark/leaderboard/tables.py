@@ -193,18 +193,20 @@ def _metric(board: ProtocolBoard, key: str) -> Column:
     return Column(named if key.startswith("fid") else heading, cell)
 
 
-def _difference_of_means(board: ProtocolBoard) -> list[Column]:
-    """ΔCF as papers print it, where a protocol has their variant of colorfulness."""
+def difference_of_means(board: ProtocolBoard, row: Row) -> float | None:
+    """ΔCF as papers print it, where a protocol has their variant of colorfulness; else None."""
     truth = board.fixed(GROUND_TRUTH)
     true_mean = None if truth is None else truth.scores["colorfulness"].mean
-    if true_mean is None or board.options.colorfulness != "absolute":
+    mean = row.scores["colorfulness"].mean
+    if true_mean is None or mean is None or board.options.colorfulness != "absolute":
+        return None
+    return abs(mean - true_mean)
+
+
+def _difference_of_means(board: ProtocolBoard) -> list[Column]:
+    if all(difference_of_means(board, row) is None for row in board.rows):
         return []
-
-    def cell(row: Row) -> Cell:
-        mean = row.scores["colorfulness"].mean
-        return _number(None if mean is None else abs(mean - true_mean), "{:.2f}")
-
-    return [Column("ΔCF of means", cell)]
+    return [Column("ΔCF of means", lambda row: _number(difference_of_means(board, row), "{:.2f}"))]
 
 
 def _unmarked_metric(heading: str, key: str) -> Column:

@@ -13,12 +13,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from benchmark.color import join, require_rgb, rgb8_to_lab, rgb_from_8bit, rgb_to_lab
+from benchmark.color import (
+    join,
+    require_rgb,
+    rgb8_to_lab,
+    rgb_from_8bit,
+    rgb_to_8bit,
+    rgb_to_lab,
+)
 from benchmark.metrics.options import Variant
 
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 MOST_CHROMA = 8.0
 """Largest factor by which `match_chroma` scales the chroma of an output."""
+SAME_COLORFULNESS = 0.01
+"""Colorfulness within which `match_chroma` leaves an output as it is."""
 SSIM_CONSTANTS = 0.01**2, 0.03**2
 
 
@@ -32,6 +41,8 @@ class ImagePair:
         require_rgb(output, "prediction")
         require_rgb(truth, "truth")
         self.output, self.truth = output.float(), truth.float()
+        self.truth_features: Tensor | None = None
+        """Inception's features of the truths, once they are known."""
         self._matched: ImagePair | None = None
 
     @classmethod
@@ -207,12 +218,15 @@ def colorfulness_gap(prediction: Tensor, truth: Tensor, variant: Variant = "sign
 def match_chroma(pair: ImagePair, variant: Variant = "signed") -> Tensor:
     """Scale the chroma of each output, at constant L* and hue, to its truth's colorfulness.
 
-    Returns sRGB, (B, 3, H, W). The factor is found by bisection between 0 and MOST_CHROMA; an
-    output that would need more, because it is nearly gray, gets that. So a model cannot gain by
-    being more vivid than another one that has the same hues at the same places.
+    Returns sRGB, (B, 3, H, W), rounded to 8 bits as every scored image is. An output whose
+    colorfulness is within SAME_COLORFULNESS of its truth's is returned as it is. The factor is
+    found by bisection between 0 and MOST_CHROMA; an output that would need more, because it is
+    nearly gray, gets that. So a model cannot gain by being more vivid than another one that has the
+    same hues at the same places.
     """
     lightness, ab = pair.lab[0][:, :1], pair.lab[0][:, 1:]
     wanted = colorfulness(pair.truth, variant)
+    same = (colorfulness(pair.output, variant) - wanted).abs() < SAME_COLORFULNESS
     low = torch.zeros(len(wanted), 1, 1, 1, device=wanted.device)
     high = torch.full_like(low, MOST_CHROMA)
     for _ in range(12):
@@ -220,7 +234,8 @@ def match_chroma(pair: ImagePair, variant: Variant = "signed") -> Tensor:
         below = colorfulness(join(lightness, middle * ab), variant) < wanted
         below = below[:, None, None, None]
         low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-    return join(lightness, (low + high) / 2 * ab)
+    matched = rgb_from_8bit(rgb_to_8bit(join(lightness, (low + high) / 2 * ab)))
+    return torch.where(same[:, None, None, None], pair.output, matched)
 
 
 def lpips(prediction: Tensor, truth: Tensor, network: nn.Module) -> Tensor:

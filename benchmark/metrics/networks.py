@@ -201,24 +201,26 @@ def inception_network() -> nn.Module:
     if not path.is_file() and not named:
         raise NoBackbone(_NO_INCEPTION)
     try:
-        genuine = sha256_of_file(path).startswith(_digest(INCEPTION_URL))
+        sha256 = sha256_of_file(path)
     except OSError as error:
         raise UserError(f"Inception: {path} cannot be read: {error.strerror or error}.") from error
-    if not genuine:
+    if not sha256.startswith(_digest(INCEPTION_URL)):
         raise UserError(f"Inception: {path} is not torch-fidelity's file of Inception's weights.")
     # torch-fidelity reads it as a pickle, which may run code: one that can is refused here.
     torch.load(path, map_location="cpu", weights_only=True)
-    return InceptionFeatures(path).eval()
+    return InceptionFeatures(path, sha256).eval()
 
 
 class InceptionFeatures(nn.Module):
     """The pooled features of torch-fidelity's Inception-v3, which resizes as the original did.
 
-    The original (TensorFlow 1) resizes to 299×299 bilinearly without antialiasing.
+    The original (TensorFlow 1) resizes to 299×299 bilinearly without antialiasing. sha256: of the
+    file of the weights.
     """
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, sha256: str) -> None:
         super().__init__()
+        self.sha256 = sha256
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
         name, layers = "inception-v3-compat", ["2048"]

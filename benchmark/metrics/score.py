@@ -12,8 +12,9 @@ from torch import Tensor
 
 from benchmark.color import rgb_from_8bit
 from benchmark.metrics.images import ImagePair
-from benchmark.metrics.sets import SetScore, Undefined
+from benchmark.metrics.sets import InceptionMetric, SetScore, TruthFeatures, Undefined
 from benchmark.metrics.table import Metric, MetricSuite
+from benchmark.metrics.truths import TruthPart, TruthStore
 
 
 @dataclass(frozen=True)
@@ -54,34 +55,64 @@ def score(
 
 
 def measure(
-    batches: Iterable[tuple[Tensor, Tensor]], suite: MetricSuite, keys: Container[str] | None
+    batches: Iterable[tuple[Tensor, Tensor]],
+    suite: MetricSuite,
+    keys: Container[str] | None,
+    truths: TruthPart | None = None,
 ) -> Iterator[Measured]:
-    """Measure each batch alone, in order; the parameters are those of `score`."""
+    """Measure each batch alone, in order; the parameters are those of `score`.
+
+    truths: what is known of the truths of all batches, or is to be kept of them.
+    """
     rows, _ = _measurable(suite, keys)
     networks = {key: suite.network_arguments(row) for key, row in rows.items()}
     measures = {key: row.measure for key, row in rows.items() if row.measure}
     gathered = [row.gather(*networks[key]) for key, row in rows.items() if row.gather]
     sources = {metric.source: metric for metric in gathered}
+    of_truths = next((m.source for m in gathered if isinstance(m, InceptionMetric)), None)
+
+    def numbered() -> Iterator[tuple[int, Tensor, Tensor]]:
+        start = 0
+        for output8, truth8 in batches:
+            yield start, output8, truth8
+            start += len(output8)
 
     @torch.no_grad()
-    def measure_batch(batch: tuple[Tensor, Tensor]) -> Measured:
-        pair = ImagePair.from_8bit(*batch)
+    def measure_batch(batch: tuple[int, Tensor, Tensor]) -> Measured:
+        start, output8, truth8 = batch
+        pair = ImagePair.from_8bit(output8, truth8)
+        pair.truth_features = truths.rows(start, len(output8)) if truths is not None else None
         columns = {key: measure(pair, *networks[key]).tolist() for key, measure in measures.items()}
         features = {source: metric.features(pair) for source, metric in sources.items()}
         return Measured(len(pair.output), columns, features)
 
-    yield from _map_on_threads(measure_batch, batches)
+    looked_at = []
+    for measured in _map_on_threads(measure_batch, numbered()):
+        if truths is not None and of_truths is not None:
+            looked_at.append(measured.features[of_truths][1])
+        yield measured
+    if truths is not None:
+        truths.keep(looked_at)
 
 
 def combine(
-    measured: Iterable[Measured], suite: MetricSuite, keys: Container[str] | None
+    measured: Iterable[Measured],
+    suite: MetricSuite,
+    keys: Container[str] | None,
+    truths: TruthStore | None = None,
 ) -> Scores:
-    """Combine what `measure` yields into scores. Raises ValueError if there is no image."""
+    """Combine what `measure` yields into scores. Raises ValueError if there is no image.
+
+    truths: where the moments of the truths' features are kept.
+    """
     rows, unavailable = _measurable(suite, keys)
     values: dict[str, list[float]] = {key: [] for key, row in rows.items() if row.measure}
     gathered = {
         key: row.gather(*suite.network_arguments(row)) for key, row in rows.items() if row.gather
     }
+    for metric in gathered.values():
+        if truths is not None and isinstance(metric, InceptionMetric):
+            metric.truths = TruthFeatures(truths)
     n = 0
     for batch in measured:
         n += batch.n

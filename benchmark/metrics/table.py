@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from benchmark.metrics.images import (
+    MOST_CHROMA,
+    SAME_COLORFULNESS,
     ImagePair,
     cie76,
     ciede2000,
@@ -35,6 +38,7 @@ from benchmark.metrics.sets import (
     MatchedFrechetDistance,
     SetMetric,
 )
+from benchmark.metrics.truths import TruthStore
 
 NO_TRUTH = "these photos have no true color"
 """Why a metric that compares with the truth has no value where the reference is `none`."""
@@ -96,7 +100,10 @@ INCEPTION = (
     "torch-fidelity's Inception-v3, images resized to 299×299 bilinearly without antialiasing as "
     "in TensorFlow 1"
 )
-MATCHED = "chroma of each output scaled to its truth's colorfulness"
+MATCHED = (
+    f"chroma of each output scaled by at most {MOST_CHROMA:g} to its truth's colorfulness, rounded "
+    f"to 8 bits; unchanged within {SAME_COLORFULNESS:g}"
+)
 
 
 def _fidelity(options: MetricOptions) -> tuple[Metric, ...]:
@@ -226,12 +233,14 @@ ALL_METRICS = metrics_by_key(MetricOptions(fid="on", chroma_matched="on"))
 class MetricSuite:
     """What a score is measured with: the options, and the networks that some metrics need, by key.
 
-    unavailable: why a network cannot be had, by key.
+    unavailable: why a network cannot be had, by key. truths: the folder that keeps what Inception
+    says of truths; None to keep nothing.
     """
 
     options: MetricOptions = MetricOptions()
     networks: Mapping[str, nn.Module] = field(default_factory=dict)
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    truths: Path | None = None
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
@@ -258,6 +267,17 @@ class MetricSuite:
     def network_arguments(self, metric: Metric) -> tuple[nn.Module, ...]:
         """The further arguments of `measure` and `gather`: the metric's network, or nothing."""
         return () if metric.network is None else (self.networks[metric.network],)
+
+    def truth_store(self, keys: Iterable[str]) -> TruthStore | None:
+        """Where what Inception says of the truths is kept; None if no metric among `keys` needs it.
+
+        Only a network that names the `sha256` of its weights has a store.
+        """
+        sha256 = getattr(self.networks.get("kid"), "sha256", None)
+        needed = any(self.metrics[key].network == "kid" for key in keys)
+        if self.truths is None or sha256 is None or not needed:
+            return None
+        return TruthStore(self.truths, sha256)
 
 
 def load_metric_suite(

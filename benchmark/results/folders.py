@@ -223,6 +223,10 @@ class TestFolder:
         """The folder of a sample's images, relative to the test's: the first is the one ranked."""
         return IMAGES if sample == 0 else f"{SAMPLES}/{sample}"
 
+    def sample_folders(self) -> list[Path]:
+        """The folders of all samples that there are, and whatever else lies beside them."""
+        return [self.images, *sorted((self.path / SAMPLES).glob("*"))]
+
     def frames(self, name: str) -> tuple[Path, Path]:
         """The strip and the animation of an image's sampling; `name` is its file's name."""
         stem = self.path / FRAMES / name.removesuffix(".png")

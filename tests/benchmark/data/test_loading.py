@@ -13,7 +13,7 @@ from PIL import Image
 from skimage import color as skimage_color
 
 from benchmark.colorizer import Colorizer
-from benchmark.data import loading
+from benchmark.data import decoded_splits, loading
 from benchmark.data import sources as sources_module
 from benchmark.data.augmentation import stored_size
 from benchmark.data.cache import ImageSet
@@ -21,6 +21,7 @@ from benchmark.data.cartoon import sample as cartoon
 from benchmark.data.loading import TrainingData, load_test, load_training, measure
 from benchmark.data.manifest import ImageFile
 from benchmark.data.preprocessing import Preprocessing
+from benchmark.data.rows import StoredRows, in_memory
 from benchmark.data.sources import Sources, locate
 from benchmark.errors import UserError
 from benchmark.evaluation.baselines import Gray
@@ -407,3 +408,17 @@ def test_a_training_and_a_later_test_draw_the_same_splits(
     assert names(trained.train) == names(tested.train)
     assert names(trained.val) == names(tested.val)
     assert not names(test) & (names(trained.train) | names(trained.val))
+
+
+def test_the_squares_of_a_large_test_stay_in_files(
+    tmp_path: Path, images_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a training, and of a test without a cache, are in memory."""
+    sources = sources_of(tmp_path, images_folder)
+    whole = load_test(sources, Preprocessing(SIZE), 0)
+    monkeypatch.setattr(decoded_splits, "MOST_OF_TEST", len(whole) * 3 * SIZE**2 - 1)
+    stored = load_test(sources, Preprocessing(SIZE), 0)
+    assert isinstance(stored.rgb8, StoredRows)
+    assert torch.equal(in_memory(stored.rgb8), in_memory(whole.rgb8))
+    assert isinstance(load_test(sources, Preprocessing(SIZE), 0, cached=False).rgb8, torch.Tensor)
+    assert isinstance(train_on(tmp_path, images_folder).train.rgb8, torch.Tensor)

@@ -1,5 +1,6 @@
 """An outsider colors the test, goes on where it stopped, and has a row that says what it is."""
 
+import json
 import multiprocessing
 import os
 import sys
@@ -213,3 +214,55 @@ def test_the_command_line_runs_and_lists_outsiders(
     assert "--test_images: the folder" in err
     code, _, err = run("outsider", "tiny", *options, "--weights", str(tmp_path / "test"))
     assert (code, err.count("\n")) == (2, 1)
+
+
+def test_verify_checks_all_of_an_outsiders_row_but_its_coloring(
+    run: RunCommand, run_tiny: Run, tmp_path: Path
+) -> None:
+    results = ["--results", str(tmp_path / "Results")]
+    options = ["--test_images", str(tmp_path / "test"), "--weights", str(tmp_path / "tiny.pth")]
+    code, _, err = run("outsider", "tiny", *options, *results, "--size", "32")
+    assert code == 0, err
+    code, text, err = run("verify", "tiny", *results)
+    assert (code, err) == (0, "")
+    (said,) = (line for line in text.splitlines() if "outsider" in line)
+    assert "not checked: that the outsider makes these images: outsiders are not run" in said
+
+    (test,) = TestFolder.named("tiny", tmp_path / "Results")
+    written = test.record.read_text()
+    for change, fault in (
+        ({"trained_on": "circles"}, "outsider.trained_on is 'circles' in run.json and 'squares'"),
+        ({"weights_sha256": "0" * 64}, "weights_sha256 is '0000"),
+    ):
+        forged = json.loads(written)
+        forged["outsider"] |= change
+        test.record.write_text(json.dumps(forged))
+        code, text, _ = run("verify", "tiny", *results)
+        assert code == 1
+        assert fault in text
+    test.record.write_text(written)
+    image = next(test.images.iterdir())
+    image.write_bytes(next(path for path in test.images.iterdir() if path != image).read_bytes())
+    code, text, _ = run("verify", "tiny", *results)
+    assert code == 1
+    assert f"images/{image.name} is not the image that was scored" in text
+
+
+def test_verify_says_that_an_outsider_is_gone_and_that_exemplars_are_not_proved(
+    run_tiny: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fill_folder: Fill
+) -> None:
+    monkeypatch.setattr(
+        "benchmark.jobs.verify.load_metric_suite",
+        lambda options, _: MetricSuite(options, unavailable=NOTHING.unavailable),
+    )
+    fill_folder(tmp_path / "exemplars", range(10, 13))
+    run_tiny("welsh", exemplars=tmp_path / "exemplars")
+    (test,) = TestFolder.named("welsh", tmp_path / "Results")
+    found = verify(test, None, None, None)
+    assert "which exemplars the outsider took colors from." in found.unchecked
+    run_tiny()
+    monkeypatch.undo()
+    (test,) = TestFolder.named("tiny", tmp_path / "Results")
+    assert "what is known of the outsider: outsiders/ has no tiny any more." in (
+        verify(test, None, None, None).unchecked
+    )

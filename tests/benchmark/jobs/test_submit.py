@@ -14,6 +14,7 @@ from benchmark import leaderboard
 from benchmark.color import rgb_from_8bit, rgb_to_lab
 from benchmark.data.sources import Sources, locate_test
 from benchmark.errors import UserError
+from benchmark.evaluation import per_image
 from benchmark.evaluation.named import TestImages
 from benchmark.jobs.submit import Entry, export_inputs, submit
 from benchmark.jobs.verify import verify
@@ -151,6 +152,56 @@ def _broken(folder: Path) -> None:
 def _empty(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
+
+
+def test_a_scoring_that_was_interrupted_goes_on_where_it_stopped(
+    tmp_path: Path, submit_folder: Callable[..., RunRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The images that were taken and what was measured of them stay, and no score is lost."""
+    expected = submit_folder(name="whole")
+    monkeypatch.setattr(per_image, "CHUNK", 2)
+    measure, measured = per_image.measure, []
+
+    def interrupted(*arguments: Any) -> Any:
+        measured.append(1)
+        if len(measured) == 6:  # the second half of the third row: ground truth, gray, program
+            raise KeyboardInterrupt
+        return measure(*arguments)
+
+    for run in ("gray", "ground-truth"):
+        shutil.rmtree(tmp_path / "Results" / run)
+    monkeypatch.setattr(per_image, "measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        submit_folder()
+    images = list((tmp_path / "Results/program").rglob("images/*.png"))
+    before = {path: path.stat().st_mtime_ns for path in images}
+    record = submit_folder()
+    assert len(measured) == 7
+    assert record.metrics == expected.metrics
+    assert {path: path.stat().st_mtime_ns for path in images} == before
+    assert submit_folder() == record  # the same images again: nothing is measured
+    assert len(measured) == 7
+
+
+def test_other_images_of_a_name_replace_the_earlier_ones(
+    tmp_path: Path, colored: Path, submit_folder: Callable[..., RunRecord]
+) -> None:
+    first = submit_folder()
+    changed = sorted(colored.iterdir())[0]
+    with Image.open(changed) as image:
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(changed)
+    second = submit_folder()
+    assert second.metrics["delta_e76"].mean != first.metrics["delta_e76"].mean
+    (folder,) = TestFolder.named("program", tmp_path / "Results")
+    for sample in range(2):
+        shutil.copytree(colored, tmp_path / "several" / str(sample))
+    several = submit_folder(tmp_path / "several", samples=2)
+    assert several.samples is not None
+    assert (folder.path / "samples" / "mean").is_dir()
+    (folder.images / "stranger.png").write_bytes(b"x")
+    assert submit_folder().metrics == second.metrics
+    assert not list((folder.path / "samples").iterdir())
+    assert not (folder.images / "stranger.png").exists()
 
 
 @pytest.mark.parametrize(

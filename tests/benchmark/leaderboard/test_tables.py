@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from benchmark import leaderboard
+from benchmark.evaluation import baselines, evaluate
+from benchmark.evaluation.named import TestImages
+from benchmark.leaderboard.notes import bias_of_fid
 from benchmark.metrics.options import MetricOptions
 from benchmark.metrics.table import METRICS, MetricSuite
-from tests.leaderboard_support import column, tables
+from tests.leaderboard_support import add, column, images, tables
 
 pytestmark = pytest.mark.usefixtures("without_plots")
 Make = Callable[..., dict[str, Any]]
@@ -157,6 +160,35 @@ def test_csv_has_full_precision(tmp_path: Path, add_record: Callable[..., Path])
     for key in METRICS:
         assert {key, f"{key}_std", f"{key}_low", f"{key}_high"} <= rows["a"].keys()
     assert rows["a"]["weights_sha256"] == "0" * 64
+
+
+@pytest.mark.parametrize("variant", ["signed", "absolute"])
+def test_the_difference_of_means_is_in_the_table_and_in_the_csv(
+    variant: str, tmp_path: Path
+) -> None:
+    suite = MetricSuite(MetricOptions(colorfulness=variant))  # type: ignore[arg-type]
+    setup = evaluate.prepare(images(6), "soft", TestImages.of(32), suite=suite, num_images=1)
+    baselines.test_baselines(tmp_path, setup, None)
+    add(tmp_path, "red", (40.0, 10.0), setup)
+    (rows,) = tables(tmp_path).values()
+    with (tmp_path / "leaderboard.csv").open(encoding="utf-8", newline="") as stream:
+        written = {row["run"]: row for row in csv.DictReader(stream)}
+    if variant == "signed":
+        assert all("ΔCF of means" not in row for row in rows.values())
+        assert all("delta_cf" not in row for row in written.values())
+        return
+    means = {run: float(row["colorfulness"]) for run, row in written.items()}
+    for run, model in (("red", "red"), ("gray", "gray"), ("ground-truth", "ground truth")):
+        expected = abs(means[run] - means["ground-truth"])
+        assert float(written[run]["delta_cf"]) == expected
+        assert rows[model]["ΔCF of means"] == f"{expected:.2f}"
+    assert float(written["ground-truth"]["delta_cf"]) == 0
+
+
+def test_fid_is_said_to_be_unfit_up_to_as_many_images_as_inception_has_features() -> None:
+    for n in (2, 2000, 2047, 2048):
+        assert f"FID of {n:,} images is mostly bias" in str(bias_of_fid(n))
+    assert bias_of_fid(2049) is None
 
 
 def test_a_metric_of_the_whole_set_has_a_deviation_and_no_interval(

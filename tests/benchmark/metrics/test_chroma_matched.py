@@ -4,8 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.color import join, rgb_to_8bit, rgb_to_lab
-from benchmark.metrics.images import MOST_CHROMA, ImagePair, colorfulness, match_chroma
+from benchmark.color import join, rgb_from_8bit, rgb_to_8bit, rgb_to_lab
+from benchmark.metrics.images import (
+    MOST_CHROMA,
+    SAME_COLORFULNESS,
+    ImagePair,
+    colorfulness,
+    match_chroma,
+)
 from benchmark.metrics.options import MetricOptions
 from benchmark.metrics.score import in_batches, score
 from benchmark.metrics.table import MetricSuite
@@ -60,3 +66,36 @@ def test_a_gray_output_stays_gray_and_a_nearly_gray_one_is_scaled_at_most_so_far
     matched = match_chroma(ImagePair(faint, truth))
     ratio = colorfulness(matched) / colorfulness(faint)
     torch.testing.assert_close(ratio, torch.full_like(ratio, MOST_CHROMA), rtol=0.1, atol=0)
+
+
+def test_matched_outputs_are_8_bit_images_of_their_truths_colorfulness() -> None:
+    truth, output = soft(), rgb_from_8bit(rgb_to_8bit(soft(seed=4)))
+    matched = match_chroma(ImagePair(output, truth))
+    assert torch.equal(rgb_from_8bit(rgb_to_8bit(matched)), matched)
+    assert not torch.equal(matched, output)
+    torch.testing.assert_close(colorfulness(matched), colorfulness(truth), rtol=0, atol=0.5)
+
+
+@pytest.mark.parametrize("variant", ["signed", "absolute"])
+def test_an_output_as_colorful_as_its_truth_is_unchanged(variant: str) -> None:
+    """Within SAME_COLORFULNESS, whatever its colors are; and no further away."""
+    truth = rgb_from_8bit(rgb_to_8bit(soft()))
+    mirrored = truth.flip(3)
+    assert torch.equal(match_chroma(ImagePair(mirrored, truth), variant), mirrored)  # type: ignore[arg-type]
+    one_pixel = mirrored.clone()
+    one_pixel[0, :, 0, 0] = torch.tensor([1.0, 0.0, 0.0])
+    gap = (colorfulness(one_pixel, variant) - colorfulness(truth, variant)).abs()  # type: ignore[arg-type]
+    assert gap[0] > SAME_COLORFULNESS
+    matched = match_chroma(ImagePair(one_pixel, truth), variant)  # type: ignore[arg-type]
+    assert not torch.equal(matched[0], one_pixel[0])
+    assert torch.equal(matched[1:], one_pixel[1:])
+
+
+def test_the_ground_truth_has_perfect_matched_scores() -> None:
+    suite = MetricSuite(
+        MetricOptions(fid="on", chroma_matched="on"), {"lpips": MeanDifference(), "kid": Coarse()}
+    )
+    truth = rgb_to_8bit(soft())
+    found = score(in_batches(zip(truth, truth, strict=True)), suite)
+    assert found.per_image["lpips_matched"] == [0.0] * len(truth)
+    assert found.per_set["fid_matched"] == found.per_set["fid"]

@@ -230,7 +230,7 @@ def test_inception_resizes_as_torch_fidelity_does(
     }
     path = tmp_path / "inception.pth"
     torch.save(state, path)
-    ours = networks.InceptionFeatures(path).eval()
+    ours = networks.InceptionFeatures(path, "0" * 64).eval()
     reference = FeatureExtractorInceptionV3("reference", ["64", "2048"], str(path))
     rgb8 = torch.randint(0, 256, (2, 3, 64, 48), dtype=torch.uint8, generator=generator)
     with torch.no_grad():

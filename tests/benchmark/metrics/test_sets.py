@@ -113,6 +113,13 @@ def test_the_interval_of_the_frechet_distance_is_as_wide_as_that_of_a_bootstrap(
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * np.std(values), rel=0.15)
 
 
+def test_a_covariance_of_as_many_images_as_features_is_singular() -> None:
+    d = 64
+    for n in (d - 1, d, d + 1):
+        _, covariance = Features.of(features(3, n, d).double()).moments()
+        assert int(torch.linalg.matrix_rank(covariance, hermitian=True)) == min(n - 1, d)
+
+
 def test_metrics_of_one_source_share_its_features() -> None:
     calls: list[int] = []
 
