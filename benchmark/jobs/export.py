@@ -3,18 +3,21 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from benchmark.checkpoints import Weights, load_weights
+from benchmark.colorizer import Colorizer
 from benchmark.console import info
 from benchmark.errors import UserError
 from benchmark.files import replacing
+from benchmark.inference.onnx import checking, quantizing, writing
+from benchmark.inference.onnx.network import network_of
 from benchmark.inference.portable import describe, write_portable
 from benchmark.jobs.weights import find_weights, training_of
+from benchmark.metrics.table import load_metric_suite
 from benchmark.results.folders import RunFolder
 from benchmark.results.portable import UNKNOWN_LICENSE, Portable
 from benchmark.results.records import RunRecord, read_cost
@@ -25,9 +28,8 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Exported:
-    """What is exported: the model that was asked for, its run, its weights, and all about them."""
+    """What is exported: a run, its weights, and all that is known of them."""
 
-    model: str
     folder: RunFolder
     weights: Weights
     portable: Portable
@@ -44,7 +46,7 @@ def load_to_export(
     if weights.portable is not None:
         note = weights.portable.license if license_note is None else license_note
         portable = weights.portable.model_copy(update={"license": note})
-        return Exported(model, folder, weights, portable)
+        return Exported(folder, weights, portable)
     trained = RunFolder.of_weights(weights.path)
     portable = describe(
         weights,
@@ -54,7 +56,7 @@ def load_to_export(
         seed=trained.seed,
         license_note=UNKNOWN_LICENSE if license_note is None else license_note,
     )
-    return Exported(model, trained, weights, portable)
+    return Exported(trained, weights, portable)
 
 
 def _tests(*runs: RunFolder) -> Iterator[RunRecord]:
@@ -86,31 +88,17 @@ def export_onnx(
     quantized: whether its weights are 8-bit integers; a message says what that changes. UserError
     if there is a file and not `overwrite`, or if the images differ by more than one level.
     """
-    from benchmark.inference.onnx import checking, quantizing, writing
-    from benchmark.inference.onnx.network import network_of
-    from benchmark.metrics.table import load_metric_suite
-
     require_free_file(path, overwrite)
     writing.require_exporter()
     model, size = exported.weights.model, exported.portable.training.settings["size"]
     network = network_of(model, size)
     sizes = checking.sizes_of(size, model.size_divisor, network.fixed)
-    with _beside(path) as checked:
+    with tempfile.TemporaryDirectory() as folder:  # a file that is wrong never gets its name
+        checked = Path(folder) / path.name
         writing.write_network(checked, network, model, exported.portable)
         levels = checking.require_same_images(checked, model, sizes)
         if quantized:
-            quantizing.quantize(checked, checked.with_name("quantized.onnx"))
-            suite = load_metric_suite(lpips_weights=lpips_weights)
-            change = quantizing.change_of_scores(
-                checked, checked.with_name("quantized.onnx"), model, size, suite
-            )
-            checked = checked.with_name("quantized.onnx")
-            info(
-                f"Weights of 8 bits change the scores on {quantizing.COUNT} images of the built-in "
-                f"sample: {quantizing.sentence_of(change)}."
-            )
-            if reason := suite.unavailable.get("lpips"):
-                info(f"LPIPS is left out: {reason}.")
+            checked = _quantize(checked, model, size, lpips_weights)
         with replacing(path) as part:
             shutil.copyfile(checked, part)
     at = ", ".join(f"{height}×{width}" for height, width in sizes)
@@ -122,11 +110,19 @@ def export_onnx(
         )
 
 
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """Yield the path of a temporary ONNX file, in a folder that is removed afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder) / path.name
+def _quantize(path: Path, model: Colorizer, size: int, lpips_weights: str | None) -> Path:
+    """Write an ONNX file again with weights of 8 bits, and say what that changes."""
+    smaller = path.with_name(f"int8-{path.name}")
+    quantizing.quantize(path, smaller)
+    suite = load_metric_suite(lpips_weights=lpips_weights)
+    change = quantizing.change_of_scores(path, smaller, model, size, suite)
+    info(
+        f"Weights of 8 bits change the scores on {quantizing.COUNT} images of the built-in sample: "
+        f"{quantizing.sentence_of(change)}."
+    )
+    if reason := suite.unavailable.get("lpips"):
+        info(f"LPIPS is left out: {reason}.")
+    return smaller
 
 
 def require_free_file(path: Path, overwrite: bool) -> None:

@@ -107,11 +107,20 @@ class Regions(nn.Module):
         """
         finest = levels[0]
         size = finest.shape[2:]
-        axes = [torch.linspace(-1, 1, n, device=finest.device, dtype=finest.dtype) for n in size]
+        axes = [_coordinates(n, finest) for n in size]
         position = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(len(finest), -1, -1, -1)
         resized = [F.interpolate(x, size, mode="bilinear") for x in levels[1:]]
         features = self.layers(torch.cat([finest, *resized, position], dim=1))
         return self.shares(features).float().softmax(dim=1), features.float()
+
+
+def _coordinates(count: int, like: Tensor) -> Tensor:
+    """Return `count` positions from -1 to 1, (count,), with the type and device of `like`."""
+    if not torch.compiler.is_exporting():
+        return torch.linspace(-1, 1, count, device=like.device, dtype=like.dtype)
+    # torch's exporter to ONNX takes the number of values of linspace for a constant.
+    index = torch.arange(count, device=like.device, dtype=like.dtype)
+    return 2 * index / index[-1:].clamp(min=1) - 1
 
 
 def region_dim_of(latent_dim: int, regions: int) -> int:

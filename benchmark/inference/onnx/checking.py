@@ -31,7 +31,7 @@ def sizes_of(size: int, divisor: int, fixed: bool) -> list[tuple[int, int]]:
 def require_same_images(path: Path, model: Colorizer, sizes: Sequence[tuple[int, int]]) -> int:
     """Return the largest difference of the images of an ONNX file, in levels of 8 bits.
 
-    Raises UserError, and deletes nothing, if it is more than LEVELS.
+    Raises UserError if it is more than LEVELS.
     """
     exported = with_network(model, open_session(path))
     model = model.cpu().eval()
@@ -44,8 +44,8 @@ def require_same_images(path: Path, model: Colorizer, sizes: Sequence[tuple[int,
         difference = int((images[0].int() - images[1].int()).abs().max())
         if difference > LEVELS:
             raise UserError(
-                f"{path} is not right: at {height}×{width} its image differs by {difference} of "
-                "255 levels; install the newest torch, onnx, onnxscript and onnxruntime."
+                f"{path.name} is not right: at {height}×{width} its image differs by {difference} "
+                "of 255 levels; install the newest torch, onnx, onnxscript and onnxruntime."
             )
         largest = max(largest, difference)
     return largest

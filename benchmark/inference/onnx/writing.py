@@ -67,7 +67,7 @@ def write_network(path: Path, network: Network, model: Any, portable: Portable |
         raise
     except Exception as error:  # of the many parts of an exporter
         raise UserError(
-            f"{path}: this network cannot be exported to ONNX ({first_line(error)[:200]})."
+            f"{path.name}: this network cannot be exported to ONNX ({first_line(error)[:200]})."
         ) from error
     assert program is not None
     if portable is not None:
@@ -107,7 +107,12 @@ def open_session(path: Path) -> Callable[[list[Tensor]], Tensor]:
 
     def run(inputs: list[Tensor]) -> Tensor:
         values = {name: x.numpy() for name, x in zip(names, inputs, strict=True)}
-        return torch.from_numpy(session.run(None, values)[0])
+        try:
+            return torch.from_numpy(session.run(None, values)[0])
+        except Exception as error:  # onnxruntime's errors have no common class
+            raise UserError(
+                f"{path.name} is not right: onnxruntime cannot run it ({first_line(error)[:200]})."
+            ) from error
 
     return run
 

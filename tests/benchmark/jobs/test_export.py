@@ -11,6 +11,7 @@ from safetensors import safe_open
 
 from benchmark.checkpoints import HEADER, read_header
 from benchmark.results.portable import UNKNOWN_LICENSE
+from tests.export_support import export_tiny
 from tests.support import RunCommand
 
 
@@ -78,8 +79,10 @@ def test_an_exported_file_colors_and_is_tested_without_the_run(
 
 
 def test_what_cannot_be_exported_is_refused_in_one_sentence(
-    run: RunCommand, exported: Path
+    run: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    exported = export_tiny(tmp_path / "mine.safetensors")
     for arguments, reason in (
         (["unet", "--out", str(exported)], "exists: name another file with --out"),
         (["unet", "--out", "mine.pth"], "name a file that ends in .safetensors"),
