@@ -94,6 +94,9 @@ class Colorizer(nn.Module, ABC):
     weights_of: ClassVar[str | None] = None
     """The model whose training serves this one too, where both differ in the sampler alone: this
     one reads its weights and is trained only when that is asked for."""
+    self_conditioning: bool = False
+    """Whether a step of the sampling also takes the estimate of the step before, as the argument
+    `previous` of `forward` and `denoise`."""
     size_divisor: int = 1
     """`predict` is given heights and widths that are multiples of this many pixels."""
     architecture: dict[str, Any]
@@ -172,13 +175,15 @@ class Colorizer(nn.Module, ABC):
             )
         return finish(color)
 
-    def denoise(self, x: Tensor, t: Tensor, lightness: Tensor) -> Tensor:
+    def denoise(
+        self, x: Tensor, t: Tensor, lightness: Tensor, previous: Tensor | None = None
+    ) -> Tensor:
         """Return what the network predicts at a step of the sampling: one evaluation of it.
 
         x: the state, as `forward` takes it, (B, C, h, w). t: the time, (B,). lightness: L*
-        (B, 1, H, W), sides multiples of `size_divisor`. It is what an exported network computes, so
-        it has to be the same as `forward` in `predict`. Raises UserError for weights whose steps
-        need more than these.
+        (B, 1, H, W), sides multiples of `size_divisor`. previous: with `self_conditioning`, what
+        the step before gives this one, of the shape of x, or None at the first step. It is what an
+        exported network computes, so it has to be the same as `forward` in `predict`.
         """
         raise NotImplementedError
 

@@ -18,6 +18,7 @@ TRAINING_DATA = {
     "n_train": 20,
     "n_val": 4,
     "n_unusable": 0,
+    "n_near_copies": None,
     "manifest": "c" * 64,
     "ab_mean": [1.0, 2.0],
 }

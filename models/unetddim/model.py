@@ -274,13 +274,10 @@ class Model(Colorizer):
         lost = (1 - min(temperature, 1.0) ** 2) * (1 / share - 1)
         return round((1 + lost) ** 0.5, 2)
 
-    def denoise(self, x: Tensor, t: Tensor, lightness: Tensor) -> Tensor:
-        if self.self_conditioning:
-            raise UserError(
-                "A network with self_conditioning needs its previous estimate at each step, and "
-                "cannot be exported step by step."
-            )
-        output: Tensor = self(x, t, self.encode_condition(lightness))
+    def denoise(
+        self, x: Tensor, t: Tensor, lightness: Tensor, previous: Tensor | None = None
+    ) -> Tensor:
+        output: Tensor = self(x, t, self.encode_condition(lightness), previous)
         return output
 
     def upsample(self, coarse: Tensor, condition: Condition) -> Tensor:

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from benchmark import colorizer
 from benchmark.colorizer import Colorizer, ColorSpace, OnStep
-from benchmark.errors import UserError
 from benchmark.randomness import Noise
 
 from ..common.blocks import EdgeUpsample, TimeEmbedding, conv3, edge_features, zeroed
@@ -170,13 +169,10 @@ class Model(Colorizer):
         limit = float(self.color_limit)
         return (z + (1 - t.view(-1, 1, 1, 1)) * velocity).clamp(-limit, limit)
 
-    def denoise(self, x: Tensor, t: Tensor, lightness: Tensor) -> Tensor:
-        if self.self_conditioning:
-            raise UserError(
-                "A network with self_conditioning needs its previous estimate at each step, and "
-                "cannot be exported step by step."
-            )
-        output: Tensor = self(x, t, self.encode_condition(lightness))
+    def denoise(
+        self, x: Tensor, t: Tensor, lightness: Tensor, previous: Tensor | None = None
+    ) -> Tensor:
+        output: Tensor = self(x, t, self.encode_condition(lightness), previous)
         return output
 
     def upsample(self, coarse: Tensor, condition: Condition) -> Tensor:

@@ -21,8 +21,9 @@ class Network:
     """What is exported of a model, and inputs that it can be traced with.
 
     module: of a model that colors in one go, L* (1, 1, H, W) in [0, 100] and the noise of its draws
-    → ab in Lab units; of one that samples step by step, x_t, t and L* → the network's prediction at
-    that step. inputs: by name. fixed: whether H and W have to be those of the inputs.
+    → ab in Lab units; of one that samples step by step, x_t, t, L* and with self-conditioning the
+    previous estimate, zeros at first → the network's prediction at that step. inputs: by name.
+    fixed: whether H and W have to be those of the inputs.
     """
 
     module: nn.Module
@@ -49,8 +50,10 @@ class _Step(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, t: Tensor, lightness: Tensor) -> Tensor:
-        return self.model.denoise(x, t, lightness)
+    def forward(
+        self, x: Tensor, t: Tensor, lightness: Tensor, previous: Tensor | None = None
+    ) -> Tensor:
+        return self.model.denoise(x, t, lightness, previous)
 
 
 def network_of(model: Colorizer, size: int) -> Network:
@@ -77,7 +80,10 @@ def network_of(model: Colorizer, size: int) -> Network:
             "to export: define it in its model.py."
         )
     x, t = _first_step(model, lightness)
-    return Network(_Step(model), {"x": x, "t": t, "lightness": lightness}, fixed)
+    inputs = {"x": x, "t": t, "lightness": lightness}
+    if model.self_conditioning:
+        inputs["previous"] = torch.zeros_like(x)
+    return Network(_Step(model), inputs, fixed)
 
 
 @torch.no_grad()
@@ -124,7 +130,7 @@ def with_network(model: Colorizer, run: Callable[[list[Tensor]], Tensor]) -> Col
 
     All that is not in the ONNX file, such as the sampler, is the model's own.
     """
-    model = copy.deepcopy(model).cpu().eval()
+    original, model = model, copy.deepcopy(model).cpu().eval()
     if not model.has_steps():
 
         def predict(
@@ -133,7 +139,6 @@ def with_network(model: Colorizer, run: Callable[[list[Tensor]], Tensor]) -> Col
             draws = [noise(*draw.shape[1:]) for draw in _draws(original, lightness)]
             return run([lightness, *draws])
 
-        original = copy.deepcopy(model)
         model.predict = predict  # type: ignore[method-assign]
         return model
     colored: list[Tensor] = []
@@ -143,8 +148,9 @@ def with_network(model: Colorizer, run: Callable[[list[Tensor]], Tensor]) -> Col
         colored[:] = [lightness]
         return sample(lightness, **arguments)
 
-    def forward(x: Tensor, t: Tensor, *_: Any) -> Tensor:
-        return run([x, t, colored[0]])
+    def forward(x: Tensor, t: Tensor, _: Any, previous: Tensor | None = None) -> Tensor:
+        first = torch.zeros_like(x) if previous is None else previous
+        return run([x, t, colored[0], *([first] if original.self_conditioning else [])])
 
     model.predict, model.forward = watched, forward  # type: ignore[method-assign]
     return model

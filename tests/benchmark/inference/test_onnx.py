@@ -99,3 +99,16 @@ def test_every_model_gives_the_images_of_torch(tmp_path: Path, name: str, encode
     writing.write_network(path, network, model, None)
     sizes = sizes_of(32, model.size_divisor, network.fixed)
     assert require_same_images(path, model, sizes) <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["unetddim", "unetflow"])
+def test_a_step_also_takes_the_estimate_of_the_step_before(tmp_path: Path, name: str) -> None:
+    model = tiny_model(name, condition="concat", self_conditioning=True)
+    torch.manual_seed(1)
+    awaken(model)
+    network = network_of(model, 32)
+    assert [*network.inputs] == ["x", "t", "lightness", "previous"]
+    path = tmp_path / "w.onnx"
+    writing.write_network(path, network, model, None)
+    assert require_same_images(path, model, sizes_of(32, model.size_divisor, False)) <= 1
