@@ -18,6 +18,7 @@ TRAINING_DATA = {
     "n_train": 20,
     "n_val": 4,
     "n_unusable": 0,
+    "n_near_copies": None,
     "manifest": "c" * 64,
     "ab_mean": [1.0, 2.0],
 }
@@ -32,6 +33,7 @@ COST = {
     "peak_device_bytes": 2_000_000_000,
     "best_epoch": 2,
     "training_finished": "",
+    "learning_rate_halved": 0,
 }
 
 
