@@ -33,6 +33,7 @@ COST = {
     "peak_device_bytes": 2_000_000_000,
     "best_epoch": 2,
     "training_finished": "",
+    "learning_rate_halved": 0,
 }
 
 

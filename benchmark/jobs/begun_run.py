@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmark.console import info
 from benchmark.errors import UserError
-from benchmark.files import remove
+from benchmark.files import remove, sha256_of_json
 from benchmark.results.folders import RunFolder
 from benchmark.results.records import Divergence, TrainingRecord, read_divergence
 from benchmark.results.schema import read_record, write_record
@@ -79,11 +79,13 @@ def difference(
         return f"is a run of {previous.model}"
     if (lost := _lost_setting(previous, record)) is not None:
         return lost
-    before, now = (
-        total_steps(of.settings["epochs"], of.settings["max_steps"], steps_per_epoch)
-        for of in (previous, record)
-    )
-    allowed = {*FREE, *(LENGTH if now >= before else ())}
+    try:
+        sha256_of_json(previous.begun or previous.settings)  # what its state belongs to
+    except ValueError:
+        return "was begun with a setting that is no finite number"
+    before, now = (_length(of.settings, defaults, steps_per_epoch) for of in (previous, record))
+    may_grow = before is not None and now is not None and now >= before
+    allowed = {*FREE, *(LENGTH if may_grow else ())}
     names = [name for name in record.settings if name not in allowed]
     changed = changed_settings(previous, record, names, defaults)
     if changed:
@@ -93,6 +95,16 @@ def difference(
     if (fault := other_encoder(previous, record)) is not None:
         return f"was begun with {fault}"
     return None
+
+
+def _length(
+    settings: Mapping[str, Any], defaults: Mapping[str, Any], steps_per_epoch: int
+) -> int | None:
+    """The number of steps of a training; None if an edited file says none."""
+    epochs, max_steps = (settings.get(name, defaults[name]) for name in LENGTH)
+    if type(epochs) is not int or type(max_steps) is not int:
+        return None
+    return total_steps(epochs, max_steps, steps_per_epoch)
 
 
 def _lost_setting(previous: TrainingRecord, record: TrainingRecord) -> str | None:

@@ -186,4 +186,8 @@ def _csv_row(board: ProtocolBoard, row: Row) -> dict[str, Any]:
     if record.outsider is not None:
         facts = record.outsider.model_dump()
         columns |= {f"outsider_{key}": value for key, value in facts.items()}
-    return columns | (record.cost.model_dump() if record.cost else {})
+    if record.cost is not None:
+        columns |= record.cost.model_dump(exclude={"learning_rate_halved"})
+        if record.cost.learning_rate_halved:
+            columns["learning_rate_halved"] = record.cost.learning_rate_halved
+    return columns

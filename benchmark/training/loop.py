@@ -339,22 +339,21 @@ class Loop:
         return sha256_of_json([self.name, self.begun, manifest])
 
     def _save(self) -> None:
-        self.watch.require_sound(self.recipe, self.step - 1 if self.step else None)
-        state = TrainingState(
-            identity=self._identity(),
-            step=self.step,
-            seconds=self.seconds,
-            closed_epochs=self.closed_epochs,
-            untrained=self.untrained,
-            best=self.best,
-            best_epoch=self.best_epoch,
-            sums={key: value.cpu() for key, value in self.sums.items()},
-            counts=dict(self.counts),
-            finished=self.finished,
-            **tensors_of(self.recipe, self.average, self.optimizers, self.fabric),
-        )
         with self.timer.saving():
-            state.save(self.folder.state)
+            self.watch.require_sound(self.recipe, self.step - 1 if self.step else None)
+            TrainingState(
+                identity=self._identity(),
+                step=self.step,
+                seconds=self.seconds,
+                closed_epochs=self.closed_epochs,
+                untrained=self.untrained,
+                best=self.best,
+                best_epoch=self.best_epoch,
+                sums={key: value.cpu() for key, value in self.sums.items()},
+                counts=dict(self.counts),
+                finished=self.finished,
+                **tensors_of(self.recipe, self.average, self.optimizers, self.fabric),
+            ).save(self.folder.state)
 
     def _resume(self) -> None:
         state = TrainingState.load(self.folder.state)

@@ -106,3 +106,13 @@ def test_more_epochs_extend_a_finished_run_and_fewer_are_refused(
     assert "max_steps 0 instead of 2" in err
     code, _, err = run(*TRAIN, *options, "--epochs", "3")
     assert (code, "is already trained: 3 epochs" in err) == (0, True)
+
+
+@pytest.mark.parametrize("value", ["10", float("nan"), None, [1]])
+def test_an_edited_number_of_epochs_is_refused_in_one_sentence(
+    run: RunCommand, options: list[str], begun: RunFolder, value: Any
+) -> None:
+    edit(begun, lambda values: values["settings"].update(epochs=value))
+    code, _, err = run(*TRAIN, *options)
+    assert (code, "Traceback" in err) == (2, False), err
+    assert f"{begun.path} was begun with " in err

@@ -79,6 +79,8 @@ def test_a_diverged_training_goes_back_with_half_of_the_rate_and_says_so(
     assert cost.learning_rate_halved == 2
     note = "The training of unet diverged and went back to its last good state with half of the"
     assert f"{note} learning rate, 2 times." in out
+    table = (tmp_path / "out" / "leaderboard.csv").read_text().splitlines()
+    assert table[0].endswith(",learning_rate_halved")
     assert run("verify", "unet", "--results", str(tmp_path / "out"))[0] == 0
 
 
