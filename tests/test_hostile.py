@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -111,6 +112,20 @@ def test_a_check_accounts_for_every_file(
     assert all(record["unreadable"].values())
     turned = {Path(name).name for name in record["unreadable"] if "turned" in name}
     assert not turned
+
+
+def test_arrays_hold_every_image_that_can_be_used(dataset: Path, tmp_path: Path) -> None:
+    done = run_alone(tmp_path, "data", "to-npz", dataset, tmp_path / "arrays", "--size", "32")
+    check(done, 0)
+    metadata = json.loads((tmp_path / "arrays" / "metadata.json").read_text("utf-8"))
+    counted = 0
+    for part in ("train", "test"):
+        with np.load(tmp_path / "arrays" / f"{part}.npz", allow_pickle=False) as arrays:
+            assert arrays["rgb"].shape[1:] == (32, 32, 3)
+            assert len(arrays["rgb"]) == len(arrays["grayscale"]) == len(arrays["labels"])
+            counted += len(arrays["rgb"])
+    assert counted > 200
+    assert sum(metadata["left_out"].values()) > 200
 
 
 def test_a_training_lists_every_file_that_it_leaves_out(dataset: Path, trained: Path) -> None:
