@@ -18,6 +18,7 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "ChromaBench"
 html_copy_source = False
+smartquotes = False  # which makes one dash of the two of an option
 html_show_copyright = False
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4

@@ -40,8 +40,10 @@ def _command(name: str, command: Any) -> Iterator[str]:
     context: Any = typer.Context(command, info_name=name)
     records = [one.get_help_record(context) for one in command.get_params(context)]
     yield f"### `python {name}`\n"
-    yield f"{_plain(command.help or '')}\n"
-    yield from _table(("option", "meaning"), (record for record in records if record))
+    for paragraph in (command.help or "").split("\n\n"):
+        yield f"{_plain(paragraph)}\n"
+    rows = ((f"`{record[0]}`", record[1]) for record in records if record)
+    yield from _table(("option", "meaning"), rows)
 
 
 def settings() -> Iterator[str]:
@@ -88,6 +90,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     """Return text in one line that Markdown and its tables show as it is."""
-    for character in "\\|<>*_[]":
-        text = text.replace(character, f"\\{character}") if "`" not in text else text
+    special = "|" if "`" in text else "\\|<>*_[]"
+    for character in special:
+        text = text.replace(character, f"\\{character}")
     return " ".join(text.split())
