@@ -1,7 +1,7 @@
 """ChromaBench as a library: a trained model that colors images in memory.
 
     from benchmark import load
-    load("unet").colorize("photo.jpg").save("colored.png")
+    load(name).colorize("photo.jpg").save("colored.png")
 
 Nothing is printed. A user's mistake is a UserError, whose text is one sentence.
 """
