@@ -2,9 +2,12 @@
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmark.data import manifest
 from benchmark.data.manifest import Digests, ImageFile, digest_of, scan
@@ -24,6 +27,33 @@ def test_the_digest_of_a_set_depends_on_contents_and_not_on_names_or_order() -> 
     assert digest_of(images) != digest_of(images[1:])
     assert digest_of(images) != digest_of([*images, images[0]])
     assert digest_of(images) != digest_of([*images[1:], image(99)])
+
+
+PARTS = st.sampled_from(["a", "B b", "é", "…", "#1", "train", "x.y", "-n", "%20", "0"])
+NAMES = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
+
+
+@given(st.dictionaries(NAMES, st.binary(max_size=4), max_size=8), st.sampled_from([".png", ".JPG"]))
+def test_every_file_of_any_folder_is_listed_once_with_its_digest(
+    contents: dict[str, bytes], suffix: str
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "data"
+        folder.mkdir()
+        written = {}
+        for stem, content in contents.items():
+            path = folder / f"{stem}{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            written[path.relative_to(folder).as_posix()] = sha256_of_bytes(content)
+        store = Digests(Path(name) / "digests.json")
+        for digests in (store, store, Digests(None)):  # hashed, known, and hashed again
+            found = scan(folder, digests)
+            assert {file.name: file.digest for file in found.files} == written
+            assert len(found.files) == len(written)
+            assert found.passed_over == {}
+        expected = [ImageFile(n, folder / n, digest) for n, digest in written.items()]
+        assert digest_of(found.files) == digest_of(expected)
 
 
 def test_a_folder_is_listed_by_name_with_the_digests_of_its_files(
