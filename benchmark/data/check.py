@@ -75,6 +75,7 @@ def check(sources: Sources, examination: Examination) -> CheckRecord:
         suffixes=_counted(image.path.suffix.lower() for image in files),
         formats=_counted(header.format for header in known),
         modes=_counted(header.mode for header in known),
+        sizes=_counted(f"{header.width}×{header.height}" for header in known),
         profiles=_counted(header.profile for header in known if header.profile),
         width=_spread([header.width for header in known]),
         height=_spread([header.height for header in known]),

@@ -78,6 +78,7 @@ def _lines(record: CheckRecord) -> Iterator[str]:
     yield f"image files: {record.files} ({record.bytes / 1e6:,.1f} MB)"
     yield f"suffixes: {_counts(record.suffixes)}"
     yield f"formats: {_counts(record.formats)}; modes: {_counts(record.modes)}"
+    yield f"sizes: {_counts(record.sizes)}"
     yield f"width: {_spread(record.width)}; height: {_spread(record.height)}"
     yield f"color profiles: {_counts(record.profiles)}"
     for key, found in record.splits.items():
@@ -99,7 +100,7 @@ def _lines(record: CheckRecord) -> Iterator[str]:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
+    return shorten([f"{count} of {name}" for name, count in counts.items()]) or "none"
 
 
 def _spread(spread: Spread | None) -> str:

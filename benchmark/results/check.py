@@ -35,9 +35,9 @@ class Spread(Strict):
 class CheckRecord(Strict):
     """check.json of a dataset. All files are named by their path within their folder.
 
-    files: the number of image files; bytes: of all of them. suffixes, formats, modes, profiles:
-    numbers of files; formats and modes are Pillow's, profiles the descriptions of embedded color
-    profiles. width, height: of the files whose header can be read. unreadable: reasons; truncated:
+    files: the number of image files; bytes: of all of them. suffixes, formats, modes, sizes,
+    profiles: numbers of files; formats and modes are Pillow's, a size is such as 640×480, profiles
+    the descriptions of embedded color profiles. width, height: of the files whose header can be read. unreadable: reasons; truncated:
     those of them that end too early. noted: what would be read otherwise than the file says.
     passed_over: why other files are not read. grayscale: images without color; near_gray: further
     ones whose colorfulness is below `near_gray_below`. copies: files of the same content or pixels;
@@ -54,6 +54,7 @@ class CheckRecord(Strict):
     suffixes: dict[str, Count]
     formats: dict[str, Count]
     modes: dict[str, Count]
+    sizes: dict[str, Count]
     profiles: dict[str, Count]
     width: Spread | None
     height: Spread | None

@@ -46,6 +46,7 @@ def test_a_folder_of_which_all_is_used_passes(run: Run, folder: Path) -> None:
         "train": 12, "val": 4, "test": 4,
     }  # fmt: skip
     assert record["splits"]["val"]["origin"] == "of set/valid/"
+    assert record["sizes"] == {"40×32": 20}
     assert record["width"] == {"least": 40, "median": 40.0, "most": 40}
     assert "training: 12 of 12 files used (of set/Train/)" in printed
     out = folder.parent / "out"
