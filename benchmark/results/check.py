@@ -37,14 +37,14 @@ class CheckRecord(Strict):
 
     files: the number of image files; bytes: of all of them. suffixes, formats, modes, sizes,
     profiles: numbers of files; formats and modes are Pillow's, a size is such as 640×480, profiles
-    the descriptions of embedded color profiles. width, height: of the files whose header can be read. unreadable: reasons; truncated:
-    those of them that end too early. noted: what would be read otherwise than the file says.
-    passed_over: why other files are not read. grayscale: images without color; near_gray: further
-    ones whose colorfulness is below `near_gray_below`. copies: files of the same content or pixels;
-    look_alikes: images that look the same, or mirrored. in_training_and_test: copies and
-    look-alikes of test images among those for training and validation. ab_mean, ab_std: of a* and
-    b* over the images for training, None if there are none. skipped: the number of files that no
-    split would use.
+    the descriptions of embedded color profiles. width, height: of the files whose header can be
+    read. unreadable: reasons; truncated: those of them that end too early. noted: what would be
+    read otherwise than the file says. passed_over: why other files are not read. grayscale: images
+    without color; near_gray: further ones whose colorfulness is below `near_gray_below`. copies:
+    files of the same content or pixels; look_alikes: images that look the same, or mirrored.
+    in_training_and_test: copies and look-alikes of test images among those for training and
+    validation. ab_mean, ab_std: of a* and b* over the images for training, None if there are none.
+    skipped: the number of files that no split would use.
     """
 
     dataset: str
