@@ -87,14 +87,14 @@ def paint_all(folder: Path, count: int) -> None:
 
 
 class Cost(NamedTuple):
-    """What a process took: seconds, those of the processor, and its peak resident memory in MB."""
+    """What a process took: seconds, those of the processor, and its peak resident memory in MiB."""
 
     seconds: float
     of_processor: float
-    megabytes: float
+    mebibytes: float
 
     def __str__(self) -> str:
-        return f"{self.seconds:.0f} s ({self.of_processor:.0f} s), {self.megabytes:.0f} MB"
+        return f"{self.seconds:.0f} s ({self.of_processor:.0f} s), {self.mebibytes:.0f} MiB"
 
 
 def run(arguments: list[str], until: Callable[[], bool] | None = None, part: int = CHUNK) -> Cost:
