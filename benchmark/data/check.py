@@ -58,7 +58,7 @@ def check(sources: Sources, examination: Examination) -> CheckRecord:
     known = [header for header in headers if header is not None]
     failures = dict(splits.report().failures)
     colors = _colors(sets.values())
-    copies = _copies(sets.values())
+    copies = [*_copies(sets.values())]
     alike = {(one.name, one.other) for one in copies}
     look_alikes = [
         Copies(name=name, other=other)
@@ -143,12 +143,8 @@ def _colors(sets: Iterable[ImageSet]) -> Colors:
     return Colors(sorted(grayscale), sorted(near_gray))
 
 
-def _copies(sets: Iterable[ImageSet]) -> list[Copies]:
-    """Each image whose file, or whose decoded pixels, are those of one before it."""
-    return list(_pairs_of_copies(sets))
-
-
-def _pairs_of_copies(sets: Iterable[ImageSet]) -> Iterator[Copies]:
+def _copies(sets: Iterable[ImageSet]) -> Iterator[Copies]:
+    """Yield each image whose file, or whose decoded pixels, are those of one before it."""
     by_digest, by_pixels = dict[str, str](), dict[str, str]()
     for images in sets:
         for image, content in zip(images.files, images.contents, strict=True):

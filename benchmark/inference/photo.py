@@ -86,7 +86,8 @@ def follow_hints(image: Image.Image, ab: Tensor, hints: Hints) -> Tensor:
     height, width = network_size(image.height, image.width, side)
     lightness = reduce_lightness(image, height, width)
     whole = (0, height)
-    enlarged = GuidedColor((height, width), ab, lambda _: lightness, [whole]).strip(whole)
+    color = GuidedColor((height, width), ab, lambda _: lightness, [whole])
+    enlarged = color.strip(whole, lightness)
     return spread_hints(lightness, enlarged, hints.reduced(height, width))
 
 
@@ -109,7 +110,8 @@ def join_color(image: Image.Image, ab: Tensor) -> None:
     read, parts = partial(lightness_of, image), [*strips(image)]
     color = GuidedColor((image.height, image.width), ab, read, parts)
     for strip in parts:  # of which each is read before it is written
-        rgb = join(read(strip), color.strip(strip))
+        lightness = read(strip)
+        rgb = join(lightness, color.strip(strip, lightness))
         image.paste(to_image(rgb[0]), (0, strip[0]))
 
 

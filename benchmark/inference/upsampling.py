@@ -61,7 +61,6 @@ class GuidedColor:
         strips: Sequence[Strip],
     ) -> None:
         self.height, self.width = size
-        self.lightness = lightness
         small = (ab.shape[2], ab.shape[3])
         self.plain, self.slopes, self.offsets = _Planes(ab.float()), None, None
         if self.height <= small[0] or self.width <= small[1]:
@@ -69,21 +68,22 @@ class GuidedColor:
         reduced = reduce_strips(lightness, strips, *small)
         slopes, offsets = _coefficients(reduced, ab.float())
         self.slopes, self.offsets = _Planes(slopes), _Planes(offsets)
-        missing = ab.float() - reduce_strips(self._guided, strips, *small)
+        guided = reduce_strips(lambda s: self._guided(s, lightness(s)), strips, *small)
+        missing = ab.float() - guided
         self.plain = _Planes(missing)
 
-    def strip(self, strip: Strip) -> Tensor:
-        """Return the ab of a strip: (1, 2, rows, W)."""
+    def strip(self, strip: Strip, lightness: Tensor) -> Tensor:
+        """Return the ab of a strip, (1, 2, rows, W), whose L* is `lightness`, (1, 1, rows, W)."""
         plain = self.plain.enlarge(strip, self.height, self.width, Image.Resampling.BICUBIC)
-        return plain if self.slopes is None else plain + self._guided(strip)
+        return plain if self.slopes is None else plain + self._guided(strip, lightness)
 
-    def _guided(self, strip: Strip) -> Tensor:
+    def _guided(self, strip: Strip, lightness: Tensor) -> Tensor:
         assert self.slopes is not None and self.offsets is not None  # noqa: PT018
         slopes, offsets = (
             planes.enlarge(strip, self.height, self.width, Image.Resampling.BILINEAR)
             for planes in (self.slopes, self.offsets)
         )
-        return slopes * self.lightness(strip) + offsets
+        return slopes * lightness + offsets
 
 
 def _coefficients(lightness: Tensor, ab: Tensor) -> tuple[Tensor, Tensor]:

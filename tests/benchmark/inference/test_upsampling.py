@@ -23,8 +23,12 @@ def enlarge(lab: Tensor, ab: Tensor, rows: int = 10_000) -> Tensor:
     """Enlarge ab along the lightness of a photo, (1, 3, H, W), in strips of so many rows."""
     height, width = lab.shape[2:]
     strips = [(top, min(top + rows, height)) for top in range(0, height, rows)]
-    color = GuidedColor((height, width), ab, lambda strip: lab[:, :1, strip[0] : strip[1]], strips)
-    return torch.cat([color.strip(strip) for strip in strips], dim=2)
+
+    def lightness(strip: tuple[int, int]) -> Tensor:
+        return lab[:, :1, strip[0] : strip[1]]
+
+    color = GuidedColor((height, width), ab, lightness, strips)
+    return torch.cat([color.strip(strip, lightness(strip)) for strip in strips], dim=2)
 
 
 def small_ab(lab: Tensor) -> Tensor:
